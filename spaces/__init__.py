@@ -1,0 +1,7 @@
+"""Search spaces: programs that make choices and return graphs."""
+
+from spaces.choices import Answer, Architecture, Chooser, Rejected
+from spaces.graph import Edge, Graph, GraphBuilder, Node, node
+from spaces.space import SearchSpace, Shapes
+
+__all__ = ["Answer", "Architecture", "Chooser", "Edge", "Graph", "GraphBuilder", "Node", "Rejected", "SearchSpace", "Shapes", "node"]

@@ -1,0 +1,215 @@
+"""The one description of an architecture: a frozen, attributed, directed acyclic graph with one input and one output.
+
+    builder = GraphBuilder()
+    x = builder.input()
+    y = builder.node("conv2d", x, out_channels=16, kernel_size=3, padding=1)
+    z = builder.node("add", x, y)
+    graph = builder.output(z)
+
+Parallel edges are allowed: a sum may take the same value twice. Where an operation's arguments have an order (a concatenation, a
+difference, a matrix product) each edge says in `slot` which argument it is; where they have none (a sum) every slot is 0.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import networkx
+
+Value = str | int | float | bool | None | tuple[Any, ...]
+
+
+class Edge(NamedTuple):
+    """A value that flows from the node number `source` to the argument `slot` of the node number `target`."""
+
+    source: int
+    target: int
+    slot: int = 0
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operation and its attributes, sorted by name. `label` names the place in the user's code; it takes no part in comparison."""
+
+    op: str
+    attributes: tuple[tuple[str, Value], ...] = ()
+    label: str = field(default="", compare=False)
+
+    def __getitem__(self, name: str) -> Value:
+        for attribute, value in self.attributes:
+            if attribute == name:
+                return value
+        raise KeyError(f"the node {self.op!r} has no attribute {name!r}")
+
+    def get(self, name: str, default: Value = None) -> Value:
+        """The attribute's value, or `default`."""
+        for attribute, value in self.attributes:
+            if attribute == name:
+                return value
+        return default
+
+    def __str__(self) -> str:
+        return self.op + ("(" + ", ".join(f"{name}={value}" for name, value in self.attributes) + ")" if self.attributes else "")
+
+
+INPUT = Node("input")
+OUTPUT = Node("output")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in topological order, the input first and the output last, and the edges between them.
+
+    Raises:
+        ValueError: the nodes or edges do not make such a graph; the message names the first that does not.
+    """
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+    def __post_init__(self) -> None:
+        nodes = self.nodes
+        if len(nodes) < 2 or nodes[0].op != "input" or nodes[-1].op != "output":
+            raise ValueError(f"a graph starts with the node 'input' and ends with the node 'output'; got {[node.op for node in nodes]}")
+        for node in nodes[1:-1]:
+            if node.op == "input" or node.op == "output":
+                raise ValueError(f"a graph has one input and one output; got {[node.op for node in nodes]}")
+        _check_edges(len(nodes), self.edges)
+
+    @cached_property
+    def incoming(self) -> tuple[tuple[int, ...], ...]:
+        """For each node the nodes that feed it, by slot, then as given."""
+        sources: list[list[Edge]] = [[] for _ in self.nodes]
+        for edge in self.edges:
+            sources[edge[1]].append(edge)
+        return tuple(tuple(edge[0] for edge in sorted(edges, key=_slot)) for edges in sources)
+
+    @cached_property
+    def outgoing(self) -> tuple[tuple[int, ...], ...]:
+        """For each node the nodes that it feeds, once for each edge."""
+        targets: list[list[int]] = [[] for _ in self.nodes]
+        for edge in self.edges:
+            targets[edge[0]].append(edge[1])
+        return tuple(map(tuple, targets))
+
+    @cached_property
+    def depth(self) -> int:
+        """The number of edges on the longest path from the input to the output; 0 where there is no path."""
+        longest = [0] + [-1] * (len(self.nodes) - 1)
+        for target in range(1, len(self.nodes)):
+            longest[target] = max((longest[source] + 1 for source in self.incoming[target] if longest[source] >= 0), default=-1)
+        return max(longest[-1], 0)
+
+    def to_json(self) -> str:
+        """A compact JSON object with the nodes and edges."""
+        nodes = [[item.op, dict(item.attributes), *([item.label] if item.label else [])] for item in self.nodes]
+        return json.dumps({"nodes": nodes, "edges": self.edges}, separators=(",", ":"), allow_nan=False)
+
+    @staticmethod
+    def from_json(text: str) -> Graph:
+        """The graph that `to_json` wrote.
+
+        Raises:
+            ValueError: the text is not such an object, or not a valid graph.
+        """
+        try:
+            loaded = json.loads(text)
+            nodes = tuple(replace(node(op, **attributes), label=str(*label)) for op, attributes, *label in loaded["nodes"])
+            return Graph(nodes, tuple(Edge(*map(int, edge)) for edge in loaded["edges"]))
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f'a graph is a JSON object {{"nodes": [[op, attributes, label]], "edges": [[source, target, slot]]}}; got {text[:80]!r} ({error})') from error
+
+    def to_networkx(self) -> networkx.MultiDiGraph:
+        """The same graph for networkx: nodes with `op` and `attributes`, edges with `slot`."""
+        import networkx
+
+        result = networkx.MultiDiGraph()
+        for number, item in enumerate(self.nodes):
+            result.add_node(number, op=item.op, attributes=item.attributes)
+        for source, target, slot in self.edges:
+            result.add_edge(source, target, slot=slot)
+        return result
+
+
+def node(op: str, **attributes: Any) -> Node:
+    """A node; lists among the attributes' values become tuples.
+
+    Raises:
+        ValueError: an attribute is not a JSON value.
+    """
+    return Node(op, tuple((name, _frozen(op, name, attributes[name])) for name in sorted(attributes)))
+
+
+class GraphBuilder:
+    """Collects nodes and edges until `output` freezes them. A value is the number of the node that makes it."""
+
+    def __init__(self) -> None:
+        self._nodes: list[Node] = []
+        self._edges: list[Edge] = []
+
+    def input(self, shape: tuple[int, ...] | None = None) -> int:
+        """The graph's one input, and its shape without the batch where it is known. Call it first."""
+        if self._nodes:
+            raise ValueError("call input() once, before any node()")
+        self._nodes.append(INPUT if shape is None else node("input", shape=shape))
+        return 0
+
+    def node(self, op: str, *inputs: int, ordered: bool = False, **attributes: Any) -> int:
+        """An operation on earlier values. `ordered` says that the order of the inputs matters: each edge then carries its place."""
+        return self.add(node(op, **attributes), *inputs, ordered=ordered)
+
+    def add(self, item: Node, *inputs: int, ordered: bool = False) -> int:
+        """The same for a node made before."""
+        target = len(self._nodes)
+        for value in inputs:
+            if not 0 <= value < target:
+                raise ValueError(f"the input {value!r} of {item} is not an earlier node (0 to {target - 1})")
+        self._nodes.append(item)
+        self._edges.extend(Edge(value, target, place if ordered else 0) for place, value in enumerate(inputs))
+        return target
+
+    def include(self, graph: Graph, value: int) -> int:
+        """All of another graph, its input being `value`; returns what its output gives. Several values at its output are added up."""
+        numbers = {0: value}
+        for number, item in enumerate(graph.nodes[1:-1], start=1):
+            edges = [edge for edge in graph.edges if edge.target == number]
+            target = len(self._nodes)
+            self._nodes.append(item)
+            self._edges.extend(Edge(numbers[edge.source], target, edge.slot) for edge in edges)
+            numbers[number] = target
+        last = [numbers[source] for source in graph.incoming[-1]]
+        return last[0] if len(last) == 1 else self.node("add", *last)
+
+    def output(self, value: int) -> Graph:
+        """The finished graph, whose output is `value`."""
+        self.add(OUTPUT, value)
+        return Graph(tuple(self._nodes), tuple(self._edges))
+
+
+@lru_cache(maxsize=4096)
+def _check_edges(count: int, edges: tuple[Edge, ...]) -> None:
+    for edge in edges:
+        if len(edge) != 3:
+            raise ValueError(f"an edge is (source, target, slot); got {edge!r}")
+        source, target, slot = edge
+        if not 0 <= source < target < count:
+            raise ValueError(f"an edge leads from an earlier node to a later one among {count}; got {source} -> {target}")
+        if slot < 0:
+            raise ValueError(f"an edge's slot is not negative; got {slot} on {source} -> {target}")
+
+
+def _slot(edge: Edge) -> int:
+    return edge[2]
+
+
+def _frozen(op: str, name: str, value: Any) -> Value:
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(op, name, item) for item in value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise ValueError(f"the attribute {name!r} of the node {op!r} must be a JSON value, got {value!r}")
+

@@ -1,0 +1,145 @@
+"""A search space: a name and a program of choices, with what is needed to make networks of its graphs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from spaces.choices import Answer, Architecture, Chooser
+from spaces.graph import Graph
+
+if TYPE_CHECKING:
+    import numpy
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What goes in and comes out of a network, without the batch dimension: images are (channels, height, width)."""
+
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A program that makes choices and returns a graph, or an `nn.Module`, which is traced into one.
+
+    Attributes:
+        name: stands in every architecture of this space.
+        define: `define(choose)` or `define(choose, shapes)`.
+        shapes: what the networks take and give. A task sets its own with `for_shapes`.
+        network: for spaces whose graph is a cell: `network(cell, shapes)` is the whole network's graph. None: the graph is the network.
+        rows: reads published tables: `rows(columns)` gives the architecture of every row. None: there is no such table.
+        held: decisions that are fixed (see `operators.fix`).
+    """
+
+    name: str
+    define: Callable[..., Graph | nn.Module]
+    shapes: Shapes = Shapes((3, 32, 32), (10,))
+    network: Callable[[Graph, Shapes], Graph] | None = None
+    rows: Callable[[Mapping[str, numpy.ndarray]], list[Architecture]] | None = None
+    held: tuple[tuple[str, Answer], ...] = ()
+
+    def for_shapes(self, shapes: Shapes) -> SearchSpace:
+        """The same space for other data."""
+        return replace(self, shapes=shapes)
+
+    def run(self, choose: Chooser) -> Graph | nn.Module:
+        """What the program returns for the chooser's answers. A module is made on the meta device: it has shapes but no memory.
+
+        Raises:
+            spaces.choices.Rejected: the program refused the choices.
+        """
+        arguments = (choose, self.shapes) if _takes_shapes(self.define) else (choose,)
+        if self.define in _GRAPH_PROGRAMS:
+            return self.define(*arguments)
+        return _run_on_meta(self.define, arguments)
+
+    def graph(self, architecture: Architecture) -> Graph:
+        """The architecture's graph: the program replayed with its decisions.
+
+        Raises:
+            ValueError: the architecture belongs to another space, or its decisions do not answer this program's questions.
+        """
+        choose = self.replay(architecture)
+        graph = self.as_graph(self.run(choose))
+        self._check_replayed(architecture, choose)
+        return graph
+
+    def as_graph(self, returned: Graph | nn.Module) -> Graph:
+        """The graph of what the program returned: itself, or the trace of the module."""
+        if isinstance(returned, Graph):
+            return returned
+        from spaces.trace import trace
+
+        return trace(returned, self.shapes.input)
+
+    def network_graph(self, graph: Graph) -> Graph:
+        """The whole network's graph, of primitive operations: what is built, counted and exported."""
+        return self.network(graph, self.shapes) if self.network is not None else graph
+
+    def build(self, architecture: Architecture) -> nn.Module:
+        """A new torch module of the architecture, its weights drawn from torch's global generator (seed it for reproducible weights).
+
+        Where the program returns an `nn.Module`, the weights start as that module's constructor left them.
+        """
+        from spaces.build import build
+
+        graph = self.graph(architecture)
+        module = build(self.network_graph(graph), self.shapes.input)
+        if self.define not in _GRAPH_PROGRAMS:
+            from spaces.trace import copy_state
+
+            arguments = (self.replay(architecture), self.shapes) if _takes_shapes(self.define) else (self.replay(architecture),)
+            original = self.define(*arguments)
+            assert not isinstance(original, Graph)
+            copy_state(original, module)
+        return module
+
+    def replay(self, architecture: Architecture) -> Chooser:
+        """A chooser that gives the architecture's answers and no others."""
+        if architecture.space != self.name:
+            raise ValueError(f"the architecture belongs to the space {architecture.space!r}, this space is {self.name!r}")
+        return Chooser(architecture.answers, held=dict(self.held))
+
+    def _check_replayed(self, architecture: Architecture, choose: Chooser) -> None:
+        if len(choose.decisions) != len(architecture.decisions):
+            unused = [path for path, _ in architecture.decisions if path not in choose.decisions]
+            raise ValueError(f"the space {self.name!r} did not ask for {', '.join(unused)}, which the architecture decides: was the space changed?")
+
+
+# Programs known to return graphs: they are called without torch, and without the meta device, which would cost more than the call.
+_GRAPH_PROGRAMS: set[Callable[..., Any]] = set()
+
+
+def _run_on_meta(define: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    import sys
+
+    torch = sys.modules.get("torch")
+    if torch is None:
+        result = define(*arguments)
+    else:
+        with torch.device("meta"):
+            result = define(*arguments)
+    if isinstance(result, Graph):
+        _GRAPH_PROGRAMS.add(define)
+        return result
+    if "torch" in sys.modules and isinstance(result, sys.modules["torch"].nn.Module):
+        return result
+    raise ValueError(f"a space's program returns a Graph or a torch.nn.Module; {getattr(define, '__name__', define)!r} returned {type(result).__name__}")
+
+
+@lru_cache(maxsize=1024)
+def _takes_shapes(define: Callable[..., Any]) -> bool:
+    required = [
+        parameter
+        for parameter in inspect.signature(define).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD) and parameter.default is parameter.empty
+    ]
+    if len(required) not in (1, 2):
+        raise ValueError(f"a space's program is define(choose) or define(choose, shapes); {define!r} takes {len(required)} arguments")
+    return len(required) == 2
