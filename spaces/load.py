@@ -1,0 +1,104 @@
+"""Finds a space by what a config calls it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import re
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from spaces.space import SearchSpace
+
+SPACES: dict[str, str] = {
+    "convnet": "spaces.convnet:space",
+    "nasbench101": "spaces.nasbench101:space",
+    "nasbench201": "spaces.nasbench201:space",
+}
+
+
+def known_spaces() -> dict[str, str]:
+    """The built-in spaces and those of installed packages (entry points in the group `nas.spaces`), and where each lives."""
+    installed = {point.name: point.value for point in entry_points(group="nas.spaces")}
+    return {**installed, **SPACES}
+
+
+def load_space(name: str) -> SearchSpace:
+    """The space that a config names: `nasbench201` (built in or installed), `my_file.py:space` or `package.module:space`.
+
+    What is found may be a `SearchSpace`, or a function `define(choose)`, which becomes a space of the function's name.
+
+    Raises:
+        ValueError: there is no such space; the message lists the known ones, or says what the file or module holds.
+    """
+    where, colon, attribute = name.rpartition(":")
+    if not colon:
+        known = known_spaces()
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise ValueError(
+                f"no space is called {name!r}{f'; did you mean {near[0]!r}?' if near else '.'} "
+                f"Known: {', '.join(sorted(known))}; or name your own as my_file.py:space or package.module:space"
+            )
+        where, _, attribute = known[name].rpartition(":")
+    return as_space(load_object(where, attribute, "space"), name)
+
+
+def as_space(found: Any, name: str) -> SearchSpace:
+    """A `SearchSpace` from what stands under the name: one, or a function that defines one."""
+    if isinstance(found, SearchSpace):
+        return found
+    if callable(found) and not isinstance(found, type):
+        return SearchSpace(getattr(found, "__name__", name), found)
+    raise ValueError(f"{name!r} should be a SearchSpace or a function define(choose), but is a {type(found).__name__}")
+
+
+def load_object(where: str, attribute: str, kind: str) -> Any:
+    """The object called `attribute` in a Python file (`where` ends in .py) or an importable module.
+
+    Raises:
+        ValueError: there is no such file, module or attribute, or importing it failed.
+    """
+    try:
+        module = _load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (where == error.name or where.startswith(error.name + ".")):
+            raise ValueError(f"the {kind} {where}:{attribute} could not be imported: {error}. Install what it needs") from error
+        raise ValueError(f"there is no module {where!r} to take the {kind} {attribute!r} from; install it, or name a file as path/to/file.py:{attribute}") from error
+    except FileNotFoundError as error:
+        raise ValueError(f"there is no file {where} to take the {kind} {attribute!r} from (looked from {Path.cwd()})") from error
+    except Exception as error:
+        raise ValueError(f"the {kind} {where}:{attribute} could not be imported: {type(error).__name__}: {error}") from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError as error:
+        public = [key for key in vars(module) if not key.startswith("_")]
+        near = difflib.get_close_matches(attribute, public, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(public)}"
+        raise ValueError(f"{where} has no {attribute!r}; {hint}") from error
+
+
+def _load_file(path: Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    path = path.resolve()
+    # The file's own imports find their neighbours, as they would if it were run as a script.
+    name = "user_file_" + re.sub(r"\W", "_", str(path))
+    if name in sys.modules:
+        return sys.modules[name]
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

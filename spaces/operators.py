@@ -1,0 +1,176 @@
+"""Everything that can be done to any space, written once: each operator replays the space's program with some answers given.
+
+A user's own space needs to implement none of them. An operator that has to draw takes a `random.Random`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from spaces.choices import Answer, Architecture, Chooser, Domain, Rejected
+from spaces.graph import Graph
+from spaces.space import SearchSpace
+
+ATTEMPTS = 1000
+
+
+def sample(space: SearchSpace, random: Random) -> Architecture:
+    """One architecture: every question answered at random. Rejected draws are thrown away.
+
+    Raises:
+        ValueError: the program rejected a thousand draws in a row; the message gives its reasons.
+    """
+    return _draw(space, {}, random)[0]
+
+
+def sample_graph(space: SearchSpace, random: Random) -> tuple[Architecture, Graph]:
+    """The same with its graph, from one run of the program."""
+    architecture, returned = _draw(space, {}, random)
+    return architecture, space.as_graph(returned)  # type: ignore[arg-type]
+
+
+def domains(space: SearchSpace, architecture: Architecture) -> dict[str, Domain]:
+    """What each of the architecture's questions could have been answered, by path."""
+    choose = space.replay(architecture)
+    choose.domains = {}
+    space.run(choose)
+    return choose.domains
+
+
+def mutate(space: SearchSpace, parent: Architecture, random: Random) -> Architecture:
+    """The parent with one decision changed. The others are kept where they are still asked; new questions are answered at random.
+
+    Raises:
+        ValueError: nothing can be changed, or all that was tried was rejected.
+    """
+    open_paths = [(path, domain) for path, domain in domains(space, parent).items() if domain.size != 1]
+    if not open_paths:
+        raise ValueError(f"no decision of the space {space.name!r} can be changed: each has one answer only")
+    for _ in range(ATTEMPTS):
+        path, domain = open_paths[int(random.random() * len(open_paths))]
+        child = _attempt(space, {**parent.answers, path: _other(domain, parent.answers[path], random)}, random)
+        if child is not None and child != parent:
+            return child
+    raise ValueError(f"the space {space.name!r} rejected {ATTEMPTS} mutations of {parent}")
+
+
+def crossover(space: SearchSpace, mother: Architecture, father: Architecture, random: Random) -> Architecture:
+    """Each decision from one parent or the other by a coin; questions that neither answers are answered at random.
+
+    Raises:
+        ValueError: all that was tried was rejected.
+    """
+    for _ in range(ATTEMPTS):
+        mixed = father.answers
+        mixed.update((path, answer) for path, answer in mother.decisions if path not in mixed or random.random() < 0.5)
+        child = _attempt(space, mixed, random)
+        if child is not None:
+            return child
+    raise ValueError(f"the space {space.name!r} rejected {ATTEMPTS} crossovers of {mother} and {father}")
+
+
+def neighbours(space: SearchSpace, architecture: Architecture, random: Random) -> tuple[Architecture, ...]:
+    """All architectures that differ by one small step in one decision (another option, the next number, two places exchanged).
+
+    Questions that such a step opens are answered at random; steps that the program rejects are left out.
+    """
+    found: dict[Architecture, None] = {}
+    for path, domain in domains(space, architecture).items():
+        for answer in domain.near(architecture.answers[path]):
+            neighbour = _attempt(space, {**architecture.answers, path: answer}, random)
+            if neighbour is not None and neighbour != architecture:
+                found[neighbour] = None
+    return tuple(found)
+
+
+def enumerate_all(space: SearchSpace) -> Iterator[Architecture]:
+    """Every architecture once, in the order of the options, without those that the program rejects.
+
+    Raises:
+        ValueError: a decision is a real number: there is no end to them.
+    """
+    taken: list[tuple[str, Domain, int]] = []
+    while True:
+        choose = Chooser({path: domain.at(position) for path, domain, position in taken}, _FIRST, held=dict(space.held), keep_domains=True)
+        if _completes(space, choose):
+            yield Architecture(space.name, tuple(choose.decisions.items()))
+        assert choose.domains is not None
+        taken += [(path, domain, 0) for path, domain in list(choose.domains.items())[len(taken) :]]
+        while taken and taken[-1][2] + 1 >= _finite(*taken[-1]):
+            taken.pop()
+        if not taken:
+            return
+        path, domain, position = taken[-1]
+        taken[-1] = (path, domain, position + 1)
+
+
+def fix(space: SearchSpace, held: Mapping[str, Answer]) -> SearchSpace:
+    """The space with some decisions held, the rest free. Its architectures belong to the whole space too.
+
+    A held path that the program does not ask (because another choice leads past it) is no error; an answer outside the path's domain is,
+    as soon as it is asked.
+    """
+    return replace(space, held=tuple({**dict(space.held), **held}.items()))
+
+
+class _First(Random):
+    """Draws the first answer of every domain."""
+
+    def random(self) -> float:
+        return 0.0
+
+    def shuffle(self, x: Any) -> None:
+        """Leaves the order as it is."""
+
+
+_FIRST = _First(0)
+
+
+def _completes(space: SearchSpace, choose: Chooser) -> bool:
+    try:
+        space.run(choose)
+    except Rejected:
+        return False
+    return True
+
+
+def _finite(path: str, domain: Domain, position: int) -> int:
+    if domain.size is None:
+        raise ValueError(f"the choice {path!r} is a real number, so the space has no end; hold it with `fix` to enumerate the rest")
+    return domain.size
+
+
+def _draw(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> tuple[Architecture, object]:
+    reasons: Counter[str] = Counter()
+    held = dict(space.held)
+    for _ in range(ATTEMPTS):
+        choose = Chooser(given, random, held=held)
+        try:
+            returned = space.run(choose)
+        except Rejected as rejected:
+            reasons[rejected.reason] += 1
+            continue
+        return Architecture(space.name, tuple(choose.decisions.items())), returned
+    shown = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.most_common(3))
+    raise ValueError(f"the space {space.name!r} rejected {ATTEMPTS} architectures in a row: {shown}. Ask for fewer impossible combinations")
+
+
+def _attempt(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> Architecture | None:
+    choose = Chooser(given, random, held=dict(space.held))
+    return Architecture(space.name, tuple(choose.decisions.items())) if _completes(space, choose) else None
+
+
+def _other(domain: Domain, answer: Answer, random: Random) -> Answer:
+    """Another answer: half of the time a small step where the domain has them, else any."""
+    near = domain.near(answer)
+    if near and random.random() < 0.5:
+        return near[int(random.random() * len(near))]
+    for _ in range(ATTEMPTS):
+        drawn = domain.draw(random)
+        if drawn != answer:
+            return drawn
+    return near[0] if near else answer

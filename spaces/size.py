@@ -1,0 +1,127 @@
+"""How many architectures a space has, without walking through all of them where its decisions do not depend on each other.
+
+A small space is enumerated. A large one is taken apart: a decision *influences* a question when changing its answer changes whether the
+question is asked, or its domain. Decisions that share no influence are counted apart and multiplied; among those that do, the earliest
+influential one is answered in every way and the counts are added up. Influence is found by replaying the program from many random
+architectures, so the count is exact unless an influence hides from all of them. Where choices are rejected, nothing can be known to be
+independent, and only enumeration counts.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import islice
+from random import Random
+
+from spaces.choices import Answer, Chooser, Domain, Rejected
+from spaces.operators import enumerate_all, fix
+from spaces.space import SearchSpace
+
+PROBES = 24
+ANSWERS = 16
+
+Asked = dict[str, Domain]
+
+
+class _Coupled(Exception):
+    """A probe was rejected."""
+
+
+def size(space: SearchSpace, *, limit: int = 1_000_000) -> int | None:
+    """The number of architectures (distinct decisions, not distinct graphs); None where a decision is a real number.
+
+    Raises:
+        ValueError: choices are rejected and more than `limit` architectures are left to enumerate.
+    """
+    if _has_real(space):
+        return None
+    first = sum(1 for _ in islice(enumerate_all(space), 2001))
+    if first <= 2000:
+        return first
+    try:
+        return _count(space)
+    except _Coupled:
+        counted = sum(1 for _ in islice(enumerate_all(space), limit + 1))
+        if counted > limit:
+            raise ValueError(
+                f"the space {space.name!r} has more than {limit} architectures and rejects some, so they can only be counted one by one; give a larger limit"
+            ) from None
+        return counted
+
+
+def _has_real(space: SearchSpace) -> bool:
+    for number in range(PROBES):
+        choose = Chooser(None, Random(number), held=dict(space.held), keep_domains=True)
+        try:
+            space.run(choose)
+        except Rejected:
+            pass  # What was asked before the rejection tells as much.
+        if any(domain.size is None for domain in (choose.domains or {}).values()):
+            return True
+    return False
+
+
+def _count(space: SearchSpace) -> int:
+    probes = [_probe(space, {}, Random(number)) for number in range(PROBES)]
+    first = probes[0][1]
+    if all(asked == first for _, asked in probes):
+        linked = {} if len(first) < 2 else _links(space, probes[:2])
+        if not linked:
+            return math.prod(_open(first).values())
+    links = _links(space, probes)
+    if not links:
+        return math.prod(_open(first).values())
+    answers, asked = max(probes, key=lambda probe: len(probe[1]))
+    parts = _components({path for _, asked in probes for path in _open(asked)}, links)
+    if len(parts) == 1:
+        # Only a question asked whatever else is answered can be split on.
+        path = next(path for path in asked if path in links and all(path in other for _, other in probes))
+        domain = asked[path]
+        assert domain.size is not None
+        return sum(_count(fix(space, {path: domain.at(index)})) for index in range(domain.size))
+    total = 1
+    for part in parts:
+        others = {path: answer for path, answer in answers.items() if path not in part}
+        total *= _count(fix(space, others))
+    return total
+
+
+def _probe(space: SearchSpace, given: dict[str, Answer], random: Random) -> tuple[dict[str, Answer], Asked]:
+    choose = Chooser(given, random, held=dict(space.held), keep_domains=True)
+    try:
+        space.run(choose)
+    except Rejected as rejected:
+        raise _Coupled from rejected
+    assert choose.domains is not None
+    return choose.decisions, choose.domains
+
+
+def _links(space: SearchSpace, probes: list[tuple[dict[str, Answer], Asked]]) -> dict[str, set[str]]:
+    """For each decision that influences questions: which."""
+    links: dict[str, set[str]] = {}
+    for number, (answers, asked) in enumerate(probes):
+        random = Random(number)
+        for path, count in _open(asked).items():
+            for index in random.sample(range(count), min(count, ANSWERS)):
+                _, other = _probe(space, {**answers, path: asked[path].at(index)}, random)
+                changed = {name for name in asked.keys() | other.keys() if name != path and asked.get(name) != other.get(name)}
+                if changed:
+                    links.setdefault(path, set()).update(changed)
+    return links
+
+
+def _open(asked: Asked) -> dict[str, int]:
+    return {path: domain.size for path, domain in asked.items() if domain.size is not None and domain.size > 1}
+
+
+def _components(paths: set[str], links: dict[str, set[str]]) -> list[set[str]]:
+    """The paths in groups that no influence connects; paths that are asked only sometimes belong to what influences them."""
+    group = {path: {path} for path in paths}
+    for path, influenced in links.items():
+        for other in influenced & paths:
+            if group[path] is not group[other]:
+                merged = group[path] | group[other]
+                for member in merged:
+                    group[member] = merged
+    unique: dict[int, set[str]] = {id(members): members for members in group.values()}
+    return sorted(unique.values(), key=min)

@@ -1,0 +1,185 @@
+"""Sampling, mutation, crossover, neighbours, enumeration and fixing, on spaces that nest, reject and mix every kind of choice."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
+from spaces.operators import crossover, domains, enumerate_all, fix, mutate, neighbours, sample, sample_graph
+from spaces.size import size
+
+
+def chain(*ops: str) -> Graph:
+    builder = GraphBuilder()
+    value = builder.input()
+    for op in ops:
+        value = builder.node(op, value)
+    return builder.output(value)
+
+
+def nested(choose: Chooser) -> Graph:
+    ops = []
+    for number in range(choose.integer("depth", 1, 3)):
+        with choose.scope(f"layer{number}"):
+            op = choose.one_of("op", ["conv", "pool"])
+            if op == "conv":
+                op += str(choose.one_of("kernel", [3, 5]))
+        ops.append(op)
+    return chain(*ops)
+
+
+def mixed(choose: Chooser) -> Graph:
+    order = choose.permutation("order", ["a", "b", "c"])
+    kept = choose.subset("kept", ["x", "y", "z"], minimum=1, maximum=2)
+    rate = choose.real("rate", 1e-4, 1e-1, log=True)
+    width = choose.integer("width", 1, 64)
+    if width > 32 and "z" in kept:
+        choose.reject("too wide for z")
+    builder = GraphBuilder()
+    value = builder.input()
+    for op in (*order, *kept):
+        value = builder.node(op, value, rate=rate, width=width)
+    return builder.output(value)
+
+
+def coupled(choose: Chooser) -> Graph:
+    ops = [choose.one_of(f"op{number}", ["a", "b", "c"]) for number in range(3)]
+    if len(set(ops)) == 1:
+        choose.reject("all alike")
+    return chain(*ops)
+
+
+NESTED, MIXED, COUPLED = (SearchSpace(define.__name__, define) for define in (nested, mixed, coupled))
+SPACES = [NESTED, MIXED, COUPLED]
+spaces_and_seeds = given(st.sampled_from(SPACES), st.integers(0, 10**6))
+
+
+@spaces_and_seeds
+def test_a_sample_replays_to_the_same_graph_and_survives_json(space: SearchSpace, seed: int) -> None:
+    architecture, graph = sample_graph(space, Random(seed))
+    assert space.graph(architecture) == graph
+    again = Architecture.from_json(architecture.to_json())
+    assert again == architecture
+    assert again.key == architecture.key
+    assert Graph.from_json(graph.to_json()) == graph
+    assert sample(space, Random(seed)) == architecture
+
+
+@spaces_and_seeds
+def test_a_mutation_changes_one_decision_and_keeps_the_others_that_are_asked(space: SearchSpace, seed: int) -> None:
+    parent = sample(space, Random(seed))
+    child = mutate(space, parent, Random(seed + 1))
+    assert child != parent
+    space.graph(child)
+    changed = [path for path, answer in child.decisions if path in parent.answers and parent.answers[path] != answer]
+    assert len(changed) == 1
+
+
+@spaces_and_seeds
+def test_a_crossover_takes_each_shared_decision_from_a_parent(space: SearchSpace, seed: int) -> None:
+    mother, father = sample(space, Random(seed)), sample(space, Random(seed + 1))
+    child = crossover(space, mother, father, Random(seed))
+    space.graph(child)
+    for path, answer in child.decisions:
+        if path in mother.answers or path in father.answers:
+            assert answer in (mother.answers.get(path), father.answers.get(path))
+
+
+@spaces_and_seeds
+def test_neighbours_are_valid_distinct_and_differ_in_one_decision(space: SearchSpace, seed: int) -> None:
+    center = sample(space, Random(seed))
+    found = neighbours(space, center, Random(seed))
+    assert len(set(found)) == len(found)
+    for neighbour in found:
+        space.graph(neighbour)
+        assert sum(center.answers[path] != answer for path, answer in neighbour.decisions if path in center.answers) == 1
+
+
+def test_enumeration_gives_every_architecture_once_and_size_counts_them() -> None:
+    # Three layers of conv3, conv5 or pool: 3 + 9 + 27; and 27 triples without the 3 that are alike.
+    for space, count in ((NESTED, 39), (COUPLED, 24)):
+        found = list(enumerate_all(space))
+        assert len(found) == len(set(found)) == count == size(space)
+        assert {sample(space, Random(seed)) for seed in range(600)} == set(found)
+
+
+def test_a_real_choice_cannot_be_enumerated_unless_it_is_held() -> None:
+    with pytest.raises(ValueError, match="'rate' is a real number"):
+        list(enumerate_all(MIXED))
+    held = fix(MIXED, {"rate": 0.01, "order": ("b", "a", "c")})
+    found = list(enumerate_all(held))
+    # Six subsets, three of them with z; 64 widths without z and 32 with it.
+    assert len(found) == 3 * 64 + 3 * 32 == size(held)
+    assert {architecture.answers["order"] for architecture in found} == {("b", "a", "c")}
+    MIXED.graph(found[0])
+
+
+def test_held_decisions_stay_through_every_operator() -> None:
+    held = fix(NESTED, {"depth": 3, "layer1/op": "conv"})
+    first, second = sample(held, Random(1)), sample(held, Random(2))
+    for architecture in (first, mutate(held, first, Random(3)), crossover(held, first, second, Random(4)), *neighbours(held, first, Random(5))):
+        assert architecture.answers["depth"] == 3
+        assert architecture.answers["layer1/op"] == "conv"
+        NESTED.graph(architecture)
+    assert domains(held, first)["depth"].size == 1
+    with pytest.raises(ValueError, match="held at 9"):
+        sample(fix(NESTED, {"depth": 9}), Random(0))
+
+
+def test_a_space_that_rejects_everything_says_why() -> None:
+    def hopeless(choose: Chooser) -> Graph:
+        choose.one_of("op", ["a", "b"])
+        choose.reject("never good enough")
+        return chain()
+
+    space = SearchSpace("hopeless", hopeless)
+    with pytest.raises(ValueError, match=r"rejected 1000 architectures in a row: never good enough \(1000 times\)"):
+        sample(space, Random(0))
+    assert list(enumerate_all(space)) == []
+
+
+def test_a_space_with_nothing_to_choose_has_one_architecture() -> None:
+    space = SearchSpace("constant", lambda choose: chain("a"))
+    assert [architecture.decisions for architecture in enumerate_all(space)] == [()]
+    assert size(space) == 1
+    with pytest.raises(ValueError, match="no decision of the space 'constant' can be changed"):
+        mutate(space, sample(space, Random(0)), Random(0))
+
+
+def test_size_is_exact_without_enumeration_where_decisions_are_independent() -> None:
+    def deep(choose: Chooser) -> Graph:
+        ops = []
+        for number in range(choose.one_of("layers", [2, 30])):
+            op = choose.one_of(f"op{number}", ["conv", "pool", "skip"])
+            ops.append(op + str(choose.integer(f"kernel{number}", 1, 4)) if op == "conv" else op)
+        return chain(*ops)
+
+    assert size(SearchSpace("deep", deep)) == 6**2 + 6**30
+    with pytest.raises(ValueError, match="more than 1000"):
+        size(COUPLED_LARGE, limit=1000)
+
+
+def coupled_large(choose: Chooser) -> Graph:
+    ops = [choose.one_of(f"op{number}", ["a", "b", "c"]) for number in range(20)]
+    if ops.count("a") % 2:
+        choose.reject("odd")
+    return chain(*ops)
+
+
+COUPLED_LARGE = SearchSpace("coupled_large", coupled_large)
+
+
+def test_an_architecture_of_another_space_or_version_is_refused() -> None:
+    architecture = sample(NESTED, Random(0))
+    with pytest.raises(ValueError, match="belongs to the space 'nested', this space is 'mixed'"):
+        MIXED.graph(architecture)
+    with pytest.raises(ValueError, match="no answer in this architecture"):
+        NESTED.graph(Architecture("nested", ()))
+    with pytest.raises(ValueError, match="cannot be answered by 7"):
+        NESTED.graph(Architecture("nested", (("depth", 7),)))
+    with pytest.raises(ValueError, match="did not ask for extra"):
+        NESTED.graph(Architecture("nested", (*architecture.decisions, ("extra", 1))))
