@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas import history
+from nas.evaluators.evaluator import Failed, FinalResult, Observation
+from nas.history import EMPTY, Final, Finalist, History, Predicted, Trial, fold
+from nas.journal import Event
+from spaces import Architecture
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+answers = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | numbers | st.text(max_size=5),
+    lambda item: st.lists(item, max_size=3).map(tuple),
+    max_leaves=4,
+)
+architectures = st.builds(
+    Architecture, st.text(max_size=5), st.dictionaries(st.text(max_size=5), answers, max_size=4).map(lambda decisions: tuple(decisions.items()))
+)
+observations = st.builds(
+    Observation,
+    numbers,
+    numbers,
+    st.lists(numbers, max_size=3).map(tuple),
+    st.dictionaries(st.text(max_size=5), numbers, max_size=3).map(lambda metrics: tuple(metrics.items())),
+)
+failures = st.builds(Failed, st.sampled_from(["exception", "killed"]), st.text(max_size=9), numbers, st.text(max_size=9))
+predictions = st.none() | st.builds(Predicted, numbers, numbers, numbers)
+
+
+@st.composite
+def rounds(draw):
+    """Rounds of two arms: for each the proposing event, the results of some of its trials, and the end."""
+    result, first = [], 0
+    for number in range(draw(st.integers(0, 4))):
+        arm = draw(st.sampled_from(["surrogate", "random"]))
+        trials = tuple(
+            Trial(
+                first + place,
+                number,
+                arm,
+                draw(architectures),
+                "random",
+                draw(predictions),
+                f"k{draw(st.integers(0, 5))}",
+                draw(st.integers(0, 2**63)),
+            )
+            for place in range(draw(st.integers(0, 4)))
+        )
+        first += len(trials)
+        outcomes = [history.outcome_event(trial.number, draw(observations | failures)) for trial in trials if draw(st.booleans())]
+        result.append(
+            (
+                history.round_event(number, arm, trials, draw(st.text(max_size=5))),
+                outcomes,
+                history.round_end_event(number, arm, {"kendall": draw(numbers)}),
+            )
+        )
+    return result
+
+
+def flat(parts) -> list[Event]:
+    return [event for begin, outcomes, end in parts for event in (begin, *outcomes, end)]
+
+
+def trial(number: int, arm: str = "a") -> Trial:
+    return Trial(number, 0, arm, Architecture("toy", (("x", number),)), "random", None, f"key{number}", number)
+
+
+def small() -> list[Event]:
+    return [
+        history.round_event(0, "a", [trial(0), trial(1), trial(2)]),
+        history.outcome_event(1, Observation(0.5)),
+        history.outcome_event(0, Observation(0.5)),
+        history.outcome_event(2, Failed("killed", "gone")),
+        history.round_event(0, "b", [trial(3, "b"), trial(4, "b")]),
+        history.outcome_event(4, Observation(0.25)),
+    ]
+
+
+@given(rounds(), st.data())
+def test_the_order_of_results_within_a_round_does_not_matter(parts, data):
+    shuffled = [(begin, data.draw(st.permutations(outcomes)), end) for begin, outcomes, end in parts]
+    assert fold(flat(parts)) == fold(flat(shuffled))
+
+
+@given(rounds(), st.integers(0, 40))
+def test_folding_in_two_parts_is_folding_the_whole(parts, cut):
+    events = flat(parts)
+    assert fold(events[cut:], fold(events[:cut])) == fold(events)
+    one_by_one = EMPTY
+    for event in events:
+        one_by_one = fold([event], one_by_one)
+    assert one_by_one == fold(events)
+
+
+@given(rounds())
+def test_events_survive_json_exactly(parts):
+    events = flat(parts)
+    read = [Event(event.kind, json.loads(json.dumps(event.body, allow_nan=False))) for event in events]
+    assert fold(read) == fold(events)
+
+
+@given(rounds())
+def test_what_was_put_in_comes_out(parts):
+    result = fold(flat(parts))
+    assert [item.number for item in result.trials] == list(range(len(result.trials)))
+    assert set(result.observed) | set(result.failed) | set(result.pending) == set(result.trials)
+    assert len(result.observed) + len(result.failed) + len(result.pending) == len(result.trials)
+    for begin, _, _ in parts:
+        for proposal in begin.body["proposals"]:
+            assert json.loads(result.trial(proposal["trial"]).architecture.to_json()) == proposal["architecture"]
+
+
+def test_the_best_is_the_highest_and_of_equals_the_first():
+    result = fold(small())
+    assert result.best is not None
+    assert result.best.number == 0
+    assert result.best_so_far() == (0.5, 0.5, 0.5)
+    assert [item.number for item in result.observed] == [0, 1, 4]
+    assert [item.number for item in result.failed] == [2]
+    assert [item.number for item in result.pending] == [3]
+    assert result.keys == {f"key{number}" for number in range(5)}
+    assert EMPTY.best is None
+    assert EMPTY.best_so_far() == ()
+
+
+def test_an_arm_is_a_history_of_its_own_that_can_be_folded_on():
+    events = [*small(), history.finalist_event(Finalist(4, 1, "b")), history.final_event(Final(4, 9, FinalResult(0.75, 0.5, 2.0, (0.5, 0.75))))]
+    arm = fold(events).of_arm("b")
+    assert [item.number for item in arm.trials] == [3, 4]
+    assert arm.best is not None
+    assert arm.best.number == 4
+    assert arm.finalists == (Finalist(4, 1, "b"),)
+    assert arm.finals == (Final(4, 9, FinalResult(0.75, 0.5, 2.0, (0.5, 0.75))),)
+    assert fold(events).of_arm("a").finals == ()
+    assert len(fold([history.outcome_event(3, Observation(1.0))], arm).observed) == 2
+
+
+def test_finals_failures_and_the_end_are_kept():
+    events = [
+        *small(),
+        history.final_event(Final(0, 100, Failed("time-out", "too slow", 3.0))),
+        history.round_end_event(0, "a", {"kendall": None, "pairs": (1, 2)}),
+        history.finished_event("the budget is spent"),
+    ]
+    result = fold(events)
+    assert result.finals == (Final(0, 100, Failed("time-out", "too slow", 3.0)),)
+    assert result.rounds[0].ranking == {"kendall": None, "pairs": [1, 2]}
+    assert result.rounds[1].ranking is None
+    assert result.finished == "the budget is spent"
+    assert fold([history.resumed_event()], result).finished is None
+
+
+@pytest.mark.parametrize(
+    ("event", "sentence"),
+    [
+        (history.outcome_event(9, Observation(1.0)), "no trial 9"),
+        (history.outcome_event(1, Observation(1.0)), "a result already"),
+        (history.round_event(1, "a", [trial(2)]), "numbered upwards"),
+        (history.round_event(1, "a", [trial(6), trial(5)]), "numbered upwards"),
+        (history.round_event(0, "a", [trial(7)]), "there already"),
+        (history.round_end_event(5, "a", {}), "without having begun"),
+        (history.finalist_event(Finalist(77, 1, "a")), "no trial 77"),
+        (Event("observation", {"trial": 3}), r"observation.*KeyError 'score'"),
+        (Event("surprise", {}), "unknown kind of event 'surprise'; known are round"),
+    ],
+)
+def test_events_that_do_not_fit_are_refused_in_a_sentence(event, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        fold([event], fold(small()))
+
+
+def test_a_pending_trial_has_no_score():
+    with pytest.raises(ValueError, match="trial 3 has no score: it is pending"):
+        _ = fold(small()).trial(3).score
+
+
+def test_a_history_is_a_value():
+    assert fold(small()) == fold(small())
+    assert hash(fold(small())) == hash(fold(small()))
+    assert isinstance(fold([]), History)
