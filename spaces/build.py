@@ -1,0 +1,204 @@
+"""From a graph to PyTorch: the text of a module, and the module that this very text makes.
+
+text = source(graph)       a file that needs torch only; it is what an export hands out
+module = build(graph)      the instance that executing the text gives
+"""
+
+from __future__ import annotations
+
+import hashlib
+import keyword
+import linecache
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from spaces.graph import Graph, Node
+from spaces.ops import find, needed, settings, whole_shapes
+from spaces.shape_rules import BATCH, Shape, shown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_FILE = '''import torch
+from torch import nn
+
+
+class {class_name}(nn.Module):
+    """Takes ({taken}) and gives ({given})."""
+
+{initial}    def forward(self, x: torch.Tensor) -> torch.Tensor:
+{forward}'''
+
+_INITIAL = """    def __init__(self) -> None:
+        super().__init__()
+{members}
+"""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One attribute of the generated class: its name, the text that makes it, and the nodes that use it."""
+
+    name: str
+    constructor: str
+    nodes: tuple[int, ...]
+    is_buffer: bool = False
+
+    @property
+    def line(self) -> str:
+        """The member's line in `__init__`."""
+        return f'self.register_buffer("{self.name}", {self.constructor})' if self.is_buffer else f"self.{self.name} = {self.constructor}"
+
+
+def source(graph: Graph, input_shape: Shape | None = None, class_name: str = "Network") -> str:
+    """A complete Python file with one `nn.Module`, which imports torch only and needs nothing of this project.
+
+    Nodes that the output does not need are left out, and several values at the output are added up.
+
+    Args:
+        graph: of operations of the vocabulary (`spaces.ops`).
+        input_shape: without the batch; by default the attribute `shape` of the graph's input.
+        class_name: a Python name for the class.
+
+    Raises:
+        ValueError: the output gets no value that depends on the input, an operation cannot take its inputs, or `class_name` is not a name.
+    """
+    if not class_name.isidentifier() or not class_name.isascii() or keyword.iskeyword(class_name):
+        raise ValueError(f"class_name must be a Python name, got {class_name!r}")
+    shapes = _checked_shapes(graph, input_shape)
+    return _source(graph, shapes, members_of(graph, shapes), class_name)
+
+
+def build(graph: Graph, input_shape: Shape | None = None) -> nn.Module:
+    """A new instance of the class in `source(graph, input_shape)`, weights as torch initialises them from its global generator.
+
+    Its attribute `labels` holds, by the name of each of its members, the label of the first node that the member serves.
+
+    Raises:
+        ValueError: as `source`.
+    """
+    shapes = _checked_shapes(graph, input_shape)
+    members = members_of(graph, shapes)
+    module: Any = _compiled(_source(graph, shapes, members, "Network"))()
+    module.labels = {member.name: graph.nodes[member.nodes[0]].label for member in members}
+    return module
+
+
+def members_of(graph: Graph, shapes: tuple[Shape, ...]) -> tuple[Member, ...]:
+    """The members of the generated class, in order of first use, named by the nodes' labels or else by operation and number.
+
+    Raises:
+        ValueError: nodes that share weights differ.
+    """
+    members: dict[tuple[str, str], Member] = {}
+    taken, counts = {*_reserved(), "labels"}, dict[str, int]()
+    for number in needed(graph)[:-1]:
+        node = graph.nodes[number]
+        constructor = find(node.op).module(settings(node), tuple(shapes[source] for source in graph.incoming[number])) if number else None
+        if constructor is None:
+            continue
+        share = node.get("share")
+        key = (node.op, f"node {number}" if share is None else f"share {share!r}")
+        if key in members:
+            first = members[key]
+            if first.constructor != constructor:
+                both = f"{first.constructor} and {constructor}"
+                raise ValueError(f"the nodes {first.nodes[0]} and {number} share weights (share={share!r}), but are {both}")
+            members[key] = replace(first, nodes=(*first.nodes, number))
+        else:
+            name = _name(node.op, node.label, taken, counts)
+            taken.add(name)
+            members[key] = Member(name, constructor, (number,), is_buffer=node.op == "buffer")
+    return tuple(members.values())
+
+
+def _source(graph: Graph, shapes: tuple[Shape, ...], members: tuple[Member, ...], class_name: str) -> str:
+    lines = "".join(f"        {member.line}\n" for member in members)
+    return _FILE.format(
+        class_name=class_name,
+        taken=_sizes(shapes[0]),
+        given=_sizes(shapes[-1]),
+        initial=_INITIAL.format(members=lines) if members else "",
+        forward="".join(f"        {line}\n" for line in _forward(graph, members)),
+    )
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> type[nn.Module]:
+    """The class of a generated file. Its lines are given to linecache, so that tracebacks show them."""
+    path = f"<network {hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}>"
+    linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
+    scope: dict[str, Any] = {"__name__": "network"}
+    exec(compile(text, path, "exec"), scope)
+    return scope["Network"]
+
+
+def _checked_shapes(graph: Graph, input_shape: Shape | None) -> tuple[Shape, ...]:
+    if 0 not in needed(graph):
+        raise ValueError("the graph's output gets no value that depends on its input, so there is no network to build: connect them")
+    shapes = whole_shapes(graph, input_shape)
+    if shapes[-1][:1] != (BATCH,):
+        raise ValueError(f"the graph's output has the shape {shown(shapes[-1])}: its first dimension must be the batch")
+    return shapes
+
+
+@lru_cache(maxsize=1)
+def _reserved() -> frozenset[str]:
+    """Names that a module's members may not take."""
+    from torch import nn
+
+    return frozenset(dir(nn.Module())) | frozenset(keyword.kwlist)
+
+
+def _name(op: str, label: str, taken: set[str], counts: dict[str, int]) -> str:
+    """A free Python name; whatever a label holds, only ASCII letters, digits and underscores reach the source."""
+    word = re.sub(r"[^0-9A-Za-z_]", "_", op.split(".")[-1]).lower()
+    wanted = re.sub(r"[^0-9A-Za-z_]", "_", label)
+    if not wanted.strip("_"):
+        counts[word] = counts.get(word, 0) + 1
+        wanted = f"{word}_{counts[word]}"
+    elif wanted[0].isdigit() or wanted.startswith("__"):
+        wanted = f"{word}_{wanted.lstrip('_')}"
+    name, again = wanted, 1
+    while name in taken:
+        again += 1
+        name = f"{wanted}_{again}"
+    return name
+
+
+def _forward(graph: Graph, members: tuple[Member, ...]) -> list[str]:
+    """The lines of `forward`. A value takes over a variable that no later line needs, that of its own input before others, or a new one."""
+    live = needed(graph)
+    owners = {number: f"self.{member.name}" for member in members for number in member.nodes}
+    uses = {number: sum(map(set(live).__contains__, graph.outgoing[number])) for number in live}
+    expressions = {0: "x"}
+    pending = {"x": uses[0]}  # variable -> how many later uses its value has
+    lines = ["batch = x.shape[0]"] if any(_uses_batch(graph.nodes[number]) for number in live) else []
+    for number in live[1:]:
+        node, values = graph.nodes[number], tuple(expressions[source] for source in graph.incoming[number])
+        for value in values:
+            if value in pending:
+                pending[value] -= 1
+        expression = find(node.op).call(settings(node), values, owners.get(number, ""))
+        if node.op == "output":
+            lines.append(f"return {expression}")
+        elif node.op in ("parameter", "buffer", "identity"):
+            expressions[number] = expression
+            if expression in pending:
+                pending[expression] += uses[number]
+        else:
+            variable = next((name for name in (*values, *pending) if pending.get(name) == 0), f"x{len(pending)}")
+            expressions[number], pending[variable] = variable, uses[number]
+            lines.append(f"{variable} = {expression}")
+    return lines
+
+
+def _uses_batch(node: Node) -> bool:
+    shape = node.get("shape")
+    return isinstance(shape, tuple) and "batch" in shape
+
+
+def _sizes(shape: Shape) -> str:
+    return ", ".join(("batch", *map(str, shape[1:])))

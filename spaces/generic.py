@@ -1,0 +1,162 @@
+"""Operations outside of the table: any other torch.nn module ("nn.Hardshrink") and any function of torch ("function:torch.roll").
+
+A name is looked up among torch's own classes and overridable functions, never evaluated; shapes and counts come from a run on the meta device.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import get_overridable_functions, resolve_name
+from torch.utils.flop_counter import FlopCounterMode
+
+from spaces.ops import REQUIRED, Op, literal
+from spaces.shape_rules import BATCH, Attributes, Shape
+
+Shapes = tuple[Shape, ...]
+
+
+class _AnyArgument(Mapping[str, Any]):
+    """Every attribute is known and none has a default: a function's arguments cannot be told from its name."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.isidentifier() and name.isascii()
+
+    def __getitem__(self, name: str) -> Any:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=1024)
+def generic(name: str) -> Op:
+    """The operation for "nn.X" or "function:torch.f".
+
+    Raises:
+        ValueError: torch has no such module or overridable function.
+    """
+    return _module_op(name) if name.startswith("nn.") else _function_op(name)
+
+
+def _module_op(name: str) -> Op:
+    class_name = name.removeprefix("nn.")
+    torch_class = getattr(nn, class_name, None)
+    if not (isinstance(torch_class, type) and issubclass(torch_class, nn.Module) and torch_class.__module__.startswith("torch.nn.modules")):
+        raise ValueError(f"torch.nn has no module {class_name!r}")
+    defaults = constructor_defaults(torch_class)
+
+    def run(attributes: Attributes, inputs: Shapes) -> tuple[Shape, int, int]:
+        with torch.device("meta"):
+            module = torch_class(**{key: _decoded(value) for key, value in attributes.items()})
+        shape, flops = _measured(lambda *values: module(*values), inputs)
+        return shape, flops, sum(parameter.numel() for parameter in module.parameters())
+
+    return Op(
+        name,
+        lambda attributes, inputs: run(attributes, inputs)[0],
+        defaults,
+        fewest=1,
+        most=None,
+        ordered=True,
+        torch_class=class_name,
+        constructed=True,
+        parameters=lambda attributes, inputs: run(attributes, inputs)[2],
+        multiply_adds=lambda attributes, inputs, output: run(attributes, inputs)[1],
+    )
+
+
+@lru_cache(maxsize=1024)
+def constructor_defaults(torch_class: type) -> dict[str, Any]:
+    """The constructor's arguments with their defaults, save those that do not change what is computed."""
+    result = {}
+    for parameter in list(inspect.signature(torch_class.__init__).parameters.values())[1:]:
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and parameter.name not in ("device", "dtype", "inplace"):
+            result[parameter.name] = REQUIRED if parameter.default is parameter.empty else parameter.default
+    return result
+
+
+def _function_op(name: str) -> Op:
+    path = name.removeprefix("function:")
+    function = overridable().get(path)
+    if function is None:
+        raise ValueError(f"{path!r} is not among the functions that torch lets one override")
+
+    def text(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+        positional, named = call_arguments(attributes, values, literal)
+        return f"{path}({', '.join((*positional, *(f'{key}={value}' for key, value in named.items())))})"
+
+    def run(attributes: Attributes, inputs: Shapes) -> tuple[Shape, int]:
+        def call(*values: torch.Tensor) -> Any:
+            positional, named = call_arguments(attributes, values, _decoded)
+            return function(*positional, **named)
+
+        return _measured(call, inputs)
+
+    return Op(
+        name,
+        lambda attributes, inputs: run(attributes, inputs)[0],
+        _AnyArgument(),
+        fewest=1,
+        most=None,
+        ordered=True,
+        call=text,
+        multiply_adds=lambda attributes, inputs, output: run(attributes, inputs)[1],
+    )
+
+
+def call_arguments(attributes: Attributes, values: tuple[Any, ...], shown: Callable[[Any], Any]) -> tuple[list[Any], dict[str, Any]]:
+    """A function's arguments: the attribute `argN` is the positional one number N, the other places are the inputs, in order."""
+    fixed = {int(name[3:]): value for name, value in attributes.items() if name[:3] == "arg" and name[3:].isdigit()}
+    remaining = iter(values)
+    places = range(len(fixed) + len(values))
+    positional = [shown(fixed[place]) if place in fixed else next(remaining) for place in places]
+    return positional, {name: shown(value) for name, value in attributes.items() if not (name[:3] == "arg" and name[3:].isdigit())}
+
+
+@lru_cache(maxsize=1)
+def overridable() -> dict[str, Callable[..., Any]]:
+    """The functions that torch lets one override, by their public dotted names."""
+    result = {}
+    for functions in get_overridable_functions().values():
+        for function in functions:
+            path = resolve_name(function)
+            if path is not None and not any(part.startswith("_") for part in path.split(".")) and callable(function):
+                result[path] = function
+    return result
+
+
+def _decoded(value: Any) -> Any:
+    return float(value) if value in ("inf", "-inf", "nan") else value
+
+
+def _measured(call: Callable[..., Any], inputs: Shapes) -> tuple[Shape, int]:
+    """The output's shape and multiply-adds for one sample, from two runs that differ in the batch, which is how its place is found."""
+    shapes = []
+    for batch in (3, 5):
+        counter = FlopCounterMode(display=False)
+        values = [torch.empty([batch if size == BATCH else size for size in shape], device="meta") for shape in inputs]
+        try:
+            with counter, torch.no_grad():
+                result = call(*values)
+        except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError, AssertionError) as error:
+            raise ValueError(f"torch says: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+        if not isinstance(result, torch.Tensor):
+            raise ValueError(f"it gives {type(result).__name__} and not one tensor")
+        shapes.append((tuple(result.shape), counter.get_total_flops()))
+    (first, flops), (second, more_flops) = shapes
+    if len(first) != len(second) or any((a, b) != (3, 5) for a, b in zip(first, second, strict=True) if a != b):
+        raise ValueError("it mixes the batch with other dimensions")
+    shape = tuple(a if a == b else BATCH for a, b in zip(first, second, strict=True))
+    if any(BATCH in given for given in inputs) and BATCH not in shape:
+        raise ValueError("it leaves no batch dimension")
+    per_sample = (more_flops - flops) // 2 if more_flops != flops else flops
+    return shape, per_sample // 2
