@@ -1,0 +1,272 @@
+"""The command `nas`. Every command imports what it needs when it runs, so that `nas --help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+app = typer.Typer(
+    name="nas",
+    help="Neural architecture search: program your family of models, train few of them, export the best as a plain torch module.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+space_app = typer.Typer(help="Search spaces: list, check and draw them.", no_args_is_help=True, rich_markup_mode=None)
+config_app = typer.Typer(help="Configuration files.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(space_app, name="space")
+app.add_typer(config_app, name="config")
+
+USER, OURS = 2, 1
+
+Overrides = Annotated[list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="Override a key of the config, such as -s budget=64.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SpaceOption = Annotated[str | None, typer.Option("--space", help="The run's own space again (my_file.py:space): naming it lets its code run.")]
+
+
+@app.command()
+def search(
+    config: Annotated[Path, typer.Argument(help="A configuration file; `nas init DIR` writes one to start from.")],
+    override: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="The run's directory; runs/NAME by default.")] = None,
+) -> None:
+    """Search for the best architecture, train the finalists fully, and test them."""
+    from nas.config import load_config
+    from nas.progress import Progress
+    from nas.run import start
+
+    with _sentences():
+        checked = load_config(config, override or ())
+        directory = out if out is not None else _new_directory(config)
+        print(f"run: {directory}", file=sys.stderr)
+        with Progress(checked) as progress, _interruptible(directory):
+            start(checked, directory, progress)
+        _print_summary(directory)
+
+
+@app.command()
+def resume(directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")]) -> None:
+    """Go on with a run that was interrupted, losing no finished evaluation."""
+    from nas.config import parse_config
+    from nas.journal import open_for_reading
+    from nas.progress import Progress
+    from nas.run import resume as go_on
+
+    with _sentences():
+        with open_for_reading(directory) as journal:
+            config = parse_config(journal.config, f"the configuration in {directory}")
+        with Progress(config) as progress, _interruptible(directory):
+            go_on(directory, progress)
+        _print_summary(directory)
+
+
+@app.command()
+def status(directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")], as_json: AsJson = False) -> None:
+    """Show where a run stands; works while it goes on."""
+    with _sentences():
+        _print_summary(directory, as_json=as_json)
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    out: Annotated[Path | None, typer.Option(help="The HTML file; RUN/report.html by default.")] = None,
+    space: SpaceOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the run's report, one HTML file that needs no network."""
+    from nas.report import write_report
+    from spaces.load import load_space
+
+    with _sentences():
+        written = write_report(directory, out, space=load_space(space) if space else None)
+        if as_json:
+            _print_summary(directory, as_json=True)
+        else:
+            print(written)
+
+
+@app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    out: Annotated[Path, typer.Option(help="A new directory for the model.")],
+    trial: Annotated[int | None, typer.Option(help="Which trial; the search's winner by default.")] = None,
+    format: Annotated[Literal["module", "pt2", "onnx"], typer.Option(help="A Python file with weights, torch.export's format, or ONNX.")] = "module",  # noqa: A002
+    space: SpaceOption = None,
+    untrained: Annotated[bool, typer.Option("--untrained", help="The architecture with fresh weights, where none were kept.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Export a trained model that runs without this project, and prove it in a fresh process."""
+    from nas.export import export as export_run
+    from spaces.load import load_space
+
+    with _sentences():
+        exported = export_run(directory, trial=trial, format=format, out=out, space=load_space(space) if space else None, untrained=untrained)
+        if as_json:
+            print(json.dumps(exported.to_dict()))
+        else:
+            print(exported)
+
+
+@app.command()
+def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is not there.")]) -> None:
+    """Write a config, a space and a task to start from; they run as they are."""
+    from nas.init import init as write
+
+    with _sentences():
+        for path in write(directory):
+            print(path)
+        print(f"\nStart with: cd {directory} && nas search config.yaml")
+
+
+@space_app.command("list")
+def space_list(as_json: AsJson = False) -> None:
+    """List the built-in spaces and those of installed packages."""
+    from spaces.load import known_spaces
+
+    with _sentences():
+        known = known_spaces()
+        if as_json:
+            print(json.dumps(known))
+            return
+        width = max(map(len, known))
+        for name, where in sorted(known.items()):
+            print(f"{name:<{width}}  {where}")
+
+
+@space_app.command("check")
+def space_check(
+    name: Annotated[str, typer.Argument(help="A built-in or installed space, my_file.py:space or package.module:space.")],
+    count: Annotated[int, typer.Option(min=1, help="How many architectures are drawn.")] = 100,
+    seed: int = 0,
+    input_shape: Annotated[str | None, typer.Option("--input", help="The input's shape without the batch, such as 3,32,32.")] = None,
+    classes: Annotated[int | None, typer.Option(min=1, help="How many numbers the network gives.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw architectures, build, run and replay them; exit with 1 and the reasons where the space is broken."""
+    from dataclasses import replace
+
+    from spaces.check import check, report_text
+    from spaces.load import load_space
+
+    with _sentences():
+        space = load_space(name)
+        shapes = space.shapes
+        if input_shape is not None:
+            shapes = replace(shapes, input=_shape(input_shape))
+        if classes is not None:
+            shapes = replace(shapes, output=(classes,))
+        checked = check(space.for_shapes(shapes), count=count, seed=seed)
+        print(json.dumps(checked.to_dict()) if as_json else report_text(checked))
+    if checked.problems:
+        raise typer.Exit(1)
+
+
+@space_app.command("show")
+def space_show(
+    name: Annotated[str, typer.Argument(help="A built-in or installed space, my_file.py:space or package.module:space.")],
+    seed: Annotated[int, typer.Option(help="Which random architecture.")] = 0,
+    svg: Annotated[Path | None, typer.Option(help="Write the drawing to this SVG file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw one random architecture of a space."""
+    from random import Random
+
+    from spaces.draw import draw_svg, draw_text
+    from spaces.load import load_space
+    from spaces.operators import sample_graph
+
+    with _sentences():
+        architecture, graph = sample_graph(load_space(name), Random(seed))
+        if svg is not None:
+            svg.write_text(draw_svg(graph, title=f"{architecture.space} {architecture.key}"))
+        if as_json:
+            print(json.dumps({"architecture": json.loads(architecture.to_json()), "graph": json.loads(graph.to_json())}))
+        else:
+            print(f"{architecture}\n\n{draw_text(graph)}")
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema of configuration files."""
+    from nas.config import schema
+
+    with _sentences():
+        print(json.dumps(schema(), indent=2))
+
+
+@config_app.command("show")
+def config_show(config: Annotated[Path, typer.Argument(help="A configuration file.")], override: Overrides = None, as_json: AsJson = False) -> None:
+    """Check a configuration file and print it with every default filled in."""
+    import yaml
+
+    from nas.config import load_config
+
+    with _sentences():
+        resolved = load_config(config, override or ()).model_dump(mode="json")
+        print(json.dumps(resolved) if as_json else yaml.safe_dump(resolved, sort_keys=False), end="" if not as_json else "\n")
+
+
+def main() -> None:
+    """The entry point of the command `nas`."""
+    app()
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Errors that have a sentence are shown as that sentence: exit code 2 where the user can mend it, 1 where it is ours or the machine's."""
+    from nas.errors import exit_code
+
+    try:
+        yield
+    except BrokenPipeError:
+        # Whoever read the output (head, say) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except Exception as error:
+        code = exit_code(error)
+        if code is None or os.environ.get("NAS_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(code) from error
+
+
+@contextmanager
+def _interruptible(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\nstopped; nothing that was finished is lost. Go on with: nas resume {directory}", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _new_directory(config: Path) -> Path:
+    """runs/NAME, or runs/NAME-2 and so on where that is taken."""
+    first = Path("runs") / config.stem
+    number, directory = 2, first
+    while directory.exists():
+        directory = first.with_name(f"{first.name}-{number}")
+        number += 1
+    return directory
+
+
+def _print_summary(directory: Path, *, as_json: bool = False) -> None:
+    from nas.report.summary import summary_of, terminal_summary
+
+    summary: dict[str, Any] = summary_of(directory)
+    print(json.dumps(summary) if as_json else terminal_summary(summary))
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"a shape is whole numbers with commas, such as 3,32,32; got {text!r}") from error

@@ -1,0 +1,111 @@
+"""From a checked configuration to the parts of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from nas.config import ConfigError, RunConfig, TableSection, parse_config, settings_of
+from nas.executors import Executor, InlineExecutor, ProcessExecutor
+from nas.strategies import STRATEGIES, RandomSearch, Strategy
+from predictors import PREDICTORS
+from spaces import SearchSpace
+from spaces.load import load_space
+
+if TYPE_CHECKING:
+    from nas.evaluators.evaluator import Evaluator
+    from nas.tasks import Task
+
+SEARCH, BASELINE = "search", "random"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of. `arms` are the compared strategies by name: the search, and the random baseline where there is one."""
+
+    space: SearchSpace
+    arms: Mapping[str, Strategy]
+
+
+def compose(config: RunConfig) -> Parts:
+    """The space and the strategies that a configuration names. For tasks it reads the data's shapes, so wrong data is found here.
+
+    Raises:
+        ConfigError: a plug-in or setting is unknown.
+        ValueError: the space or task cannot be had.
+    """
+    space = shaped_space(config)
+    strategy = strategy_of(config)
+    arms = {SEARCH: strategy}
+    if config.baseline == "random" and not isinstance(strategy, RandomSearch):
+        arms[BASELINE] = RandomSearch()
+    return Parts(space, arms)
+
+
+def strategy_of(config: RunConfig) -> Strategy:
+    """The strategy, with its predictor where it takes one."""
+    given = {}
+    if config.strategy.name == "surrogate":
+        given["predictor"] = settings_of("predictor", PREDICTORS, config.predictor)
+    return settings_of("strategy", STRATEGIES, config.strategy, **given)
+
+
+def shaped_space(config: RunConfig) -> SearchSpace:
+    """The space, for the shapes of the task's data."""
+    space = load_space(config.space)
+    return space if config.task is None else space.for_shapes(task_of(config).shapes)
+
+
+def task_of(config: RunConfig) -> Task:
+    """The task that a configuration names."""
+    from nas.tasks import load_task
+
+    assert config.task is not None
+    return load_task(config.task.name, seed=config.seed, **config.task.settings)
+
+
+def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:
+    """What scores architectures on a device: made in the process that uses it, from the configuration as JSON."""
+    config = parse_config(settings, "the run's configuration")
+    if isinstance(config.evaluator, TableSection):
+        from nas.evaluators.table import table_evaluator
+
+        table = config.evaluator
+        return table_evaluator(load_space(config.space), table.path, score=table.score, test=table.test, seconds=table.seconds)
+    from nas.evaluators.training import TrainEvaluator
+
+    task = task_of(config)
+    final = replace(config.training, epochs=config.finalists.epochs or 3 * config.training.epochs)
+    return TrainEvaluator(load_space(config.space).for_shapes(task.shapes), task, config.training, final, device)
+
+
+def executor_of(config: RunConfig) -> Executor:
+    """Where evaluations run."""
+    settings = config.model_dump(mode="json")
+    devices = devices_of(config)
+    if config.executor.name == "inline":
+        return InlineExecutor(lambda: evaluator(settings, devices[0]))
+    threads = max(1, (os.cpu_count() or 1) // len(devices))
+    return ProcessExecutor("nas.compose:evaluator", settings, devices, time_limit=config.executor.time_limit, threads=threads)
+
+
+def devices_of(config: RunConfig) -> list[str]:
+    """The device of every worker: all GPUs or the CPU, as many times as there are workers for each."""
+    wanted, workers = config.executor.devices, config.executor.workers
+    if isinstance(wanted, list):
+        devices = wanted
+    elif isinstance(config.evaluator, TableSection):
+        devices = ["cpu"]
+    else:
+        import torch
+
+        count = torch.cuda.device_count() if wanted != "cpu" else 0
+        if wanted == "cuda" and not count:
+            raise ConfigError("executor.devices is cuda, and torch finds no GPU here; set it to auto or cpu, or install a CUDA build of torch")
+        devices = [f"cuda:{number}" for number in range(count)] or ["cpu"]
+    if workers is None:
+        # Small networks do not fill many cores: a worker for each two.
+        workers = max(1, (os.cpu_count() or 1) // 2) if devices == ["cpu"] and not isinstance(config.evaluator, TableSection) else len(devices)
+    return [devices[number % len(devices)] for number in range(workers)]

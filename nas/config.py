@@ -1,0 +1,259 @@
+"""The configuration of a run: one flat YAML file, checked before anything starts, and frozen.
+
+Sections that name a thing to plug in (`task`, `strategy`, `predictor`) are the thing's name with its settings beside it; the bare name
+stands for the name with its defaults: `strategy: random` is `strategy: {name: random}`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from nas.training.recipe import Recipe
+
+
+class ConfigError(ValueError):
+    """The user's configuration is wrong; the message says where, what was expected and what came."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Named(BaseModel):
+    """A plug-in's name, and its settings, which are checked by the plug-in itself."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    name: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings beside the name."""
+        return dict(self.model_extra or {})
+
+
+def _named(default: str | None = None) -> BeforeValidator:
+    """Accepts the bare name for the section, and a section without a name for the default's settings."""
+
+    def expand(value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        return {"name": default, **value} if isinstance(value, dict) and default else value
+
+    return BeforeValidator(expand)
+
+
+class TableSection(_Section):
+    """Scores are looked up in a table of published results."""
+
+    name: Literal["table"]
+    path: str = Field(description="an npz file, or builtin:nasbench201")
+    score: str = Field(description="the column of validation scores, higher is better")
+    test: str | None = Field(None, description="the column of test scores, read for the finalists only")
+    seconds: str | None = Field(None, description="the column of training times")
+
+
+class TrainSection(_Section):
+    """Scores come from training the architecture on the task, by the recipe in the section `training`."""
+
+    name: Literal["train"] = "train"
+
+
+class FinalistsSection(_Section):
+    """The search's end: the best by validation are trained fully and only then tested."""
+
+    count: int = Field(3, ge=0, description="how many finalists; 0 ends the run after the search")
+    seeds: int = Field(3, ge=1, description="how many times each is trained")
+    epochs: int | None = Field(None, ge=1, description="epochs of a full training; none: three times those of the search")
+
+
+class ExecutorSection(_Section):
+    """Where evaluations run."""
+
+    name: Literal["process", "inline"] = "process"
+    workers: int | None = Field(None, ge=1, description="worker processes; none: one a GPU, or one for each two CPU cores")
+    devices: Literal["auto", "cpu", "cuda"] | list[str] = Field("auto", description="auto, cpu, cuda, or a list such as [cuda:0, cuda:1]")
+    time_limit: float | None = Field(None, gt=0, description="seconds after which an evaluation is ended (process executor only)")
+
+
+
+
+class RunConfig(_Section):
+    """Everything that a run is."""
+
+    space: str = Field(description="a built-in or installed space, my_file.py:space or package.module:space")
+    task: Annotated[Named | None, _named()] = Field(None, description="digits, images, cifar10, or module:function; needed by the evaluator `train`")
+    evaluator: Annotated[TrainSection | TableSection, Field(discriminator="name"), _named("train")] = TrainSection()
+    strategy: Annotated[Named, _named("surrogate")] = Named(name="surrogate")
+    predictor: Annotated[Named, _named("gnn")] = Named(name="gnn")
+    training: Recipe = Field(Recipe(), description="how an architecture is trained")
+    budget: int = Field(32, ge=1, description="how many architectures are evaluated")
+    batch: int = Field(4, ge=1, description="how many of them at a time, between two looks of the strategy at the results")
+    baseline: Literal["random", "none"] = Field("random", description="random search at the same budget, beside the search")
+    finalists: FinalistsSection = FinalistsSection()
+    executor: Annotated[ExecutorSection, _named("process")] = ExecutorSection()
+    seed: int = Field(0, ge=0)
+    keep_weights: Literal["all", "finalists"] = Field("all", description="whose trained weights stay in the run")
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """The checked configuration in a YAML file, with `key=value` overrides; the value is YAML, the key may have dots.
+
+    Raises:
+        ConfigError: the file is missing or not YAML, or a key or value is wrong.
+    """
+    try:
+        text = Path(path).read_text()
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no configuration file {path} (looked from {Path.cwd()}); `nas init DIR` writes one to start from") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the configuration file {path} cannot be read: {error}") from error
+    try:
+        loaded = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path} should hold keys and values, such as `space: convnet`; it holds {type(loaded).__name__ if loaded is not None else 'nothing'}")
+    for override in overrides:
+        _override(loaded, override)
+    return parse_config(_beside(loaded, Path(path).parent), str(path))
+
+
+def parse_config(loaded: Mapping[str, Any], where: str) -> RunConfig:
+    """The checked configuration in a dictionary; `where` is named in errors.
+
+    Raises:
+        ConfigError: a key or value is wrong.
+    """
+    try:
+        config = RunConfig.model_validate(loaded)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(item, where, RunConfig) for item in error.errors(include_url=False))) from error
+    if config.evaluator.name == "train" and config.task is None:
+        raise ConfigError(f"{where}: the evaluator `train` needs a `task`, such as `task: digits`; to look scores up instead, set `evaluator: {{name: table, ...}}`")
+    if config.executor.name == "inline" and config.executor.time_limit is not None:
+        raise ConfigError(f"{where}: executor.time_limit needs `executor: process`; an evaluation in this very process cannot be ended")
+    return config
+
+
+def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **given: Any) -> Any:
+    """The plug-in `named` of a registry of frozen dataclasses, made with its settings, each checked against its type.
+
+    Raises:
+        ConfigError: the name is unknown (the known ones are listed) or a setting is unknown or of a wrong type.
+    """
+    if named.name not in registry:
+        near = difflib.get_close_matches(named.name, registry, 1)
+        raise ConfigError(f"no {kind} is called {named.name!r}{f'; did you mean {near[0]!r}?' if near else '.'} Known: {', '.join(sorted(registry))}")
+    factory = registry[named.name]
+    fields = {field.name: field for field in dataclasses.fields(factory) if field.name not in given}
+    types = get_type_hints(factory)
+    checked = {}
+    for key, value in named.settings.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, 1)
+            known = f"; its settings are: {', '.join(fields)}" if fields else "; it has no settings"
+            raise ConfigError(f"{kind} {named.name!r} has no setting {key!r}{f'; did you mean {near[0]!r}?' if near else known}")
+        try:
+            checked[key] = TypeAdapter(types[key]).validate_python(value)
+        except ValidationError as error:
+            raise ConfigError(f"{kind}.{key}: {error.errors()[0]['msg'].lower()}; got {value!r}") from error
+    try:
+        return factory(**checked, **given)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a configuration file, the settings of every built-in strategy and predictor included."""
+    from nas.strategies import STRATEGIES
+    from predictors import PREDICTORS
+
+    result = RunConfig.model_json_schema()
+    for key, registry in (("strategy", STRATEGIES), ("predictor", PREDICTORS)):
+        result["properties"][key] = {
+            "anyOf": [{"enum": sorted(registry)}, *(_plug_in_schema(name, factory) for name, factory in registry.items())],
+            "default": result["properties"][key].get("default"),
+        }
+    return result
+
+
+def _plug_in_schema(name: str, factory: Any) -> dict[str, Any]:
+    types = get_type_hints(factory)
+    properties: dict[str, Any] = {"name": {"const": name}}
+    for field in dataclasses.fields(factory):
+        if not field.repr:
+            continue  # Filled in by the engine, not by a config.
+        properties[field.name] = TypeAdapter(types[field.name]).json_schema()
+        if field.default is not dataclasses.MISSING:
+            properties[field.name]["default"] = field.default
+    return {"type": "object", "properties": properties, "required": ["name"], "additionalProperties": False}
+
+
+def _override(loaded: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"an override is key=value, such as -s budget=64 or -s strategy.initial=8; got {override!r}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the value of the override {override!r} is not YAML: {error}") from error
+    *sections, last = key.split(".")
+    place = loaded
+    for section in sections:
+        inner = place.get(section)
+        if inner is None or isinstance(inner, str):
+            inner = place[section] = {"name": inner} if inner else {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"the override {override!r} goes into {section!r}, which is not a section")
+        place = inner
+    place[last] = value
+
+
+def _beside(loaded: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Files that a config names are looked for from where the user stands, then beside the config."""
+
+    def found(text: Any) -> Any:
+        if not isinstance(text, str) or not text or Path(text.partition(":")[0]).exists():
+            return text
+        name, colon, attribute = text.rpartition(":") if text.rpartition(":")[0].endswith(".py") else (text, "", "")
+        beside = folder / name
+        return f"{beside}{colon}{attribute}" if not Path(name).is_absolute() and beside.exists() else text
+
+    result = {**loaded, "space": found(loaded.get("space"))} if "space" in loaded else dict(loaded)
+    for section in ("task", "evaluator"):
+        inner = result.get(section)
+        if isinstance(inner, dict):
+            result[section] = {key: found(value) if key in ("name", "path") else value for key, value in inner.items()}
+        elif isinstance(inner, str) and section == "task":
+            result[section] = found(inner)
+    return result
+
+
+def _sentence(item: Mapping[str, Any], where: str, model: type[BaseModel]) -> str:
+    location = [str(part) for part in item["loc"] if not (part in ("train", "table") and item["loc"][0] == "evaluator")]
+    path = ".".join(location)
+    if item["type"] == "extra_forbidden":
+        known = _keys(model, item["loc"])
+        near = difflib.get_close_matches(location[-1], known, 1)
+        return f"{where}: unknown key {path!r}; " + (f"did you mean {near[0]!r}?" if near else f"the keys here are: {', '.join(known)}")
+    if item["type"] == "missing":
+        return f"{where}: the key {path!r} is missing"
+    message = item["msg"][0].lower() + item["msg"][1:]
+    return f"{where}: {path}: {message}; got {json.dumps(item['input'], default=str)[:80]}"
+
+
+def _keys(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {"finalists": FinalistsSection, "executor": ExecutorSection}
+    if len(location) > 1 and location[0] == "training":
+        return [field.name for field in dataclasses.fields(Recipe)]
+    if len(location) > 1 and location[0] == "evaluator":
+        return list((TableSection if location[1] == "table" else TrainSection).model_fields)
+    return list((sections[location[0]] if len(location) > 1 and location[0] in sections else model).model_fields)

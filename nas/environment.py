@@ -1,0 +1,27 @@
+"""Where a run was made: versions and hardware, for whoever reads its results."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PACKAGES = ("surrogate-nas", "torch", "torch-geometric", "numpy", "scikit-learn", "scipy", "networkx")
+
+
+def environment() -> dict[str, Any]:
+    """Versions of Python and the packages that matter, the system and its processors. Names no person, path or host."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu_count": os.cpu_count(),
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

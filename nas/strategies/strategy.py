@@ -1,0 +1,90 @@
+"""What a strategy is, and the two things that all of them do: draw new architectures, and never propose one twice.
+
+A strategy is a frozen value that holds settings. Its state is the `History`, the fold of the journal, so `tell` is the history's own growth
+and resuming is replay. It knows no evaluator and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+from typing import Protocol
+
+from nas.history import History, Predicted, Proposal
+from nas.seeds import generator
+from spaces import Architecture, SearchSpace
+from spaces.canonical import canonical_key
+from spaces.operators import sample
+
+DUPLICATES = 1000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a strategy proposes, and a sentence on how it came to it where that is worth saying."""
+
+    proposals: tuple[Proposal, ...]
+    note: str = ""
+
+
+class Strategy(Protocol):
+    """Settings of a search, frozen."""
+
+    def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
+        """Up to `count` architectures to evaluate next, none of which the history or the answer itself holds already (by canonical key).
+
+        A pure function of its arguments: the same history and seed give the same proposals, in any process. Fewer than `count`, or none,
+        where no new ones are found.
+        """
+        ...
+
+
+@lru_cache(maxsize=200_000)
+def key_of(space: SearchSpace, architecture: Architecture) -> str:
+    """The canonical key of the architecture's graph: architectures that are the same network share it."""
+    return canonical_key(space.graph(architecture))
+
+
+def novel(space: SearchSpace, history: History, drawn: Iterable[tuple[Architecture, str]], count: int, taken: Iterable[str] = ()) -> tuple[Proposal, ...]:
+    """The first `count` of the (architecture, origin) drawn whose canonical key is new. Gives up after many duplicates in a row."""
+    seen = set(history.keys) | set(taken)
+    proposals: list[Proposal] = []
+    wasted = 0
+    for architecture, origin in drawn:
+        if len(proposals) == count or wasted > DUPLICATES:
+            break
+        key = key_of(space, architecture)
+        if key in seen:
+            wasted += 1
+            continue
+        seen.add(key)
+        wasted = 0
+        proposals.append(Proposal(architecture=architecture, origin=origin, prediction=None, canonical=key))
+    return tuple(proposals)
+
+
+def random_draws(space: SearchSpace, history: History, seed: int) -> Iterator[tuple[Architecture, str]]:
+    """Endless random architectures: one stream for a run, entered at the number of trials so far.
+
+    All strategies start from this stream, so that a search and its random baseline share their first evaluations.
+    """
+    number = len(history.trials)
+    while True:
+        yield sample(space, generator(seed, "random", number)), "random"
+        number += 1
+
+
+def drawn_by(draw: Callable[[Random], Architecture], origin: str, random: Random) -> Iterator[tuple[Architecture, str]]:
+    """Endless architectures of one operator; ends where the operator finds nothing more."""
+    while True:
+        try:
+            yield draw(random), origin
+        except ValueError:
+            return
+
+
+def with_prediction(proposal: Proposal, prediction: Predicted) -> Proposal:
+    """The proposal with what the surrogate says of it."""
+    return Proposal(architecture=proposal.architecture, origin=proposal.origin, prediction=prediction, canonical=proposal.canonical)
