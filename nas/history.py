@@ -262,8 +262,9 @@ class _Draft:
 
 
 def _apply_round(draft: _Draft, body: Mapping[str, Any]) -> None:
-    if any(item.number == body["round"] and item.arm == body["arm"] for item in reversed(draft.rounds)):
-        raise ValueError(f"round {body['round']} of the arm {body['arm']!r} is there already")
+    before = next((item.number for item in reversed(draft.rounds) if item.arm == body["arm"]), -1)
+    if body["round"] <= before:
+        raise ValueError(f"the rounds of an arm are numbered upwards; after round {before} of the arm {body['arm']!r} came {body['round']}")
     trials = [_trial(body, proposal) for proposal in body["proposals"]]
     last = draft.trials[-1].number if draft.trials else -1
     for trial in trials:

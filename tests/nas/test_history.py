@@ -163,7 +163,7 @@ def test_finals_failures_and_the_end_are_kept():
         (history.outcome_event(1, Observation(1.0)), "a result already"),
         (history.round_event(1, "a", [trial(2)]), "numbered upwards"),
         (history.round_event(1, "a", [trial(6), trial(5)]), "numbered upwards"),
-        (history.round_event(0, "a", [trial(7)]), "there already"),
+        (history.round_event(0, "a", [trial(7)]), "after round 0 of the arm 'a' came 0"),
         (history.round_end_event(5, "a", {}), "without having begun"),
         (history.finalist_event(Finalist(77, 1, "a")), "no trial 77"),
         (Event("observation", {"trial": 3}), r"observation.*KeyError 'score'"),
