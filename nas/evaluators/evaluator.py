@@ -56,7 +56,7 @@ class Evaluator(Protocol):
     """Scores architectures. May raise: whoever calls it (`nas.executors.attempt`) turns an exception into `Failed`."""
 
     def evaluate(self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0) -> Observation | Failed:
-        """The validation score. `fidelity` is the share of the full epochs of a search evaluation; trained weights go to the file `weights` (safetensors)."""
+        """The validation score. `fidelity` is the share of a search evaluation's epochs; trained weights go to the file `weights` (safetensors)."""
         ...
 
     def finalize(self, architecture: Architecture, *, seed: int, weights: Path | None = None) -> FinalResult | Failed:

@@ -1,0 +1,75 @@
+"""Tasks: what the networks are trained for. A task is found by name here; torch is imported only when one is made."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from spaces.load import load_object
+
+if TYPE_CHECKING:
+    from nas.tasks.task import Task
+
+TASKS: dict[str, str] = {
+    "cifar10": "nas.tasks.cifar10:cifar10",
+    "digits": "nas.tasks.digits:digits",
+    "images": "nas.tasks.images:images",
+}
+
+
+def known_tasks() -> dict[str, str]:
+    """The built-in tasks and those of installed packages (entry points in the group `nas.tasks`), and where each lives."""
+    installed = {point.name: point.value for point in entry_points(group="nas.tasks")}
+    return {**installed, **TASKS}
+
+
+def load_task(name: str, *, seed: int = 0, **options: Any) -> Task:
+    """The task that a config names: `digits` (built in or installed), `my_file.py:function` or `package.module:function`.
+
+    The function is called with the options, and with `seed` where it has an argument of that name: the seed of its splits.
+
+    Raises:
+        ValueError: there is no such task or no such option; the message lists those there are. Or the task's data is not as it should be.
+    """
+    from nas.tasks.task import Task
+
+    make = _find(name)
+    made = make(**_checked(name, make, seed, options))
+    if not isinstance(made, Task):
+        raise ValueError(f"the task {name!r} should be a function that returns a nas.tasks.task.Task, but it returned a {type(made).__name__}")
+    return made
+
+
+def _find(name: str) -> Callable[..., Any]:
+    where, colon, attribute = name.rpartition(":")
+    if not colon:
+        known = known_tasks()
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise ValueError(
+                f"no task is called {name!r}{f'; did you mean {near[0]!r}?' if near else '.'} "
+                f"Known: {', '.join(sorted(known))}; or name your own as my_file.py:function or package.module:function"
+            )
+        where, _, attribute = known[name].rpartition(":")
+    found = load_object(where, attribute, "task")
+    if not callable(found):
+        raise ValueError(f"the task {name!r} should be a function that returns a nas.tasks.task.Task, but it is a {type(found).__name__}")
+    return found
+
+
+def _checked(name: str, make: Callable[..., Any], seed: int, options: dict[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(make).parameters
+    accepted = [key for key, parameter in parameters.items() if key != "seed" and parameter.kind is not parameter.VAR_KEYWORD]
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    unknown = [option for option in options if option not in accepted]
+    if unknown and not open_ended:
+        near = difflib.get_close_matches(unknown[0], accepted, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"the task {name!r} has no option {unknown[0]!r}{hint} Its options: {', '.join(accepted) or 'none'}")
+    missing = [key for key in accepted if parameters[key].default is inspect.Parameter.empty and key not in options]
+    if missing:
+        raise ValueError(f"the task {name!r} needs the option {missing[0]!r}. Its options: {', '.join(accepted)}")
+    return {**options, "seed": seed} if "seed" in parameters else options

@@ -1,0 +1,148 @@
+"""An evaluator that looks scores up in a published table, so that a search takes seconds. Knows no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+
+import numpy
+
+from nas.evaluators.evaluator import Failed, FinalResult, Observation
+from nas.tasks.arrays import read_npz
+from spaces import Architecture, SearchSpace
+
+BUILTIN = "builtin:"
+
+
+@dataclass(frozen=True, eq=False)
+class TableEvaluator:
+    """Scores by architecture. Make one with `table_evaluator`.
+
+    An architecture is found by its decisions, and failing that by the canonical key of its graph: an isomorphic one's row.
+
+    Attributes:
+        source: where the table came from, for messages.
+        architectures: one a row.
+        scores: the validation score by row; not a number where the table has none.
+        test: the test score by row, or None.
+        seconds: by row, or None.
+        metrics: further columns by name.
+    """
+
+    space: SearchSpace
+    source: str
+    architectures: list[Architecture]
+    scores: numpy.ndarray
+    test: numpy.ndarray | None = None
+    seconds: numpy.ndarray | None = None
+    metrics: Mapping[str, numpy.ndarray] = field(default_factory=dict)
+
+    def evaluate(self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0) -> Observation | Failed:
+        """The table's validation score, whatever the seed; a table has no weights to write.
+
+        Raises:
+            ValueError: a fidelity other than 1, which a table does not have, or an architecture of another space.
+        """
+        if fidelity != 1.0:
+            raise ValueError(f"a table has finished trainings only, so its fidelity is 1; got {fidelity}")
+        row = self._row(architecture)
+        if row is None or not numpy.isfinite(self.scores[row]):
+            return self._missing(architecture, "score")
+        metrics = tuple((name, float(column[row])) for name, column in self.metrics.items() if numpy.isfinite(column[row]))
+        return Observation(float(self.scores[row]), self._seconds(row), metrics=metrics)
+
+    def finalize(self, architecture: Architecture, *, seed: int, weights: Path | None = None) -> FinalResult | Failed:
+        """The table's validation and test score."""
+        row = self._row(architecture)
+        if self.test is None:
+            return Failed("missing", f"the table {self.source} was opened without a test column: name one")
+        if row is None or not (numpy.isfinite(self.scores[row]) and numpy.isfinite(self.test[row])):
+            return self._missing(architecture, "test score")
+        return FinalResult(float(self.scores[row]), float(self.test[row]), self._seconds(row))
+
+    def _row(self, architecture: Architecture) -> int | None:
+        if architecture.space != self.space.name:
+            raise ValueError(f"the table {self.source} is of the space {self.space.name!r}; the architecture belongs to {architecture.space!r}")
+        row = self._by_decisions.get(architecture.decisions)
+        if row is not None:
+            return row
+        from spaces.canonical import canonical_key
+
+        return self._by_canonical_key.get(canonical_key(self.space.graph(architecture)))
+
+    @cached_property
+    def _by_decisions(self) -> dict[tuple, int]:
+        return {architecture.decisions: row for row, architecture in enumerate(self.architectures)}
+
+    @cached_property
+    def _by_canonical_key(self) -> dict[str, int]:
+        # Only asked for where a table lacks an architecture: the keys of all rows take seconds.
+        from spaces.canonical import canonical_key
+
+        scored = (row for row in range(len(self.architectures) - 1, -1, -1) if numpy.isfinite(self.scores[row]))
+        return {canonical_key(self.space.graph(self.architectures[row])): row for row in scored}
+
+    def _seconds(self, row: int) -> float:
+        return float(self.seconds[row]) if self.seconds is not None and numpy.isfinite(self.seconds[row]) else 0.0
+
+    def _missing(self, architecture: Architecture, what: str) -> Failed:
+        return Failed("missing", f"the table {self.source} has no {what} for the architecture {architecture}")
+
+
+def table_evaluator(
+    space: SearchSpace,
+    path: str | Path,
+    *,
+    score: str,
+    test: str | None = None,
+    seconds: str | None = None,
+    epochs: int = 1,
+    metrics: Mapping[str, str] | None = None,
+) -> TableEvaluator:
+    """An evaluator on the columns of an npz file.
+
+    Args:
+        space: knows which architecture each row is (`SearchSpace.rows`).
+        path: the file, or `builtin:nasbench201` for the table that this package carries.
+        score: the column of validation scores, which the search sees.
+        test: the column of test scores, which the search does not see; the search's own column is refused.
+        seconds: the column of training times, times `epochs` where it holds the seconds of one epoch.
+        metrics: columns that come along with each observation, by the name they get there.
+
+    Raises:
+        ValueError: there is no such file or column, the space has no tables, or the search would see the test scores.
+    """
+    if space.rows is None:
+        raise ValueError(f"the space {space.name!r} has no `rows` to tell which architecture each row of a table is: evaluate by training instead")
+    columns, metrics = read_npz(_find(path)), dict(metrics or {})
+    held = f"it has {', '.join(columns)}"
+    used = [name for name in (score, test, seconds, *metrics.values()) if name is not None]
+    for name in used:
+        if name not in columns:
+            raise ValueError(f"the table {path} has no column {name!r}; {held}")
+    if test is not None and test in (score, *metrics.values()):
+        raise ValueError(f"the search would see the test scores: the column {test!r} is both the test and the score or a metric")
+    try:
+        architectures = space.rows(columns)
+    except KeyError as error:
+        raise ValueError(f"the table {path} has no column {error.args[0]!r}, which the space {space.name!r} reads; {held}") from error
+    named = {name: columns[column] for name, column in metrics.items()}
+    for name in used:
+        if columns[name].shape != (len(architectures),) or columns[name].dtype.kind not in "iuf":
+            shape = columns[name].shape
+            raise ValueError(f"the column {name!r} of {path} should be {len(architectures)} numbers, one a row; it is {columns[name].dtype} {shape}")
+    times = columns[seconds] * epochs if seconds is not None else None
+    return TableEvaluator(space, str(path), architectures, columns[score], columns[test] if test is not None else None, times, named)
+
+
+def _find(path: str | Path) -> Path:
+    if not str(path).startswith(BUILTIN):
+        return Path(path)
+    name = str(path).removeprefix(BUILTIN)
+    shipped = {Path(item.name).stem: Path(str(item)) for item in (files("nas") / "data").iterdir() if item.name.endswith(".npz")}
+    if name not in shipped:
+        raise ValueError(f"there is no shipped table {name!r}; there is {', '.join(sorted(shipped))}")
+    return shipped[name]

@@ -1,0 +1,143 @@
+"""An evaluator that trains the architecture's network."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from nas.evaluators.evaluator import Failed, FinalResult, Observation
+from nas.seeds import derive
+from nas.tasks.task import Task
+from nas.training.recipe import Recipe
+from nas.training.training import NotFinite, Trained, evaluate_split, find_device, own_randomness, train
+from spaces import Architecture, SearchSpace
+from spaces.ops import costs
+
+# How CUDA, the CPU's allocator, and cuDNN and cuBLAS say it.
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "status_alloc_failed")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainEvaluator:
+    """Builds an architecture's network for the task and trains it.
+
+    On the CPU a result depends on the architecture, the task, the recipe and the seed alone. On CUDA the sums of a convolution may come in
+    another order, so there it is reproducible up to rounding.
+
+    Attributes:
+        recipe: of an evaluation during the search.
+        final_recipe: of a finalist's training; None: the search's.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        on_epoch: called with the number of epochs done and the validation score, during `evaluate` and `finalize`.
+    """
+
+    space: SearchSpace
+    task: Task
+    recipe: Recipe
+    final_recipe: Recipe | None = None
+    device: str = "auto"
+    on_epoch: Callable[[int, float], None] | None = None
+
+    def evaluate(self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0) -> Observation | Failed:
+        """Trains on the training split and scores on the validation split, with `fidelity` times the recipe's epochs (at least one).
+
+        Where the memory does not suffice it is tried once more with half the batch.
+
+        Raises:
+            ValueError: the architecture is not of this space, or its network does not fit the task.
+        """
+        started = time.perf_counter()
+        result = self._attempt(architecture, self.recipe.at_fidelity(fidelity), seed)
+        seconds = time.perf_counter() - started
+        if isinstance(result, Failed):
+            return replace(result, seconds=seconds)
+        module, trained, recipe = result
+        if weights is not None:
+            save_weights(module, weights)
+        space = self._space
+        counted = costs(space.network_graph(space.graph(architecture)), self.task.shapes.input)
+        metrics = {"parameters": counted.parameters, "multiply_adds": counted.multiply_adds, "batch_size": recipe.batch_size}
+        return Observation(trained.validation, seconds, trained.curve, tuple((name, float(value)) for name, value in metrics.items()))
+
+    def finalize(self, architecture: Architecture, *, seed: int, weights: Path | None = None) -> FinalResult | Failed:
+        """Trains with the final recipe, on the training split alone, and reads the test split once, at the end.
+
+        Raises:
+            ValueError: as in `evaluate`.
+        """
+        started = time.perf_counter()
+        result = self._attempt(architecture, self.final_recipe or self.recipe, seed)
+        if isinstance(result, Failed):
+            return replace(result, seconds=time.perf_counter() - started)
+        module, trained, recipe = result
+        try:
+            test = evaluate_split(module, self.task.test, self.task, recipe.batch_size, self._device)
+        except NotFinite as error:
+            return Failed("not finite", str(error), time.perf_counter() - started)
+        if weights is not None:
+            save_weights(module, weights)
+        return FinalResult(trained.validation, test, time.perf_counter() - started, trained.curve)
+
+    def _attempt(self, architecture: Architecture, recipe: Recipe, seed: int) -> tuple[nn.Module, Trained, Recipe] | Failed:
+        smaller = recipe.with_half_the_batch()
+        for attempt in (recipe, smaller):
+            detail = ""
+            try:
+                return (*self._train(architecture, attempt, seed), attempt)
+            except NotFinite as error:
+                return Failed("not finite", str(error))
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                detail = traceback.format_exc()
+            # Out of the handler, so that the traceback no longer holds the network's tensors.
+            gc.collect()
+            torch.cuda.empty_cache()
+        reason = f"the memory of {self._device} did not suffice with batches of {recipe.batch_size}, nor of {smaller.batch_size}"
+        return Failed("out of memory", reason, detail=detail)
+
+    def _train(self, architecture: Architecture, recipe: Recipe, seed: int) -> tuple[nn.Module, Trained]:
+        with own_randomness(derive(seed, "weights"), torch.device("cpu")):
+            module = self._space.build(architecture)
+        return module, train(module, self._resident, recipe, seed=derive(seed, "training"), device=self._device, on_epoch=self.on_epoch)
+
+    @cached_property
+    def _space(self) -> SearchSpace:
+        return self.space.for_shapes(self.task.shapes)
+
+    @cached_property
+    def _device(self) -> torch.device:
+        return find_device(self.device)
+
+    @cached_property
+    def _resident(self) -> Task:
+        # Copied to the device once, not for each architecture. The test split stays where it is.
+        return self.task.resident(self._device, "train", "validation")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the error says that memory ran out, on the device or on the host."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in said for words in _OUT_OF_MEMORY)
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Writes the module's state as safetensors: whole, or not at all where the process ends in between.
+
+    Tied weights are written once for each name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    save_file(state, unfinished)
+    os.replace(unfinished, path)

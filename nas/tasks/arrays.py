@@ -1,0 +1,73 @@
+"""Images and labels out of npz files, as tensors with the channels first."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy
+
+
+def read_npz(path: str | Path) -> dict[str, numpy.ndarray]:
+    """All arrays of an npz file; nothing is unpickled.
+
+    Raises:
+        ValueError: there is no such file, it is not an npz file, or it holds Python objects.
+    """
+    _check_npz(path)
+    with numpy.load(path, allow_pickle=False) as arrays:
+        try:
+            return {name: arrays[name] for name in arrays.files}
+        except ValueError as error:
+            raise ValueError(f"{path} could not be read: {error}. Save plain arrays of numbers, not Python objects") from error
+
+
+def array_names(path: str | Path) -> list[str]:
+    """The names of the arrays in an npz file, which are not read.
+
+    Raises:
+        ValueError: there is no such file, or it is not an npz file.
+    """
+    _check_npz(path)
+    with numpy.load(path, allow_pickle=False) as arrays:
+        return list(arrays.files)
+
+
+def _check_npz(path: str | Path) -> None:
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file {path} (looked from {Path.cwd()})")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not an npz file, as numpy.savez writes it")
+
+
+def labelled(arrays: Mapping[str, numpy.ndarray], part: str, path: str | Path) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """The arrays `{part}_x`, channels first, and `{part}_y`.
+
+    Raises:
+        ValueError: one of them is missing, or they are not images and as many labels.
+    """
+    missing = [name for name in (f"{part}_x", f"{part}_y") if name not in arrays]
+    if missing:
+        raise ValueError(f"{path} needs the arrays {part}_x (images) and {part}_y (labels); it holds {', '.join(arrays) or 'none'}")
+    images, labels = arrays[f"{part}_x"], arrays[f"{part}_y"]
+    if len(images) != len(labels):
+        raise ValueError(f"{path} has {len(images)} images in {part}_x and {len(labels)} labels in {part}_y; there should be as many")
+    return channels_first(images, f"{part}_x of {path}"), labels
+
+
+def channels_first(images: numpy.ndarray, where: str) -> numpy.ndarray:
+    """Images (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, C, H, W), uint8 or float32; C is 1, 3 or 4.
+
+    Raises:
+        ValueError: they are something else; `where` says in the message which.
+    """
+    if images.dtype != numpy.uint8 and images.dtype.kind != "f":
+        raise ValueError(f"images are uint8 (0 to 255) or floating point; {where} is {images.dtype}")
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.ndim == 4 and images.shape[3] in (1, 3, 4):
+        images = images.transpose(0, 3, 1, 2)
+    elif images.ndim != 4 or images.shape[1] not in (1, 3, 4):
+        raise ValueError(f"images have the shape (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels; {where} has {images.shape}")
+    return numpy.ascontiguousarray(images if images.dtype == numpy.uint8 else images.astype(numpy.float32))

@@ -1,0 +1,61 @@
+"""Splits by class, and labels that are what they should be."""
+
+from __future__ import annotations
+
+import numpy
+
+
+def stratified_split(labels: numpy.ndarray, shares: tuple[float, ...], seed: int) -> list[numpy.ndarray]:
+    """Row numbers in `len(shares) + 1` disjoint parts: one for each share, then the rest, each part with the classes' own frequencies.
+
+    The rows are shuffled, sorted by class, and each part takes evenly spaced ones of those left (systematic sampling), so a part has
+    floor(share * n) rows, and a class's share in it is right to one row.
+
+    Raises:
+        ValueError: a part would be empty.
+    """
+    left = numpy.random.default_rng(seed).permutation(len(labels))
+    left = left[numpy.argsort(labels[left], kind="stable")]
+    parts = []
+    for share in shares:
+        if not 0 < share < 1:
+            raise ValueError(f"a split's share lies between 0 and 1; got {share}")
+        count = int(share * len(labels))
+        if count == 0 or count >= len(left):
+            raise ValueError(f"the share {share} of {len(labels)} samples leaves a split empty: give it another share, or more samples")
+        chosen = numpy.zeros(len(left), dtype=bool)
+        chosen[(numpy.arange(count) * len(left) + len(left) // 2) // count] = True
+        parts.append(numpy.sort(left[chosen]))
+        left = left[~chosen]
+    return [*parts, numpy.sort(left)]
+
+
+def random_rows(count: int, limit: int | None, seed: int) -> numpy.ndarray:
+    """At most `limit` of the row numbers below `count`, drawn at random, in order.
+
+    Raises:
+        ValueError: the limit is not positive.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"a limit on the number of samples is at least 1; got {limit}")
+    if limit is None or limit >= count:
+        return numpy.arange(count)
+    return numpy.sort(numpy.random.default_rng(seed).choice(count, limit, replace=False))
+
+
+def class_numbers(labels: numpy.ndarray, where: str) -> numpy.ndarray:
+    """The labels as int64.
+
+    Raises:
+        ValueError: they are not whole numbers 0..K-1 of at least two classes; `where` says in the message which labels.
+    """
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(f"the labels in {where} should be one row of whole numbers; they are {labels.dtype} of shape {labels.shape}")
+    if len(labels) == 0:
+        raise ValueError(f"{where} holds no samples")
+    values = numpy.unique(labels)
+    if len(values) < 2:
+        raise ValueError(f"{where} holds one class only, the label {values[0]}: there is nothing to tell apart")
+    if values[0] != 0 or values[-1] != len(values) - 1:
+        raise ValueError(f"the labels in {where} are {len(values)} numbers from {values[0]} to {values[-1]}; they should be 0 to {len(values) - 1}")
+    return labels.astype(numpy.int64)

@@ -1,0 +1,187 @@
+"""Trains a module on a task. The data lies on the device and is shuffled and augmented there; a step never makes the host wait.
+
+CPU and CUDA run the same code. On the CPU one seed gives one result, bit for bit, whatever the state of the global generators.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas.seeds import derive
+from nas.tasks.task import Split, Task
+from nas.training.recipe import Recipe, batch_bounds, learning_rates
+
+
+class NotFinite(Exception):
+    """The loss or the outputs became infinite or not a number; the message says when."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+        validation: the metric on the validation split after the last epoch (not after the best, which would flatter).
+        curve: the same after each epoch.
+        seconds: wall-clock, validation included.
+        epochs: how many were trained.
+    """
+
+    validation: float
+    curve: tuple[float, ...]
+    seconds: float
+    epochs: int
+
+
+def train(
+    module: nn.Module, task: Task, recipe: Recipe, *, seed: int, device: torch.device, on_epoch: Callable[[int, float], None] | None = None
+) -> Trained:
+    """Trains the module where it stands (it is moved to the device), and scores it on the validation split after each epoch.
+
+    Args:
+        module: takes inputs of `task.shapes.input` behind the batch dimension.
+        seed: draws the order of the samples, the augmentation, and what the module itself draws (dropout).
+        on_epoch: called with the number of epochs done and the validation score.
+
+    Raises:
+        NotFinite: the loss of an epoch or an output on the validation split is not finite.
+        ValueError: the module has no parameters, or the recipe does not suit the task.
+    """
+    task = task.resident(device, "train", "validation")
+    module.to(device)
+    if recipe.channels_last:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    step = _make_step(module, task, recipe, device)
+    bounds = batch_bounds(len(task.train), recipe.batch_size)
+    rates = learning_rates(recipe, len(bounds))
+    order_generator, augment_generator = (torch.Generator(device).manual_seed(derive(seed, purpose)) for purpose in ("order", "augmentation"))
+    curve: list[float] = []
+    started = time.perf_counter()
+    with own_randomness(derive(seed, "module"), device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        for epoch in range(recipe.epochs):
+            module.train()
+            total = torch.zeros((), device=device)
+            order = torch.randperm(len(task.train), generator=order_generator, device=device)
+            for (first, last), rate in zip(bounds, rates[epoch * len(bounds) :], strict=False):
+                rows = order[first:last]
+                inputs = task.train.inputs[rows]
+                if task.augment is not None:
+                    inputs = task.augment(inputs, augment_generator)
+                total += step(task.prepare(inputs), task.train.targets[rows], rate)
+            # The one place in an epoch, beside the validation, where the host waits for the device.
+            if not torch.isfinite(total):
+                raise NotFinite(f"the loss was not finite in epoch {epoch + 1} of {recipe.epochs}: lower the learning rate, or clip the gradient")
+            curve.append(evaluate_split(module, task.validation, task, recipe.batch_size, device, amp=recipe.amp))
+            if on_epoch is not None:
+                on_epoch(epoch + 1, curve[-1])
+    return Trained(curve[-1], tuple(curve), time.perf_counter() - started, recipe.epochs)
+
+
+def _make_step(module: nn.Module, task: Task, recipe: Recipe, device: torch.device) -> Callable[[Tensor, Tensor, float], Tensor]:
+    """`step(inputs, targets, learning_rate)` changes the weights once and gives the loss, which stays on the device."""
+    loss_function = task.loss_function(recipe.label_smoothing)
+    optimizer = make_optimizer(module, recipe)
+    precision = half_precision(device) if recipe.amp else None
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+
+    def step(inputs: Tensor, targets: Tensor, learning_rate: float) -> Tensor:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        if recipe.channels_last and inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, precision, enabled=precision is not None):
+            outputs = module(inputs)
+        loss = loss_function(outputs.float(), targets)
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(loss).backward()
+        if recipe.gradient_clip is not None:
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(module.parameters(), recipe.gradient_clip)
+        scaler.step(optimizer)
+        scaler.update()
+        return loss.detach()
+
+    return step
+
+
+@torch.no_grad()
+def evaluate_split(module: nn.Module, split: Split, task: Task, batch_size: int, device: torch.device, *, amp: bool = False) -> float:
+    """The task's metric on a whole split, with the module in evaluation mode.
+
+    Raises:
+        NotFinite: an output is not finite.
+    """
+    module.eval()
+    precision = half_precision(device) if amp else None
+    outputs = []
+    for inputs in split.inputs.split(batch_size):
+        with torch.autocast(device.type, precision, enabled=precision is not None):
+            outputs.append(module(task.prepare(inputs.to(device))).float())
+    joined = torch.cat(outputs)
+    if not torch.isfinite(joined).all():
+        raise NotFinite(f"the network's outputs for {len(split)} samples are not all finite")
+    return float(task.metric_function()(joined, split.targets.to(device)))
+
+
+def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer; weight decay goes to weights of two or more dimensions only, so not to biases and norms.
+
+    Raises:
+        ValueError: the module has nothing to train.
+    """
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ValueError("the network has no parameters to train; its space should give every architecture at least a head")
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter for parameter in parameters if parameter.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [parameter for parameter in parameters if parameter.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True, fused=True)
+
+
+def half_precision(device: torch.device) -> torch.dtype | None:
+    """The type for half precision on the device: bfloat16, float16 on older CUDA cards, None on the CPU, where it would not pay."""
+    if device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def find_device(name: str = "auto") -> torch.device:
+    """The device called `cpu`, `cuda` or `cuda:1`; `auto` is CUDA where there is such a card.
+
+    Raises:
+        ValueError: there is no such device on this machine.
+    """
+    count = torch.cuda.device_count()
+    if name == "auto":
+        return torch.device("cuda", 0) if count else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"a device is called auto, cpu, cuda or cuda:0; got {name!r}") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"training runs on cpu or cuda; got {name!r}")
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ValueError(f"the device {name!r} is not on this machine, which has {count or 'no'} CUDA cards: use cpu or auto")
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+@contextmanager
+def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Inside, torch's global generators (the CPU's and the device's) start at `seed`; afterwards they are as they were before."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
