@@ -1,0 +1,1 @@
+"""The engine: configuration, journal, strategies, evaluators, executors, the run and its commands."""

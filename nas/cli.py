@@ -155,6 +155,7 @@ def space_check(
     from dataclasses import replace
 
     from spaces.check import check, report_text
+
     from spaces.load import load_space
 
     with _sentences():

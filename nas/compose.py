@@ -81,6 +81,11 @@ def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:
     return TrainEvaluator(load_space(config.space).for_shapes(task.shapes), task, config.training, final, device)
 
 
+def final_count(config: RunConfig) -> int:
+    """How many times a finalist is trained: a table says the same every time."""
+    return 1 if isinstance(config.evaluator, TableSection) else config.finalists.seeds
+
+
 def executor_of(config: RunConfig) -> Executor:
     """Where evaluations run."""
     settings = config.model_dump(mode="json")

@@ -56,8 +56,8 @@ class TableSection(_Section):
     name: Literal["table"]
     path: str = Field(description="an npz file, or builtin:nasbench201")
     score: str = Field(description="the column of validation scores, higher is better")
-    test: str | None = Field(None, description="the column of test scores, read for the finalists only")
-    seconds: str | None = Field(None, description="the column of training times")
+    test: str | None = Field(default=None, description="the column of test scores, read for the finalists only")
+    seconds: str | None = Field(default=None, description="the column of training times")
 
 
 class TrainSection(_Section):
@@ -69,38 +69,38 @@ class TrainSection(_Section):
 class FinalistsSection(_Section):
     """The search's end: the best by validation are trained fully and only then tested."""
 
-    count: int = Field(3, ge=0, description="how many finalists; 0 ends the run after the search")
-    seeds: int = Field(3, ge=1, description="how many times each is trained")
-    epochs: int | None = Field(None, ge=1, description="epochs of a full training; none: three times those of the search")
+    count: int = Field(default=3, ge=0, description="how many finalists; 0 ends the run after the search")
+    seeds: int = Field(default=3, ge=1, description="how many times each is trained")
+    epochs: int | None = Field(default=None, ge=1, description="epochs of a full training; none: three times those of the search")
 
 
 class ExecutorSection(_Section):
     """Where evaluations run."""
 
     name: Literal["process", "inline"] = "process"
-    workers: int | None = Field(None, ge=1, description="worker processes; none: one a GPU, or one for each two CPU cores")
-    devices: Literal["auto", "cpu", "cuda"] | list[str] = Field("auto", description="auto, cpu, cuda, or a list such as [cuda:0, cuda:1]")
-    time_limit: float | None = Field(None, gt=0, description="seconds after which an evaluation is ended (process executor only)")
-
-
+    workers: int | None = Field(default=None, ge=1, description="worker processes; none: one a GPU, or one for each two CPU cores")
+    devices: Literal["auto", "cpu", "cuda"] | list[str] = Field(default="auto", description="auto, cpu, cuda, or a list such as [cuda:0, cuda:1]")
+    time_limit: float | None = Field(default=None, gt=0, description="seconds after which an evaluation is ended (process executor only)")
 
 
 class RunConfig(_Section):
     """Everything that a run is."""
 
     space: str = Field(description="a built-in or installed space, my_file.py:space or package.module:space")
-    task: Annotated[Named | None, _named()] = Field(None, description="digits, images, cifar10, or module:function; needed by the evaluator `train`")
+    task: Annotated[Named | None, _named()] = Field(
+        default=None, description="digits, images, cifar10, or module:function; needed by the evaluator `train`"
+    )
     evaluator: Annotated[TrainSection | TableSection, Field(discriminator="name"), _named("train")] = TrainSection()
     strategy: Annotated[Named, _named("surrogate")] = Named(name="surrogate")
     predictor: Annotated[Named, _named("gnn")] = Named(name="gnn")
-    training: Recipe = Field(Recipe(), description="how an architecture is trained")
-    budget: int = Field(32, ge=1, description="how many architectures are evaluated")
-    batch: int = Field(4, ge=1, description="how many of them at a time, between two looks of the strategy at the results")
-    baseline: Literal["random", "none"] = Field("random", description="random search at the same budget, beside the search")
+    training: Recipe = Field(default=Recipe(), description="how an architecture is trained")
+    budget: int = Field(default=32, ge=1, description="how many architectures are evaluated")
+    batch: int = Field(default=4, ge=1, description="how many of them at a time, between two looks of the strategy at the results")
+    baseline: Literal["random", "none"] = Field(default="random", description="random search at the same budget, beside the search")
     finalists: FinalistsSection = FinalistsSection()
     executor: Annotated[ExecutorSection, _named("process")] = ExecutorSection()
-    seed: int = Field(0, ge=0)
-    keep_weights: Literal["all", "finalists"] = Field("all", description="whose trained weights stay in the run")
+    seed: int = Field(default=0, ge=0)
+    keep_weights: Literal["all", "finalists"] = Field(default="all", description="whose trained weights stay in the run")
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -120,7 +120,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(loaded, dict):
-        raise ConfigError(f"{path} should hold keys and values, such as `space: convnet`; it holds {type(loaded).__name__ if loaded is not None else 'nothing'}")
+        raise ConfigError(
+            f"{path} should hold keys and values, such as `space: convnet`; it holds {type(loaded).__name__ if loaded is not None else 'nothing'}"
+        )
     for override in overrides:
         _override(loaded, override)
     return parse_config(_beside(loaded, Path(path).parent), str(path))
@@ -137,7 +139,9 @@ def parse_config(loaded: Mapping[str, Any], where: str) -> RunConfig:
     except ValidationError as error:
         raise ConfigError("\n".join(_sentence(item, where, RunConfig) for item in error.errors(include_url=False))) from error
     if config.evaluator.name == "train" and config.task is None:
-        raise ConfigError(f"{where}: the evaluator `train` needs a `task`, such as `task: digits`; to look scores up instead, set `evaluator: {{name: table, ...}}`")
+        raise ConfigError(
+            f"{where}: the evaluator `train` needs a `task`, such as `task: digits`; to look scores up instead, set `evaluator: {{name: table, ...}}`"
+        )
     if config.executor.name == "inline" and config.executor.time_limit is not None:
         raise ConfigError(f"{where}: executor.time_limit needs `executor: process`; an evaluation in this very process cannot be ended")
     return config
@@ -206,7 +210,7 @@ def _override(loaded: dict[str, Any], override: str) -> None:
     except yaml.YAMLError as error:
         raise ConfigError(f"the value of the override {override!r} is not YAML: {error}") from error
     *sections, last = key.split(".")
-    place = loaded
+    place: dict[str, Any] = loaded
     for section in sections:
         inner = place.get(section)
         if inner is None or isinstance(inner, str):

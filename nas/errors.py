@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sysconfig
+
 USER, OURS = 2, 1
 
 
@@ -15,6 +17,17 @@ def exit_code(error: Exception) -> int | None:
         return error.exit_code
     if isinstance(error, RunFailed | WorkerError):
         return OURS
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError) and not _raised_by_library(error):
         return USER
     return None
+
+
+def _raised_by_library(error: Exception) -> bool:
+    """Whether the error comes out of other packages' code: then nobody has made a sentence of it, and the traceback says more."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in ("nas", "spaces", "predictors"):
+        return False
+    file = trace.tb_frame.f_code.co_filename
+    return "site-packages" in file or file.startswith((sysconfig.get_path("stdlib"), "<frozen"))

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from nas.compose import BASELINE, SEARCH
+from nas.compose import BASELINE, SEARCH, final_count
 from nas.config import RunConfig
+from nas.evaluators.evaluator import Failed
 from nas.history import Final, History
 from nas.journal import Event
 
@@ -45,7 +46,7 @@ class Progress:
                 title = {SEARCH: f"search ({self._config.strategy.name})", BASELINE: "random baseline"}.get(trial.arm, trial.arm)
                 self._advance(title, len(arm.trials) - len(arm.pending), self._config.budget, _standing(arm))
             elif event.kind in ("final", "final_failure"):
-                expected = len(history.finalists) * self._config.finalists.seeds
+                expected = len(history.finalists) * final_count(self._config)
                 self._advance("training finalists", len(history.finals), expected, _last_final(history.finals[-1]))
             elif event.kind == "finished":
                 self._close_bar()
@@ -84,18 +85,20 @@ class Progress:
             self._bar = None
 
     def _line(self, text: str) -> None:
-        write: Callable[[str], None] = self._bar.write if self._bar is not None else lambda line: print(line, file=self._stream, flush=True)  # noqa: T201
+        write: Callable[[str], None] = self._bar.write if self._bar is not None else lambda line: print(line, file=self._stream, flush=True)
         write(text)
 
 
 def _standing(arm: History) -> str:
     best = f"best {arm.best.score:.4f} (trial {arm.best.number})" if arm.best is not None else "none succeeded yet"
-    judged = next((item.ranking["rank_correlation"] for item in reversed(arm.rounds) if item.ranking and item.ranking.get("rank_correlation") is not None), None)
+    judged = next(
+        (item.ranking["rank_correlation"] for item in reversed(arm.rounds) if item.ranking and item.ranking.get("rank_correlation") is not None), None
+    )
     return best + (f", surrogate's last rank correlation {judged:+.2f}" if judged is not None else "")
 
 
 def _last_final(final: Final) -> str:
-    return f"trial {final.trial}: " + (f"validation {final.result.validation:.4f}" if hasattr(final.result, "validation") else "failed")
+    return f"trial {final.trial}: " + ("failed" if isinstance(final.result, Failed) else f"validation {final.result.validation:.4f}")
 
 
 def _duration(seconds: float) -> str:

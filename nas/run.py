@@ -6,9 +6,10 @@ Whatever is to be done next follows from the journal alone, so going on after a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
-from nas.compose import Parts, compose, executor_of
+from nas.compose import Parts, compose, executor_of, final_count
 from nas.config import RunConfig, parse_config
 from nas.environment import environment
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
@@ -51,7 +52,7 @@ def start(config: RunConfig, directory: Path, watch: Watch) -> History:
         RunFailed: nothing succeeded.
     """
     parts = compose(config)
-    with create(directory, config.model_dump(mode="json"), environment()) as journal:
+    with create(directory, config.model_dump(mode="json"), {**environment(), "shapes": asdict(parts.space.shapes)}) as journal:
         return _Run(config, parts, journal, EMPTY, watch).to_its_end()
 
 
@@ -201,7 +202,7 @@ class _Run:
     def _final_jobs(self) -> Iterator[tuple[Job, str]]:
         for finalist in self.history.finalists:
             trial = self.history.trial(finalist.trial)
-            for index in range(self.config.finalists.seeds):
+            for index in range(final_count(self.config)):
                 weights = str(weights_file(self.journal.directory, trial.number, index))
                 yield (
                     Job(trial=trial.number, architecture=trial.architecture, seed=final_seed(self.config, index), weights=weights, final=True),

@@ -42,4 +42,4 @@ def rank_correlation(predicted: numpy.ndarray, observed: numpy.ndarray) -> float
         return None
     from scipy.stats import spearmanr
 
-    return float(spearmanr(predicted, observed).statistic)
+    return float(spearmanr(predicted, observed)[0])  # type: ignore[arg-type]

@@ -73,7 +73,9 @@ class Architecture:
                 raise TypeError("the fields have other types")
             return Architecture(space, tuple((path, _frozen(answer)) for path, answer in decisions.items()))
         except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f'an architecture is a JSON object {{"space": name, "decisions": {{path: answer}}}}; got {text[:80]!r} ({error})') from error
+            raise ValueError(
+                f'an architecture is a JSON object {{"space": name, "decisions": {{path: answer}}}}; got {text[:80]!r} ({error})'
+            ) from error
 
     def __str__(self) -> str:
         return ", ".join(f"{path}={_shown(answer)}" for path, answer in self.decisions)
@@ -102,6 +104,8 @@ class Domain(Protocol):
 
 @dataclass(frozen=True)
 class OneOf:
+    """One of the labels."""
+
     labels: tuple[Answer, ...]
 
     @property
@@ -123,6 +127,8 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Integer:
+    """A whole number from `low` to `high`, both included."""
+
     low: int
     high: int
 
@@ -146,6 +152,8 @@ class Integer:
 
 @dataclass(frozen=True)
 class Real:
+    """A real number between `low` and `high`, on a logarithmic scale where `log`."""
+
     low: float
     high: float
     log: bool
@@ -179,6 +187,8 @@ class Real:
 
 @dataclass(frozen=True)
 class Subset:
+    """From `minimum` to `maximum` of the labels, in their own order."""
+
     labels: tuple[Answer, ...]
     minimum: int
     maximum: int
@@ -215,6 +225,8 @@ class Subset:
 
 @dataclass(frozen=True)
 class Permutation:
+    """All of the labels in some order."""
+
     labels: tuple[Answer, ...]
 
     @property

@@ -121,7 +121,9 @@ class Graph:
             nodes = tuple(replace(node(op, **attributes), label=str(*label)) for op, attributes, *label in loaded["nodes"])
             return Graph(nodes, tuple(Edge(*map(int, edge)) for edge in loaded["edges"]))
         except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f'a graph is a JSON object {{"nodes": [[op, attributes, label]], "edges": [[source, target, slot]]}}; got {text[:80]!r} ({error})') from error
+            raise ValueError(
+                f'a graph is a JSON object {{"nodes": [[op, attributes, label]], "edges": [[source, target, slot]]}}; got {text[:80]!r} ({error})'
+            ) from error
 
     def to_networkx(self) -> networkx.MultiDiGraph:
         """The same graph for networkx: nodes with `op` and `attributes`, edges with `slot`."""
@@ -212,4 +214,3 @@ def _frozen(op: str, name: str, value: Any) -> Value:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise ValueError(f"the attribute {name!r} of the node {op!r} must be a JSON value, got {value!r}")
-

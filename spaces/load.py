@@ -67,7 +67,9 @@ def load_object(where: str, attribute: str, kind: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not (where == error.name or where.startswith(error.name + ".")):
             raise ValueError(f"the {kind} {where}:{attribute} could not be imported: {error}. Install what it needs") from error
-        raise ValueError(f"there is no module {where!r} to take the {kind} {attribute!r} from; install it, or name a file as path/to/file.py:{attribute}") from error
+        raise ValueError(
+            f"there is no module {where!r} to take the {kind} {attribute!r} from; install it, or name a file as path/to/file.py:{attribute}"
+        ) from error
     except FileNotFoundError as error:
         raise ValueError(f"there is no file {where} to take the {kind} {attribute!r} from (looked from {Path.cwd()})") from error
     except Exception as error:

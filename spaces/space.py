@@ -130,7 +130,9 @@ def _run_on_meta(define: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         return result
     if "torch" in sys.modules and isinstance(result, sys.modules["torch"].nn.Module):
         return result
-    raise ValueError(f"a space's program returns a Graph or a torch.nn.Module; {getattr(define, '__name__', define)!r} returned {type(result).__name__}")
+    raise ValueError(
+        f"a space's program returns a Graph or a torch.nn.Module; {getattr(define, '__name__', define)!r} returned {type(result).__name__}"
+    )
 
 
 @lru_cache(maxsize=1024)

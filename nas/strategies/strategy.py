@@ -6,10 +6,9 @@ and resuming is replay. It knows no evaluator and no store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from random import Random
 from typing import Protocol
 
 from nas.history import History, Predicted, Proposal
@@ -47,7 +46,9 @@ def key_of(space: SearchSpace, architecture: Architecture) -> str:
     return canonical_key(space.graph(architecture))
 
 
-def novel(space: SearchSpace, history: History, drawn: Iterable[tuple[Architecture, str]], count: int, taken: Iterable[str] = ()) -> tuple[Proposal, ...]:
+def novel(
+    space: SearchSpace, history: History, drawn: Iterable[tuple[Architecture, str]], count: int, taken: Iterable[str] = ()
+) -> tuple[Proposal, ...]:
     """The first `count` of the (architecture, origin) drawn whose canonical key is new. Gives up after many duplicates in a row."""
     seen = set(history.keys) | set(taken)
     proposals: list[Proposal] = []
@@ -66,23 +67,13 @@ def novel(space: SearchSpace, history: History, drawn: Iterable[tuple[Architectu
 
 
 def random_draws(space: SearchSpace, history: History, seed: int) -> Iterator[tuple[Architecture, str]]:
-    """Endless random architectures: one stream for a run, entered at the number of trials so far.
+    """Endless random architectures: a stream of its own for each number of trials so far.
 
-    All strategies start from this stream, so that a search and its random baseline share their first evaluations.
+    All strategies start from these streams, so that a search and its random baseline share their first evaluations.
     """
-    number = len(history.trials)
+    random = generator(seed, "random", len(history.trials))
     while True:
-        yield sample(space, generator(seed, "random", number)), "random"
-        number += 1
-
-
-def drawn_by(draw: Callable[[Random], Architecture], origin: str, random: Random) -> Iterator[tuple[Architecture, str]]:
-    """Endless architectures of one operator; ends where the operator finds nothing more."""
-    while True:
-        try:
-            yield draw(random), origin
-        except ValueError:
-            return
+        yield sample(space, random), "random"
 
 
 def with_prediction(proposal: Proposal, prediction: Predicted) -> Proposal:

@@ -89,7 +89,9 @@ class SurrogateSearch:
         chosen = numpy.argsort(-gain, kind="stable")[:count]
         return Asked(
             tuple(
-                with_prediction(pool[index], Predicted(*(float(values[index]) for values in (prediction.mean, prediction.aleatoric, prediction.epistemic))))
+                with_prediction(
+                    pool[index], Predicted(*(float(values[index]) for values in (prediction.mean, prediction.aleatoric, prediction.epistemic)))
+                )
                 for index in chosen
             ),
             note,
@@ -137,4 +139,3 @@ def _distinct(proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
     for proposal in proposals:
         unique.setdefault(proposal.canonical, proposal)
     return tuple(unique.values())
-

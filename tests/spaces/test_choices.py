@@ -77,7 +77,12 @@ def test_reject_says_its_reason() -> None:
         Chooser().reject("too large")
 
 
-@given(st.lists(st.tuples(st.text(), st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text())), unique_by=lambda item: item[0]))
+@given(
+    st.lists(
+        st.tuples(st.text(), st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text())),
+        unique_by=lambda item: item[0],
+    )
+)
 def test_an_architecture_survives_json(decisions: list[tuple[str, object]]) -> None:
     architecture = Architecture("s", tuple(decisions))  # type: ignore[arg-type]
     again = Architecture.from_json(architecture.to_json())
