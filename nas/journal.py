@@ -37,8 +37,8 @@ class JournalError(Exception):
     """A run directory that cannot be used as asked. The message is a sentence for the user.
 
     Attributes:
-        exit_code: what a command ends with: 2 the wrong directory or version, 3 another process runs the search, 4 the disk is full or
-            cannot be written, 5 the journal is damaged.
+        exit_code: what a command ends with: 2 where the directory named is the wrong one, in use or damaged, 1 where the disk is full or
+            cannot be written.
     """
 
     def __init__(self, sentence: str, exit_code: int) -> None:
@@ -246,7 +246,7 @@ def _lock(directory: Path) -> sqlite3.Connection:
                 raise
             raise JournalError(
                 f"{_holder(directory)} is running the search in {directory}; wait for it or stop it first; reading works meanwhile",
-                3,
+                2,
             ) from None
     return lock
 
@@ -279,7 +279,7 @@ def _read_meta(directory: Path, connection: sqlite3.Connection) -> dict[str, str
     meta = dict(connection.execute("SELECT name, value FROM meta"))
     missing = {"format", "created", "config", "environment"} - set(meta)
     if missing or not meta["format"].isdecimal():
-        raise JournalError(f"{directory / FILE} is damaged: its table meta lacks {', '.join(sorted(missing)) or 'a format number'}", 5)
+        raise JournalError(f"{directory / FILE} is damaged: its table meta lacks {', '.join(sorted(missing)) or 'a format number'}", 2)
     if int(meta["format"]) > FORMAT:
         raise JournalError(
             f"{directory} was written in journal format {meta['format']}, and this version reads formats up to {FORMAT}: "
@@ -314,22 +314,22 @@ def _sentences(directory: Path) -> Iterator[None]:
             raise _full(directory) from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise JournalError(
-                f"{path} is damaged or not a journal ({error}); restore it from a copy, or begin a new run in another directory", 5
+                f"{path} is damaged or not a journal ({error}); restore it from a copy, or begin a new run in another directory", 2
             ) from error
         raise JournalError(
-            f"{path} cannot be used ({error}); check that the directory can be read and written, and that the disk is well", 4
+            f"{path} cannot be used ({error}); check that the directory can be read and written, and that the disk is well", 1
         ) from error
     except json.JSONDecodeError as error:
-        raise JournalError(f"{path} is damaged: a text in it is not JSON ({error}); restore it from a copy", 5) from error
+        raise JournalError(f"{path} is damaged: a text in it is not JSON ({error}); restore it from a copy", 2) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full(directory) from error
-        raise JournalError(f"{directory} cannot be used as a run's directory ({error})", 4) from error
+        raise JournalError(f"{directory} cannot be used as a run's directory ({error})", 1) from error
 
 
 def _full(directory: Path) -> JournalError:
     return JournalError(
-        f"the disk is full: the journal of {directory} could not grow. What was there stays readable; free space and `nas resume {directory}`", 4
+        f"the disk is full: the journal of {directory} could not grow. What was there stays readable; free space and `nas resume {directory}`", 1
     )
 
 

@@ -106,7 +106,7 @@ def test_a_second_controller_is_refused_and_told_who_has_the_run(tmp_path):
         for attempt in (open_for_writing, lambda path: create(path, {}, {})):
             with pytest.raises(JournalError, match=rf"pid {os.getpid()} on .* is running the search") as caught:
                 attempt(tmp_path)
-            assert caught.value.exit_code == 3
+            assert caught.value.exit_code == 2
     open_for_writing(tmp_path).close()
 
 
@@ -151,7 +151,7 @@ def test_a_full_disk_keeps_what_was_there_and_writing_goes_on_when_there_is_spac
         connection.execute(f"PRAGMA max_page_count = {pages + 2}")
         with pytest.raises(JournalError, match=r"the disk is full.*stays readable; free space and `nas resume") as caught:
             journal.append([Event("finished", {"reason": "x" * 100_000})])
-        assert caught.value.exit_code == 4
+        assert caught.value.exit_code == 1
         assert texts(journal.events()) == ["before"]
         connection.execute("PRAGMA max_page_count = 100000")
         journal.append(notes("after"))
