@@ -58,7 +58,7 @@ def _read_image(file: Path, image_size: int | None) -> numpy.ndarray:
     try:
         with pillow.open(file) as opened:
             image: Any = ImageOps.exif_transpose(opened).convert("RGB")
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
         raise ValueError(f"{file} could not be read as an image: {error}") from error
     if image_size is not None:
         image = ImageOps.fit(image, (image_size, image_size), method=pillow.Resampling.BICUBIC)

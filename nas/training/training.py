@@ -64,7 +64,7 @@ def train(
     order_generator, augment_generator = (torch.Generator(device).manual_seed(derive(seed, purpose)) for purpose in ("order", "augmentation"))
     curve: list[float] = []
     started = time.perf_counter()
-    with own_randomness(derive(seed, "module"), device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
+    with own_randomness(derive(seed, "module"), device), _convolutions_tried_out():
         for epoch in range(recipe.epochs):
             module.train()
             total = torch.zeros((), device=device)
@@ -174,6 +174,17 @@ def find_device(name: str = "auto") -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= count:
         raise ValueError(f"the device {name!r} is not on this machine, which has {count or 'no'} CUDA cards: use cpu or auto")
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+@contextmanager
+def _convolutions_tried_out() -> Iterator[None]:
+    """Inside, cuDNN times its algorithms for each shape it meets and keeps the fastest; an epoch has at most two batch sizes."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 @contextmanager
