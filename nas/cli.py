@@ -260,9 +260,14 @@ def _new_directory(config: Path) -> Path:
 
 
 def _print_summary(directory: Path, *, as_json: bool = False) -> None:
-    from nas.report.summary import summary_of, terminal_summary
+    from nas.config import parse_config
+    from nas.history import fold
+    from nas.journal import open_for_reading
+    from nas.report.summary import summarize, terminal_summary
 
-    summary: dict[str, Any] = summary_of(directory)
+    with open_for_reading(directory) as journal:
+        config = parse_config(journal.config, f"the configuration in {directory}")
+        summary: dict[str, Any] = {"run": str(directory), **summarize(fold(journal.events()), config), "config": journal.config}
     print(json.dumps(summary) if as_json else terminal_summary(summary))
 
 

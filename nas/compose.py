@@ -30,7 +30,7 @@ class Parts:
 
 
 def compose(config: RunConfig) -> Parts:
-    """The space and the strategies that a configuration names. For tasks it reads the data's shapes, so wrong data is found here.
+    """The space and the strategies that a configuration names. The task or table is read once, so that wrong data is found before the run begins.
 
     Raises:
         ConfigError: a plug-in or setting is unknown.
@@ -41,6 +41,8 @@ def compose(config: RunConfig) -> Parts:
     arms = {SEARCH: strategy}
     if config.baseline == "random" and not isinstance(strategy, RandomSearch):
         arms[BASELINE] = RandomSearch()
+    if isinstance(config.evaluator, TableSection):
+        evaluator(config.model_dump(mode="json"), "cpu")
     return Parts(space, arms)
 
 
@@ -59,11 +61,11 @@ def shaped_space(config: RunConfig) -> SearchSpace:
 
 
 def task_of(config: RunConfig) -> Task:
-    """The task that a configuration names."""
+    """The task that a configuration names. Its split has a seed of its own, so that runs of many seeds share one test set."""
     from nas.tasks import load_task
 
     assert config.task is not None
-    return load_task(config.task.name, seed=config.seed, **config.task.settings)
+    return load_task(config.task.name, **{"seed": 0, **config.task.settings})
 
 
 def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:

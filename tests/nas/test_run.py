@@ -1,0 +1,199 @@
+"""The loop: budgets, arms, finalists, failures; and a run that is killed goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy
+import pytest
+
+from nas.config import RunConfig, parse_config
+from nas.evaluators.evaluator import Failed, FinalResult
+from nas.history import History, fold
+from nas.journal import JournalError, open_for_reading
+from nas.run import HOPELESS, RunFailed, final_seed, resume, start, winner
+from nas.seeds import derive
+
+
+def config(**changes: object) -> RunConfig:
+    values = {
+        "space": "nasbench201",
+        "evaluator": {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200", "test": "c100_test_200"},
+        "strategy": {"name": "surrogate", "initial": 8, "candidates": 100},
+        "predictor": "ridge",
+        "executor": "inline",
+        "budget": 24,
+        "batch": 4,
+        **changes,
+    }
+    return parse_config(values, "the test's configuration")
+
+
+def quiet(history: History, events: object) -> None:
+    """Watches without a word."""
+
+
+def read(directory: Path) -> History:
+    with open_for_reading(directory) as journal:
+        return fold(journal.events())
+
+
+def proposals(history: History) -> list[tuple]:
+    return [(trial.number, trial.round, trial.arm, trial.architecture, trial.origin, trial.prediction, trial.seed) for trial in history.trials]
+
+
+def test_a_run_uses_its_budget_and_ends_with_tested_finalists(tmp_path: Path) -> None:
+    history = start(config(), tmp_path / "run", quiet)
+    assert history == read(tmp_path / "run")
+    assert history.finished == "the budget is used"
+    for arm in ("search", "random"):
+        own = history.of_arm(arm)
+        assert len(own.observed) == 24
+        assert [item.rank for item in own.finalists] == [1, 2, 3]
+        best = sorted((trial.score for trial in own.observed), reverse=True)[:3]
+        assert [history.trial(item.trial).score for item in own.finalists] == best
+        assert winner(history, arm) == own.finalists[0].trial
+    # A table says the same every time, so each finalist is looked up once.
+    assert len(history.finals) == 6
+    assert all(isinstance(final.result, FinalResult) and final.result.validation != final.result.test for final in history.finals)
+
+
+def test_both_arms_start_from_the_same_architectures_and_a_duplicate_is_not_evaluated_twice(tmp_path: Path) -> None:
+    history = start(config(), tmp_path / "run", quiet)
+    search, random = history.of_arm("search"), history.of_arm("random")
+    assert [trial.canonical for trial in search.trials[:8]] == [trial.canonical for trial in random.trials[:8]]
+    assert [trial.outcome for trial in search.trials[:8]] == [trial.outcome for trial in random.trials[:8]]
+
+
+def test_the_rounds_tell_how_right_the_surrogate_was(tmp_path: Path) -> None:
+    history = start(config(baseline="none"), tmp_path / "run", quiet).of_arm("search")
+    assert [item.ranking["predicted"] for item in history.rounds if item.ranking] == [0, 0, 4, 4, 4, 4]
+    assert history.rounds[-1].ranking is not None
+    assert {"rank_correlation", "coverage_90", "mean_error", "regret"} <= set(history.rounds[-1].ranking)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path: Path) -> None:
+    first, again, other = (start(config(seed=seed), tmp_path / name, quiet) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    assert first == again
+    assert proposals(first) != proposals(other)
+
+
+def test_reporting_seeds_are_never_search_seeds(tmp_path: Path) -> None:
+    history = start(config(), tmp_path / "run", quiet)
+    assert {trial.seed for trial in history.trials}.isdisjoint(final_seed(config(), index) for index in range(100))
+    assert final_seed(config(), 0) == derive(0, "final", 0)
+
+
+def table(path: Path, share_missing: float) -> Path:
+    """The shipped table with some scores removed."""
+    from importlib.resources import files
+
+    columns = dict(numpy.load(str(files("nas") / "data" / "nasbench201.npz"), allow_pickle=False))
+    missing = numpy.random.default_rng(0).random(len(columns["arch"])) < share_missing
+    columns["c100_val_200"] = numpy.where(missing, numpy.nan, columns["c100_val_200"].astype("float32"))
+    numpy.savez(path, **columns)
+    return path
+
+
+def test_failures_are_kept_and_the_run_goes_on(tmp_path: Path) -> None:
+    section = {"name": "table", "path": str(table(tmp_path / "t.npz", 0.3)), "score": "c100_val_200", "test": "c100_test_200"}
+    history = start(config(evaluator=section), tmp_path / "run", quiet)
+    assert history.finished
+    assert history.failed
+    assert len(history.of_arm("search").trials) == 24
+    assert all(isinstance(trial.outcome, Failed) and trial.outcome.kind == "missing" for trial in history.failed)
+
+
+def test_a_run_where_nothing_succeeds_says_the_first_reasons(tmp_path: Path) -> None:
+    section = {"name": "table", "path": str(table(tmp_path / "t.npz", 1.0)), "score": "c100_val_200"}
+    for name, budget in (("long", 100), ("short", 8)):
+        with pytest.raises(RunFailed, match=r"none of \d+ evaluations succeeded. The first reasons:\n  trial 0: ") as caught:
+            start(config(evaluator=section, budget=budget), tmp_path / name, quiet)
+        assert str(caught.value).count("trial") == 3
+        assert len(read(tmp_path / name).failed) == min(budget, HOPELESS)
+
+
+def test_a_small_space_is_used_up(tmp_path: Path) -> None:
+    file = tmp_path / "small.py"
+    file.write_text(
+        "from dataclasses import replace\nfrom spaces.nasbench201 import space as whole\nfrom spaces.operators import fix\n"
+        "space = fix(whole, {path: 'nor_conv_3x3' for path in PATHS})\n".replace("PATHS", "('edge_0_1', 'edge_0_2', 'edge_1_2', 'edge_0_3')")
+    )
+    history = start(config(space=f"{file}:space", budget=1000), tmp_path / "run", quiet)
+    assert history.finished == "no new architecture is left to propose"
+    assert len(history.of_arm("search").trials) == 25
+
+
+def test_a_finished_run_stays_as_it_is_and_a_run_is_not_begun_twice(tmp_path: Path) -> None:
+    history = start(config(), tmp_path / "run", quiet)
+    assert resume(tmp_path / "run", quiet) == history
+    with pytest.raises(JournalError, match="holds a run already"):
+        start(config(), tmp_path / "run", quiet)
+
+
+def process(arguments: list[str], directory: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "nas", *arguments], cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def killed_when(events: int, running: subprocess.Popen[bytes], run: Path) -> None:
+    """Kills the process as soon as the journal holds so many events, or lets it end."""
+    deadline = time.monotonic() + 60
+    while running.poll() is None and time.monotonic() < deadline:
+        try:
+            with open_for_reading(run) as journal:
+                if len(journal.events()) >= events:
+                    break
+        except JournalError:
+            time.sleep(0.005)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> History:
+    return start(config(), tmp_path_factory.mktemp("whole") / "run", quiet)
+
+
+@pytest.mark.parametrize("moments", [(1, 9, 10), (23, 40, 70), (66, 67, 68)])
+def test_a_killed_run_resumes_with_the_same_proposals_and_loses_nothing(uninterrupted: History, moments: tuple[int, ...], tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(json.dumps(config().model_dump(mode="json")))
+    run = tmp_path / "run"
+    arguments = ["search", "c.yaml", "--out", "run"]
+    finished: list[int] = []
+    for moment in moments:
+        killed_when(moment, process(arguments, tmp_path), run)
+        before = read(run)
+        assert len(before.observed) >= (finished[-1] if finished else 0)
+        finished.append(len(before.observed))
+        arguments = ["resume", "run"]
+    history = resume(run, quiet)
+    assert proposals(history) == proposals(uninterrupted)
+    assert [trial.outcome for trial in history.trials] == [trial.outcome for trial in uninterrupted.trials]
+    assert history.finals == uninterrupted.finals
+
+
+def test_a_second_controller_is_refused_while_readers_are_welcome(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(json.dumps(config(budget=400, predictor={"name": "ridge"}).model_dump(mode="json")))
+    running = process(["search", "c.yaml", "--out", "run"], tmp_path)
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if read(tmp_path / "run").observed:
+                    break
+            except JournalError:
+                time.sleep(0.01)
+        assert running.poll() is None
+        os.kill(running.pid, signal.SIGSTOP)
+        with pytest.raises(JournalError, match=f"pid {running.pid}"):
+            resume(tmp_path / "run", quiet)
+        assert read(tmp_path / "run").trials
+    finally:
+        running.kill()
+        running.wait()
