@@ -133,8 +133,6 @@ def draw_svg(graph: Graph, title: str = "") -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" style="max-width:100%;height:auto" '
         f'role="img" font-family="{_FONT}" text-anchor="middle">',
         f"<title>{escape(title or 'architecture')}</title>",
-        '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        f'<path d="M0.5 0.8 L7.5 4 L0.5 7.2 Z" fill="{_LINE}"/></marker></defs>',
         f'<rect width="{width:.0f}" height="{height:.0f}" rx="10" fill="#ffffff"/>',
     ]
     if title:
@@ -198,7 +196,8 @@ def _rows(graph: Graph, layout: Layout, heights: list[float], top: float) -> tup
 
 
 def _edges(graph: Graph, picture: _Picture) -> list[str]:
-    lines, marks = [], []
+    # Arrowheads are drawn, not referred to by an id: several drawings may stand in one page.
+    lines, heads, marks = [], [], []
     for target, box in enumerate(picture.boxes):
         slots: dict[int, list[int]] = {}
         for edge in graph.edges:
@@ -211,11 +210,13 @@ def _edges(graph: Graph, picture: _Picture) -> list[str]:
             port = box.x + (place - (len(arriving) - 1) / 2) * step
             path, middle = _path(picture, source, target, port)
             lines.append(f'<path d="{path}"/>')
+            tip = box.y - box.height / 2 - 1
+            heads.append(f"M{port - 3.6:.1f} {tip - 6.5:.1f}h7.2L{port:.1f} {tip:.1f}z")
             count = len(slots[source])
             mark = ", ".join(map(str, sorted(slots[source]))) if ordered and len(graph.incoming[target]) > 1 else f"{count}×" if count > 1 else ""
             if mark:
                 marks.append(_mark(mark, *middle))
-    return [f'<g fill="none" stroke="{_LINE}" stroke-width="1.4" marker-end="url(#arrow)">', *lines, "</g>", *marks]
+    return [f'<g fill="none" stroke="{_LINE}" stroke-width="1.4">', *lines, "</g>", f'<path d="{"".join(heads)}" fill="{_LINE}"/>', *marks]
 
 
 def _path(picture: _Picture, source: int, target: int, port: float) -> tuple[str, tuple[float, float]]:
@@ -226,7 +227,7 @@ def _path(picture: _Picture, source: int, target: int, port: float) -> tuple[str
     first = picture.layer[source] + 1
     stops = [(bend, *picture.rows[first + place]) for place, bend in enumerate(picture.bends[source, target])]
     middle = (x, y)
-    for stop_x, upper, lower in [*stops, (port, end.y - end.height / 2 - 1, None)]:
+    for stop_x, upper, lower in [*stops, (port, end.y - end.height / 2 - 5, None)]:
         half = (y + upper) / 2
         path.append(f"C{x:.1f} {half:.1f} {stop_x:.1f} {half:.1f} {stop_x:.1f} {upper:.1f}")
         middle = ((x + stop_x) / 2, half)
