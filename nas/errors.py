@@ -10,11 +10,11 @@ USER, OURS = 2, 1
 def exit_code(error: Exception) -> int | None:
     """What a command ends with after the error; None for one that nobody foresaw, whose traceback is shown."""
     from nas.executors import WorkerError
-    from nas.journal import JournalError
     from nas.run import RunFailed
 
-    if isinstance(error, JournalError):
-        return error.exit_code
+    own = getattr(error, "exit_code", None)
+    if isinstance(own, int):
+        return own
     if isinstance(error, RunFailed | WorkerError):
         return OURS
     if isinstance(error, ValueError) and not _raised_by_library(error):

@@ -121,7 +121,7 @@ def _source(graph: Graph, shapes: tuple[Shape, ...], members: tuple[Member, ...]
         taken=_sizes(shapes[0]),
         given=_sizes(shapes[-1]),
         initial=_INITIAL.format(members=lines) if members else "",
-        forward="".join(f"        {line}\n" for line in _forward(graph, members)),
+        forward="".join(f"        {line}".rstrip() + "\n" for line in _forward(graph, members)),
     )
 
 
@@ -171,6 +171,7 @@ def _name(op: str, label: str, taken: set[str], counts: dict[str, int]) -> str:
 def _forward(graph: Graph, members: tuple[Member, ...]) -> list[str]:
     """The lines of `forward`. A value takes over a variable that no later line needs, that of its own input before others, or a new one."""
     live = needed(graph)
+    parts, part = _parts(graph, live), ""
     owners = {number: f"self.{member.name}" for member in members for number in member.nodes}
     uses = {number: sum(map(set(live).__contains__, graph.outgoing[number])) for number in live}
     expressions = {0: "x"}
@@ -183,7 +184,9 @@ def _forward(graph: Graph, members: tuple[Member, ...]) -> list[str]:
                 pending[value] -= 1
         expression = find(node.op).call(settings(node), values, owners.get(number, ""))
         if node.op == "output":
-            lines.append(f"return {expression}")
+            # The last line need not name what it returns.
+            last = lines.pop().removeprefix(f"{expression} = ") if lines and lines[-1].startswith(f"{expression} = ") else expression
+            lines.append(f"return {last}")
         elif node.op in ("parameter", "buffer", "identity"):
             expressions[number] = expression
             if expression in pending:
@@ -191,8 +194,22 @@ def _forward(graph: Graph, members: tuple[Member, ...]) -> list[str]:
         else:
             variable = next((name for name in (*values, *pending) if pending.get(name) == 0), f"x{len(pending)}")
             expressions[number], pending[variable] = variable, uses[number]
+            before, part = part, parts.get(number, part)
+            if part != before:
+                lines += [*([""] if lines else []), *([f"# {part}"] if part else [])]
             lines.append(f"{variable} = {expression}")
     return lines
+
+
+def _parts(graph: Graph, live: tuple[int, ...]) -> dict[int, str]:
+    """For each labelled node the part of the network that it is in: the first one or two names of its label, under which others stand too.
+
+    Whatever a label holds, only letters, digits, and "_", ".", "-" reach the source.
+    """
+    names = {number: tuple(re.split("[/.]", graph.nodes[number].label)) for number in live if graph.nodes[number].label}
+    beginnings = {label[:depth] for label in names.values() for depth in (1, 2) if len(label) > depth}
+    longest = {number: next((label[:depth] for depth in (2, 1) if label[:depth] in beginnings), ()) for number, label in names.items()}
+    return {number: "/".join(re.sub(r"[^\w.-]", "_", name) for name in part) for number, part in longest.items()}
 
 
 def _uses_batch(node: Node) -> bool:

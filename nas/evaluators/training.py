@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -63,7 +64,7 @@ class TrainEvaluator:
             return replace(result, seconds=seconds)
         module, trained, recipe = result
         if weights is not None:
-            save_weights(module, weights)
+            save_weights(module, weights, _described(self.task))
         space = self._space
         counted = costs(space.network_graph(space.graph(architecture)), self.task.shapes.input)
         metrics = {"parameters": counted.parameters, "multiply_adds": counted.multiply_adds, "batch_size": recipe.batch_size}
@@ -85,7 +86,7 @@ class TrainEvaluator:
         except NotFinite as error:
             return Failed("not finite", str(error), time.perf_counter() - started)
         if weights is not None:
-            save_weights(module, weights)
+            save_weights(module, weights, _described(self.task))
         return FinalResult(trained.validation, test, time.perf_counter() - started, trained.curve)
 
     def _attempt(self, architecture: Architecture, recipe: Recipe, seed: int) -> tuple[nn.Module, Trained, Recipe] | Failed:
@@ -131,7 +132,7 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in said for words in _OUT_OF_MEMORY)
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
+def save_weights(module: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Writes the module's state as safetensors: whole, or not at all where the process ends in between.
 
     Tied weights are written once for each name.
@@ -139,5 +140,12 @@ def save_weights(module: nn.Module, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-    save_file(state, unfinished)
+    save_file(state, unfinished, dict(metadata or {}))
     os.replace(unfinished, path)
+
+
+def _described(task: Task) -> dict[str, str]:
+    """What a user of the weights must know of their training: the type of the raw inputs, their normalisation (JSON), and what the score is."""
+    inputs = str(task.train.inputs.dtype).removeprefix("torch.")
+    metric = task.metric if isinstance(task.metric, str) else getattr(task.metric, "__name__", "metric")
+    return {"inputs": inputs, "normalize": json.dumps(task.normalize), "metric": metric}

@@ -1,0 +1,92 @@
+"""What training did to its inputs before the network saw them, so that a user of the network can do the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From the task's inputs to the network's.
+
+    Attributes:
+        inputs: `uint8` pixels are divided by 255, `float32` are taken as they are; `int64` tokens have no preprocessing.
+        mean, deviation: then, for each channel, (x - mean) / deviation; None: not normalised.
+    """
+
+    inputs: Literal["uint8", "float32", "int64"]
+    mean: tuple[float, ...] | None = None
+    deviation: tuple[float, ...] | None = None
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether the network takes the task's inputs as they are."""
+        return self.inputs == "int64" or (self.inputs == "float32" and self.mean is None)
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """A batch as `nas.tasks.task.Task.prepare` gives it to the network in training."""
+        if self.inputs == "int64":
+            return inputs
+        mean, deviation = self._statistics(inputs)
+        return ((inputs.float() / 255 if self.inputs == "uint8" else inputs) - mean) / deviation
+
+    def inverse(self, normalised: Tensor) -> Tensor:
+        """The float32 inputs that normalise to these."""
+        mean, deviation = self._statistics(normalised)
+        return normalised * deviation + mean
+
+    def _statistics(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        import torch
+
+        shape = (-1,) + (1,) * (inputs.ndim - 2)
+        mean, deviation = torch.tensor(self.mean or (0.0,)), torch.tensor(self.deviation or (1.0,))
+        return mean.reshape(shape), deviation.reshape(shape)
+
+    def source(self, dimensions: int) -> str:
+        """The same as Python text: the function `preprocess` and its constants, for inputs of so many dimensions, the batch included."""
+        lines, steps = [], []
+        if self.mean is not None:
+            lines += [f"MEAN = torch.tensor({list(self.mean)!r})", f"DEVIATION = torch.tensor({list(self.deviation or ())!r})", "", ""]
+        if self.inputs == "uint8":
+            steps.append(("pixels of 0 to 255 scaled to 0..1", "inputs.float() / 255"))
+        if self.mean is not None:
+            index = "[" + ", ".join([":"] + ["None"] * (dimensions - 2)) + "]" if dimensions > 2 else ""
+            steps.append(("normalised by the training data's mean and deviation", f"(inputs - MEAN{index}) / DEVIATION{index}"))
+        lines += ["def preprocess(inputs: torch.Tensor) -> torch.Tensor:"]
+        lines += [f'    """What the network takes, from raw {self.inputs} inputs: {", then ".join(said for said, _ in steps)}."""']
+        lines += [f"    inputs = {text}" for _, text in steps[:-1]]
+        return "\n".join([*lines, f"    return {steps[-1][1]}", ""])
+
+    def __str__(self) -> str:
+        if self.inputs == "int64":
+            return "none: the inputs are tokens (int64)"
+        raw = "pixels (uint8, 0 to 255), divided by 255" if self.inputs == "uint8" else "float32 inputs, scaled as the task scales them"
+        if self.mean is None:
+            return raw
+        mean, deviation = (", ".join(f"{value:.6g}" for value in values) for values in (self.mean, self.deviation or ()))
+        return f"{raw}, then (x - mean) / deviation for each channel: mean {mean}, deviation {deviation}"
+
+
+def preprocessing_of(metadata: Mapping[str, str]) -> Preprocessing | None:
+    """What a weights file says of its training's inputs; None where it says nothing.
+
+    Raises:
+        ValueError: what it says is malformed.
+    """
+    if "inputs" not in metadata:
+        return None
+    inputs = metadata["inputs"]
+    try:
+        normalize = json.loads(metadata.get("normalize", "null"))
+        mean, deviation = (None, None) if normalize is None else (tuple(map(float, values)) for values in normalize)
+    except (json.JSONDecodeError, TypeError, ValueError) as error:
+        raise ValueError(f"a weights file's `normalize` is null or [[mean, ...], [deviation, ...]]; got {metadata['normalize']!r}") from error
+    if inputs not in ("uint8", "float32", "int64"):
+        raise ValueError(f"a weights file's `inputs` is uint8, float32 or int64; got {inputs!r}")
+    return Preprocessing(inputs, mean, deviation)
