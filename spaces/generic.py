@@ -6,29 +6,30 @@ A name is looked up among torch's own classes and overridable functions, never e
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import get_overridable_functions, resolve_name
+from torch.overrides import get_overridable_functions, get_testing_overrides, resolve_name
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces.ops import REQUIRED, Op, literal
-from spaces.shape_rules import BATCH, Attributes, Shape
+from spaces.operation import REQUIRED, Op, literal
+from spaces.shape_rules import BATCH, Attributes, Shape, dimension
 
 Shapes = tuple[Shape, ...]
 
 
 class _AnyArgument(Mapping[str, Any]):
-    """Every attribute is known and none has a default: a function's arguments cannot be told from its name."""
+    """Every Python name is an attribute without a default: a function's arguments cannot be told from its name."""
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.isidentifier() and name.isascii()
+        return isinstance(name, str) and name.isidentifier() and name.isascii() and not keyword.iskeyword(name)
 
     def __getitem__(self, name: str) -> Any:
-        raise KeyError(name)
+        return REQUIRED
 
     def __iter__(self) -> Iterator[str]:
         return iter(())
@@ -81,6 +82,8 @@ def constructor_defaults(torch_class: type) -> dict[str, Any]:
     for parameter in list(inspect.signature(torch_class.__init__).parameters.values())[1:]:
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and parameter.name not in ("device", "dtype", "inplace"):
             result[parameter.name] = REQUIRED if parameter.default is parameter.empty else parameter.default
+        elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise ValueError(f"nn.{torch_class.__name__} does not name its constructor's arguments, so it cannot be rebuilt from a graph")
     return result
 
 
@@ -97,6 +100,7 @@ def _function_op(name: str) -> Op:
     def run(attributes: Attributes, inputs: Shapes) -> tuple[Shape, int]:
         def call(*values: torch.Tensor) -> Any:
             positional, named = call_arguments(attributes, values, _decoded)
+            _check_dims(function, positional, named, inputs)
             return function(*positional, **named)
 
         return _measured(call, inputs)
@@ -118,6 +122,8 @@ def call_arguments(attributes: Attributes, values: tuple[Any, ...], shown: Calla
     fixed = {int(name[3:]): value for name, value in attributes.items() if name[:3] == "arg" and name[3:].isdigit()}
     remaining = iter(values)
     places = range(len(fixed) + len(values))
+    if not fixed.keys() <= set(places):
+        raise ValueError(f"the positional arguments {sorted(fixed)} and {len(values)} inputs leave a gap")
     positional = [shown(fixed[place]) if place in fixed else next(remaining) for place in places]
     return positional, {name: shown(value) for name, value in attributes.items() if not (name[:3] == "arg" and name[3:].isdigit())}
 
@@ -134,29 +140,47 @@ def overridable() -> dict[str, Callable[..., Any]]:
     return result
 
 
+def _check_dims(function: Callable[..., Any], positional: list[Any], named: dict[str, Any], inputs: Shapes) -> None:
+    """Samples may not be mixed: no argument `dim` or `dims` may be the batch of the first input."""
+    given = inspect.signature(get_testing_overrides()[function]).bind_partial(*positional, **named).arguments
+    if BATCH in inputs[0]:
+        for name in given.keys() & {"dim", "dims", "axis"}:
+            for dim in given[name] if isinstance(given[name], tuple) else (given[name],):
+                if isinstance(dim, int):
+                    dimension(dim, inputs[0])
+
+
 def _decoded(value: Any) -> Any:
     return float(value) if value in ("inf", "-inf", "nan") else value
 
 
 def _measured(call: Callable[..., Any], inputs: Shapes) -> tuple[Shape, int]:
     """The output's shape and multiply-adds for one sample, from two runs that differ in the batch, which is how its place is found."""
-    shapes = []
-    for batch in (3, 5):
-        counter = FlopCounterMode(display=False)
-        values = [torch.empty([batch if size == BATCH else size for size in shape], device="meta") for shape in inputs]
-        try:
-            with counter, torch.no_grad():
-                result = call(*values)
-        except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError, AssertionError) as error:
-            raise ValueError(f"torch says: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
-        if not isinstance(result, torch.Tensor):
-            raise ValueError(f"it gives {type(result).__name__} and not one tensor")
-        shapes.append((tuple(result.shape), counter.get_total_flops()))
-    (first, flops), (second, more_flops) = shapes
+    (first, flops), (second, more_flops) = _run(call, inputs, batch=3), _run(call, inputs, batch=5)
     if len(first) != len(second) or any((a, b) != (3, 5) for a, b in zip(first, second, strict=True) if a != b):
         raise ValueError("it mixes the batch with other dimensions")
     shape = tuple(a if a == b else BATCH for a, b in zip(first, second, strict=True))
-    if any(BATCH in given for given in inputs) and BATCH not in shape:
-        raise ValueError("it leaves no batch dimension")
+    if any(BATCH in given for given in inputs) and shape.count(BATCH) != 1:
+        raise ValueError("its result has no batch dimension, or several")
     per_sample = (more_flops - flops) // 2 if more_flops != flops else flops
     return shape, per_sample // 2
+
+
+def _run(call: Callable[..., Any], inputs: Shapes, *, batch: int) -> tuple[Shape, int]:
+    """The output's shape and the floating-point operations. Shapes tell no types, so where numbers do not serve, one input is a mask or an index."""
+    floats = (torch.float32,) * len(inputs)
+    others = [(*floats[:place], kind, *floats[place + 1 :]) for kind in (torch.bool, torch.int64) for place in range(len(inputs))]
+    first: Exception | None = None
+    for kinds in (floats, *others):
+        sizes = [[batch if size == BATCH else size for size in shape] for shape in inputs]
+        values = [torch.empty(size, device="meta", dtype=kind) for size, kind in zip(sizes, kinds, strict=True)]
+        try:
+            with FlopCounterMode(display=False) as counter, torch.no_grad():
+                result = call(*values)
+        except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError, AssertionError) as error:
+            first = first or error
+            continue
+        if not isinstance(result, torch.Tensor):
+            raise ValueError(f"it gives {type(result).__name__} and not one tensor")
+        return tuple(result.shape), counter.get_total_flops()
+    raise ValueError(f"torch says: {(str(first).splitlines() or [type(first).__name__])[0]}") from first

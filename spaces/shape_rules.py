@@ -77,6 +77,8 @@ def windows(sizes: Shape, attributes: Attributes, *, stride: Any) -> Shape:
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
     padding = attributes["padding"]
     if padding == "same":
+        if any(step != 1 for step in steps):
+            raise ValueError('padding="same" needs stride=1')
         return sizes
     pads = each(0 if padding == "valid" else padding, count)
     result = []

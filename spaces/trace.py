@@ -26,7 +26,8 @@ from spaces.choices import Rejected
 from spaces.graph import OUTPUT, Edge, Graph, Node, node
 from spaces.ops import find, infer
 from spaces.shape_rules import BATCH, Shape, shown
-from spaces.traced_calls import COMPOSITES, FUNCTIONS, VIEWS, attention_inputs, check_made_for, fallback, function_name, module_node
+from spaces.traced_functions import FUNCTIONS, VIEWS, fallback, function_name
+from spaces.traced_modules import COMPOSITES, attention_inputs, check_made_for, module_node
 from spaces.traced_value import Traced, Untraceable
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -63,6 +64,10 @@ class Size(tuple):
     """A traced value's sizes, as `torch.Size`: plain ints, and `BATCH_SIZE` for the batch."""
 
     __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Any:
+        chosen = tuple.__getitem__(self, index)
+        return Size(chosen) if isinstance(index, slice) else chosen
 
     def numel(self) -> int:
         """The number of elements, which is known only where there is no batch."""
@@ -199,3 +204,33 @@ def _recorder_of(values: Any) -> Recorder:
                 if isinstance(item, Traced):
                     return item.recorder
     raise Untraceable("a traced tensor is hidden inside of an argument: hand it over directly")
+
+
+_SIZES = frozenset({"kernel_size", "stride", "padding", "dilation", "output_padding", "output_size", "size", "scale_factor"})
+
+
+def json_value(value: Any) -> Any:
+    """The value as a node's attribute.
+
+    Raises:
+        Untraceable: it is not a JSON value.
+    """
+    if isinstance(value, tuple | list):
+        return tuple(map(json_value, value))
+    if isinstance(value, BatchSize):
+        return "batch"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise Untraceable(f"the argument {value!r} has no place in a graph, which holds numbers, texts and tuples of them")
+
+
+def short(name: str, value: Any) -> Any:
+    """(3, 3) as 3, which is how one writes it by hand."""
+    if name in _SIZES:
+        value = json_value(value)
+        if isinstance(value, tuple) and value and value[0] is not None and all(item == value[0] for item in value):
+            value = value[0]
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+    return json_value(value)

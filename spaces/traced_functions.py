@@ -1,26 +1,23 @@
-"""How the torch functions and modules that a user calls become operations of the vocabulary.
+"""How the torch functions that a user calls become operations of the vocabulary.
 
-The functions of this file take a `record` (what adds a node to the graph, see `Record`) and the call's own arguments.
+A handler takes `record` (what adds a node to the graph, see `Record`) and the call's own arguments.
 """
 
 from __future__ import annotations
 
 import inspect
-import math
 from collections import namedtuple
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
-from torch import nn
 from torch.overrides import get_testing_overrides, resolve_name
 
 from spaces import shape_rules
-from spaces.generic import constructor_defaults, overridable
-from spaces.ops import OPS, REQUIRED, Op
+from spaces.generic import overridable
 from spaces.shape_rules import BATCH
-from spaces.traced_value import NO_NUMBER, BatchSize, DataType, Traced, Untraceable
+from spaces.traced_value import NO_NUMBER, BatchSize, DataType, Traced, Untraceable, json_value, short
+from spaces.vocabulary import OPS
 
 
 class Record(Protocol):
@@ -34,156 +31,6 @@ Handler = Callable[..., Any]
 VIEWS = frozenset(
     {"identity", "flatten", "unflatten", "reshape", "expand", "permute", "transpose", "squeeze", "unsqueeze", "chunk", "split", "getitem"}
 )
-_SIZES = frozenset({"kernel_size", "stride", "padding", "dilation", "output_padding", "output_size", "size", "scale_factor"})
-
-
-def json_value(value: Any) -> Any:
-    """The value as a node's attribute.
-
-    Raises:
-        Untraceable: it is not a JSON value.
-    """
-    if isinstance(value, tuple | list):
-        return tuple(map(json_value, value))
-    if isinstance(value, BatchSize):
-        return "batch"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    raise Untraceable(f"the argument {value!r} has no place in a graph, which holds numbers, texts and tuples of them")
-
-
-def _short(name: str, value: Any) -> Any:
-    """(3, 3) as 3, which is how one writes it by hand."""
-    if name in _SIZES:
-        value = json_value(value)
-        if isinstance(value, tuple) and value and value[0] is not None and all(item == value[0] for item in value):
-            value = value[0]
-        return int(value) if isinstance(value, float) and value.is_integer() else value
-    return json_value(value)
-
-
-# --- Modules ----------------------------------------------------------------------------------------------------------------------
-
-
-def module_node(module: nn.Module) -> tuple[str, dict[str, Any]]:
-    """The operation and the attributes of a torch.nn module.
-
-    Raises:
-        Untraceable: the vocabulary has no such operation.
-    """
-    op = _ops_by_class().get(type(module))
-    if op is None:
-        return _unlisted_module(module)
-    _check_module(module)
-    attributes = {name: _read(module, name, default) for name, default in op.defaults.items() if name != "bias"}
-    if "bias" in op.defaults:
-        attributes["bias"] = _has_bias(module)
-    if attributes.get("groups", 1) != 1 and attributes["groups"] == module.in_channels:
-        attributes["groups"] = "in_channels"
-    if op.name == "layer_norm" and len(attributes["normalized_shape"]) == 1:
-        attributes["normalized_shape"] = None
-    return op.name, attributes
-
-
-@lru_cache(maxsize=1)
-def _ops_by_class() -> dict[type, Op]:
-    return {getattr(nn, op.torch_class): op for op in OPS.values() if op.torch_class is not None}
-
-
-def _read(module: nn.Module, name: str, default: Any) -> Any:
-    value = getattr(module, name, default)
-    if value is REQUIRED:
-        raise Untraceable(f"nn.{type(module).__name__} does not keep its argument {name!r}, so it cannot be rebuilt")
-    if (value is None or isinstance(value, torch.Tensor)) and isinstance(default, bool):
-        return value is not None
-    return _short(name, value)
-
-
-def _has_bias(module: nn.Module) -> bool:
-    if isinstance(module, nn.MultiheadAttention):
-        return module.in_proj_bias is not None
-    return module.bias is not None or not getattr(module, "elementwise_affine", True)
-
-
-def _check_module(module: nn.Module) -> None:
-    if isinstance(module, nn.MultiheadAttention):
-        if not module.batch_first:
-            raise Untraceable("nn.MultiheadAttention must be made with batch_first=True, since the batch is the first dimension here")
-        if not module._qkv_same_embed_dim or module.bias_k is not None or module.add_zero_attn:
-            raise Untraceable("nn.MultiheadAttention with kdim, vdim, add_bias_kv or add_zero_attn has no place in the vocabulary")
-    if getattr(module, "return_indices", False):
-        raise Untraceable(f"nn.{type(module).__name__} with return_indices=True gives two values; only one can be traced")
-    if isinstance(module, nn.Embedding) and module.max_norm is not None:
-        raise Untraceable("nn.Embedding with max_norm has no place in the vocabulary")
-
-
-def _unlisted_module(module: nn.Module) -> tuple[str, dict[str, Any]]:
-    name = type(module).__name__
-    if getattr(nn, name, None) is not type(module):
-        raise Untraceable(
-            f"{type(module).__module__}.{name} has no place in the vocabulary: remove parametrizations, or write its forward in a module of yours"
-        )
-    attributes = {argument: _read(module, argument, default) for argument, default in constructor_defaults(type(module)).items()}
-    return f"nn.{name}", attributes
-
-
-def attention_inputs(query: Any, key: Any, value: Any, *others: Any, **options: Any) -> tuple[Any, ...]:
-    """The one or three tensors that `nn.MultiheadAttention` is called with.
-
-    Raises:
-        Untraceable: there is a mask.
-    """
-    names = ("key_padding_mask", "need_weights", "attn_mask", "average_attn_weights", "is_causal")
-    given = {**dict(zip(names, others, strict=False)), **options}
-    if any(given.get(name) is not None and given[name] is not False for name in ("key_padding_mask", "attn_mask", "is_causal")):
-        raise Untraceable("nn.MultiheadAttention is traced without masks: use F.scaled_dot_product_attention with is_causal=True or a mask")
-    return (query,) if query is key and key is value else (query, key, value)
-
-
-def check_made_for(module: Any, shape: shape_rules.Shape) -> None:
-    """What is inferred from the shape must be what the module was made for.
-
-    Raises:
-        Untraceable: the module was made for another number of channels or features.
-    """
-    for name, place in _MADE_FOR:
-        wanted = getattr(module, name, None)
-        if wanted is not None and len(shape) > place and shape[place] != wanted:
-            raise Untraceable(f"{module} was made for {name}={wanted} and gets a tensor of the shape {shape_rules.shown(shape)}")
-
-
-_MADE_FOR = (("in_channels", 1), ("num_features", 1), ("num_channels", 1), ("in_features", -1), ("embed_dim", -1))
-
-
-def encoder_layer(layer: nn.TransformerEncoderLayer, x: Any) -> Any:
-    """The layer's equation, by its members: x + Attention(Norm(x)), then x + MLP(Norm(x)), or with the norms behind the sums."""
-
-    def attend(value: Any) -> Any:
-        return layer.dropout1(layer.self_attn(value, value, value, need_weights=False)[0])
-
-    def transform(value: Any) -> Any:
-        return layer.dropout2(layer.linear2(layer.dropout(layer.activation(layer.linear1(value)))))
-
-    if layer.norm_first:
-        x = x + attend(layer.norm1(x))
-        return x + transform(layer.norm2(x))
-    x = layer.norm1(x + attend(x))
-    return layer.norm2(x + transform(x))
-
-
-def encoder(module: nn.TransformerEncoder, x: Any) -> Any:
-    """All layers, then the norm if there is one."""
-    for layer in module.layers:
-        x = layer(x)
-    return x if module.norm is None else module.norm(x)
-
-
-COMPOSITES: Mapping[type, Callable[[Any, Any], Any]] = {nn.TransformerEncoderLayer: encoder_layer, nn.TransformerEncoder: encoder}
-
-
-# --- Functions --------------------------------------------------------------------------------------------------------------------
 
 
 def function_name(function: Callable[..., Any]) -> tuple[str, bool]:
@@ -215,7 +62,7 @@ def _plain(op_name: str) -> Handler:
 
     def handle(record: Record, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         x = kwargs.pop("input") if x is None else x
-        attributes = {name: _short(name, value) for name, value in bound(names, args, kwargs).items()}
+        attributes = {name: short(name, value) for name, value in bound(names, args, kwargs).items()}
         if op_name == "pad" and attributes.get("value") == 0:
             del attributes["value"]
         return record(op_name, attributes, (x,))
@@ -458,7 +305,7 @@ def _argument(value: Any) -> Any:
 def _public_path(function: Callable[..., Any]) -> str:
     path = resolve_name(function) or ""
     name, in_place = function_name(function)
-    name = {"and": "bitwise_and", "or": "bitwise_or", "invert": "bitwise_not"}.get(name, name)
+    name = {"and": "logical_and", "or": "logical_or", "invert": "logical_not"}.get(name, name)
     for candidate in (f"torch.{name}", f"torch.nn.functional.{name}", path.removesuffix("_") if in_place else path):
         if candidate in overridable():
             return candidate

@@ -1,0 +1,166 @@
+"""How operations read in PyTorch: the expressions in `forward`, and the constructors that are not just the class and its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spaces import shape_rules as rules
+from spaces.graph import Value
+from spaces.operation import Call, Op, Shapes, arguments, literal
+from spaces.shape_rules import Attributes, each
+
+
+def function(op_name: str, function: str, defaults: Mapping[str, Any]) -> Call:
+    """`function(x, ...)` with the attributes that `defaults` names."""
+    described = Op(op_name, rules.same, defaults)
+
+    def call(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+        return f"{function}({', '.join((*values, *arguments(described, attributes)))})"
+
+    return call
+
+
+def joined(sign: str) -> Call:
+    """`x + x1 + x2`"""
+    return lambda attributes, values, owner: f" {sign} ".join(values)
+
+
+def in_list(function: str) -> Call:
+    """`torch.cat([x, x1], dim=1)`"""
+    return lambda attributes, values, owner: f"{function}([{', '.join(values)}], dim={attributes['dim']})"
+
+
+def with_scalar(pattern: str) -> Call:
+    """`x * 0.5`"""
+    return lambda attributes, values, owner: pattern.format(values[0], literal(attributes["value"]))
+
+
+def add_scalar(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """`x + 1` or `x - 1`"""
+    added = literal(attributes["value"])
+    return f"{values[0]} - {added[1:]}" if added.startswith("-") else f"{values[0]} + {added}"
+
+
+def method(name: str, *attribute_names: str) -> Call:
+    """`x.transpose(1, 2)`"""
+    return lambda attributes, values, owner: f"{values[0]}.{name}({', '.join(literal(attributes[item]) for item in attribute_names)})"
+
+
+def permute(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """`x.permute(0, 2, 1)`"""
+    return f"{values[0]}.permute({', '.join(map(literal, attributes['dims']))})"
+
+
+def sizes(name: str) -> Call:
+    """`x.reshape(batch, 4, -1)`"""
+
+    def call(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+        return f"{values[0]}.{name}({', '.join('batch' if size == 'batch' else literal(size) for size in attributes['shape'])})"
+
+    return call
+
+
+def flatten(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """`x.flatten(1)`"""
+    end = "" if attributes["end_dim"] == -1 else f", {literal(attributes['end_dim'])}"
+    return f"{values[0]}.flatten({literal(attributes['start_dim'])}{end})"
+
+
+def reduce(name: str) -> Call:
+    """`x.mean((2, 3), keepdim=True)`"""
+
+    def call(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+        return f"{values[0]}.{name}({literal(attributes['dim'])}{', keepdim=True' if attributes['keepdim'] else ''})"
+
+    return call
+
+
+def piece(name: str, amount: str) -> Call:
+    """`x.chunk(3, dim=-1)[0]`"""
+
+    def call(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+        return f"{values[0]}.{name}({literal(attributes[amount])}, dim={literal(attributes['dim'])})[{literal(attributes['index'])}]"
+
+    return call
+
+
+def index(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """`x[:, 0]`"""
+
+    def one(item: Any) -> str:
+        if isinstance(item, tuple):
+            start, stop, step = ("" if place is None else literal(place) for place in item)
+            return f"{start}:{stop}" + (f":{step}" if step else "")
+        return "..." if item == "..." else literal(item)
+
+    return f"{values[0]}[{', '.join(map(one, attributes['index']))}]"
+
+
+def zero_pad2d(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """`nn.functional.pad(x, (1, 1, 1, 1))`"""
+    return f"nn.functional.pad({values[0]}, {literal(each(attributes['padding'], 4))})"
+
+
+def attention(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """`nn.functional.scaled_dot_product_attention(q, k, v)`, whose dropout acts in training only."""
+    shown = list(values)
+    if attributes["dropout_p"]:
+        shown.append(f"dropout_p={literal(attributes['dropout_p'])} if self.training else 0.0")
+    shown += [f"{name}={literal(attributes[name])}" for name in ("is_causal", "scale") if attributes[name]]
+    return f"nn.functional.scaled_dot_product_attention({', '.join(shown)})"
+
+
+def attention_module(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """`self.attention(x, x, x, need_weights=False)[0]`"""
+    query, key, value = values * 3 if len(values) == 1 else values
+    return f"{owner}({query}, {key}, {value}, need_weights=False)[0]"
+
+
+def attention_constructor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
+    """`nn.MultiheadAttention(64, 4, batch_first=True)`"""
+    return f"nn.MultiheadAttention({', '.join((literal(inputs[0][2]), *arguments(op, attributes), 'batch_first=True'))})"
+
+
+def tensor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
+    """`nn.Parameter(torch.zeros(1, 64))`, or the tensor of a buffer."""
+    shape, fill = attributes["shape"], attributes["fill"]
+    dtype = "" if attributes.get("dtype", "float32") == "float32" else f", dtype=torch.{_DTYPES[attributes['dtype']]}"
+    text = f"torch.zeros({literal(shape)[1:-1].rstrip(',')}{dtype})" if fill == 0 else f"torch.full({literal(shape)}, {literal(fill)}{dtype})"
+    return f"nn.Parameter({text})" if op.name == "parameter" else text
+
+
+def itself(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """The member, or the input's own expression."""
+    return owner or values[0]
+
+
+_DTYPES = {name: name for name in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")}
+
+
+def in_channels(attributes: Attributes, inputs: Shapes) -> tuple[Value, ...]:
+    """The channels, which constructors take first."""
+    return (inputs[0][1],)
+
+
+def in_features(attributes: Attributes, inputs: Shapes) -> tuple[Value, ...]:
+    """The size of the last dimension, which constructors take first."""
+    return (inputs[0][-1],)
+
+
+def normalized_shape(attributes: Attributes, inputs: Shapes) -> tuple[Value, ...]:
+    """What a layer norm normalises over, a number if that is one dimension."""
+    shape = rules.normalized_shape(attributes, inputs[0])
+    return (shape[0] if len(shape) == 1 else shape,)
+
+
+def layer_norm_constructor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
+    """`nn.LayerNorm(64)`"""
+    others = arguments(op, {**attributes, "normalized_shape": None})
+    return f"nn.LayerNorm({', '.join((*map(literal, normalized_shape(attributes, inputs)), *others))})"
+
+
+def group_norm_constructor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
+    """`nn.GroupNorm(8, 64)`"""
+    groups, *others = arguments(op, attributes)
+    return f"nn.GroupNorm({', '.join((groups, literal(inputs[0][1]), *others))})"
