@@ -1,0 +1,77 @@
+"""The examples run, and their spaces and tasks do what they are to show."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from spaces import Shapes
+from spaces.check import check
+from spaces.load import known_spaces, load_space
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def run(name: str, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+@pytest.mark.parametrize("name", ["graph_space", "torch_space"])
+def test_a_space_shows_and_checks_itself(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    run(f"{name}.py", monkeypatch)
+    assert "no problems" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["graph_space", "torch_space"])
+@pytest.mark.parametrize("shapes", [Shapes((1, 8, 8), (10,)), Shapes((3, 12, 16), (4,))])
+def test_a_space_serves_other_data(name: str, shapes: Shapes) -> None:
+    space = load_space(f"{EXAMPLES / name}.py:space").for_shapes(shapes)
+    assert check(space, 4, seed=5, size_seconds=0.5).problems == ()
+
+
+def test_the_graph_space_rejects_some() -> None:
+    space = load_space(f"{EXAMPLES / 'graph_space.py'}:space").for_shapes(Shapes((1, 8, 8), (10,)))
+    assert check(space, 12, size_seconds=0.1).rejected > 0
+
+
+def test_the_plugin_is_known_once_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an installer does with the package: its modules on the path, and its entry points beside them."""
+    described = tomllib.loads((EXAMPLES / "plugin" / "pyproject.toml").read_text())
+    project = described["project"]
+    information = tmp_path / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    points = [f"{name} = {where}" for name, where in project["entry-points"]["nas.spaces"].items()]
+    (information / "entry_points.txt").write_text("\n".join(["[nas.spaces]", *points, ""]))
+    for module in described["tool"]["setuptools"]["py-modules"]:
+        (tmp_path / f"{module}.py").write_text((EXAMPLES / "plugin" / f"{module}.py").read_text())
+    assert "perceptrons" not in known_spaces()
+    monkeypatch.syspath_prepend(tmp_path)
+    space = load_space("perceptrons")
+    for shapes in (Shapes((5,), (2,)), Shapes((1, 8, 8), (10,)), Shapes((3,), (2, 4))):
+        assert check(space.for_shapes(shapes), 6, size_seconds=0.1).problems == ()
+
+
+def test_the_task_can_be_learned(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    run("own_task.py", monkeypatch)
+    assert float(capsys.readouterr().out.split(", ")[-1]) > 0.5
+
+
+def test_the_task_takes_its_options_from_a_config() -> None:
+    from nas.tasks import load_task
+
+    task = load_task(f"{EXAMPLES / 'own_task.py'}:bars", seed=1, count=100)
+    assert (len(task.train), len(task.validation), len(task.test)) == (60, 20, 20)
+
+
+def test_a_search_runs_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    run("search_in_python.py", monkeypatch, str(tmp_path / "run"))
+    printed = capsys.readouterr().out
+    assert "6 of 6 evaluated" in printed
+    assert "the best of 6: activation=" in printed
+    assert "class" not in printed.split("test accuracy")[1]
