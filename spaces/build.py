@@ -65,7 +65,7 @@ def source(graph: Graph, input_shape: Shape | None = None, class_name: str = "Ne
     Raises:
         ValueError: the output gets no value that depends on the input, an operation cannot take its inputs, or `class_name` is not a name.
     """
-    if not class_name.isidentifier() or not class_name.isascii() or keyword.iskeyword(class_name):
+    if not class_name.isidentifier() or not class_name.isascii() or keyword.iskeyword(class_name) or class_name in ("torch", "nn"):
         raise ValueError(f"class_name must be a Python name, got {class_name!r}")
     shapes = _checked_shapes(graph, input_shape)
     return _source(graph, shapes, members_of(graph, shapes), class_name)

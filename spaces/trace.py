@@ -115,7 +115,7 @@ class _Recording:
     def call_module(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A module was called with a traced value among its arguments."""
         kind = type(module)
-        if not kind.__module__.startswith("torch.nn") or kind is nn.Sequential:
+        if not kind.__module__.startswith("torch.nn.") or kind is nn.Sequential:
             return _CALL(module, *args, **kwargs)
         if kind in COMPOSITES:
             if len(args) != 1 or any(value is not None and value is not False for value in kwargs.values()):
@@ -263,7 +263,11 @@ def _recorded(recording: _Recording) -> Iterator[None]:
             _MODULE.__call__, _MODULE.__getattr__ = _CALL, _GETATTR
 
 
-_OWN = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+_TORCH = str(Path(torch.__file__).parent)
+_OURS = frozenset(
+    str(Path(__file__).with_name(f"{name}.py"))
+    for name in ("trace", "traced_value", "traced_functions", "traced_modules", "ops", "generic", "shape_rules", "rearranging_rules")
+)
 
 
 def _sentence(module: nn.Module, error: Exception) -> str:
@@ -272,7 +276,7 @@ def _sentence(module: nn.Module, error: Exception) -> str:
     found: tuple[str, int, str] | None = None
     while place is not None:
         file = place.tb_frame.f_code.co_filename
-        if not file.startswith(_OWN) and not file.startswith("<frozen"):
+        if file not in _OURS and not file.startswith((_TORCH, "<frozen")):
             found = (file, place.tb_lineno, place.tb_frame.f_code.co_qualname)
         place = place.tb_next
     what = str(error) if isinstance(error, Untraceable) else f"{type(error).__name__}: {error}"

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import torch
 from torch.overrides import get_testing_overrides, resolve_name
 
-from spaces import shape_rules
+from spaces import rearranging_rules
 from spaces.generic import overridable
-from spaces.shape_rules import BATCH
+from spaces.shape_rules import BATCH, dimension
 from spaces.traced_value import NO_NUMBER, BatchSize, DataType, Traced, Untraceable, json_value, short
 from spaces.vocabulary import OPS
 
@@ -127,7 +127,7 @@ def _reduced(op_name: str) -> Handler:
 
 def _reshape(record: Record, x: Any, *shape: Any, **kwargs: Any) -> Any:
     wanted = json_value(kwargs.get("shape", shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape))
-    whole = shape_rules.reshaping({"shape": wanted}, (x.whole_shape,))
+    whole = rearranging_rules.reshaping({"shape": wanted}, (x.whole_shape,))
     if len(whole) == 2 and whole[0] == BATCH == x.whole_shape[0]:
         return record("flatten", {}, (x,))
     return record("reshape", {"shape": tuple("batch" if size == BATCH else size for size in whole)}, (x,))
@@ -162,20 +162,20 @@ def _flatten(record: Record, x: Any, start_dim: int = 0, end_dim: int = -1) -> A
 def _pieces(op_name: str, amount: str) -> Handler:
     def handle(record: Record, x: Any, pieces: Any = None, dim: int = 0, **kwargs: Any) -> Any:
         attributes = {amount: json_value(next(iter(kwargs.values())) if pieces is None else pieces), "dim": dim}
-        size = x.whole_shape[shape_rules.dimension(dim, x.whole_shape)]
-        count = len(shape_rules.piece_sizes(attributes, size))
+        size = x.whole_shape[dimension(dim, x.whole_shape)]
+        count = len(rearranging_rules.piece_sizes(attributes, size))
         return tuple(record(op_name, {**attributes, "index": index}, (x,)) for index in range(count))
 
     return handle
 
 
 def _unbind(record: Record, x: Any, dim: int = 0) -> Any:
-    place = shape_rules.dimension(dim, x.whole_shape)
+    place = dimension(dim, x.whole_shape)
     return tuple(_select(record, x, place, index) for index in range(x.whole_shape[place]))
 
 
 def _select(record: Record, x: Any, dim: int, index: int) -> Any:
-    place = shape_rules.dimension(dim, x.whole_shape)
+    place = dimension(dim, x.whole_shape)
     return record("getitem", {"index": ((None, None, None),) * place + (index,)}, (x,))
 
 
@@ -267,7 +267,7 @@ FUNCTIONS: Mapping[str, Handler] = {
     "unbind": _unbind,
     "select": _select,
     "narrow": lambda record, x, dim, start, length: _getitem(
-        record, x, (*(slice(None),) * shape_rules.dimension(dim, x.whole_shape), slice(start, start + length))
+        record, x, (*(slice(None),) * dimension(dim, x.whole_shape), slice(start, start + length))
     ),
     "getitem": _getitem,
     **dict.fromkeys(("cat", "concat", "concatenate"), _joined("cat")),

@@ -7,6 +7,7 @@ from typing import Any
 
 from spaces import op_counts as counts
 from spaces import op_text as text
+from spaces import rearranging_rules as rearranging
 from spaces import shape_rules as rules
 from spaces.operation import REQUIRED, Op
 
@@ -165,18 +166,18 @@ def _rearrangements() -> list[Op]:
     return [
         Op("identity", rules.same, torch_class="Identity", call=text.itself),
         Op("zero", rules.same, call=text.function("", "torch.zeros_like", {})),
-        Op("flatten", rules.flattening, {"start_dim": 1, "end_dim": -1}, torch_class="Flatten", call=text.flatten),
-        Op("unflatten", rules.unflattening, unflattened, torch_class="Unflatten", call=text.method("unflatten", "dim", "unflattened_size")),
-        Op("reshape", rules.reshaping, {"shape": REQUIRED}, call=text.sizes("reshape")),
-        Op("expand", rules.expansion, {"shape": REQUIRED}, call=text.sizes("expand")),
-        Op("permute", rules.permutation, {"dims": REQUIRED}, call=text.permute),
-        Op("transpose", rules.transposition, two_dims, call=text.method("transpose", "dim0", "dim1")),
-        Op("squeeze", rules.squeezing, {"dim": REQUIRED}, call=text.method("squeeze", "dim")),
-        Op("unsqueeze", rules.unsqueezing, {"dim": REQUIRED}, call=text.method("unsqueeze", "dim")),
-        *(Op(name, rules.reduction, reduced, call=text.reduce(name)) for name in ("mean", "sum", "amax", "amin")),
-        Op("chunk", rules.part, {"chunks": REQUIRED, "dim": 0, "index": REQUIRED}, call=text.piece("chunk", "chunks")),
-        Op("split", rules.part, {"split_size": REQUIRED, "dim": 0, "index": REQUIRED}, call=text.piece("split", "split_size")),
-        Op("getitem", rules.indexing, {"index": REQUIRED}, call=text.index),
+        Op("flatten", rearranging.flattening, {"start_dim": 1, "end_dim": -1}, torch_class="Flatten", call=text.flatten),
+        Op("unflatten", rearranging.unflattening, unflattened, torch_class="Unflatten", call=text.method("unflatten", "dim", "unflattened_size")),
+        Op("reshape", rearranging.reshaping, {"shape": REQUIRED}, call=text.sizes("reshape")),
+        Op("expand", rearranging.expansion, {"shape": REQUIRED}, call=text.sizes("expand")),
+        Op("permute", rearranging.permutation, {"dims": REQUIRED}, call=text.permute),
+        Op("transpose", rearranging.transposition, two_dims, call=text.method("transpose", "dim0", "dim1")),
+        Op("squeeze", rearranging.squeezing, {"dim": REQUIRED}, call=text.method("squeeze", "dim")),
+        Op("unsqueeze", rearranging.unsqueezing, {"dim": REQUIRED}, call=text.method("unsqueeze", "dim")),
+        *(Op(name, rearranging.reduction, reduced, call=text.reduce(name)) for name in ("mean", "sum", "amax", "amin")),
+        Op("chunk", rearranging.part, {"chunks": REQUIRED, "dim": 0, "index": REQUIRED}, call=text.piece("chunk", "chunks")),
+        Op("split", rearranging.part, {"split_size": REQUIRED, "dim": 0, "index": REQUIRED}, call=text.piece("split", "split_size")),
+        Op("getitem", rearranging.indexing, {"index": REQUIRED}, call=text.index),
     ]
 
 
@@ -195,8 +196,8 @@ def _combinations() -> list[Op]:
         Op("div", rules.broadcast, call=text.joined("/"), **two),
         Op("maximum", rules.broadcast, fewest=2, most=2, call=text.function("", "torch.maximum", {})),
         Op("minimum", rules.broadcast, fewest=2, most=2, call=text.function("", "torch.minimum", {})),
-        Op("cat", rules.concatenation, {"dim": 1}, most=None, ordered=True, call=text.in_list("torch.cat")),
-        Op("stack", rules.stacking, {"dim": 1}, most=None, ordered=True, call=text.in_list("torch.stack")),
+        Op("cat", rearranging.concatenation, {"dim": 1}, most=None, ordered=True, call=text.in_list("torch.cat")),
+        Op("stack", rearranging.stacking, {"dim": 1}, most=None, ordered=True, call=text.in_list("torch.stack")),
         Op("matmul", rules.matrix_product, call=text.joined("@"), multiply_adds=counts.matrix_multiply_adds, **two),
         Op(
             "scaled_dot_product_attention",
