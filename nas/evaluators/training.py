@@ -145,7 +145,7 @@ def save_weights(module: nn.Module, path: Path, metadata: Mapping[str, str] | No
 
 
 def _described(task: Task) -> dict[str, str]:
-    """What a user of the weights must know of their training: the type of the raw inputs, their normalisation (JSON), and what the score is."""
+    """What a user of the weights must know of their training: the raw inputs' type, their normalisation, the score and the classes' names."""
     inputs = str(task.train.inputs.dtype).removeprefix("torch.")
     metric = task.metric if isinstance(task.metric, str) else getattr(task.metric, "__name__", "metric")
-    return {"inputs": inputs, "normalize": json.dumps(task.normalize), "metric": metric}
+    return {"inputs": inputs, "normalize": json.dumps(task.normalize), "metric": metric, "classes": json.dumps(task.classes)}

@@ -10,7 +10,7 @@ from typing import Any
 
 from nas.config import RunConfig, TableSection
 from nas.evaluators.evaluator import FinalResult
-from nas.export.preprocessing import Preprocessing
+from nas.export.preprocessing import Preprocessing, classes_of
 from nas.export.weights import Chosen
 from nas.history import History
 from spaces import Graph, Shapes
@@ -18,6 +18,7 @@ from spaces.draw import draw_text
 from spaces.ops import Costs
 
 _LONGEST_DRAWING = 120
+_MOST_CLASSES = 100
 
 _USAGE = {
     "module": """`model.py` needs PyTorch alone; `model.safetensors` lies beside it.
@@ -80,7 +81,7 @@ def title(space: str, trial: int) -> str:
 def render(card: Card) -> str:
     """The card as Markdown."""
     sections = [
-        f"# Network {card.chosen.trial.architecture.key}\n\n{title(card.config.space, card.chosen.trial.number)}\n",
+        f"# Network {card.chosen.trial.architecture.key}\n\n{title(card.chosen.trial.architecture.space, card.chosen.trial.number)}\n",
         f"## Use\n\n{_usage(card)}",
         f"## Inputs and outputs\n\n{_table(_shapes(card))}",
         f"## Results\n\n{_results(card)}",
@@ -102,6 +103,12 @@ def _usage(card: Card) -> str:
 def _shapes(card: Card) -> Iterator[tuple[str, str]]:
     yield "input", f"(batch, {', '.join(map(str, card.shapes.input))})"
     yield "output", f"(batch, {', '.join(map(str, card.shapes.output))})"
+    classes = classes_of(card.metadata)
+    if classes:
+        yield (
+            "classes",
+            ", ".join(classes[:_MOST_CLASSES]) + (f", ... ({len(classes)}: see architecture.json)" if len(classes) > _MOST_CLASSES else ""),
+        )
     yield "preprocessing", "not known" if card.preprocessing is None else str(card.preprocessing)
     yield "parameters", f"{card.costs.parameters:,}"
     yield "multiply-adds", f"{card.costs.multiply_adds:,} for one sample"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nas.config import RunConfig, parse_config
 from nas.export.card import Card, render, title
 from nas.export.formats import Format, check_format, module_source, write_module, write_onnx, write_pt2
-from nas.export.preprocessing import Preprocessing, preprocessing_of
+from nas.export.preprocessing import Preprocessing, classes_of, preprocessing_of
 from nas.export.verify import ExportError, cases, verify
 from nas.export.weights import Chosen, choose, load_weights, read_weights
 from nas.history import fold
@@ -109,7 +109,10 @@ def export(
     with _appearing(out) as folder:
         batches = cases(rebuilt.module, rebuilt.network_graph, rebuilt.shapes.input, rebuilt.preprocessing)
         if format == "module":
-            text = module_source(rebuilt.network_graph, rebuilt.shapes.input, rebuilt.preprocessing, title(config.space, chosen.trial.number))
+            named = title(chosen.source.architecture.space, chosen.trial.number)
+            text = module_source(
+                rebuilt.network_graph, rebuilt.shapes.input, preprocessing=rebuilt.preprocessing, classes=classes_of(rebuilt.metadata), title=named
+            )
             write_module(folder, text, rebuilt.module)
         else:
             (write_pt2 if format == "pt2" else write_onnx)(folder, rebuilt.module, batches.inputs[-1])
@@ -180,6 +183,7 @@ def _architecture(chosen: Chosen, rebuilt: _Rebuilt) -> str:
         "key": chosen.source.architecture.key,
         "canonical": chosen.source.canonical,
         "shapes": {"input": rebuilt.shapes.input, "output": rebuilt.shapes.output},
+        "classes": classes_of(rebuilt.metadata),
         "preprocessing": None if preprocessing is None else vars(preprocessing),
         "graph": json.loads(rebuilt.graph.to_json()),
         "network": json.loads(rebuilt.network_graph.to_json()),

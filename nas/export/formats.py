@@ -52,15 +52,20 @@ def check_format(format_name: str) -> None:
         raise ValueError(f"the format {format_name} needs {' and '.join(missing)}, not installed here: `pip install surrogate-nas[onnx]`")
 
 
-def module_source(graph: Graph, input_shape: tuple[int, ...], preprocessing: Preprocessing | None, title: str) -> str:
-    """The text of `model.py`: the network's class, how raw inputs are prepared, and how the weights are loaded; it needs torch alone."""
+def module_source(
+    graph: Graph, input_shape: tuple[int, ...], *, preprocessing: Preprocessing | None, classes: tuple[str, ...] = (), title: str = "A network."
+) -> str:
+    """The text of `model.py`: the classes' names, the network, how raw inputs are prepared, how the weights are loaded. It needs torch alone."""
     imports, _, network = source(graph, input_shape).partition("\n\n\n")
-    prepares = preprocessing is not None and not preprocessing.does_nothing
-    usage = "network(preprocess(inputs))" if prepares else "network(inputs)"
-    head = f'"""{title}\n\n    network = load()\n    outputs = {usage}\n"""\n\nimport json\nimport math\nfrom pathlib import Path\n\n{imports}\n'
-    reader = inspect.getsource(read_safetensors)
-    parts = [head, network.strip("\n") + "\n", preprocessing.source(len(input_shape) + 1) if preprocessing is not None and prepares else ""]
-    return "\n\n".join([*(part for part in parts if part), _LOAD.lstrip("\n"), reader])
+    prepare = "" if preprocessing is None or preprocessing.does_nothing else preprocessing.source(len(input_shape) + 1)
+    title = title.replace("\\", "/").replace('"', "'")
+    usage = f"    network = load()\n    outputs = network({'preprocess(inputs)' if prepare else 'inputs'})"
+    head = f'"""{title}\n\n{usage}\n"""\n\nimport json\nimport math\nfrom pathlib import Path\n\n{imports}\n'
+    if classes:
+        head += (
+            f"\n# By number: `outputs.argmax(1)` gives one for each input.\nCLASSES = [\n{''.join(f'    {name!r},{chr(10)}' for name in classes)}]\n"
+        )
+    return "\n\n".join(part for part in (head, network.strip("\n") + "\n", prepare, _LOAD.lstrip("\n"), inspect.getsource(read_safetensors)) if part)
 
 
 def write_module(folder: Path, text: str, network: nn.Module) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -73,6 +74,22 @@ class Preprocessing:
         return f"{raw}, then (x - mean) / deviation for each channel: mean {mean}, deviation {deviation}"
 
 
+def classes_of(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """The classes' names that a weights file gives, in the order of their numbers; empty where it gives none.
+
+    Raises:
+        ValueError: what it gives are not names.
+    """
+    text = metadata.get("classes", "[]")
+    try:
+        names = json.loads(text)
+    except json.JSONDecodeError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"a weights file's `classes` is a list of names; got {text[:80]!r}")
+    return tuple(names)
+
+
 def preprocessing_of(metadata: Mapping[str, str]) -> Preprocessing | None:
     """What a weights file says of its training's inputs; None where it says nothing.
 
@@ -85,6 +102,8 @@ def preprocessing_of(metadata: Mapping[str, str]) -> Preprocessing | None:
     try:
         normalize = json.loads(metadata.get("normalize", "null"))
         mean, deviation = (None, None) if normalize is None else (tuple(map(float, values)) for values in normalize)
+        if mean is not None and deviation is not None and (len(mean) != len(deviation) or not all(map(math.isfinite, mean + deviation))):
+            raise ValueError("they are not as many, or not finite")
     except (json.JSONDecodeError, TypeError, ValueError) as error:
         raise ValueError(f"a weights file's `normalize` is null or [[mean, ...], [deviation, ...]]; got {metadata['normalize']!r}") from error
     if inputs not in ("uint8", "float32", "int64"):

@@ -16,6 +16,7 @@ from spaces import Shapes
 
 MEAN = (0.4914, 0.4822, 0.4465)
 DEVIATION = (0.2470, 0.2435, 0.2616)
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 def cifar10(
@@ -44,6 +45,7 @@ def cifar10(
         Shapes((3, 32, 32), (10,)),
         augment=FlipAndCrop() if augment else None,
         normalize=(MEAN, DEVIATION),
+        classes=CLASSES,
     )
 
 

@@ -54,7 +54,8 @@ def images(
     augment: Augment | None = FlipAndCrop(flip, crop_padding) if flip or crop_padding else None
     shapes = Shapes(tuple(pixels.shape[1:]), (int(labels.max()) + 1,))
     name = Path(path).stem
-    return Task(name, train, _split(pixels, labels, validation_rows), test_split, shapes, augment=augment, normalize=_statistics(train.inputs))
+    validation = _split(pixels, labels, validation_rows)
+    return Task(name, train, validation, test_split, shapes, augment=augment, normalize=_statistics(train.inputs), classes=tuple(classes))
 
 
 def _read(path: str, part: str, image_size: int | None) -> tuple[numpy.ndarray, numpy.ndarray, list[str]]:

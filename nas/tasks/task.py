@@ -68,6 +68,7 @@ class Task:
         metric: `metric(outputs, targets)` over a whole split, higher is better, or a name among `accuracy`, `negative_mse`.
         augment: `augment(inputs, generator)` on a training batch, on its device, before it is scaled and normalised.
         normalize: mean and standard deviation for each channel (the second dimension), of inputs scaled to 0..1.
+        classes: their names, in the order of their numbers; empty where they have none. An export hands them on.
 
     Raises:
         ValueError: the splits do not fit the shapes, the labels do not fit the classes, or a name is unknown.
@@ -82,6 +83,7 @@ class Task:
     metric: Metric | Literal["accuracy", "negative_mse"] = "accuracy"
     augment: Augment | None = None
     normalize: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for kind, value, known in (("loss", self.loss, LOSSES), ("metric", self.metric, METRICS)):
@@ -94,6 +96,8 @@ class Task:
                 raise ValueError(f"the task {self.name!r} takes inputs of shape {self.shapes.input}; its {part} inputs are {found}")
             if self.loss == "cross_entropy":
                 _check_labels(self.name, part, split.targets, self.shapes.output)
+        if self.classes and (len(self.classes),) != self.shapes.output:
+            raise ValueError(f"the task {self.name!r} names {len(self.classes)} classes, and its outputs have the shape {self.shapes.output}")
         if self.normalize is not None:
             channels = self.shapes.input[0]
             if not all(len(values) == channels for values in self.normalize) or min(self.normalize[1]) <= 0:

@@ -21,7 +21,8 @@ from nas.environment import environment
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
 from nas.evaluators.training import TrainEvaluator, save_weights
 from nas.export import ExportError, export
-from nas.export.preprocessing import Preprocessing, preprocessing_of
+from nas.export.formats import module_source
+from nas.export.preprocessing import Preprocessing, classes_of, preprocessing_of
 from nas.export.reader import read_safetensors
 from nas.export.verify import Cases, cases, verify, vocabulary
 from nas.export.weights import load_weights, read_weights
@@ -33,7 +34,8 @@ from spaces.load import SPACES
 from spaces.operators import sample
 
 SHAPES = Shapes((1, 8, 8), (10,))
-METADATA = {"inputs": "uint8", "normalize": "[[0.3], [0.5]]", "metric": "accuracy"}
+CLASSES = ["zero", 'one"', *map(str, range(2, 10))]
+METADATA = {"inputs": "uint8", "normalize": "[[0.3], [0.5]]", "metric": "accuracy", "classes": json.dumps(CLASSES)}
 
 
 def define(choose, shapes):
@@ -127,6 +129,7 @@ def test_the_module_is_the_winner_s_best_full_training(run, tmp_path):
     torch.testing.assert_close(network(model.preprocess(pixels)), expected((pixels.float() / 255 - 0.3) / 0.5))
     torch.testing.assert_close(model.load(str(tmp_path / "out" / "model.safetensors"))(torch.ones(1, 1, 8, 8)), expected(torch.ones(1, 1, 8, 8)))
     assert not network.training
+    assert model.CLASSES == CLASSES
     json.dumps(exported.to_dict())
     assert "trial 0" in str(exported)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
@@ -144,9 +147,10 @@ def test_the_card_says_what_the_network_is_and_where_it_comes_from(run, tmp_path
         "(batch, 1, 8, 8)",
         "network(model.preprocess(inputs))",
         "mean 0.3, deviation 0.5",
-        "| `channels` | `4` |",
+        'zero, one", 2, 3',
     ):
         assert words in card
+    assert "| `channels` | `4` |" in card
     described = json.loads((tmp_path / "out" / "architecture.json").read_text())
     assert Architecture.from_json(json.dumps(described)) == architecture()
     assert Graph.from_json(json.dumps(described["network"])) == space.network_graph(space.graph(architecture()))
@@ -392,8 +396,20 @@ def test_malformed_preprocessing_is_a_sentence():
     assert preprocessing_of({}) is None
     with pytest.raises(ValueError, match="`normalize` is null or"):
         preprocessing_of({"inputs": "uint8", "normalize": "[1]"})
+    with pytest.raises(ValueError, match="`normalize` is null or"):
+        preprocessing_of({"inputs": "uint8", "normalize": "[[NaN], [1]]"})
     with pytest.raises(ValueError, match="`inputs` is uint8"):
         preprocessing_of({"inputs": "string"})
+    with pytest.raises(ValueError, match="`classes` is a list of names"):
+        classes_of({"classes": '[1, "two"]'})
+
+
+def test_the_text_that_a_run_directory_gives_cannot_become_code(tmp_path):
+    graph = space.graph(architecture())
+    text = module_source(graph, SHAPES.input, preprocessing=None, classes=('"]; raise SystemExit #',), title='"""\nraise SystemExit\n"""\\')
+    scope = {"__file__": str(tmp_path / "model.py"), "__name__": "model"}
+    exec(text, scope)
+    assert scope["CLASSES"] == ['"]; raise SystemExit #']
 
 
 def test_tokens_are_drawn_from_the_network_s_vocabulary():

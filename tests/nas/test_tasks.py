@@ -286,10 +286,17 @@ def test_files_that_are_missing_or_of_another_kind_are_refused(tmp_path):
             load_task(task, path=str(tmp_path / "text.npz"))
 
 
+def test_as_many_classes_are_named_as_there_are_outputs():
+    split = Split(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"names 3 classes, and its outputs have the shape \(2,\)"):
+        Task("t", split, split, split, Shapes((2,), (2,)), classes=("a", "b", "c"))
+
+
 def test_a_folder_of_class_folders_becomes_a_task(tmp_path):
     path = save_folder(tmp_path / "photos")
     task = load_task("images", path=str(path), validation_share=0.2, test_share=0.2)
     assert task.shapes == Shapes((3, 6, 8), (2,))
+    assert task.classes == ("cat", "dog")
     assert (len(task.train), len(task.validation), len(task.test)) == (12, 4, 4)
     assert torch.equal(task.train.inputs[:, 0, 0, 0] == 60, task.train.targets == 1)
     square = load_task("images", path=str(path), test=str(path), image_size=4, validation_share=0.2)
