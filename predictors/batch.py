@@ -1,0 +1,222 @@
+"""Many graphs as a few flat arrays, and how their operations and attributes become numbers.
+
+Shapes: M graphs, N nodes of all graphs together, E edges, A node features, C features of a whole graph, K distinct nodes.
+
+A flat batch is free of any vocabulary: `flatten(graphs)`. An `Encoding` is learnt from the training graphs and holds the vocabulary of
+operations, the attributes' columns and the scales; `Encoding.encode(graphs)` gives the numbers that a predictor reads. An operation,
+attribute or value that was not seen in training is allowed: it is the operation number 0, or an average number, or no category.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
+
+import numpy as np
+
+from spaces.graph import Graph, Node
+
+UNKNOWN = 0
+MOST_CATEGORIES = 64
+
+
+@dataclass(frozen=True)
+class Flat:
+    """M graphs one behind the other.
+
+    Attributes:
+        kinds: the K distinct nodes of the batch.
+        kind_N: which of them each node is.
+        graph_N: the graph of each node, ascending.
+        first_M, last_M: each graph's input and output node.
+        source_E, target_E, slot_E: the edges, by node number in the batch.
+    """
+
+    kinds: tuple[Node, ...]
+    kind_N: np.ndarray
+    graph_N: np.ndarray
+    first_M: np.ndarray
+    last_M: np.ndarray
+    source_E: np.ndarray
+    target_E: np.ndarray
+    slot_E: np.ndarray
+
+    @property
+    def num_graphs(self) -> int:
+        """M."""
+        return len(self.first_M)
+
+    @property
+    def num_nodes(self) -> int:
+        """N."""
+        return len(self.kind_N)
+
+
+def flatten(graphs: Sequence[Graph]) -> Flat:
+    """The graphs as flat arrays, without a step of numpy or torch for each of them."""
+    numbers: dict[Node, int] = {}
+    kind_N = np.fromiter((numbers.setdefault(node, len(numbers)) for graph in graphs for node in graph.nodes), dtype=np.int64)
+    nodes_M = np.fromiter((len(graph.nodes) for graph in graphs), dtype=np.int64, count=len(graphs))
+    edges_M = np.fromiter((len(graph.edges) for graph in graphs), dtype=np.int64, count=len(graphs))
+    last_M = np.cumsum(nodes_M) - 1
+    first_M = last_M - nodes_M + 1
+    edges_E3 = np.fromiter(chain.from_iterable(chain.from_iterable(graph.edges for graph in graphs)), dtype=np.int64).reshape(-1, 3)
+    offset_E = np.repeat(first_M, edges_M)
+    graph_N = np.repeat(np.arange(len(graphs)), nodes_M)
+    return Flat(tuple(numbers), kind_N, graph_N, first_M, last_M, edges_E3[:, 0] + offset_E, edges_E3[:, 1] + offset_E, edges_E3[:, 2])
+
+
+@dataclass(frozen=True)
+class NodeColumns:
+    """How a node's operation and attributes become numbers.
+
+    Attributes:
+        ops: the operations seen in training; the index 0 stands for every other.
+        numbers: the numeric attributes' names; the parts of a tuple are columns of their own, `shape.0`, `shape.1`.
+        number_mean, number_scale: of the signed logarithm of each over the distinct nodes of the training graphs that have it.
+        categories: the pairs of a name and a value (as JSON) that have a column: attributes that are words, flags or null.
+    """
+
+    ops: tuple[str, ...]
+    numbers: tuple[str, ...]
+    number_mean: tuple[float, ...]
+    number_scale: tuple[float, ...]
+    categories: tuple[tuple[str, str], ...]
+
+    @property
+    def num_features(self) -> int:
+        """The columns that the attributes take."""
+        return len(self.numbers) + len(self.categories)
+
+    def op_numbers(self, kinds: Sequence[Node]) -> np.ndarray:
+        """(K,) the number of each node's operation."""
+        index = {op: number for number, op in enumerate(self.ops)}
+        return np.array([index.get(node.op, UNKNOWN) for node in kinds], dtype=np.int64)
+
+    def attributes(self, kinds: Sequence[Node]) -> np.ndarray:
+        """(K, A) each node's attributes: numbers standardised (0 where missing), then categories as 0 or 1."""
+        column = {name: place for place, name in enumerate(self.numbers)}
+        category = {pair: len(self.numbers) + place for place, pair in enumerate(self.categories)}
+        result_KA = np.zeros((len(kinds), self.num_features), dtype=np.float32)
+        for row, node in enumerate(kinds):
+            for name, value in _parts(node):
+                if _is_number(value) and name in column:
+                    place = column[name]
+                    result_KA[row, place] = (_signed_log(value) - self.number_mean[place]) / self.number_scale[place]
+                elif not _is_number(value) and (name, json.dumps(value)) in category:
+                    result_KA[row, category[name, json.dumps(value)]] = 1.0
+        return result_KA
+
+
+def learn_node_columns(kinds: Iterable[Node]) -> NodeColumns:
+    """The vocabulary and scales of the distinct nodes of the training graphs. An attribute that never varies gets no column."""
+    kinds = list(kinds)
+    numbers: dict[str, list[float]] = {}
+    categories: Counter[tuple[str, str]] = Counter()
+    for node in kinds:
+        for name, value in _parts(node):
+            if _is_number(value):
+                numbers.setdefault(name, []).append(_signed_log(value))
+            else:
+                categories[name, json.dumps(value)] += 1
+    varying = sorted(name for name, values in numbers.items() if max(values) - min(values) > 1e-9)
+    common = sorted(pair for pair, _ in sorted(categories.items(), key=lambda item: (-item[1], item[0]))[:MOST_CATEGORIES])
+    return NodeColumns(
+        ops=("<unknown>", *sorted({node.op for node in kinds})),
+        numbers=tuple(varying),
+        number_mean=tuple(float(np.mean(numbers[name])) for name in varying),
+        number_scale=tuple(float(np.std(numbers[name])) for name in varying),
+        categories=tuple(common),
+    )
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """M graphs as a predictor reads them.
+
+    Attributes:
+        flat: their nodes and edges.
+        op_N: the number of each node's operation.
+        node_NA: each node's features: attributes, then place and degrees.
+        counts_MC: each graph's standardised features (see `features.py`).
+    """
+
+    flat: Flat
+    op_N: np.ndarray
+    node_NA: np.ndarray
+    counts_MC: np.ndarray
+
+    def __len__(self) -> int:
+        return self.flat.num_graphs
+
+    def take(self, rows: np.ndarray) -> Encoded:
+        """The graphs of these numbers, in this order."""
+        flat = self.flat
+        nodes_M = flat.last_M - flat.first_M + 1
+        # The edges of a graph stand together, in the order of the graphs: `flatten` wrote them so.
+        edges_M = np.bincount(flat.graph_N[flat.target_E], minlength=flat.num_graphs)
+        picked_N = _ranges(flat.first_M[rows], nodes_M[rows])
+        picked_E = _ranges((np.cumsum(edges_M) - edges_M)[rows], edges_M[rows])
+        last_M = np.cumsum(nodes_M[rows]) - 1
+        first_M = last_M - nodes_M[rows] + 1
+        shift_E = np.repeat(first_M - flat.first_M[rows], edges_M[rows])
+        taken = Flat(
+            kinds=flat.kinds,
+            kind_N=flat.kind_N[picked_N],
+            graph_N=np.repeat(np.arange(len(rows)), nodes_M[rows]),
+            first_M=first_M,
+            last_M=last_M,
+            source_E=flat.source_E[picked_E] + shift_E,
+            target_E=flat.target_E[picked_E] + shift_E,
+            slot_E=flat.slot_E[picked_E],
+        )
+        return Encoded(taken, self.op_N[picked_N], self.node_NA[picked_N], self.counts_MC[rows])
+
+    def chunks(self, size: int) -> Iterator[Encoded]:
+        """The graphs in runs of at most `size`, without copies of the long arrays."""
+        flat = self.flat
+        bounds = np.arange(0, len(self) + size, size).clip(max=len(self))
+        node_bounds = np.append(flat.first_M, flat.num_nodes)[bounds]
+        edge_bounds = np.searchsorted(flat.graph_N[flat.target_E], bounds)
+        for row, (low, high) in enumerate(pairwise(bounds.tolist())):
+            nodes, edges, first = slice(*node_bounds[row : row + 2]), slice(*edge_bounds[row : row + 2]), node_bounds[row]
+            part = Flat(
+                kinds=flat.kinds,
+                kind_N=flat.kind_N[nodes],
+                graph_N=flat.graph_N[nodes] - low,
+                first_M=flat.first_M[low:high] - first,
+                last_M=flat.last_M[low:high] - first,
+                source_E=flat.source_E[edges] - first,
+                target_E=flat.target_E[edges] - first,
+                slot_E=flat.slot_E[edges],
+            )
+            yield Encoded(part, self.op_N[nodes], self.node_NA[nodes], self.counts_MC[low:high])
+
+
+def _ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """start[0], start[0] + 1, ... (length[0] of them), then start[1], ..."""
+    if len(start) == 0:
+        return np.zeros(0, dtype=np.int64)
+    before = np.cumsum(length) - length
+    return np.repeat(start - before, length) + np.arange(int(length.sum()))
+
+
+def _parts(node: Node) -> Iterable[tuple[str, object]]:
+    for name, value in node.attributes:
+        if isinstance(value, tuple) and value and all(_is_number(item) for item in value):
+            yield from ((f"{name}.{place}", item) for place, item in enumerate(value))
+        else:
+            yield name, value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _signed_log(value: object) -> float:
+    assert isinstance(value, int | float)
+    return math.copysign(math.log1p(abs(value)), value)

@@ -1,0 +1,80 @@
+"""Training of several networks at once: AdamW under a cosine schedule, on all graphs or on batches of them.
+
+Shapes: N training graphs, B graphs of a batch, K members.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from predictors.batch import Encoded
+from predictors.gnn import GraphNetwork
+from predictors.layers import Tensors, to_tensors
+from predictors.losses import gaussian_nll, pairwise_logistic, squared_error
+
+WARM_UP = 20
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        steps: optimiser steps; more where the training graphs are so many that each would be seen fewer than `epochs` times.
+        epochs: times that each graph is seen at least.
+        batch_size: graphs in a step; up to one and a half times as many are taken all at once.
+        learning_rate: its maximum, after the warm-up.
+        weight_decay: AdamW's, decoupled.
+        ranking: weight of the pairwise loss beside the pointwise one.
+    """
+
+    steps: int = 300
+    epochs: int = 40
+    batch_size: int = 256
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    ranking: float = 1.0
+
+
+def train(network: GraphNetwork, encoded: Encoded, target_N: np.ndarray, left_out_NK: np.ndarray, recipe: Recipe, seed: int) -> None:
+    """Train all members in place.
+
+    A member's mean never sees the graphs that it leaves out; its variance learns from those alone, where it leaves out any, since the errors on
+    what the mean was fitted to are too small.
+    """
+    device = network.device
+    unseen_NK = left_out_NK if left_out_NK.any() else np.ones_like(left_out_NK)
+    targets, seen, unseen = (torch.from_numpy(array.astype(np.float32)).to(device) for array in (target_N, ~left_out_NK, unseen_NK))
+    steps = max(recipe.steps, math.ceil(recipe.epochs * len(encoded) / recipe.batch_size))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    batches = _batches(encoded, recipe.batch_size, np.random.default_rng(seed), device)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
+        tensors, rows_B = next(batches)
+        mean_BK, log_variance_BK = network(tensors)
+        target_B, seen_BK = targets[rows_B], seen[rows_B]
+        loss_K = squared_error(mean_BK, target_B, seen_BK) + gaussian_nll(mean_BK.detach(), log_variance_BK, target_B, unseen[rows_B])
+        if recipe.ranking > 0:
+            loss_K = loss_K + recipe.ranking * pairwise_logistic(mean_BK, target_B, seen_BK)
+        optimizer.zero_grad(set_to_none=True)
+        loss_K.sum().backward()
+        optimizer.step()
+
+
+def _batches(encoded: Encoded, size: int, random: np.random.Generator, device: torch.device) -> Iterator[tuple[Tensors, Tensor]]:
+    if len(encoded) <= size * 3 // 2:
+        everything = to_tensors(encoded, device), torch.arange(len(encoded), device=device)
+        while True:
+            yield everything
+    while True:
+        order = random.permutation(len(encoded))
+        for start in range(0, len(order) - size + 1, size):
+            rows_B = np.sort(order[start : start + size])
+            yield to_tensors(encoded.take(rows_B), device), torch.from_numpy(rows_B).to(device)

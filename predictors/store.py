@@ -1,0 +1,69 @@
+"""Fitted predictors on disk: `predictor.json` for settings and vocabulary, `predictor.safetensors` for arrays. Nothing is pickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = 1
+SETTINGS_FILE = "predictor.json"
+ARRAYS_FILE = "predictor.safetensors"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a saved predictor consists of.
+
+    Attributes:
+        name: the predictor's name in `PREDICTORS`.
+        settings: its settings by name.
+        state: what was learnt, as far as it is JSON.
+        arrays: what was learnt, as far as it is arrays.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    state: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+
+def write(directory: str | Path, stored: Stored) -> None:
+    """Write the two files; the directory is made where it is missing."""
+    from safetensors.numpy import save_file
+
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    save_file({name: np.ascontiguousarray(array) for name, array in stored.arrays.items()}, directory / ARRAYS_FILE)
+    text = {"format": FORMAT, "name": stored.name, "settings": dict(stored.settings), "state": dict(stored.state)}
+    (directory / SETTINGS_FILE).write_text(json.dumps(text, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read(directory: str | Path) -> Stored:
+    """What `write` wrote.
+
+    Raises:
+        ValueError: a file is missing, or is not what it should be.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    directory = Path(directory)
+    try:
+        loaded = json.loads((directory / SETTINGS_FILE).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"a saved predictor needs a readable {SETTINGS_FILE} in {directory} ({error})") from error
+    fields = {"format": int, "name": str, "settings": dict, "state": dict}
+    if not isinstance(loaded, dict) or not all(isinstance(loaded.get(field), kind) for field, kind in fields.items()):
+        raise ValueError(f"{directory / SETTINGS_FILE} must be a JSON object with the fields {', '.join(fields)}; it is not")
+    if loaded["format"] != FORMAT:
+        raise ValueError(f"{directory / SETTINGS_FILE} has the format {loaded['format']}; this version reads {FORMAT}: fit the predictor again")
+    try:
+        arrays = load_file(directory / ARRAYS_FILE)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"a saved predictor needs a readable {ARRAYS_FILE} in {directory} ({error})") from error
+    return Stored(loaded["name"], loaded["settings"], loaded["state"], arrays)

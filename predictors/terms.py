@@ -1,0 +1,39 @@
+"""A graph as the predictors read it: simplified, and small sums replaced by their terms."""
+
+from __future__ import annotations
+
+from spaces.canonical import simplify
+from spaces.graph import Edge, Graph
+
+# A sum of `a` terms that `b` operations use becomes a * b edges; beyond this many it stays a node, or residual chains would grow as the square of depth.
+MOST_EDGES = 8
+
+
+def readable(graph: Graph) -> Graph:
+    """The graph without dead parts, and each small sum's terms fed straight to whatever used the sum.
+
+    A network whose messages add up reads a sum's terms better than the sum: operations that feed each other become neighbours. Whether a sum stays
+    depends on its ancestors and uses alone, so isomorphic graphs stay isomorphic.
+    """
+    graph = simplify(graph)
+    if not any([node.op == "add" for node in graph.nodes]):
+        return graph
+    entering: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]
+    uses = [0] * len(graph.nodes)
+    for source, target, slot in graph.edges:
+        entering[target].append((source, slot))
+        uses[source] += 1
+    terms: dict[int, list[tuple[int, int]]] = {}
+    for number, node in enumerate(graph.nodes):
+        arriving = entering[number]
+        if any([source in terms for source, _ in arriving]):
+            arriving = [
+                (term, slot) for source, slot in arriving for term in ([first for first, _ in terms[source]] if source in terms else (source,))
+            ]
+            entering[number] = arriving
+        if node.op == "add" and len(arriving) * uses[number] <= MOST_EDGES and not any([slot for _, slot in arriving]):
+            terms[number] = arriving
+    kept = [number for number in range(len(graph.nodes)) if number not in terms]
+    place = {number: position for position, number in enumerate(kept)}
+    edges = [Edge(place[source], place[number], slot) for number in kept for source, slot in entering[number]]
+    return Graph(tuple([graph.nodes[number] for number in kept]), tuple(edges))
