@@ -1,0 +1,173 @@
+"""The axes that every chart shares: from values to places, ticks that people would have chosen, and the SVG around a plot.
+
+Colours and fonts come from the page's style sheet by class, so one drawing serves light and dark, screen and paper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+
+from nas.report.markup import Html
+
+WIDTH = 540
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Values from `low` to `high` lie between the places `start` and `end`; what is outside lies at the edge."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
+
+    def holds(self, value: float) -> bool:
+        """Whether the value is not outside."""
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Two scales, with the ticks shown on each and what they measure. The plot's height is that of the y scale, downwards."""
+
+    x: Scale
+    y: Scale
+    x_ticks: tuple[float, ...]
+    y_ticks: tuple[float, ...]
+    x_label: str
+    y_label: str
+
+    @property
+    def height(self) -> float:
+        """Of the whole drawing."""
+        return self.y.start + 44
+
+
+def axes(x_range: tuple[float, float], y_range: tuple[float, float], *, x_label: str, y_label: str, height: int = 320, right: int = 16) -> Axes:
+    """Axes for a plot of the page's usual width; `right` leaves room for labels beside the last points.
+
+    Args:
+        x_range, y_range: the lowest and highest value to show; made wider where they are equal.
+        height: of the whole drawing, in pixels at its natural size.
+    """
+    (x_low, x_high), (y_low, y_high) = _widened(x_range), _widened(y_range)
+    y_ticks = ticks(y_low, y_high)
+    left = 14 + 7.4 * max(map(len, labels(y_ticks)), default=1)
+    x = Scale(x_low, x_high, left, WIDTH - right)
+    y = Scale(y_low, y_high, height - 44, 34)
+    return Axes(x, y, ticks(x_low, x_high), y_ticks, x_label, y_label)
+
+
+def ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:
+    """Round values between low and high, about so many: multiples of 1, 2 or 5 times a power of ten."""
+    span = high - low
+    if not (math.isfinite(span) and span > 0):
+        return (low,) if math.isfinite(low) else ()
+    rough = span / about
+    power = 10.0 ** math.floor(math.log10(rough)) if rough > 1e-300 else 0.0
+    if power == 0.0 or span <= 1e-12 * max(abs(low), abs(high)):
+        return (low, high)
+    step = power * min((1, 2, 5, 10), key=lambda factor: abs(math.log(factor * power / rough)))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return tuple(number * step for number in range(first, last + 1))
+
+
+def labels(values: Sequence[float]) -> tuple[str, ...]:
+    """The values with the decimals that their steps need; powers of ten where they are very large or very small."""
+    step = min((abs(after - before) for before, after in pairwise(values)), default=max(map(abs, values), default=1.0)) or 1.0
+    if not 1e-6 < step < 1e7 or max(map(abs, values), default=0.0) >= 1e7:
+        return tuple(f"{value:.3g}".replace("-", "−") for value in values)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return tuple(f"{value + 0.0:.{decimals}f}".replace("-", "−") for value in values)
+
+
+def shown_range(values: Sequence[float], always: Sequence[float] = (), pad: float = 0.05) -> tuple[float, float]:
+    """The range to show so that the good values can be told apart: values far below the bulk are left to the edge.
+
+    Far below is more than three times the distance from the median to the highest below the median. `always` are inside whatever they are.
+    """
+    ordered = sorted(value for value in (*values, *always) if math.isfinite(value))
+    if not ordered:
+        return 0.0, 1.0
+    median, high = ordered[len(ordered) // 2], ordered[-1]
+    low = max(ordered[0], median - 3 * (high - median)) if high > median else ordered[0]
+    low = min([low, *always])
+    margin = pad * (high - low)
+    return low - margin, high + margin
+
+
+def spread_out(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """The places moved apart until neighbours are `gap` from each other, in their order, and none is outside low..high where there is room."""
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    result = list(places)
+    for before, after in pairwise(order):
+        result[after] = max(result[after], result[before] + gap)
+    edge = high
+    for index in reversed(order):
+        result[index] = min(result[index], edge)
+        edge = result[index] - gap
+    overflow = max(0.0, low - min(result, default=low))
+    return [place + overflow for place in result]
+
+
+def drawing(height: float, description: str, *content: str) -> Html:
+    """An SVG of the page's chart width; the description is read to those who do not see it."""
+    return Html(
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {number(height)}" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(description)}">'
+        f"{''.join(content)}</svg>"
+    )
+
+
+def grid(plot: Axes, x_ticks: Sequence[float] | None = None) -> str:
+    """The horizontal rules, the tick labels and the names of both axes."""
+    left, right, bottom = plot.x.start, plot.x.end, plot.y.start
+    parts = []
+    for value, label in zip(plot.y_ticks, labels(plot.y_ticks), strict=True):
+        parts += [line(left, plot.y(value), right, plot.y(value), "rule"), text(left - 8, plot.y(value) + 4, label, "tick end")]
+    across = plot.x_ticks if x_ticks is None else tuple(x_ticks)
+    for value, label in zip(across, labels(across), strict=True):
+        parts += [line(plot.x(value), bottom, plot.x(value), bottom + 4, "axis"), text(plot.x(value), bottom + 18, label, "tick middle")]
+    parts += [line(left, bottom, right, bottom, "axis"), text(0, 14, plot.y_label, "name"), text(right, bottom + 37, plot.x_label, "name end")]
+    return "".join(parts)
+
+
+def line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
+    """A straight line."""
+    return f'<line class="{style}" x1="{number(x1)}" y1="{number(y1)}" x2="{number(x2)}" y2="{number(y2)}"/>'
+
+
+def text(x: float, y: float, words: str, style: str) -> str:
+    """A line of text; the classes `middle` and `end` say which part of it is at x."""
+    return f'<text class="{style}" x="{number(x)}" y="{number(y)}">{escape(words)}</text>'
+
+
+def path(points: Sequence[tuple[float, float]], style: str) -> str:
+    """A line through the points."""
+    return f'<polyline class="{style}" points="{" ".join(f"{number(x)},{number(y)}" for x, y in points)}"/>'
+
+
+def dot(x: float, y: float, radius: float, style: str, title: str = "") -> str:
+    """A circle; the title is shown under the pointer."""
+    inside = f"<title>{escape(title)}</title>" if title else ""
+    return f'<circle class="{style}" cx="{number(x)}" cy="{number(y)}" r="{number(radius)}">{inside}</circle>'
+
+
+def number(value: float) -> str:
+    """A place in the drawing, to a tenth of a pixel."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _widened(given: tuple[float, float]) -> tuple[float, float]:
+    low, high = given
+    if high - low > 1e-12 * max(abs(low), abs(high), 1e-300):
+        return low, high
+    margin = 0.05 * abs(low) or 1.0
+    return low - margin, high + margin

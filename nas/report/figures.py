@@ -1,0 +1,55 @@
+"""Numbers as a reader wants them: as many decimals as tell a run's scores apart, deviations beside means, seconds as hours and minutes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def decimals_for(values: Sequence[float]) -> int:
+    """How many decimals tell values of this spread apart: three digits of their range, 1 to 6; 4 where they are all alike."""
+    finite = [value for value in values if math.isfinite(value)]
+    span = max(finite) - min(finite) if finite else 0.0
+    if span <= 0 or not math.isfinite(span):
+        return 4
+    return min(6, max(1, 2 - math.floor(math.log10(span))))
+
+
+def figure(value: float | None, decimals: int) -> str:
+    """The number with a true minus sign; a dash for None, powers of ten beyond a million."""
+    if value is None:
+        return "–"
+    return (f"{value:.{decimals}f}" if abs(value) < 1e6 else f"{value:.3g}").replace("-", "−")
+
+
+def with_spread(statistics: Mapping[str, Any] | None, decimals: int) -> str:
+    """`mean ± deviation`; the mean alone where there is one seed."""
+    if statistics is None:
+        return "–"
+    mean = figure(statistics["mean"], decimals)
+    return mean if statistics["deviation"] is None else f"{mean} ± {figure(statistics['deviation'], decimals)}"
+
+
+def percent(share: float | None) -> str:
+    """A share as whole per cent."""
+    return "–" if share is None else f"{100 * share:.0f} %"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as the two largest units: `41 s`, `12 min`, `3 h 05 min`, `2 d 04 h`."""
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours:02d} h"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

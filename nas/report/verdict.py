@@ -1,0 +1,79 @@
+"""The search's winner beside random search's, said plainly: also when random search is as good."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from nas.report.figures import counted, decimals_for, figure, with_spread
+
+# Two means of a few seeds are called different when they are further apart than this many standard errors of their difference.
+TELLING = 2.0
+
+
+def compare(search: Mapping[str, Any], baseline: Mapping[str, Any], *, same_network: bool, decimals: int) -> dict[str, Any]:
+    """The winners of two arms, each as `nas.report.summary` describes it: on test where both are tested, else on validation.
+
+    Returns:
+        `on` (`test`, `validation`, or None while there is nothing to compare), `difference` (search less baseline), `standard_error` of it
+        (None for fewer than two seeds), `verdict` (`ahead`, `level`, `behind` or None) and the `sentence` that says so.
+    """
+    ours, theirs = _won(search), _won(baseline)
+    if ours is not None and theirs is not None:
+        return _on_test(ours, theirs, same_network, decimals)
+    return _on_validation(search, baseline, decimals)
+
+
+def _on_test(ours: Mapping[str, Any], theirs: Mapping[str, Any], same_network: bool, decimals: int) -> dict[str, Any]:
+    difference = ours["test"]["mean"] - theirs["test"]["mean"]
+    error = _standard_error(ours["test"], theirs["test"])
+    scores = (
+        f"On test, the search's winner (trial {ours['trial']}) scores {with_spread(ours['test'], decimals)}, "
+        f"random search's at the same budget (trial {theirs['trial']}) {with_spread(theirs['test'], decimals)}, over {_seeds(ours, theirs)}."
+    )
+    apart = figure(abs(difference), max(decimals, decimals_for([0.0, difference]) - 2))
+    if same_network:
+        verdict, said = "level", "Both found the same network: random search was as good."
+    elif difference <= 0:
+        equal = difference == 0 or (error is not None and -difference <= TELLING * error)
+        verdict, said = ("level", "Random search was as good.") if equal else ("behind", f"Random search was better, by {apart}.")
+    elif error is None:
+        verdict, said = "ahead", f"The search is ahead by {apart}; one seed says nothing about the spread."
+    elif difference <= TELLING * error:
+        verdict, said = "level", f"The search is ahead by {apart}, no more than the seeds alone bring about: random search was as good."
+    else:
+        verdict, said = "ahead", f"The search is ahead by {apart}" + (", more than the seeds alone bring about." if error else ".")
+    return {"on": "test", "difference": difference, "standard_error": error, "verdict": verdict, "sentence": f"{scores} {said}"}
+
+
+def _on_validation(search: Mapping[str, Any], baseline: Mapping[str, Any], decimals: int) -> dict[str, Any]:
+    best, other = search["best"], baseline["best"]
+    undecided = {"on": None, "difference": None, "standard_error": None, "verdict": None}
+    if best is None:
+        failed = f"; {counted(search['failed'], 'evaluation')} failed" if search["failed"] else ""
+        return {**undecided, "sentence": f"The search has evaluated nothing yet{failed}."}
+    said = f"The search's best validation score is {figure(best['validation'], decimals)} (trial {best['trial']}) after {counted(search['evaluated'], 'evaluation')}"
+    if other is None:
+        return {**undecided, "sentence": f"{said}; random search at the same budget has no score yet."}
+    difference = best["validation"] - other["validation"]
+    said += f", random search's {figure(other['validation'], decimals)} after {baseline['evaluated']}."
+    verdict = "ahead" if difference > 0 else "behind" if difference < 0 else "level"
+    if baseline["evaluated"] >= search["evaluated"] and difference <= 0:
+        said += " So far random search is as good or better."
+    return {"on": "validation", "difference": difference, "standard_error": None, "verdict": verdict, "sentence": said}
+
+
+def _won(arm: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return next((finalist for finalist in arm["finalists"] if finalist["trial"] == arm["winner"]), None)
+
+
+def _standard_error(one: Mapping[str, Any], other: Mapping[str, Any]) -> float | None:
+    if one["deviation"] is None or other["deviation"] is None:
+        return None
+    return math.sqrt(one["deviation"] ** 2 / one["seeds"] + other["deviation"] ** 2 / other["seeds"])
+
+
+def _seeds(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    one, other = ours["test"]["seeds"], theirs["test"]["seeds"]
+    return f"{counted(one, 'seed')} each" if one == other else f"{one} and {counted(other, 'seed')}"
