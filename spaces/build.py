@@ -204,12 +204,12 @@ def _forward(graph: Graph, members: tuple[Member, ...]) -> list[str]:
 def _parts(graph: Graph, live: tuple[int, ...]) -> dict[int, str]:
     """For each labelled node the part of the network that it is in: the first one or two names of its label, under which others stand too.
 
-    Whatever a label holds, only letters, digits, and "_", ".", "-" reach the source.
+    Whatever a label holds, only letters, digits, and "_", ".", "/", "-" reach the source.
     """
     names = {number: tuple(re.split("[/.]", graph.nodes[number].label)) for number in live if graph.nodes[number].label}
     beginnings = {label[:depth] for label in names.values() for depth in (1, 2) if len(label) > depth}
     longest = {number: next((label[:depth] for depth in (2, 1) if label[:depth] in beginnings), ()) for number, label in names.items()}
-    return {number: "/".join(re.sub(r"[^\w.-]", "_", name) for name in part) for number, part in longest.items()}
+    return {number: re.sub(r"[^\w./-]", "_", graph.nodes[number].label[: len("/".join(part))]) for number, part in longest.items()}
 
 
 def _uses_batch(node: Node) -> bool:

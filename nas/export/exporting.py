@@ -16,7 +16,7 @@ from nas.config import RunConfig, parse_config
 from nas.export.card import Card, render, title
 from nas.export.formats import Format, check_format, module_source, write_module, write_onnx, write_pt2
 from nas.export.preprocessing import Preprocessing, classes_of, preprocessing_of
-from nas.export.verify import ExportError, cases, verify
+from nas.export.verify import Cases, ExportError, cases, verify
 from nas.export.weights import Chosen, choose, load_weights, read_weights
 from nas.history import fold
 from nas.journal import open_for_reading
@@ -108,17 +108,9 @@ def export(
     rebuilt = _rebuild(chosen, _space(config, environment, space, directory))
     with _appearing(out) as folder:
         batches = cases(rebuilt.module, rebuilt.network_graph, rebuilt.shapes.input, rebuilt.preprocessing)
-        if format == "module":
-            named = title(chosen.source.architecture.space, chosen.trial.number)
-            text = module_source(
-                rebuilt.network_graph, rebuilt.shapes.input, preprocessing=rebuilt.preprocessing, classes=classes_of(rebuilt.metadata), title=named
-            )
-            write_module(folder, text, rebuilt.module)
-        else:
-            (write_pt2 if format == "pt2" else write_onnx)(folder, rebuilt.module, batches.inputs[-1])
+        _write(format, folder, chosen, rebuilt, batches)
         difference = verify(format, folder, batches)
         (folder / "architecture.json").write_text(_architecture(chosen, rebuilt), encoding="utf-8")
-        counted = costs(rebuilt.network_graph, rebuilt.shapes.input)
         card = Card(
             format=format,
             config=config,
@@ -128,7 +120,7 @@ def export(
             chosen=chosen,
             graph=rebuilt.graph,
             shapes=rebuilt.shapes,
-            costs=counted,
+            costs=costs(rebuilt.network_graph, rebuilt.shapes.input),
             preprocessing=rebuilt.preprocessing,
             metadata=rebuilt.metadata,
             difference=difference,
@@ -174,6 +166,22 @@ def _rebuild(chosen: Chosen, space: SearchSpace) -> _Rebuilt:
     module = build(network_graph, space.shapes.input)
     load_weights(module, state, chosen.weights)
     return _Rebuilt(module, graph, network_graph, space.shapes, preprocessing_of(metadata), metadata)
+
+
+def _write(format_name: Format, folder: Path, chosen: Chosen, rebuilt: _Rebuilt, batches: Cases) -> None:
+    if format_name == "pt2":
+        write_pt2(folder, rebuilt.module, batches.inputs[-1])
+    elif format_name == "onnx":
+        write_onnx(folder, rebuilt.module, batches.inputs[-1])
+    else:
+        text = module_source(
+            rebuilt.network_graph,
+            rebuilt.shapes.input,
+            preprocessing=rebuilt.preprocessing,
+            classes=classes_of(rebuilt.metadata),
+            title=title(chosen.source.architecture.space, chosen.trial.number),
+        )
+        write_module(folder, text, rebuilt.module)
 
 
 def _architecture(chosen: Chosen, rebuilt: _Rebuilt) -> str:

@@ -29,7 +29,8 @@ from nas.export.weights import load_weights, read_weights
 from nas.history import Final, Finalist, Trial, final_event, finalist_event, finished_event, outcome_event, round_event
 from nas.journal import JournalError, create
 from nas.run import final_seed, weights_file
-from spaces import Architecture, Graph, GraphBuilder, SearchSpace, Shapes
+from spaces import Architecture, Graph, GraphBuilder, Node, SearchSpace, Shapes
+from spaces.build import source
 from spaces.load import SPACES
 from spaces.operators import sample
 
@@ -420,3 +421,12 @@ def test_tokens_are_drawn_from_the_network_s_vocabulary():
     assert vocabulary(space.graph(architecture())) is None
     drawn = cases(nn.Embedding(5, 3), graph, (4,), Preprocessing("int64"))
     assert all(batch.dtype == torch.int64 and batch.max() < 5 for batch in drawn.inputs)
+
+
+def test_forward_is_divided_by_the_parts_that_labels_name():
+    builder = GraphBuilder()
+    value = builder.input((4,))
+    for label in ("stem", "stage.1/fc1", "stage.1/fc2", "stage.1/a\nb/act", "head"):
+        value = builder.add(Node("relu", label=label), value)
+    comments = [line.strip() for line in source(builder.output(value)).splitlines() if line.strip().startswith("#")]
+    assert comments == ["# stage.1"]
