@@ -52,7 +52,7 @@ def as_space(found: Any, name: str) -> SearchSpace:
     if isinstance(found, SearchSpace):
         return found
     if callable(found) and not isinstance(found, type):
-        return SearchSpace(getattr(found, "__name__", name), found)
+        return SearchSpace(getattr(found, "__name__", name), found)  # type: ignore[arg-type]
     raise ValueError(f"{name!r} should be a SearchSpace or a function define(choose), but is a {type(found).__name__}")
 
 

@@ -18,7 +18,7 @@ class Evolution:
     """Each child is a mutation of the best of a few drawn from the youngest.
 
     Attributes:
-        population: how many of the youngest live; as many are drawn at random first.
+        population: how many of the youngest live; at least as many are drawn at random first (whole batches).
         tournament: how many are drawn for each parent.
         crossover: the share of children of two parents, mutated as well.
     """
@@ -35,9 +35,8 @@ class Evolution:
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
-        missing = min(count, self.population - len(history.trials))
-        if missing > 0:
-            return Asked(novel(space, history, random_draws(space, history, seed), missing))
+        if len(history.trials) < self.population:
+            return Asked(novel(space, history, random_draws(space, history, seed), count))
         living = history.observed[-self.population :]
         if not living:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "nothing has succeeded yet: random")

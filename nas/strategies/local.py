@@ -17,7 +17,7 @@ class LocalSearch:
     """Unseen neighbours of the best architecture found, in random order; where it has none left, of the next best.
 
     Attributes:
-        initial: how many are drawn at random first.
+        initial: at least so many are drawn at random first (whole batches).
     """
 
     initial: int = 10
@@ -28,9 +28,8 @@ class LocalSearch:
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
-        missing = min(count, self.initial - len(history.trials))
-        if missing > 0:
-            return Asked(novel(space, history, random_draws(space, history, seed), missing))
+        if len(history.trials) < self.initial:
+            return Asked(novel(space, history, random_draws(space, history, seed), count))
         return Asked(novel(space, history, self._steps(space, history, seed), count))
 
     def _steps(self, space: SearchSpace, history: History, seed: int) -> Iterator[tuple[Architecture, str]]:

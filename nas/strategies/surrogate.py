@@ -34,7 +34,7 @@ class SurrogateSearch:
 
     Attributes:
         predictor: fitted anew in every round.
-        initial: how many are drawn at random before the first fit.
+        initial: at least so many are drawn at random before the first fit (whole batches).
         acquisition: `ucb`, `ei` or `thompson`.
         kappa: how many standard deviations of epistemic uncertainty `ucb` adds.
         candidates: how many the predictor looks at in a round.
@@ -62,9 +62,8 @@ class SurrogateSearch:
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
-        missing = min(count, self.initial - len(history.trials))
-        if missing > 0:
-            return Asked(novel(space, history, random_draws(space, history, seed), missing), "initial design: random")
+        if len(history.trials) < self.initial:
+            return Asked(novel(space, history, random_draws(space, history, seed), count), "initial design: random")
         observed = history.observed
         if len(observed) < 2:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "fewer than two have succeeded: random")

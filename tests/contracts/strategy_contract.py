@@ -55,7 +55,10 @@ def play(strategy: Strategy, space: SearchSpace, rounds: int, count: int, score:
         ]
         scores = [score(trial.architecture) for trial in trials]
         outcomes = [Failed("exception", "no reason") if value is None else Observation(value) for value in scores]
-        events = [round_event(number, "search", trials), *(outcome_event(trial.number, outcome) for trial, outcome in zip(trials, outcomes, strict=True))]
+        events = [
+            round_event(number, "search", trials),
+            *(outcome_event(trial.number, outcome) for trial, outcome in zip(trials, outcomes, strict=True)),
+        ]
         history = fold(events, history)
     return history
 

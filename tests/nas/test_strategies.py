@@ -36,7 +36,10 @@ def test_each_informed_strategy_beats_random_on_an_easy_landscape() -> None:
 
 
 def test_all_start_from_the_same_random_architectures() -> None:
-    firsts = {name: tuple(item.architecture for item in strategy.ask(CELLS, play(strategy, CELLS, 1, 2, score), 2, 0).proposals) for name, strategy in STRATEGIES.items()}
+    firsts = {
+        name: tuple(item.architecture for item in strategy.ask(CELLS, play(strategy, CELLS, 1, 2, score), 2, 0).proposals)
+        for name, strategy in STRATEGIES.items()
+    }
     assert len(set(firsts.values())) == 1
 
 
@@ -60,7 +63,7 @@ def test_local_search_steps_from_the_best() -> None:
 
 def test_the_surrogate_says_before_what_it_expects() -> None:
     history = play(STRATEGIES["surrogate ucb"], CELLS, rounds=5, count=4, score=score)
-    assert all(trial.prediction is None for trial in history.trials[:6])
+    assert all(trial.prediction is None for trial in history.trials[:8])
     assert all(trial.prediction is not None for trial in history.trials[8:])
 
 
@@ -73,18 +76,17 @@ def test_a_surrogate_that_does_not_rank_leaves_half_to_evolution() -> None:
     judged = [trial for trial in history.observed if trial.prediction is not None][-16:]
     order = sorted(judged, key=lambda trial: trial.prediction.mean)  # type: ignore[union-attr]
     wrong = {trial.architecture.key: -float(rank) for rank, trial in enumerate(order)}
-    spoilt = play(strategy, CELLS, 12, 4, lambda architecture: wrong.get(architecture.key, noise.get(architecture.key, 0.0)))
     asked = strategy.ask(CELLS, _with_scores(history, wrong), 4, 0)
     assert "did not rank" in asked.note
     assert sum(item.origin == "mutation" for item in asked.proposals) >= 2
-    assert len(spoilt.trials) == 48
 
 
 def _with_scores(history, scores):  # noqa: ANN001, ANN202
     from dataclasses import replace
 
     trials = tuple(
-        replace(trial, outcome=replace(trial.outcome, score=scores[trial.architecture.key])) if trial.architecture.key in scores else trial for trial in history.trials
+        replace(trial, outcome=replace(trial.outcome, score=scores[trial.architecture.key])) if trial.architecture.key in scores else trial
+        for trial in history.trials
     )
     return replace(history, trials=trials)
 
