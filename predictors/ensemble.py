@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from predictors.batch import Encoded
 from predictors.calibration import fit_scale, leave_out
 from predictors.features import Encoding, encoding_from_json, learn_encoding
-from predictors.fit import Recipe, train
-from predictors.gnn import GraphNetwork, Sizes
-from predictors.layers import to_tensors
 from predictors.predictor import Prediction, check_graphs, check_training
 from predictors.store import Stored, write
 from predictors.targets import NormalScores, learn_normal_scores, normal_scores_from
 from predictors.terms import readable
 from spaces.graph import Graph
+
+if TYPE_CHECKING:
+    from predictors.gnn import GraphNetwork, Sizes
 
 # Graphs that the network reads at once: their features stay in the processor's cache.
 CHUNK = 256
@@ -41,7 +41,7 @@ class GNN:
     """
 
     members: int = 5
-    width: int = 48
+    width: int = 32
     layers: int = 4
     steps: int = 250
     batch_size: int = 256
@@ -64,6 +64,11 @@ class GNN:
         Raises:
             ValueError: see `predictor.check_training`.
         """
+        import torch
+
+        from predictors.fit import Recipe, train
+        from predictors.gnn import GraphNetwork
+
         score_N = check_training(graphs, scores)
         read = [readable(graph) for graph in graphs]
         encoding, target = learn_encoding(read), learn_normal_scores(score_N)
@@ -125,6 +130,10 @@ def restore_gnn(stored: Stored, device: str = "cpu") -> FittedGNN:
     Raises:
         KeyError, TypeError, ValueError, RuntimeError: the parts do not fit together.
     """
+    import torch
+
+    from predictors.gnn import GraphNetwork
+
     settings = GNN(**{**{field.name: stored.settings[field.name] for field in fields(GNN)}, "device": device})
     encoding = encoding_from_json(stored.state["encoding"])
     network = GraphNetwork(_sizes(settings, encoding), torch.Generator())
@@ -134,11 +143,17 @@ def restore_gnn(stored: Stored, device: str = "cpu") -> FittedGNN:
 
 
 def _sizes(settings: GNN, encoding: Encoding) -> Sizes:
+    from predictors.gnn import Sizes
+
     return Sizes(settings.members, encoding.num_ops, encoding.num_node_features, encoding.num_counts, settings.width, settings.layers)
 
 
 def _members(network: GraphNetwork, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
     """Every member's mean and variance, (M, K) each, in normal scores."""
+    import torch
+
+    from predictors.layers import to_tensors
+
     means, variances = [], []
     with torch.inference_mode():
         for chunk in encoded.chunks(CHUNK):

@@ -217,7 +217,7 @@ def encoding_from_json(loaded: Any) -> Encoding:
 def _all_counts(encoding: Encoding, flat: Flat, op_N: np.ndarray, attributes_NA: np.ndarray, sweeps: Sweeps) -> np.ndarray:
     general_MC = graph_counts(flat, op_N, attributes_NA, sweeps, encoding.num_ops)
     numbers = {text: number for number, text in enumerate(encoding.kinds)}
-    kind_K = np.array([numbers.get(str(node), -1) for node in flat.kinds])
+    kind_K = np.array([numbers.get(str(node), -1) for node in flat.kinds], dtype=np.int64)
     kinds_MC = _counted(flat.graph_N, kind_K[flat.kind_N], flat.num_graphs, len(encoding.kinds))
     table = np.full((encoding.num_ops, encoding.num_ops), -1)
     for number, pair in enumerate(encoding.pairs):

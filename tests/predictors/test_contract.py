@@ -1,0 +1,22 @@
+"""Every built-in predictor keeps the contract."""
+
+import pytest
+
+from predictors import PREDICTORS, load_predictor, predictor
+from tests.contracts.predictor_contract import CHECKS
+
+SMALL = {
+    "gnn": {"members": 2, "width": 16, "layers": 2, "steps": 40},
+    "trees": {"members": 2, "rounds": 15},
+    "ridge": {},
+}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", sorted(PREDICTORS))
+def test_contract(name, check, tmp_path):
+    check(predictor(name, **SMALL[name]), load_predictor, tmp_path)
+
+
+def test_every_predictor_is_tested():
+    assert set(SMALL) == set(PREDICTORS)

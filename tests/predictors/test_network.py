@@ -1,0 +1,143 @@
+"""The graph network: messages, members, and the ensemble made of them."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from predictors import GNN, load_predictor, predictor
+from predictors.features import learn_encoding
+from predictors.gnn import GraphNetwork, Sizes
+from predictors.layers import MemberLinear, sum_of_neighbours, to_tensors
+from predictors.losses import gaussian_nll, pairwise_logistic, squared_error
+from predictors.ranking import kendall_tau
+from tests.contracts.predictor_contract import random_graphs, true_scores
+
+GRAPHS = random_graphs(12, seed=5)
+SMALL = GNN(members=3, width=16, layers=2, steps=30)
+
+
+def tensors_of(graphs):
+    encoding = learn_encoding(graphs)
+    return encoding, to_tensors(encoding.encode(graphs), torch.device("cpu"))
+
+
+def test_messages_are_the_adjacency_matrix_product_and_their_gradient_its_transpose():
+    _, tensors = tensors_of(GRAPHS)
+    count = len(tensors.op_N)
+    dense = torch.zeros(count, count, dtype=torch.float64)
+    offsets = tensors.first_M.tolist()
+    for graph, offset in zip(GRAPHS, offsets, strict=True):
+        for source, target, slot in graph.edges:
+            dense[offset + target, offset + source] += 0.5 + 0.5 / (1 + slot)
+    x = torch.randn(count, 2, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    result = sum_of_neighbours(x, tensors.adjacency)
+    torch.testing.assert_close(result.double(), torch.einsum("ts,skh->tkh", dense, x.double()), rtol=1e-5, atol=1e-5)
+    result.square().sum().backward()
+    torch.testing.assert_close(x.grad.double(), torch.einsum("ts,tkh->skh", dense, 2 * result.double()), rtol=1e-5, atol=1e-5)
+
+
+def test_a_member_linear_map_is_one_linear_map_a_member():
+    layer = MemberLinear(3, 4, 5, torch.Generator().manual_seed(0))
+    x = torch.randn(7, 3, 4, generator=torch.Generator().manual_seed(1))
+    expected = torch.stack([x[:, member] @ layer.weight[member] + layer.bias[member] for member in range(3)], dim=1)
+    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(layer(x[:, 0]), torch.stack([x[:, 0] @ layer.weight[member] for member in range(3)], dim=1))
+
+
+def test_members_share_nothing():
+    encoding, tensors = tensors_of(GRAPHS)
+    sizes = Sizes(3, encoding.num_ops, encoding.num_node_features, encoding.num_counts, width=8, layers=2)
+    network = GraphNetwork(sizes, torch.Generator().manual_seed(0))
+    mean, log_variance = network(tensors)
+    assert mean.shape == log_variance.shape == (12, 3)
+    (mean[:, 1].sum() + log_variance[:, 1].sum()).backward()
+    for name, parameter in network.named_parameters():
+        members = parameter.grad.transpose(0, 1) if name == "op" else parameter.grad
+        assert members[1].abs().sum() > 0 or name == "counted.bias", name
+        assert members[[0, 2]].abs().sum() == 0, name
+
+
+def test_losses_on_numbers_worked_by_hand():
+    mean, target = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0.0, 2.0, 1.0])
+    weight = torch.tensor([[1.0], [1.0], [0.0]])
+    torch.testing.assert_close(squared_error(mean, target, weight), torch.tensor([0.5]))
+    torch.testing.assert_close(gaussian_nll(mean, torch.zeros(3, 1), target, weight), torch.tensor([0.25]))
+    torch.testing.assert_close(pairwise_logistic(mean, target, weight), torch.nn.functional.softplus(torch.tensor([-1.0])))
+    assert pairwise_logistic(mean, torch.zeros(3), weight).item() == 0.0
+
+
+def test_a_later_argument_is_told_from_an_earlier_one():
+    from spaces import GraphBuilder
+
+    def difference(first, second):
+        builder = GraphBuilder()
+        x = builder.input()
+        values = {"conv": builder.node("conv", x), "pool": builder.node("pool", x)}
+        return builder.output(builder.node("sub", values[first], values[second], ordered=True))
+
+    fitted = replace(SMALL, steps=60).fit([difference("conv", "pool"), difference("pool", "conv")] * 2, [1.0, 2.0, 1.0, 2.0])
+    lower, upper = fitted.predict([difference("conv", "pool"), difference("pool", "conv")]).mean
+    assert upper - lower > 0.1
+
+
+def test_batches_of_graphs_train_as_well():
+    graphs = random_graphs(60, seed=1)
+    fitted = replace(SMALL, steps=80, batch_size=16).fit(graphs, true_scores(graphs))
+    others = random_graphs(60, seed=2)
+    assert kendall_tau(fitted.predict(others).mean, true_scores(others)) > 0.4
+
+
+def test_encoded_graphs_are_predicted_as_graphs_are():
+    fitted = SMALL.fit(GRAPHS, true_scores(GRAPHS))
+    np.testing.assert_array_equal(fitted.predict_encoded(fitted.encode(GRAPHS)).mean, fitted.predict(GRAPHS).mean)
+
+
+def test_another_process_gives_the_same_prediction():
+    script = (
+        "from tests.contracts.predictor_contract import random_graphs, true_scores; from predictors import GNN; "
+        "g = random_graphs(12, seed=5); p = GNN(members=3, width=16, layers=2, steps=30).fit(g, true_scores(g), seed=4).predict(g); print(repr(p.std.sum()))"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == repr(SMALL.fit(GRAPHS, true_scores(GRAPHS), seed=4).predict(GRAPHS).std.sum())
+
+
+def test_settings_and_names_are_checked():
+    with pytest.raises(ValueError, match="gnn, ridge, trees"):
+        predictor("forest")
+    with pytest.raises(ValueError, match="no setting depth; it has members"):
+        predictor("gnn", depth=3)
+    with pytest.raises(ValueError, match="at least 2; got 1"):
+        predictor("gnn", members=1)
+    with pytest.raises(ValueError, match="learning_rate"):
+        predictor("trees", learning_rate=0)
+    with pytest.raises(ValueError, match="positive penalties"):
+        predictor("ridge", penalties=())
+
+
+def test_a_directory_of_another_size_is_refused(tmp_path):
+    SMALL.fit(GRAPHS, true_scores(GRAPHS)).save(tmp_path)
+    settings = (tmp_path / "predictor.json").read_text()
+    for old, new in (('"width": 16', '"width": 8'), ('"name": "gnn"', '"name": "trees"'), ('"layers": 2', '"layers": "two"')):
+        (tmp_path / "predictor.json").write_text(settings.replace(old, new))
+        with pytest.raises(ValueError, match="does not hold a whole predictor"):
+            load_predictor(tmp_path)
+    (tmp_path / "predictor.json").write_text(settings.replace('"name": "gnn"', '"name": "oracle"'))
+    with pytest.raises(ValueError, match="gnn, ridge, trees"):
+        load_predictor(tmp_path)
+
+
+def test_it_ranks_nasbench201(shared_data):
+    from spaces.nasbench201 import space
+
+    table = np.load(shared_data("nasbench201.npz"), allow_pickle=False)
+    random = np.random.default_rng(0)
+    labelled = np.flatnonzero(np.isfinite(table["c10_val_200"]))
+    train = random.choice(labelled, 78, replace=False)
+    test = random.choice(np.flatnonzero(~np.isin(table["isomorph"], table["isomorph"][train])), 1500, replace=False)
+    graphs = [space.graph(architecture) for architecture in space.rows({"arch": table["arch"][np.concatenate([train, test])]})]
+    fitted = GNN(members=3, width=32, layers=3, steps=120).fit(graphs[:78], table["c10_val_200"][train])
+    assert kendall_tau(fitted.predict(graphs[78:]).mean, table["c10_test_200"][test]) > 0.7

@@ -1,0 +1,42 @@
+"""Small sums give way to their terms."""
+
+from collections import Counter
+
+from predictors.terms import readable
+from spaces import Edge, GraphBuilder
+from spaces.canonical import canonical_key
+from tests.contracts.predictor_contract import random_graphs, reordered
+
+
+def test_terms_feed_what_used_the_sum():
+    builder = GraphBuilder()
+    x = builder.input()
+    a, b = builder.node("a", x), builder.node("b", x)
+    graph = readable(builder.output(builder.node("c", builder.node("add", a, b, x))))
+    assert [node.op for node in graph.nodes] == ["input", "a", "b", "c", "output"]
+    assert Counter(graph.edges) == Counter([Edge(0, 1), Edge(0, 2), Edge(1, 3), Edge(2, 3), Edge(0, 3), Edge(3, 4)])
+
+
+def test_a_value_added_twice_feeds_twice_and_a_slot_stays():
+    builder = GraphBuilder()
+    x = builder.input()
+    a = builder.node("a", x)
+    doubled = builder.node("add", a, a)
+    graph = readable(builder.output(builder.node("sub", x, doubled, ordered=True)))
+    assert Counter(graph.edges) == Counter([Edge(0, 1), Edge(0, 2, 0), Edge(1, 2, 1), Edge(1, 2, 1), Edge(2, 3)])
+
+
+def test_a_residual_chain_grows_in_proportion_to_its_depth():
+    def chain(depth):
+        builder = GraphBuilder()
+        value = builder.input()
+        for _ in range(depth):
+            value = builder.node("add", value, builder.node("conv", value))
+        return readable(builder.output(value))
+
+    assert len(chain(80).edges) < 2.2 * len(chain(40).edges)
+
+
+def test_isomorphic_graphs_stay_isomorphic():
+    for number, graph in enumerate(random_graphs(40, seed=4, ops=("add", "conv"))):
+        assert canonical_key(readable(graph)) == canonical_key(readable(reordered(graph, seed=number)))
