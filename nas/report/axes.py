@@ -92,14 +92,14 @@ def labels(values: Sequence[float]) -> tuple[str, ...]:
 def shown_range(values: Sequence[float], always: Sequence[float] = (), pad: float = 0.05) -> tuple[float, float]:
     """The range to show so that the good values can be told apart: values far below the bulk are left to the edge.
 
-    Far below is more than three times the distance from the median to the highest below the median. `always` are inside whatever they are.
+    Far below is more than three times as far from the median as the highest value is; at most a tenth of the values is left out.
+    `always` are inside whatever they are.
     """
     ordered = sorted(value for value in (*values, *always) if math.isfinite(value))
     if not ordered:
         return 0.0, 1.0
     median, high = ordered[len(ordered) // 2], ordered[-1]
-    low = max(ordered[0], median - 3 * (high - median)) if high > median else ordered[0]
-    low = min([low, *always])
+    low = min([max(ordered[0], median - 3 * (high - median)), ordered[len(ordered) // 10], *always])
     margin = pad * (high - low)
     return low - margin, high + margin
 

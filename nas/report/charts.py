@@ -142,7 +142,7 @@ def bars(
     plot = axes((0, len(values)), (max(-1.0, 1.1 * lowest), 1.0), x_label=x_label, y_label=y_label, height=210)
     shown = Axes(plot.x, plot.y, (), tuple(tick for tick in (-1.0, -0.5, 0.0, 0.5, 1.0) if plot.y.holds(tick)), x_label, y_label)
     width = (plot.x.end - plot.x.start) / len(values)
-    every = ceil(26 / width)
+    thick, every = min(0.64 * width, 48.0), ceil(26 / width)
     parts = [grid(shown)]
     for place, (label, value) in enumerate(values):
         middle = plot.x(place + 0.5)
@@ -152,7 +152,7 @@ def bars(
             parts.append(text(middle, plot.y(0) - 5, "–", "tick middle"))
             continue
         top, base = sorted((plot.y(value), plot.y(0)))
-        shape = f'x="{number(middle - 0.32 * width)}" y="{number(top)}" width="{number(0.64 * width)}" height="{number(max(base - top, 1))}"'
+        shape = f'x="{number(middle - thick / 2)}" y="{number(top)}" width="{number(thick)}" height="{number(max(base - top, 1))}"'
         parts.append(f'<rect class="bar" {shape}><title>{escape(label)}: {value:.2f}</title></rect>')
     if reference is not None:
         y = plot.y(reference[0])

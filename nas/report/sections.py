@@ -31,7 +31,8 @@ def tiles(summary: Mapping[str, Any]) -> Html:
     if pooled["predicted"]:
         shown.append(_tile("surrogate ranks", figure(pooled["rank_correlation"], 2), f"correlation, {counted(pooled['predicted'], 'result')}"))
         shown.append(_tile("in 90 % intervals", percent(pooled["coverage_90"]), "of the results"))
-    shown.append(_tile("evaluation time", duration(summary["seconds"]), "with full trainings"))
+    if summary["seconds"]:
+        shown.append(_tile("evaluation time", duration(summary["seconds"]), "with full trainings"))
     return element("div", *shown, style="tiles")
 
 
@@ -97,9 +98,9 @@ def search(history: History, summary: Mapping[str, Any]) -> Html:
             )
         )
     notes = _notes(summary)
-    return section(
-        "Search", pair(*shown), card("What the strategy noted", table(["arm", "rounds", "note"], notes, ["", "", "words"])) if notes else Html("")
-    )
+    noted = [card("What the strategy noted", table(["arm", "rounds", "note"], notes, ["", "", "words"]))] if notes else []
+    beside = noted if len(shown) == 1 else []
+    return section("Search", pair(*shown, *beside), *([] if beside else noted))
 
 
 def surrogate(history: History, summary: Mapping[str, Any]) -> Html:

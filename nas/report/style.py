@@ -73,6 +73,7 @@ svg .shade-4 { --c: var(--s4); } svg .shade-5 { --c: var(--s5); } svg .shade-6 {
 svg.chart .rule { stroke: var(--rule); } svg.chart .axis { stroke: var(--axis); }
 svg.chart .label { fill: var(--c); font-size: 13px; } svg.chart .won { font-weight: 600; }
 svg.chart .curve { fill: none; stroke: var(--c); stroke-width: 2.2; stroke-linejoin: round; } svg.chart .thin { stroke-width: 1.6; }
+svg.chart .curve.search { stroke-width: 3.4; } svg.chart .curve.baseline { stroke-width: 1.6; }
 svg.chart .point { fill: var(--c); fill-opacity: 0.6; } svg.chart .point.baseline { fill: none; stroke: var(--c); stroke-opacity: 0.75; stroke-width: 1.2; }
 svg.chart .miss { stroke: var(--c); stroke-width: 2; }
 svg.chart .full { fill: var(--c); } svg.chart .edge { fill: var(--card); stroke: var(--c); stroke-width: 1.5; }

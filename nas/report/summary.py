@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -79,7 +80,7 @@ def terminal_summary(summary: Mapping[str, Any]) -> str:
         "   ".join([row[0].ljust(widths[0]), *(cell.rjust(max(width, 12)) for cell, width in zip(row[1:], widths[1:], strict=True))]) for row in rows
     ]
     rule = "─" * len(table[0])
-    lines = [table[0], rule, *table[1:], rule, *_terminal_notes(summary), "", headline(summary)]
+    lines = [table[0], rule, *table[1:], rule, *_terminal_notes(summary), "", *textwrap.wrap(headline(summary), 100)]
     return "\n".join(f"  {line}".rstrip() for line in lines)
 
 
@@ -107,7 +108,7 @@ def _terminal_notes(summary: Mapping[str, Any]) -> Iterator[str]:
     if summary["failures"]:
         yield "failures    " + ", ".join(f"{item['count']} {item['kind']}" for item in summary["failures"])
     state = "not finished" if summary["finished"] is None else f"finished: {summary['finished']}"
-    yield f"state       {state}; {duration(summary['seconds'])} of evaluation"
+    yield f"state       {state}{'; ' + duration(summary['seconds']) + ' of evaluation' if summary['seconds'] else ''}"
 
 
 def _arm(history: History, name: str) -> dict[str, Any]:
