@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from nas.config import ConfigError, RunConfig, TableSection, parse_config, settings_of
 from nas.executors import Executor, InlineExecutor, ProcessExecutor
 from nas.strategies import STRATEGIES, RandomSearch, Strategy
-from predictors import PREDICTORS
 from spaces import SearchSpace
 from spaces.load import load_space
 
@@ -50,6 +49,8 @@ def strategy_of(config: RunConfig) -> Strategy:
     """The strategy, with its predictor where it takes one."""
     given = {}
     if config.strategy.name == "surrogate":
+        from predictors import PREDICTORS
+
         given["predictor"] = settings_of("predictor", PREDICTORS, config.predictor)
     return settings_of("strategy", STRATEGIES, config.strategy, **given)
 

@@ -17,6 +17,7 @@ import numpy
 
 from nas.acquisition import ACQUISITIONS
 from nas.history import History, Predicted, Proposal, Trial
+from nas.scorecard import rank_correlation
 from nas.seeds import derive, generator
 from nas.strategies.evolution import Evolution
 from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
@@ -114,23 +115,20 @@ class SurrogateSearch:
 
     def _hedge(self, space: SearchSpace, history: History, count: int, seed: int) -> tuple[tuple[Proposal, ...], str]:
         """Half of the batch by evolution where the surrogate has not ranked lately."""
-        trust = rank_correlation(history, JUDGED)
-        if trust is None or trust > 0:
+        ranked = trust(history, JUDGED)
+        if ranked is None or ranked > 0:
             return (), ""
         evolution = Evolution(population=max(self.initial, 10), tournament=5)
         evolved = evolution.ask(space, history, count // 2, seed).proposals
-        return evolved, f"the surrogate did not rank its latest {JUDGED} predictions (rank correlation {trust:.2f}): half of the batch by evolution"
+        return evolved, f"the surrogate did not rank its latest {JUDGED} predictions (rank correlation {ranked:.2f}): half of the batch by evolution"
 
 
-def rank_correlation(history: History, latest: int) -> float | None:
-    """Spearman's correlation of predicted and observed scores over the latest predictions; None for fewer than `latest` of them."""
-    pairs = [(trial.prediction.mean, trial.score) for trial in history.observed if trial.prediction is not None][-latest:]
-    if len(pairs) < latest:
+def trust(history: History, latest: int) -> float | None:
+    """The rank correlation of predicted and observed scores over the latest predictions; None for fewer than `latest`, or all alike."""
+    judged = [trial for trial in history.observed if trial.prediction is not None][-latest:]
+    if len(judged) < latest:
         return None
-    from predictors.ranking import spearman
-
-    predicted, observed = numpy.array(pairs).T
-    return spearman(predicted, observed)
+    return rank_correlation(numpy.array([trial.prediction.mean for trial in judged]), numpy.array([trial.score for trial in judged]))  # type: ignore[union-attr]
 
 
 def _distinct(proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:

@@ -1,0 +1,104 @@
+"""What the engine itself costs: start-up of commands, journalled evaluations, architectures made and traced a second.
+
+python benchmarks/speed.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from record import record
+
+CONFIG = Path(__file__).parents[1] / "configs" / "nasbench201.yaml"
+COMMAND = Path(sys.executable).with_name("nas")
+
+
+def seconds_of(*arguments: str) -> float:
+    began = time.perf_counter()
+    subprocess.run([str(COMMAND), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
+
+
+def search_seconds() -> float:
+    """A whole `nas search` of 1,000 looked-up evaluations by random search, the start of Python included."""
+    with tempfile.TemporaryDirectory() as folder:
+        overrides = ("strategy=random", "budget=1000", "baseline=none", "finalists.count=0")
+        return seconds_of("search", str(CONFIG), "--out", os.path.join(folder, "run"), *(item for text in overrides for item in ("-s", text)))
+
+
+def made_a_second(count: int = 100_000) -> float:
+    """NAS-Bench-201: choices drawn, program run, graph validated, architecture frozen."""
+    from spaces.nasbench201 import space
+    from spaces.operators import sample_graph
+
+    random = Random(0)
+    began = time.perf_counter()
+    for _ in range(count):
+        sample_graph(space, random)
+    return count / (time.perf_counter() - began)
+
+
+def traced_a_second(count: int = 300) -> float:
+    """A residual network of ten layers, built on the meta device and traced into a graph with shapes."""
+    import torch
+    from torch import nn
+
+    from spaces import Chooser, SearchSpace, Shapes
+    from spaces.operators import sample_graph
+
+    class Block(nn.Module):
+        def __init__(self, width: int, kernel: int) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(width, width, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(width)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + torch.relu(self.norm(self.conv(x)))
+
+    def define(choose: Chooser) -> nn.Module:
+        width = choose.one_of("width", [16, 32, 64])
+        blocks = [Block(width, choose.one_of(f"kernel{number}", [3, 5, 7])) for number in range(8)]
+        return nn.Sequential(nn.Conv2d(3, width, 3), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10))
+
+    space = SearchSpace("ten_layers", define, Shapes((3, 32, 32), (10,)))
+    random = Random(0)
+    sample_graph(space, random)
+    began = time.perf_counter()
+    for _ in range(count):
+        sample_graph(space, random)
+    return count / (time.perf_counter() - began)
+
+
+MEASURES: tuple[tuple[str, str, Callable[[], float]], ...] = (
+    ("nas --help", "seconds", lambda: seconds_of("--help")),
+    ("nas space list", "seconds", lambda: seconds_of("space", "list")),
+    ("1,000 tabular evaluations by random search, journalled", "seconds", search_seconds),
+    ("NAS-Bench-201: sample + define + Graph", "a second", made_a_second),
+    ("PyTorch space of ten layers: define + trace", "a second", traced_a_second),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=5)
+    repeat = parser.parse_args().repeat
+    rows: list[dict[str, Any]] = []
+    for name, unit, measure in MEASURES:
+        measure()
+        values = [measure() for _ in range(repeat)]
+        rows += [{"what": name, "unit": unit, "repeat": number, "value": round(value, 4)} for number, value in enumerate(values)]
+        print(f"{name:58} {statistics.median(values):12,.3f} {unit}   ({min(values):,.3f} to {max(values):,.3f})", flush=True)
+    print("written:", record("speed", rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The predictors by name, and those saved in a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from predictors.ensemble import GNN, restore_gnn
+from predictors.predictor import Fitted, Predictor
+from predictors.ridge import Ridge, restore_ridge
+from predictors.store import Stored, read
+from predictors.trees import Trees, restore_trees
+
+PREDICTORS: dict[str, Callable[..., Predictor]] = {"gnn": GNN, "trees": Trees, "ridge": Ridge}
+RESTORERS: dict[str, Callable[[Stored], Fitted]] = {"gnn": restore_gnn, "trees": restore_trees, "ridge": restore_ridge}
+
+
+def predictor(name: str, **settings: Any) -> Predictor:
+    """The predictor of this name in `PREDICTORS`, with these settings instead of its own.
+
+    Raises:
+        ValueError: the name or a setting is unknown (the message lists the known ones), or a setting's value is refused.
+    """
+    if name not in PREDICTORS:
+        raise ValueError(f"there is no predictor {name!r}; the known ones are {', '.join(sorted(PREDICTORS))}")
+    known = list(signature(PREDICTORS[name]).parameters)
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise ValueError(f"the predictor {name!r} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+    return PREDICTORS[name](**settings)
+
+
+def load_predictor(directory: str | Path) -> Fitted:
+    """The predictor that `save` wrote into the directory, on the CPU; nothing is unpickled.
+
+    Raises:
+        ValueError: a file is missing or malformed, or there is no predictor of the saved name.
+    """
+    stored = read(directory)
+    if stored.name not in RESTORERS:
+        raise ValueError(f"{directory} holds the predictor {stored.name!r}; the known ones are {', '.join(sorted(RESTORERS))}")
+    try:
+        return RESTORERS[stored.name](stored)
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ValueError(f"{directory} does not hold a whole predictor {stored.name!r}: {error}") from error
