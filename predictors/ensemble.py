@@ -152,10 +152,10 @@ def _members(network: GraphNetwork, encoded: Encoded) -> tuple[np.ndarray, np.nd
     """Every member's mean and variance, (M, K) each, in normal scores."""
     import torch
 
-    from predictors.layers import to_tensors
+    from predictors.layers import one_thread, to_tensors
 
     means, variances = [], []
-    with torch.inference_mode():
+    with torch.inference_mode(), one_thread():
         for chunk in encoded.chunks(CHUNK):
             mean_MK, log_variance_MK = network(to_tensors(chunk, network.device))
             means.append(mean_MK.double().cpu().numpy())

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from predictors.batch import Encoded
 from predictors.gnn import GraphNetwork
-from predictors.layers import Tensors, to_tensors
+from predictors.layers import Tensors, one_thread, to_tensors
 from predictors.losses import gaussian_nll, pairwise_logistic, squared_error
 
 WARM_UP = 20
@@ -54,18 +54,19 @@ def train(network: GraphNetwork, encoded: Encoded, target_N: np.ndarray, left_ou
     steps = max(recipe.steps, math.ceil(recipe.epochs * len(encoded) / recipe.batch_size))
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     batches = _batches(encoded, recipe.batch_size, np.random.default_rng(seed), device)
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        tensors, rows_B = next(batches)
-        mean_BK, log_variance_BK = network(tensors)
-        target_B, seen_BK = targets[rows_B], seen[rows_B]
-        loss_K = squared_error(mean_BK, target_B, seen_BK) + gaussian_nll(mean_BK.detach(), log_variance_BK, target_B, unseen[rows_B])
-        if recipe.ranking > 0:
-            loss_K = loss_K + recipe.ranking * pairwise_logistic(mean_BK, target_B, seen_BK)
-        optimizer.zero_grad(set_to_none=True)
-        loss_K.sum().backward()
-        optimizer.step()
+    with one_thread():
+        for step in range(steps):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
+            tensors, rows_B = next(batches)
+            mean_BK, log_variance_BK = network(tensors)
+            target_B, seen_BK = targets[rows_B], seen[rows_B]
+            loss_K = squared_error(mean_BK, target_B, seen_BK) + gaussian_nll(mean_BK.detach(), log_variance_BK, target_B, unseen[rows_B])
+            if recipe.ranking > 0:
+                loss_K = loss_K + recipe.ranking * pairwise_logistic(mean_BK, target_B, seen_BK)
+            optimizer.zero_grad(set_to_none=True)
+            loss_K.sum().backward()
+            optimizer.step()
 
 
 def _batches(encoded: Encoded, size: int, random: np.random.Generator, device: torch.device) -> Iterator[tuple[Tensors, Tensor]]:

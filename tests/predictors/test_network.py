@@ -96,6 +96,16 @@ def test_encoded_graphs_are_predicted_as_graphs_are():
     np.testing.assert_array_equal(fitted.predict_encoded(fitted.encode(GRAPHS)).mean, fitted.predict(GRAPHS).mean)
 
 
+def test_the_number_of_threads_is_left_as_it_was():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        SMALL.fit(GRAPHS, true_scores(GRAPHS)).predict(GRAPHS)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_another_process_gives_the_same_prediction():
     script = (
         "from tests.contracts.predictor_contract import random_graphs, true_scores; from predictors import GNN; "
@@ -141,3 +151,8 @@ def test_it_ranks_nasbench201(shared_data):
     graphs = [space.graph(architecture) for architecture in space.rows({"arch": table["arch"][np.concatenate([train, test])]})]
     fitted = GNN(members=3, width=32, layers=3, steps=120).fit(graphs[:78], table["c10_val_200"][train])
     assert kendall_tau(fitted.predict(graphs[78:]).mean, table["c10_test_200"][test]) > 0.7
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    script = "import sys, predictors; assert callable(predictors.predictor); print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
