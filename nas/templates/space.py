@@ -42,7 +42,7 @@ class Block(nn.Module):
 def define(choose: Chooser, shapes: Shapes) -> nn.Module:
     """The network. `shapes` comes from the task: here input (channels, height, width) and output (classes,)."""
     activation = ACTIVATIONS[choose.one_of("activation", tuple(ACTIVATIONS))]
-    width = choose.one_of("width", (8, 16, 32))
+    width = choose.one_of("width", (4, 8, 16))
     layers: list[nn.Module] = [nn.Conv2d(shapes.input[0], width, 3, padding=1, bias=False), nn.BatchNorm2d(width), activation()]
     for stage in (1, 2):
         with choose.scope(f"stage{stage}"):
