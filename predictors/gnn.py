@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from predictors.layers import MemberLinear, MessagePassing, Tensors, mean_of_graph
+from predictors.layers import BothWays, MemberLinear, Tensors, mean_of_graph
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class GraphNetwork(nn.Module):
         members, width = sizes.members, sizes.width
         self.op = nn.Parameter(torch.randn(sizes.num_ops, members, width, generator=generator))
         self.node = MemberLinear(members, sizes.num_node_features, width, generator)
-        self.layers = nn.ModuleList(MessagePassing(members, width, generator) for _ in range(sizes.layers))
+        self.layers = nn.ModuleList(BothWays(members, width, generator) for _ in range(sizes.layers))
         self.read = MemberLinear(members, 3 * width, width, generator)
         self.counted = MemberLinear(members, sizes.num_counts, width, generator, gain=0.5)
         self.mean = MemberLinear(members, width, 1, generator, gain=0.1)
@@ -55,7 +55,7 @@ class GraphNetwork(nn.Module):
         """Mean and logarithm of the variance of each graph's target: (M, K) each."""
         h_NKH = self.op[tensors.op_N] + self.node(tensors.node_NA)
         for layer in self.layers:
-            h_NKH = layer(h_NKH, tensors.adjacency)
+            h_NKH = layer(h_NKH, tensors)
         ends_MK3H = torch.cat([h_NKH[tensors.first_M], h_NKH[tensors.last_M], mean_of_graph(h_NKH, tensors)], dim=-1)
         read_MKH = nn.functional.layer_norm(self.read(ends_MK3H), (h_NKH.shape[-1],))
         graph_MKH = torch.relu(read_MKH + self.counted(tensors.counts_MC))
