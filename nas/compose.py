@@ -114,6 +114,7 @@ def devices_of(config: RunConfig) -> list[str]:
             raise ConfigError("executor.devices is cuda, and torch finds no GPU here; set it to auto or cpu, or install a CUDA build of torch")
         devices = [f"cuda:{number}" for number in range(count)] or ["cpu"]
     if workers is None:
-        # Small networks do not fill many cores: a worker for each two.
-        workers = max(1, (os.cpu_count() or 1) // 2) if devices == ["cpu"] and not isinstance(config.evaluator, TableSection) else len(devices)
+        # On a CPU networks of a search gain little from several threads, and much from trainings side by side.
+        alone = devices != ["cpu"] or isinstance(config.evaluator, TableSection)
+        workers = len(devices) if alone else min(config.batch, os.cpu_count() or 1)
     return [devices[number % len(devices)] for number in range(workers)]

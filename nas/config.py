@@ -78,7 +78,7 @@ class ExecutorSection(_Section):
     """Where evaluations run."""
 
     name: Literal["process", "inline"] = "process"
-    workers: int | None = Field(default=None, ge=1, description="worker processes; none: one a GPU, or one for each two CPU cores")
+    workers: int | None = Field(default=None, ge=1, description="worker processes; none: one a GPU, or on a CPU one a core, up to the batch")
     devices: Literal["auto", "cpu", "cuda"] | list[str] = Field(default="auto", description="auto, cpu, cuda, or a list such as [cuda:0, cuda:1]")
     time_limit: float | None = Field(default=None, gt=0, description="seconds after which an evaluation is ended (process executor only)")
 
@@ -244,12 +244,14 @@ def _beside(loaded: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _sentence(item: Mapping[str, Any], where: str, model: type[BaseModel]) -> str:
     location = [str(part) for part in item["loc"] if not (part in ("train", "table") and item["loc"][0] == "evaluator")]
     path = ".".join(location)
-    if item["type"] == "extra_forbidden":
+    if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _keys(model, item["loc"])
         near = difflib.get_close_matches(location[-1], known, 1)
         return f"{where}: unknown key {path!r}; " + (f"did you mean {near[0]!r}?" if near else f"the keys here are: {', '.join(known)}")
     if item["type"] == "missing":
         return f"{where}: the key {path!r} is missing"
+    if item["type"] == "value_error":
+        return f"{where}: {path}: {item['ctx']['error']}"
     message = item["msg"][0].lower() + item["msg"][1:]
     return f"{where}: {path}: {message}; got {json.dumps(item['input'], default=str)[:80]}"
 

@@ -11,7 +11,7 @@ import torch
 from predictors import GNN, load_predictor, predictor
 from predictors.features import learn_encoding
 from predictors.gnn import GraphNetwork, Sizes
-from predictors.layers import MemberLinear, sum_of_neighbours, to_tensors
+from predictors.layers import BothWays, MemberLinear, to_tensors
 from predictors.losses import gaussian_nll, pairwise_logistic, squared_error
 from predictors.ranking import kendall_tau
 from tests.contracts.predictor_contract import random_graphs, true_scores
@@ -34,7 +34,8 @@ def test_messages_are_the_adjacency_matrix_product_and_their_gradient_its_transp
         for source, target, slot in graph.edges:
             dense[offset + target, offset + source] += 0.5 + 0.5 / (1 + slot)
     x = torch.randn(count, 2, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    result = sum_of_neighbours(x, tensors.adjacency)
+    layer = BothWays(2, 3, torch.Generator().manual_seed(0))
+    result = layer.sum(x.flatten(1), tensors.edge_2E, tensors.weight_E).view_as(x)
     torch.testing.assert_close(result.double(), torch.einsum("ts,skh->tkh", dense, x.double()), rtol=1e-5, atol=1e-5)
     result.square().sum().backward()
     torch.testing.assert_close(x.grad.double(), torch.einsum("ts,tkh->skh", dense, 2 * result.double()), rtol=1e-5, atol=1e-5)
