@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from spaces.graph import Graph, Node
 from spaces.ops import find, needed, settings, whole_shapes
-from spaces.shape_rules import BATCH, Shape, shown
+from spaces.ops.shape_rules import BATCH, Shape, shown
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from spaces import GraphBuilder
 from spaces.build import build
-from spaces.operation import REQUIRED
+from spaces.ops.operation import REQUIRED
 from spaces.ops import OPS, costs, find, infer_shapes
 
 IMAGE, SEQUENCE, SIGNAL, VOLUME, VECTOR = (8, 6, 6), (6, 8), (8, 12), (4, 6, 6, 6), (8,)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from spaces.shape_rules import BATCH, Shape
+from spaces.ops.shape_rules import BATCH, Shape
 
 
 class Untraceable(Exception):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spaces import op_counts as counts
-from spaces import op_text as text
-from spaces import rearranging_rules as rearranging
-from spaces import shape_rules as rules
-from spaces.operation import REQUIRED, Op
+from spaces.ops import count_rules as counts
+from spaces.ops import rearranging_rules as rearranging
+from spaces.ops import shape_rules as rules
+from spaces.ops import text_rules as text
+from spaces.ops.operation import REQUIRED, Op
 
 _WINDOW = {"out_channels": REQUIRED, "kernel_size": REQUIRED, "stride": 1, "padding": 0}
 _CONVOLUTION = {**_WINDOW, "dilation": 1, "groups": 1, "bias": True, "padding_mode": "zeros"}

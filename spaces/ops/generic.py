@@ -16,8 +16,8 @@ from torch import nn
 from torch.overrides import get_overridable_functions, get_testing_overrides, resolve_name
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces.operation import REQUIRED, Op, literal
-from spaces.shape_rules import BATCH, Attributes, Shape, dimension
+from spaces.ops.operation import REQUIRED, Op, literal
+from spaces.ops.shape_rules import BATCH, Attributes, Shape, dimension
 
 Shapes = tuple[Shape, ...]
 

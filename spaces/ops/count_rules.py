@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from spaces import shape_rules as rules
-from spaces.operation import Shapes
-from spaces.shape_rules import Attributes, Shape, each, elements
+from spaces.ops import shape_rules as rules
+from spaces.ops.operation import Shapes
+from spaces.ops.shape_rules import Attributes, Shape, each, elements
 
 
 def window(attributes: Attributes, inputs: Shapes) -> int:

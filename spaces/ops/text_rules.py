@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spaces import shape_rules as rules
 from spaces.graph import Value
-from spaces.operation import Call, Op, Shapes, arguments, literal
-from spaces.shape_rules import Attributes, each
+from spaces.ops import shape_rules as rules
+from spaces.ops.operation import Call, Op, Shapes, arguments, literal
+from spaces.ops.shape_rules import Attributes, each
 
 
 def function(op_name: str, function: str, defaults: Mapping[str, Any]) -> Call:

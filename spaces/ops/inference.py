@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from spaces import op_text, shape_rules
 from spaces.graph import Graph, Node, Value
-from spaces.operation import REQUIRED, Op, Shapes, literal
-from spaces.shape_rules import BATCH, Shape, elements, shown
-from spaces.vocabulary import OPS
+from spaces.ops import shape_rules, text_rules
+from spaces.ops.operation import REQUIRED, Op, Shapes, literal
+from spaces.ops.shape_rules import BATCH, Shape, elements, shown
+from spaces.ops.vocabulary import OPS
 
 __all__ = ["OPS", "REQUIRED", "Costs", "Op", "costs", "find", "infer", "infer_shapes", "literal", "needed", "settings", "whole_shapes"]
 
-_OUTPUT = Op("output", shape_rules.broadcast, most=None, call=op_text.joined("+"))
+_OUTPUT = Op("output", shape_rules.broadcast, most=None, call=text_rules.joined("+"))
 
 
 def find(name: str) -> Op:
@@ -40,7 +40,7 @@ def find(name: str) -> Op:
     if name == "output":
         return _OUTPUT
     if name.startswith(("nn.", "function:")):
-        from spaces.generic import generic
+        from spaces.ops.generic import generic
 
         return generic(name)
     near = difflib.get_close_matches(name, OPS, n=3, cutoff=0.5)

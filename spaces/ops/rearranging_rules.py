@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from spaces.shape_rules import BATCH, Attributes, Shape, dimension, elements
+from spaces.ops.shape_rules import BATCH, Attributes, Shape, dimension, elements
 
 
 def concatenation(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from spaces.generic import constructor_defaults
-from spaces.operation import REQUIRED, Op
-from spaces.shape_rules import Shape, shown
-from spaces.traced_value import Untraceable, short
-from spaces.vocabulary import OPS
+from spaces.ops.generic import constructor_defaults
+from spaces.ops.operation import REQUIRED, Op
+from spaces.ops.shape_rules import Shape, shown
+from spaces.ops.vocabulary import OPS
+from spaces.trace.value import Untraceable, short
 
 
 def module_node(module: nn.Module) -> tuple[str, dict[str, Any]]:

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import torch
 from torch.overrides import get_testing_overrides, resolve_name
 
-from spaces import rearranging_rules
-from spaces.generic import overridable
-from spaces.shape_rules import BATCH, dimension
-from spaces.traced_value import NO_NUMBER, BatchSize, DataType, Traced, Untraceable, json_value, short
-from spaces.vocabulary import OPS
+from spaces.ops import rearranging_rules
+from spaces.ops.generic import overridable
+from spaces.ops.shape_rules import BATCH, dimension
+from spaces.ops.vocabulary import OPS
+from spaces.trace.value import NO_NUMBER, BatchSize, DataType, Traced, Untraceable, json_value, short
 
 
 class Record(Protocol):

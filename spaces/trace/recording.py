@@ -25,10 +25,10 @@ from torch import nn
 from spaces.choices import Rejected
 from spaces.graph import OUTPUT, Edge, Graph, Node, node
 from spaces.ops import find, infer
-from spaces.shape_rules import BATCH, Shape, shown
-from spaces.traced_functions import FUNCTIONS, VIEWS, fallback, function_name
-from spaces.traced_modules import COMPOSITES, attention_inputs, check_made_for, module_node
-from spaces.traced_value import Traced, Untraceable
+from spaces.ops.shape_rules import BATCH, Shape, shown
+from spaces.trace.functions import FUNCTIONS, VIEWS, fallback, function_name
+from spaces.trace.modules import COMPOSITES, attention_inputs, check_made_for, module_node
+from spaces.trace.value import Traced, Untraceable
 
 
 def trace(module: nn.Module, input_shape: Shape) -> Graph:
@@ -264,10 +264,8 @@ def _recorded(recording: _Recording) -> Iterator[None]:
 
 
 _TORCH = str(Path(torch.__file__).parent)
-_OURS = frozenset(
-    str(Path(__file__).with_name(f"{name}.py"))
-    for name in ("trace", "traced_value", "traced_functions", "traced_modules", "ops", "generic", "shape_rules", "rearranging_rules")
-)
+_HERE = Path(__file__).parent
+_OURS = (_TORCH, str(_HERE), str(_HERE.with_name("ops")), "<frozen")
 
 
 def _sentence(module: nn.Module, error: Exception) -> str:
@@ -276,7 +274,7 @@ def _sentence(module: nn.Module, error: Exception) -> str:
     found: tuple[str, int, str] | None = None
     while place is not None:
         file = place.tb_frame.f_code.co_filename
-        if file not in _OURS and not file.startswith((_TORCH, "<frozen")):
+        if not file.startswith(_OURS):
             found = (file, place.tb_lineno, place.tb_frame.f_code.co_qualname)
         place = place.tb_next
     what = str(error) if isinstance(error, Untraceable) else f"{type(error).__name__}: {error}"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from spaces import shape_rules as rules
 from spaces.graph import Value
-from spaces.shape_rules import Attributes, Shape
+from spaces.ops import shape_rules as rules
+from spaces.ops.shape_rules import Attributes, Shape
 
 
 class _Required:
