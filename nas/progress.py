@@ -94,7 +94,7 @@ def _standing(arm: History) -> str:
     judged = next(
         (item.ranking["rank_correlation"] for item in reversed(arm.rounds) if item.ranking and item.ranking.get("rank_correlation") is not None), None
     )
-    return best + (f", surrogate's last rank correlation {judged:+.2f}" if judged is not None else "")
+    return best + (f", rank correlation {judged:+.2f}" if judged is not None else "")
 
 
 def _last_final(final: Final) -> str:
