@@ -19,7 +19,7 @@ def define(choose: Chooser, shapes: Shapes) -> Graph:
     """`choose` answers the questions, `shapes` says what the data looks like. What comes back is the network."""
     builder = GraphBuilder()
     width = choose.one_of("width", (8, 16, 32))
-    # A value is the number of the node that makes it. The operations and their attributes are torch's (see spaces/ops.py).
+    # A value is the number of the node that makes it. The operations and their attributes are torch's (see spaces/ops).
     values = [conv(builder, builder.input(shapes.input), width, kernel_size=3)]
     large = 0
     for number in range(choose.integer("layers", 2, 5)):
