@@ -298,7 +298,8 @@ def _sentence(error: Exception) -> str:
     """What was raised and where: the last line of the traceback that is the user's own, or the last of all."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = Path(__file__).parent
-    users = [frame for frame in frames if Path(frame.filename).parent != ours and "site-packages" not in frame.filename and frame.filename[:1] != "<"]
+    others = [frame for frame in frames if ours not in Path(frame.filename).parents]
+    users = [frame for frame in others if "site-packages" not in frame.filename and frame.filename[:1] != "<"]
     message = str(error).strip() or "no message"
     if isinstance(error, _Wrong):
         return message

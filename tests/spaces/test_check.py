@@ -222,6 +222,7 @@ def test_a_module_that_cannot_be_traced_is_found() -> None:
 
     report = checked(lambda choose: Branching(choose.one_of("width", (3,))), count=2)
     (problem,) = report.problems
+    assert problem.startswith("Branching cannot be traced, "), "the tracer's own place in this project tells the user nothing"
     assert problem.endswith("and 1 more]")
 
 
