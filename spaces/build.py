@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from spaces.graph import Graph, Node
+from spaces.graph import Graph, Node, Value
 from spaces.ops import find, needed, settings, whole_shapes
 from spaces.ops.shape_rules import BATCH, Shape, shown
 
@@ -92,7 +92,7 @@ def members_of(graph: Graph, shapes: tuple[Shape, ...]) -> tuple[Member, ...]:
     Raises:
         ValueError: nodes that share weights differ.
     """
-    members: dict[tuple[str, str], Member] = {}
+    members: dict[tuple[str, int, Value], Member] = {}
     taken, counts = {*_reserved(), "labels"}, dict[str, int]()
     for number in needed(graph)[:-1]:
         node = graph.nodes[number]
@@ -100,7 +100,7 @@ def members_of(graph: Graph, shapes: tuple[Shape, ...]) -> tuple[Member, ...]:
         if constructor is None:
             continue
         share = node.get("share")
-        key = (node.op, f"node {number}" if share is None else f"share {share!r}")
+        key = (node.op, number if share is None else 0, share)
         if key in members:
             first = members[key]
             if first.constructor != constructor:

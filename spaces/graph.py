@@ -13,6 +13,7 @@ difference, a matrix product) each edge says in `slot` which argument it is; whe
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -118,9 +119,9 @@ class Graph:
         """
         try:
             loaded = json.loads(text)
-            nodes = tuple(replace(node(op, **attributes), label=str(*label)) for op, attributes, *label in loaded["nodes"])
+            nodes = tuple(_read_node(*item) for item in loaded["nodes"])
             return Graph(nodes, tuple(Edge(*map(int, edge)) for edge in loaded["edges"]))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (json.JSONDecodeError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(
                 f'a graph is a JSON object {{"nodes": [[op, attributes, label]], "edges": [[source, target, slot]]}}; got {text[:80]!r} ({error})'
             ) from error
@@ -192,6 +193,12 @@ class GraphBuilder:
         return Graph(tuple(self._nodes), tuple(self._edges))
 
 
+def _read_node(op: Any, attributes: Any, label: Any = "") -> Node:
+    if not isinstance(op, str) or not isinstance(label, str):
+        raise TypeError(f"an operation and its label are texts, not {op!r} and {label!r}")
+    return replace(node(op, **attributes), label=label)
+
+
 @lru_cache(maxsize=4096)
 def _check_edges(count: int, edges: tuple[Edge, ...]) -> None:
     for edge in edges:
@@ -211,6 +218,8 @@ def _slot(edge: Edge) -> int:
 def _frozen(op: str, name: str, value: Any) -> Value:
     if isinstance(value, list | tuple):
         return tuple(_frozen(op, name, item) for item in value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"the attribute {name!r} of the node {op!r} is {value!r}, which JSON does not have: write it as the text {str(value)!r}")
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise ValueError(f"the attribute {name!r} of the node {op!r} must be a JSON value, got {value!r}")

@@ -141,13 +141,19 @@ def overridable() -> dict[str, Callable[..., Any]]:
 
 
 def _check_dims(function: Callable[..., Any], positional: list[Any], named: dict[str, Any], inputs: Shapes) -> None:
-    """Samples may not be mixed: no argument `dim` or `dims` may be the batch of the first input."""
-    given = inspect.signature(get_testing_overrides()[function]).bind_partial(*positional, **named).arguments
-    if BATCH in inputs[0]:
-        for name in given.keys() & {"dim", "dims", "axis"}:
-            for dim in given[name] if isinstance(given[name], tuple) else (given[name],):
-                if isinstance(dim, int):
-                    dimension(dim, inputs[0])
+    """Samples may not be mixed: no argument `dim` or `dims` may be the batch of the first input, or be left open, which means all dimensions."""
+    if BATCH not in inputs[0]:
+        return
+    signature = inspect.signature(get_testing_overrides()[function])
+    given = signature.bind_partial(*positional, **named)
+    given.apply_defaults()
+    for name in given.arguments.keys() & {"dim", "dims", "axis"}:
+        dims = given.arguments[name]
+        if dims is None:
+            raise ValueError(f"without {name!r} it mixes the samples of the batch: name the dimensions")
+        for dim in dims if isinstance(dims, tuple) else (dims,):
+            if isinstance(dim, int):
+                dimension(dim, inputs[0])
 
 
 def _decoded(value: Any) -> Any:

@@ -82,7 +82,7 @@ def infer(node: Node, inputs: Shapes) -> Shape:
         raise ValueError(f"{node.op!r} takes {wanted} inputs, got {len(inputs)}")
     try:
         shape = op.infer(attributes, inputs)
-    except (TypeError, IndexError, ZeroDivisionError, OverflowError) as error:
+    except (TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, RuntimeError) as error:
         raise ValueError(f"its attributes are not of the expected kinds ({error})") from error
     if any(not isinstance(size, int) or (size < 1 and size != BATCH) for size in shape):
         raise ValueError(f"the result would have the shape {shown(shape)}")
@@ -94,6 +94,8 @@ def whole_shapes(graph: Graph, input_shape: Shape | None = None) -> Shapes:
     given = input_shape if input_shape is not None else graph.nodes[0].get("shape")
     if not isinstance(given, tuple | list) or not given:
         raise ValueError("the shape of the graph's input is needed: pass input_shape, or give it to GraphBuilder.input(shape)")
+    if any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in given):
+        raise ValueError(f"the shape of the graph's input must be whole numbers above 0, without the batch; got {tuple(given)!r}")
     shapes: list[Shape] = [(BATCH, *given)]
     for number, (node, sources) in enumerate(zip(graph.nodes[1:], graph.incoming[1:], strict=True), start=1):
         inputs = tuple([shapes[source] for source in sources])

@@ -16,6 +16,7 @@ Attributes = Mapping[str, Any]
 Rule = Callable[[Attributes, tuple[Shape, ...]], Shape]
 
 BATCH = -1
+DTYPES = {name: name for name in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")}
 
 
 def elements(shape: Shape) -> int:
@@ -204,6 +205,8 @@ def attention(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     query, key, value = inputs[:3]
     if len(query) < 3 or key[:-1] != value[:-1] or query[-1] != key[-1] or query[:-2] != key[:-2]:
         raise ValueError("expected query (..., L, E), key (..., S, E) and value (..., S, V)")
+    if BATCH in (*query[-2:], *key[-2:], value[-1]):
+        raise ValueError("samples would attend to each other: the batch must come before the last two dimensions")
     return (*query[:-1], value[-1])
 
 
@@ -290,7 +293,24 @@ def pixel_shuffling(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
 
 def constant(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     """A parameter or a buffer."""
-    return attributes["shape"]
+    shape, fill, dtype = attributes["shape"], attributes["fill"], attributes.get("dtype", "float32")
+    if not isinstance(shape, tuple) or any(not isinstance(size, int) or size < 1 for size in shape):
+        raise ValueError(f"shape must be a tuple of sizes above 0, got {shape!r}")
+    if not is_number(fill) or dtype not in DTYPES:
+        raise ValueError(f"fill must be a number and dtype one of {', '.join(DTYPES)}; got {fill!r} and {dtype!r}")
+    return shape
+
+
+def with_number(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
+    """The input's own shape, `value` being a number."""
+    if not is_number(attributes["value"]):
+        raise ValueError(f"value must be a number, got {attributes['value']!r}")
+    return inputs[0]
+
+
+def is_number(value: Any) -> bool:
+    """A number, or the text that stands for one which JSON does not have."""
+    return isinstance(value, int | float) or value in ("inf", "-inf", "nan")
 
 
 def shown(shape: Shape) -> str:

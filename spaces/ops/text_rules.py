@@ -28,7 +28,7 @@ def joined(sign: str) -> Call:
 
 def in_list(function: str) -> Call:
     """`torch.cat([x, x1], dim=1)`"""
-    return lambda attributes, values, owner: f"{function}([{', '.join(values)}], dim={attributes['dim']})"
+    return lambda attributes, values, owner: f"{function}([{', '.join(values)}], dim={literal(attributes['dim'])})"
 
 
 def with_scalar(pattern: str) -> Call:
@@ -125,17 +125,15 @@ def attention_constructor(op: Op, attributes: Attributes, inputs: Shapes) -> str
 def tensor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
     """`nn.Parameter(torch.zeros(1, 64))`, or the tensor of a buffer."""
     shape, fill = attributes["shape"], attributes["fill"]
-    dtype = "" if attributes.get("dtype", "float32") == "float32" else f", dtype=torch.{_DTYPES[attributes['dtype']]}"
-    text = f"torch.zeros({literal(shape)[1:-1].rstrip(',')}{dtype})" if fill == 0 else f"torch.full({literal(shape)}, {literal(fill)}{dtype})"
+    dtype = "" if attributes.get("dtype", "float32") == "float32" else f", dtype=torch.{rules.DTYPES[attributes['dtype']]}"
+    sizes = literal(shape)[1:-1].rstrip(",") or "()"
+    text = f"torch.zeros({sizes}{dtype})" if fill == 0 else f"torch.full({literal(shape)}, {literal(fill)}{dtype})"
     return f"nn.Parameter({text})" if op.name == "parameter" else text
 
 
 def itself(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
     """The member, or the input's own expression."""
     return owner or values[0]
-
-
-_DTYPES = {name: name for name in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")}
 
 
 def in_channels(attributes: Attributes, inputs: Shapes) -> tuple[Value, ...]:

@@ -209,8 +209,8 @@ def _combinations() -> list[Op]:
             call=text.attention,
             multiply_adds=counts.attention_multiply_adds,
         ),
-        Op("add_scalar", rules.same, value, call=text.add_scalar),
-        *(Op(name, rules.same, value, call=text.with_scalar(pattern)) for name, pattern in scalars),
+        Op("add_scalar", rules.with_number, value, call=text.add_scalar),
+        *(Op(name, rules.with_number, value, call=text.with_scalar(pattern)) for name, pattern in scalars),
         Op("parameter", rules.constant, tensor, parameters=counts.tensor_parameters, **held),
         Op("buffer", rules.constant, {**tensor, "dtype": "float32"}, **held),
     ]

@@ -62,7 +62,7 @@ def test_every_kind_of_choice_and_its_path() -> None:
         (lambda choose: choose.permutation("a", [1, 1]), "two options with the label 1"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused(ask, message: str) -> None:  # noqa: ANN001
+def test_a_question_that_makes_no_sense_is_refused(ask, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ask(Chooser(None, Random(0)))
 

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from spaces import GraphBuilder
 from spaces.build import build
-from spaces.ops.operation import REQUIRED
 from spaces.ops import OPS, costs, find, infer_shapes
+from spaces.ops.operation import REQUIRED
 
 IMAGE, SEQUENCE, SIGNAL, VOLUME, VECTOR = (8, 6, 6), (6, 8), (8, 12), (4, 6, 6, 6), (8,)
 
@@ -176,6 +176,8 @@ WRONG = [
     ("nn.LSTM", {}, SEQUENCE, "does not name its constructor's arguments"),
     ("nn.Fold", {}, SEQUENCE, "needs the attribute 'output_size'"),
     ("function:torch.roll", {"shifts": 1, "dims": 0}, IMAGE, "batch dimension"),
+    ("function:torch.roll", {"arg1": 1}, SEQUENCE, "without 'dims' it mixes the samples"),
+    ("function:torch.fft.fftshift", {}, SEQUENCE, "without 'dim' it mixes the samples"),
     ("function:torch.nonexistent", {}, IMAGE, "not among the functions that torch lets one override"),
     ("function:torch.cat", {"arg9": 1}, IMAGE, "leave a gap"),
 ]
@@ -193,6 +195,31 @@ def test_wrong_inputs_are_told_with_node_operation_and_shapes(op, attributes, sh
 def test_only_torch_s_own_modules_and_functions_can_be_named(name):
     with pytest.raises(ValueError, match=r"torch\.nn has no module|not among the functions|does not name its"):
         find(name)
+
+
+def test_samples_may_not_attend_to_each_other():
+    builder = GraphBuilder()
+    steps = builder.node("transpose", builder.input(SEQUENCE), dim0=0, dim1=1)
+    graph = builder.output(builder.node("transpose", builder.node("scaled_dot_product_attention", steps, steps, steps, ordered=True), dim0=0, dim1=1))
+    with pytest.raises(ValueError, match="samples would attend to each other"):
+        infer_shapes(graph)
+
+
+def test_a_parameter_may_be_a_single_number():
+    builder = GraphBuilder()
+    value = builder.node("mul", builder.input((4,)), builder.node("parameter", shape=(), fill=0.5))
+    graph = builder.output(builder.node("mul", value, builder.node("buffer", shape=())))
+    module = build(graph)
+    assert [tuple(parameter.shape) for parameter in module.parameters()] == [()]
+    assert torch.equal(module(torch.ones(2, 4)), torch.zeros(2, 4))
+    assert costs(graph).parameters == 1
+
+
+def test_equal_names_of_shares_are_one_share():
+    builder = GraphBuilder()
+    value = builder.node("linear", builder.input((4,)), out_features=4, share=1)
+    graph = builder.output(builder.node("linear", value, out_features=4, share=True))
+    assert costs(graph).parameters == sum(parameter.numel() for parameter in build(graph).parameters()) == 20
 
 
 def test_an_unknown_operation_is_told_with_the_nearest():
