@@ -25,8 +25,6 @@ config_app = typer.Typer(help="Configuration files.", no_args_is_help=True, rich
 app.add_typer(space_app, name="space")
 app.add_typer(config_app, name="config")
 
-USER, OURS = 2, 1
-
 Overrides = Annotated[list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="Override a key of the config, such as -s budget=64.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SpaceOption = Annotated[str | None, typer.Option("--space", help="The run's own space again (my_file.py:space): naming it lets its code run.")]
@@ -155,7 +153,6 @@ def space_check(
     from dataclasses import replace
 
     from spaces.check import check, report_text
-
     from spaces.load import load_space
 
     with _sentences():
@@ -188,7 +185,7 @@ def space_show(
     with _sentences():
         architecture, graph = sample_graph(load_space(name), Random(seed))
         if svg is not None:
-            svg.write_text(draw_svg(graph, title=f"{architecture.space} {architecture.key}"))
+            _write(svg, draw_svg(graph, title=f"{architecture.space} {architecture.key}"))
         if as_json:
             print(json.dumps({"architecture": json.loads(architecture.to_json()), "graph": json.loads(graph.to_json())}))
         else:
@@ -224,10 +221,15 @@ def main() -> None:
 @contextmanager
 def _sentences() -> Iterator[None]:
     """Errors that have a sentence are shown as that sentence: exit code 2 where the user can mend it, 1 where it is ours or the machine's."""
-    from nas.errors import exit_code
+    from nas.errors import exit_code, sentence
 
     try:
         yield
+        if sys.stdout is not None:
+            # Here, and not at the interpreter's end, where an error of what was printed would have no sentence.
+            sys.stdout.flush()
+    except typer.Exit:
+        raise
     except BrokenPipeError:
         # Whoever read the output (head, say) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -236,16 +238,19 @@ def _sentences() -> Iterator[None]:
         code = exit_code(error)
         if code is None or os.environ.get("NAS_TRACEBACK"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {sentence(error)}", file=sys.stderr)
         raise typer.Exit(code) from error
 
 
 @contextmanager
 def _interruptible(directory: Path) -> Iterator[None]:
+    from nas.journal import FILE
+
     try:
         yield
     except KeyboardInterrupt:
-        print(f"\nstopped; nothing that was finished is lost. Go on with: nas resume {directory}", file=sys.stderr)
+        begun = (directory / FILE).exists()
+        print("\nstopped" + (f"; nothing that was finished is lost. Go on with: nas resume {directory}" if begun else ""), file=sys.stderr)
         raise typer.Exit(130) from None
 
 
@@ -269,6 +274,13 @@ def _print_summary(directory: Path, *, as_json: bool = False) -> None:
         config = parse_config(journal.config, f"the configuration in {directory}")
         summary: dict[str, Any] = {"run": str(directory), **summarize(fold(journal.events()), config), "config": journal.config}
     print(json.dumps(summary) if as_json else terminal_summary(summary))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path} could not be written: {error}; name another file") from error
 
 
 def _shape(text: str) -> tuple[int, ...]:

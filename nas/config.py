@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nas.training.recipe import Recipe
+from spaces.load import load_object
 
 
 class ConfigError(ValueError):
@@ -148,15 +149,12 @@ def parse_config(loaded: Mapping[str, Any], where: str) -> RunConfig:
 
 
 def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **given: Any) -> Any:
-    """The plug-in `named` of a registry of frozen dataclasses, made with its settings, each checked against its type.
+    """The plug-in `named`, a frozen dataclass of the registry or the user's own (`my_file.py:Name`), made with its settings, each checked.
 
     Raises:
         ConfigError: the name is unknown (the known ones are listed) or a setting is unknown or of a wrong type.
     """
-    if named.name not in registry:
-        near = difflib.get_close_matches(named.name, registry, 1)
-        raise ConfigError(f"no {kind} is called {named.name!r}{f'; did you mean {near[0]!r}?' if near else '.'} Known: {', '.join(sorted(registry))}")
-    factory = registry[named.name]
+    factory = registry[named.name] if named.name in registry else _own(kind, named.name, registry)
     fields = {field.name: field for field in dataclasses.fields(factory) if field.name not in given}
     types = get_type_hints(factory)
     checked = {}
@@ -175,6 +173,18 @@ def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **given: A
         raise ConfigError(str(error)) from error
 
 
+def _own(kind: str, name: str, registry: Mapping[str, Any]) -> Any:
+    where, colon, attribute = name.rpartition(":")
+    if not colon:
+        near = difflib.get_close_matches(name, registry, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(f"no {kind} is called {name!r}; {hint}Known: {', '.join(sorted(registry))}; or name your own as my_file.py:Name")
+    found = load_object(where, attribute, kind)
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+        raise ConfigError(f"the {kind} {name!r} should be a frozen dataclass, whose fields are its settings; it is a {type(found).__name__}")
+    return found
+
+
 def schema() -> dict[str, Any]:
     """The JSON schema of a configuration file, the settings of every built-in strategy and predictor included."""
     from nas.strategies import STRATEGIES
@@ -183,7 +193,11 @@ def schema() -> dict[str, Any]:
     result = RunConfig.model_json_schema()
     for key, registry in (("strategy", STRATEGIES), ("predictor", PREDICTORS)):
         result["properties"][key] = {
-            "anyOf": [{"enum": sorted(registry)}, *(_plug_in_schema(name, factory) for name, factory in registry.items())],
+            "anyOf": [
+                {"enum": sorted(registry)},
+                {"type": "string", "pattern": ":"},
+                *(_plug_in_schema(name, factory) for name, factory in registry.items()),
+            ],
             "default": result["properties"][key].get("default"),
         }
     return result
@@ -232,11 +246,11 @@ def _beside(loaded: dict[str, Any], folder: Path) -> dict[str, Any]:
         return f"{beside}{colon}{attribute}" if not Path(name).is_absolute() and beside.exists() else text
 
     result = {**loaded, "space": found(loaded.get("space"))} if "space" in loaded else dict(loaded)
-    for section in ("task", "evaluator"):
+    for section in ("task", "evaluator", "strategy", "predictor"):
         inner = result.get(section)
         if isinstance(inner, dict):
             result[section] = {key: found(value) if key in ("name", "path") else value for key, value in inner.items()}
-        elif isinstance(inner, str) and section == "task":
+        elif isinstance(inner, str):
             result[section] = found(inner)
     return result
 

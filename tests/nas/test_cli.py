@@ -193,3 +193,42 @@ def test_help_is_there_for_every_command() -> None:
 def test_the_module_runs_as_a_script() -> None:
     done = subprocess.run([sys.executable, "-m", "nas", "space", "list"], capture_output=True, text=True, check=True)
     assert "convnet" in done.stdout
+
+
+OWN = """
+from dataclasses import dataclass
+import numpy
+from nas.strategies.strategy import Asked, novel, random_draws
+from predictors import Prediction
+
+@dataclass(frozen=True)
+class Backwards:
+    sign: int = -1
+
+    def ask(self, space, history, count, seed):
+        return Asked(novel(space, history, random_draws(space, history, self.sign * seed), count), "own: backwards")
+
+@dataclass(frozen=True)
+class Flat:
+    level: float = 0.0
+
+    def fit(self, graphs, scores, *, seed=0):
+        return self
+
+    def predict(self, graphs):
+        return Prediction(*(numpy.full(len(graphs), self.level) for _ in range(3)))
+
+def function():
+    pass
+"""
+
+
+def test_a_strategy_and_a_predictor_of_ones_own_are_named_by_file(here: Path) -> None:
+    (here / "own.py").write_text(OWN)
+    assert nas("search", "table.yaml", "-s", "strategy={name: own.py:Backwards, sign: -2}").exit_code == 0
+    done = nas("search", "table.yaml", "-s", "strategy={name: surrogate, initial: 4}", "-s", "predictor={name: own.py:Flat, level: 50}")
+    assert done.exit_code == 0, done.output
+    assert json.loads(nas("status", "runs/table-2", "--json").stdout)["surrogate"]["pooled"]["predicted"] == 8
+    refused(nas("search", "table.yaml", "-s", "strategy={name: own.py:Backwards, sgn: 1}"), "has no setting 'sgn'", "did you mean 'sign'?")
+    refused(nas("search", "table.yaml", "-s", "strategy=own.py:function"), "should be a frozen dataclass")
+    refused(nas("search", "table.yaml", "-s", "strategy=own.py:Nothing"), "own.py has no 'Nothing'")

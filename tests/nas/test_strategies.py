@@ -81,7 +81,7 @@ def test_a_surrogate_that_does_not_rank_leaves_half_to_evolution() -> None:
     assert sum(item.origin == "mutation" for item in asked.proposals) >= 2
 
 
-def _with_scores(history, scores):  # noqa: ANN001, ANN202
+def _with_scores(history, scores):
     from dataclasses import replace
 
     trials = tuple(
@@ -102,7 +102,7 @@ def _with_scores(history, scores):  # noqa: ANN001, ANN202
         (lambda: SurrogateSearch(PREDICTORS["ridge"](), acquisition="best"), "known: ucb, ei, thompson"),  # type: ignore[arg-type]
     ],
 )
-def test_settings_that_make_no_sense_are_refused(make, message: str) -> None:  # noqa: ANN001
+def test_settings_that_make_no_sense_are_refused(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
 
