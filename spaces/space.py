@@ -123,8 +123,16 @@ def _run_on_meta(define: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     if torch is None:
         result = define(*arguments)
     else:
-        with torch.device("meta"):
-            result = define(*arguments)
+        try:
+            with torch.device("meta"):
+                result = define(*arguments)
+        except (RuntimeError, NotImplementedError) as error:
+            if "meta" not in str(error):
+                raise
+            raise ValueError(
+                f"the program {getattr(define, '__name__', define)!r} asks for a tensor's numbers while it makes its module ({error}); modules are made "
+                "without memory when architectures are only looked at: compute such numbers in plain Python, or on torch.device('cpu')"
+            ) from error
     if isinstance(result, Graph):
         _GRAPH_PROGRAMS.add(define)
         return result

@@ -60,8 +60,7 @@ def _plain(op_name: str) -> Handler:
     """For functions of one tensor whose further arguments are the operation's attributes, in order."""
     names = tuple(OPS[op_name].defaults)
 
-    def handle(record: Record, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        x = kwargs.pop("input") if x is None else x
+    def handle(record: Record, x: Any, *args: Any, **kwargs: Any) -> Any:
         attributes = {name: short(name, value) for name, value in bound(names, args, kwargs).items()}
         if op_name == "pad" and attributes.get("value") == 0:
             del attributes["value"]
@@ -96,9 +95,9 @@ def _swapped(handle: Handler) -> Handler:
 
 
 def _pow(record: Record, x: Any, exponent: Any) -> Any:
-    if not isinstance(x, Traced) or isinstance(exponent, Traced | torch.Tensor):
-        raise Untraceable("only a number can be the exponent")
-    return record("pow_scalar", {"value": json_value(exponent)}, (x,))
+    if isinstance(x, Traced | torch.Tensor) and not isinstance(exponent, Traced | torch.Tensor | BatchSize):
+        return record("pow_scalar", {"value": json_value(exponent)}, (x,))
+    return fallback(record, torch.pow, (x, exponent), {})
 
 
 def _maximum(op_name: str, reduced: str) -> Handler:
@@ -245,6 +244,7 @@ FUNCTIONS: Mapping[str, Handler] = {
     "rsub": _swapped(_SUB),
     "rtruediv": _swapped(_DIV),
     "rmatmul": _swapped(_matmul),
+    "rpow": _swapped(_pow),
     **dict.fromkeys(("matmul", "bmm", "mm"), _matmul),
     "pow": _pow,
     "gelu": _gelu,
@@ -309,4 +309,7 @@ def _public_path(function: Callable[..., Any]) -> str:
     for candidate in (f"torch.{name}", f"torch.nn.functional.{name}", path.removesuffix("_") if in_place else path):
         if candidate in overridable():
             return candidate
-    raise Untraceable(f"the function {path or getattr(function, '__name__', repr(function))} has no place in the vocabulary")
+    raise Untraceable(
+        f"the function {path or getattr(function, '__name__', repr(function))} has no place in the vocabulary: compute it by other functions of torch "
+        "(new tensors are made in __init__ and kept by self.register_buffer, random numbers are left to nn.Dropout)"
+    )

@@ -70,6 +70,10 @@ def _check_module(module: nn.Module) -> None:
 
 def _unlisted_module(module: nn.Module) -> tuple[str, dict[str, Any]]:
     name = type(module).__name__
+    if isinstance(module, nn.RNNBase):
+        raise Untraceable(
+            f"nn.{name} is a recurrent layer, which has no place in a graph: use nn.Conv1d or nn.MultiheadAttention over the steps instead"
+        )
     if getattr(nn, name, None) is not type(module):
         raise Untraceable(
             f"{type(module).__module__}.{name} has no place in the vocabulary: remove parametrizations, or write its forward in a module of yours"

@@ -27,6 +27,7 @@ from spaces.graph import OUTPUT, Edge, Graph, Node, node
 from spaces.ops import find, infer
 from spaces.ops.shape_rules import BATCH, Shape, shown
 from spaces.trace.functions import FUNCTIONS, VIEWS, fallback, function_name
+from spaces.trace.modes import alike_in_evaluation, in_other_mode, mode_reader
 from spaces.trace.modules import COMPOSITES, attention_inputs, check_made_for, module_node
 from spaces.trace.value import Traced, Untraceable
 
@@ -36,18 +37,32 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
 
     Raises:
         ValueError: the module does what a graph cannot hold (it decides by the numbers in a tensor, mixes the samples of a batch, calls a
-            function unknown to the vocabulary, returns something else than one tensor), or its shapes do not fit. The message names the
-            file and line, shows the line, and says what to do.
+            function unknown to the vocabulary, returns something else than one tensor, computes something else in the other mode), or its
+            shapes do not fit. The message names the file and line, shows the line, and says what to do.
     """
-    recording = _Recording(module, tuple(input_shape))
     try:
-        with _recorded(recording):
-            result = recording.call_module(module, (recording.input,), {})
-        return recording.finished(result)
+        graph = _run(module, tuple(input_shape))
+        if reader := mode_reader(module):
+            with in_other_mode(module):
+                other = _run(module, tuple(input_shape))
+            if not alike_in_evaluation(graph, other):
+                raise Untraceable(
+                    "it computes something else in evaluation than in training, and a graph is one program for both. self.training decides in "
+                    f"{reader.co_filename}:{reader.co_firstlineno}, {reader.co_qualname}: "
+                    "let nn.Dropout, F.dropout(x, p, self.training) and norm modules make the difference"
+                )
     except Rejected:
         raise
     except Exception as error:
         raise ValueError(_sentence(module, error)) from error
+    return graph
+
+
+def _run(module: nn.Module, input_shape: Shape) -> Graph:
+    recording = _Recording(module, input_shape)
+    with _recorded(recording):
+        result = recording.call_module(module, (recording.input,), {})
+    return recording.finished(result)
 
 
 def copy_state(original: nn.Module, built: nn.Module) -> None:
@@ -106,6 +121,8 @@ class _Recording:
 
     def call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A torch function was called with a traced value among its arguments."""
+        if not args and "input" in kwargs:
+            args, kwargs = (kwargs["input"],), {key: value for key, value in kwargs.items() if key != "input"}
         name, in_place = function_name(function)
         in_place = in_place or kwargs.get("inplace") is True
         handle = FUNCTIONS.get(name)
@@ -117,6 +134,8 @@ class _Recording:
         kind = type(module)
         if not kind.__module__.startswith("torch.nn.") or kind is nn.Sequential:
             return _CALL(module, *args, **kwargs)
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise Untraceable(f"nn.{kind.__name__} has forward hooks, which have no place in a graph: do what they do in a module of yours around it")
         if kind in COMPOSITES:
             if len(args) != 1 or any(value is not None and value is not False for value in kwargs.values()):
                 raise Untraceable(f"nn.{kind.__name__} is traced without masks")
@@ -230,6 +249,9 @@ class _Recording:
 
     def _overwrite(self, target: Traced, result: Traced) -> Traced:
         """The value after an operation in place. Other views of its memory are then out of date."""
+        made = self.nodes[target.number]
+        if made.op in ("parameter", "buffer"):
+            raise _remembers(made.label)
         self.versions[target.storage] += 1
         target.number, target.whole_shape, target.version = result.number, result.whole_shape, self.versions[target.storage]
         return target
@@ -238,12 +260,16 @@ class _Recording:
 _MODULE: Any = nn.Module
 _CALL: Any = nn.Module.__call__
 _GETATTR: Any = nn.Module.__getattr__
+_SETATTR: Any = nn.Module.__setattr__
 _LOCK = threading.RLock()
 
 
 @contextmanager
 def _recorded(recording: _Recording) -> Iterator[None]:
-    """While this lasts, modules that this thread calls with a traced value, and parameters that it reads, go to the recording."""
+    """While this lasts, modules that this thread calls with a traced value, and parameters that it reads, go to the recording.
+
+    A traced value is kept out of buffers, where torch would let it in.
+    """
     thread = threading.get_ident()
 
     def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -255,12 +281,24 @@ def _recorded(recording: _Recording) -> Iterator[None]:
         value = _GETATTR(module, name)
         return recording.tensor(value) if isinstance(value, torch.Tensor) and threading.get_ident() == thread else value
 
+    def write(module: nn.Module, name: str, value: Any) -> None:
+        if isinstance(value, Traced) and name in module._buffers:
+            raise _remembers(name)
+        _SETATTR(module, name, value)
+
     with _LOCK:
-        _MODULE.__call__, _MODULE.__getattr__ = call, read
+        _MODULE.__call__, _MODULE.__getattr__, _MODULE.__setattr__ = call, read, write
         try:
             yield
         finally:
-            _MODULE.__call__, _MODULE.__getattr__ = _CALL, _GETATTR
+            _MODULE.__call__, _MODULE.__getattr__, _MODULE.__setattr__ = _CALL, _GETATTR, _SETATTR
+
+
+def _remembers(name: str) -> Untraceable:
+    return Untraceable(
+        f"{name} is changed in forward, but a graph has no memory from one batch to the next: "
+        "keep running statistics to norm modules, and compute new values without operations in place"
+    )
 
 
 _TORCH = str(Path(torch.__file__).parent)

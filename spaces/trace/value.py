@@ -190,7 +190,24 @@ def _operator(name: str) -> Callable[..., Any]:
     return operate
 
 
-_OPERATORS = ("add", "radd", "iadd", "sub", "rsub", "isub", "mul", "rmul", "imul", "truediv", "rtruediv", "itruediv", "pow", "matmul", "rmatmul")
+_OPERATORS = (
+    "add",
+    "radd",
+    "iadd",
+    "sub",
+    "rsub",
+    "isub",
+    "mul",
+    "rmul",
+    "imul",
+    "truediv",
+    "rtruediv",
+    "itruediv",
+    "pow",
+    "rpow",
+    "matmul",
+    "rmatmul",
+)
 for _name in (*_OPERATORS, "neg", "abs", "getitem", "lt", "le", "gt", "ge", "eq", "ne", "and", "or", "invert"):
     setattr(Traced, f"__{_name}__", _operator(f"__{_name}__"))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,7 @@ from spaces import GraphBuilder
 from spaces.build import build, source
 from spaces.choices import Rejected
 from spaces.graph import Graph
+from spaces.operators import sample_graph
 from spaces.ops import costs, infer_shapes
 from spaces.trace import copy_state, trace
 
@@ -248,6 +251,9 @@ class Faulty(nn.Module):
         self.program, self.conv, self.linear = forward, nn.Conv2d(3, 8, 3), nn.Linear(4, 4)
         self.loose = [nn.Conv2d(3, 8, 3)]
         self.lstm = nn.LSTM(4, 4)
+        self.hooked = nn.Conv2d(3, 8, 3)
+        self.hooked.register_forward_hook(lambda module, inputs, output: output * 2)
+        self.register_buffer("steps", torch.zeros(1))
 
     def forward(self, x):
         return self.program(self, x)
@@ -277,6 +283,14 @@ FAULTS = {
     "no such method": (lambda m, x: x.rleu(), "no attribute 'rleu'"),
     "no mixture": (lambda m, x: torch.fft.fft(x, dim=0), "cannot take"),
     "type": (lambda m, x: x.to(torch.float16), "data type"),
+    "recurrent": (lambda m, x: m.lstm(x[:, 0])[0], "recurrent layer.*nn.Conv1d"),
+    "new tensor": (lambda m, x: x * x.new_empty((1,)), "new_empty has no place in the vocabulary: .*register_buffer"),
+    "a counter": (lambda m, x: x + m.steps.add_(1), "steps is changed in forward"),
+    "an assigned counter": (lambda m, x: setattr(m, "steps", m.steps + 1) or x, "steps is changed in forward"),
+    "a changed parameter": (lambda m, x: x + m.conv.bias.mul_(2)[:3, None, None], "conv.bias is changed in forward"),
+    "a hook": (lambda m, x: m.hooked(x), "forward hooks"),
+    "samples that attend": (lambda m, x: F.scaled_dot_product_attention(*[x[:, 0].transpose(0, 1)] * 3), "attend to each other"),
+    "rolled over samples": (lambda m, x: torch.roll(x, 1), "without 'dims' it mixes the samples"),
     "stale view": (lambda m, x: (lambda y: F.relu_(y) + x)(x[:, :, 1:]), "in place through a view"),
 }
 
@@ -354,6 +368,73 @@ def test_shapes_are_numbers_that_may_decide():
         return m.conv(x).reshape(b, -1) if c == 3 and b == x.shape[0] else x
 
     assert [node.op for node in trace(Faulty(program), (3, 16, 16)).nodes] == ["input", "conv2d", "flatten", "output"]
+
+
+def test_functions_take_their_arguments_by_name_and_powers_by_tensor():
+    def program(m, x):
+        pooled = torch.mean(input=F.relu(input=x), dim=(2, 3))
+        return 2**pooled + pooled ** torch.sigmoid(input=pooled) + torch.add(input=pooled, other=pooled, alpha=0.5)
+
+    inputs = torch.rand(2, 3, 4, 4)
+    torch.testing.assert_close(build(trace(Faulty(program), (3, 4, 4)))(inputs), program(None, inputs))
+
+
+class Modal(nn.Module):
+    def __init__(self, program):
+        super().__init__()
+        self.program, self.drop, self.share, self.linear = program, nn.Dropout(0.5), 0.5, nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.program(self.linear(x), self, self.training)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x, m, training: F.dropout(x, 0.5, training=training),
+        lambda x, m, training: m.drop(x) if training else x,
+        lambda x, m, training: F.scaled_dot_product_attention(x, x, x, dropout_p=m.share if training else 0.0),
+    ],
+)
+def test_dropout_may_depend_on_the_mode(program):
+    module = Modal(program)
+    twin = build(trace(module, (6, 4)))
+    copy_state(module, twin)
+    inputs = torch.randn(3, 6, 4)
+    for mode in (True, False):
+        module.train(mode), twin.train(mode)
+        torch.manual_seed(0)
+        expected = module(inputs)
+        torch.manual_seed(0)
+        torch.testing.assert_close(twin(inputs), expected)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_module_that_computes_something_else_in_evaluation_is_refused(mode):
+    module = Modal(lambda x, m, training: x if training else x.softmax(-1)).train(mode)
+    module.drop.eval()
+    with pytest.raises(ValueError, match=r"something else in evaluation.*test_trace\.py:\d+, Modal\.forward"):
+        trace(module, (6, 4))
+    assert (module.training, module.drop.training) == (mode, False)
+
+
+def test_a_refused_change_leaves_the_module_as_it_was():
+    module = Faulty(lambda m, x: setattr(m, "steps", m.steps + 1) or x)
+    with pytest.raises(ValueError, match="steps is changed in forward"):
+        trace(module, (3, 16, 16))
+    assert torch.equal(module.steps, torch.zeros(1))
+
+
+def test_a_module_that_needs_numbers_while_it_is_made_is_told_so():
+    from spaces import SearchSpace, Shapes
+
+    def define(choose):
+        rates = [rate.item() for rate in torch.linspace(0, 0.1, choose.integer("depth", 2, 3))]
+        return nn.Sequential(nn.Flatten(), nn.Dropout(rates[-1]), nn.Linear(48, 2))
+
+    space = SearchSpace("rates", define, Shapes((3, 4, 4), (2,)))
+    with pytest.raises(ValueError, match=r"'define' asks for a tensor's numbers.*plain Python"):
+        sample_graph(space, Random(0))
 
 
 def test_a_rejected_choice_passes_through():
