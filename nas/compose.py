@@ -16,6 +16,7 @@ from spaces.load import load_space
 if TYPE_CHECKING:
     from nas.evaluators.evaluator import Evaluator
     from nas.tasks import Task
+    from nas.training.recipe import Recipe
 
 SEARCH, BASELINE = "search", "random"
 
@@ -32,7 +33,7 @@ def compose(config: RunConfig) -> Parts:
     """The space and the strategies that a configuration names. The task or table is read once, so that wrong data is found before the run begins.
 
     Raises:
-        ConfigError: a plug-in or setting is unknown.
+        ConfigError: a plug-in or setting is unknown, or a device is not here.
         ValueError: the space or task cannot be had.
     """
     space = shaped_space(config)
@@ -42,6 +43,9 @@ def compose(config: RunConfig) -> Parts:
         arms[BASELINE] = RandomSearch()
     if isinstance(config.evaluator, TableSection):
         evaluator(config.model_dump(mode="json"), "cpu")
+    else:
+        final_recipe(config)
+    devices_of(config)
     return Parts(space, arms)
 
 
@@ -80,8 +84,20 @@ def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:
     from nas.evaluators.training import TrainEvaluator
 
     task = task_of(config)
-    final = replace(config.training, epochs=config.finalists.epochs or 3 * config.training.epochs)
-    return TrainEvaluator(load_space(config.space).for_shapes(task.shapes), task, config.training, final, device)
+    return TrainEvaluator(load_space(config.space).for_shapes(task.shapes), task, config.training, final_recipe(config), device)
+
+
+def final_recipe(config: RunConfig) -> Recipe:
+    """How a finalist is trained.
+
+    Raises:
+        ConfigError: the recipe of the search does not suit that number of epochs.
+    """
+    epochs = config.finalists.epochs or 3 * config.training.epochs
+    try:
+        return replace(config.training, epochs=epochs)
+    except ValueError as error:
+        raise ConfigError(f"with finalists.epochs at {epochs} the section `training` does not do for the finalists: {error}") from error
 
 
 def final_count(config: RunConfig) -> int:
@@ -96,14 +112,22 @@ def executor_of(config: RunConfig) -> Executor:
     if config.executor.name == "inline":
         return InlineExecutor(lambda: evaluator(settings, devices[0]))
     threads = max(1, (os.cpu_count() or 1) // len(devices))
-    return ProcessExecutor("nas.compose:evaluator", settings, devices, time_limit=config.executor.time_limit, threads=threads)
+    limit = config.executor.time_limit
+    # A full training may take as much longer as it has more epochs; held to the search's limit the finalists would be lost.
+    longer = 1.0 if isinstance(config.evaluator, TableSection) else max(1.0, final_recipe(config).epochs / config.training.epochs)
+    limits = None if limit is None else (limit, limit * longer)
+    return ProcessExecutor("nas.compose:evaluator", settings, devices, time_limits=limits, threads=threads)
 
 
 def devices_of(config: RunConfig) -> list[str]:
-    """The device of every worker: all GPUs or the CPU, as many times as there are workers for each."""
+    """The device of every worker: all GPUs or the CPU, as many times as there are workers for each.
+
+    Raises:
+        ConfigError: a device is not on this machine.
+    """
     wanted, workers = config.executor.devices, config.executor.workers
     if isinstance(wanted, list):
-        devices = wanted
+        devices = _found(wanted)
     elif isinstance(config.evaluator, TableSection):
         devices = ["cpu"]
     else:
@@ -118,3 +142,14 @@ def devices_of(config: RunConfig) -> list[str]:
         alone = devices != ["cpu"] or isinstance(config.evaluator, TableSection)
         workers = len(devices) if alone else min(config.batch, os.cpu_count() or 1)
     return [devices[number % len(devices)] for number in range(workers)]
+
+
+def _found(devices: list[str]) -> list[str]:
+    from nas.training.training import find_device
+
+    if not devices:
+        raise ConfigError("executor.devices is an empty list; name a device, such as [cuda:0], or set it to auto")
+    try:
+        return [str(find_device(device)) for device in devices]
+    except ValueError as error:
+        raise ConfigError(f"executor.devices: {error}") from error

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import sysconfig
+import traceback
+from types import FrameType
+from typing import Any
 
 USER, OURS = 2, 1
+
+_OURS = ("nas", "spaces", "predictors")
 
 
 def exit_code(error: Exception) -> int | None:
@@ -15,19 +21,49 @@ def exit_code(error: Exception) -> int | None:
     own = getattr(error, "exit_code", None)
     if isinstance(own, int):
         return own
-    if isinstance(error, RunFailed | WorkerError):
+    if isinstance(error, RunFailed | WorkerError) or disk_full(error):
         return OURS
-    if isinstance(error, ValueError) and not _raised_by_library(error):
+    if user_line(error) is not None or (isinstance(error, ValueError) and not _raised_by_library(error)):
         return USER
     return None
 
 
+def sentence(error: Exception) -> str:
+    """The error as the user reads it: its own sentence, or the error of the user's own code with the line it came from."""
+    line = user_line(error) if getattr(error, "exit_code", None) is None else None
+    if line is None:
+        return str(error)
+    said = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+    return f"{said}\n  in your code, {line}\n  (NAS_TRACEBACK=1 shows the whole way to it)"
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether the error says that no space is left, in the operating system's number or, from a library in another language, in words."""
+    return (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or "No space left on device" in str(error)
+
+
+def user_line(error: Exception) -> str | None:
+    """The last line of the user's own code (a space, a task, a metric) that the error passed through; None where our own code raised it."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not frames or _is_ours(frames[-1].f_globals):
+        return None
+    own = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _is_ours(frame.f_globals) and not _is_library(frame)]
+    if not own:
+        return None
+    frame, line = own[-1]
+    return f"{frame.f_code.co_filename}:{line}, in {frame.f_code.co_name}"
+
+
 def _raised_by_library(error: Exception) -> bool:
     """Whether the error comes out of other packages' code: then nobody has made a sentence of it, and the traceback says more."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None or trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in ("nas", "spaces", "predictors"):
-        return False
-    file = trace.tb_frame.f_code.co_filename
-    return "site-packages" in file or file.startswith((sysconfig.get_path("stdlib"), "<frozen"))
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and not _is_ours(frames[-1].f_globals) and _is_library(frames[-1])
+
+
+def _is_ours(names: dict[str, Any]) -> bool:
+    return names.get("__name__", "").partition(".")[0] in _OURS
+
+
+def _is_library(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    return "site-packages" in file or file.startswith((sysconfig.get_path("stdlib"), "<")) or frame.f_globals.get("__name__") == "__main__"

@@ -31,7 +31,7 @@ class Failed:
     """An evaluation that gave no score.
 
     Attributes:
-        kind: one of `exception`, `not finite`, `out of memory`, `time-out`, `killed`, `missing` (not in the table).
+        kind: one of `exception`, `not finite`, `out of memory`, `time-out`, `killed`, `missing` (not in the table), `disk full`.
         reason: a sentence that says what happened.
         detail: the traceback or log, for the report.
     """

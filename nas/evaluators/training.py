@@ -140,8 +140,12 @@ def save_weights(module: nn.Module, path: Path, metadata: Mapping[str, str] | No
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-    save_file(state, unfinished, dict(metadata or {}))
-    os.replace(unfinished, path)
+    try:
+        save_file(state, unfinished, dict(metadata or {}))
+        os.replace(unfinished, path)
+    finally:
+        # What is left of it would fill a full disk further.
+        unfinished.unlink(missing_ok=True)
 
 
 def _described(task: Task) -> dict[str, str]:

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from nas.errors import disk_full
 from nas.evaluators.evaluator import Evaluator, Failed, FinalResult, Observation
 from spaces import Architecture
 
 Outcome = Observation | FinalResult | Failed
+
+# The one failure that says nothing of the architecture: a run stops with it and journals nothing, so that the trial is made again.
+DISK_FULL = "disk full"
 
 # A traceback goes into the journal, so one of a deep recursion is cut; its end says most.
 _LONGEST_DETAIL = 20_000
@@ -71,7 +75,7 @@ def attempt(evaluator: Evaluator, job: Job) -> Outcome:
     except Exception as error:
         # torch's own error has this name; torch is not imported to ask.
         memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-        kind = "out of memory" if memory else "exception"
+        kind = "out of memory" if memory else DISK_FULL if disk_full(error) else "exception"
         return Failed(kind, _sentence(error), time.perf_counter() - start, traceback.format_exc()[-_LONGEST_DETAIL:])
     return outcome
 

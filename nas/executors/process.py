@@ -25,6 +25,8 @@ from nas.executors.worker import Broken, Ready, Setup
 
 # Importing torch and loading the data takes minutes on a slow disk; past this a worker is taken for stuck.
 START_LIMIT = 900.0
+# A wait is cut into pieces, as the operating system counts its milliseconds in 32 bits.
+_LONGEST_WAIT = 3600.0
 # How long a worker whose socket is closed may take to be gone.
 _PATIENCE = 5.0
 
@@ -53,7 +55,13 @@ class ProcessExecutor:
     """Evaluates in worker processes: started for the first jobs, kept warm between runs, replaced when they die or take too long."""
 
     def __init__(
-        self, factory: str, settings: Mapping[str, Any], devices: Sequence[str] = ("cpu",), *, time_limit: float | None = None, threads: int = 1
+        self,
+        factory: str,
+        settings: Mapping[str, Any],
+        devices: Sequence[str] = ("cpu",),
+        *,
+        time_limits: tuple[float, float] | None = None,
+        threads: int = 1,
     ) -> None:
         """The workers are not started yet.
 
@@ -61,7 +69,7 @@ class ProcessExecutor:
             factory: `module:function`, called in each worker as `function(settings, device)`; it returns the evaluator.
             settings: JSON values.
             devices: one worker each; a device may stand there more than once.
-            time_limit: seconds that one job may take, the start of a worker left out; None sets no limit.
+            time_limits: seconds that a search evaluation and that a full training may take, the start of a worker left out; None: as long as it takes.
             threads: how many threads a worker computes with.
 
         Raises:
@@ -69,8 +77,8 @@ class ProcessExecutor:
         """
         if not devices:
             raise ValueError("the process executor needs at least one device; got none")
-        if time_limit is not None and not time_limit > 0:
-            raise ValueError(f"the time limit is a positive number of seconds, or None; got {time_limit}")
+        if time_limits is not None and not min(time_limits) > 0:
+            raise ValueError(f"the time limits are positive numbers of seconds, or None; got {time_limits}")
         if threads < 1:
             raise ValueError(f"a worker computes with at least one thread; got {threads}")
         try:
@@ -79,7 +87,7 @@ class ProcessExecutor:
             raise ValueError(f"the settings travel to the workers as JSON: {error}") from error
         self._factory = factory
         self._devices = tuple(devices)
-        self._time_limit = time_limit
+        self._time_limits = time_limits
         self._threads = threads
         self._workers: list[_Worker | None] = [None] * len(self._devices)
 
@@ -131,24 +139,27 @@ class ProcessExecutor:
     def _assign(self, worker: _Worker, job: Job) -> None:
         worker.job = job
         worker.began = time.monotonic()
-        limit = self._time_limit if worker.ready else START_LIMIT
+        limit = self._limit(job) if worker.ready else START_LIMIT
         worker.deadline = None if limit is None else worker.began + limit
         if worker.ready:
             # If it died in this very moment, the next receive says so.
             with suppress(BrokenPipeError, ConnectionResetError):
                 worker.connection.send(job)
 
+    def _limit(self, job: Job) -> float | None:
+        return None if self._time_limits is None else self._time_limits[job.final]
+
     def _collect(self) -> Iterator[tuple[Job, Outcome]]:
         """Waits until something happens to a busy worker, and gives the jobs that ended with it."""
         busy = self._busy()
         deadlines = [worker.deadline for _, worker, _ in busy if worker.deadline is not None]
-        patience = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        patience = min(_LONGEST_WAIT, max(0.0, min(deadlines) - time.monotonic())) if deadlines else None
         heard = wait([worker.connection for _, worker, _ in busy], patience)
         for place, worker, job in busy:
             if worker.connection in heard:
                 outcome = self._hear(place, worker, job)
             elif worker.deadline is not None and time.monotonic() >= worker.deadline and not worker.connection.poll():
-                outcome = self._expire(place, worker)
+                outcome = self._expire(place, worker, job)
             else:
                 continue
             if outcome is not None:
@@ -157,7 +168,8 @@ class ProcessExecutor:
     def _hear(self, place: int, worker: _Worker, job: Job) -> Outcome | None:
         try:
             message = worker.connection.recv()
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):
+            # An end in the middle of a message is an OSError.
             status = self._stop(place, kill=False)
             if not worker.ready:
                 raise WorkerError(f"the worker for {self._devices[place]} died while it started: {_ended(status)}") from None
@@ -175,12 +187,12 @@ class ProcessExecutor:
             self._stop(place)
         return message
 
-    def _expire(self, place: int, worker: _Worker) -> Outcome:
+    def _expire(self, place: int, worker: _Worker, job: Job) -> Outcome:
         seconds = time.monotonic() - worker.began
         self._stop(place)
         if not worker.ready:
             raise WorkerError(f"the worker for {self._devices[place]} was not ready after {seconds:.0f} s; does loading the data hang?")
-        return Failed("time-out", f"the trial took longer than the time limit of {self._time_limit:g} s and was stopped", seconds)
+        return Failed("time-out", f"the trial took longer than the time limit of {self._limit(job):g} s and was stopped", seconds)
 
     def _start(self, device: str) -> _Worker:
         ours, theirs = Pipe()

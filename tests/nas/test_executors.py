@@ -91,7 +91,7 @@ def test_a_worker_that_dies_costs_one_trial(one_worker, do, sentence):
 
 
 def test_a_trial_over_its_time_is_stopped_with_what_it_started():
-    with ProcessExecutor(FACTORY, {}, ["cpu", "cpu"], time_limit=0.5) as executor:
+    with ProcessExecutor(FACTORY, {}, ["cpu", "cpu"], time_limits=(0.5, 60.0)) as executor:
         done = by_trial(executor, [job(0, "sleep"), job(1, "sleep with a child"), job(2), job(3)])
     for number in (0, 1):
         failure = done[number]
@@ -175,7 +175,7 @@ def test_a_worker_that_cannot_start_is_said(factory, sentence):
     ("arguments", "sentence"),
     [
         ({"devices": []}, "at least one device"),
-        ({"time_limit": 0.0}, "positive number of seconds"),
+        ({"time_limits": (0.0, 1.0)}, "positive numbers of seconds"),
         ({"threads": 0}, "at least one thread"),
         ({"settings": {"a": object()}}, "travel to the workers as JSON"),
     ],
