@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
-from collections.abc import Callable
 from typing import Any, TextIO
 
 from nas.compose import BASELINE, SEARCH, final_count
@@ -13,12 +13,17 @@ from nas.evaluators.evaluator import Failed
 from nas.history import Final, History
 from nas.journal import Event
 
+_WIDEST = 110
+
 
 class Progress:
-    """Shows every event of a run; a context manager. Lines go to `stream`, one at most every `interval` seconds where it is no terminal."""
+    """Shows every event of a run; a context manager. Lines go to `stream`, one at most every `interval` seconds where it is no terminal.
+
+    A stream that fails (a pipe whose reader has left) ends the showing, not the run.
+    """
 
     def __init__(self, config: RunConfig, stream: TextIO | None = None, *, interval: float = 5.0) -> None:
-        self._stream = stream or sys.stderr
+        self._stream: TextIO | None = stream or sys.stderr
         self._config = config
         self._interval = interval
         self._last_line = -interval
@@ -29,27 +34,42 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close_bar()
+        if self._stream is not None:
+            self._close_bar()
 
     def __call__(self, history: History, events: tuple[Event, ...]) -> None:
         """Shows what the events brought."""
+        if self._stream is None:
+            return
+        try:
+            self._show(history, events)
+        except OSError:
+            self._stream = None
+            if self._bar is not None:
+                self._bar.disable = True
+
+    def _show(self, history: History, events: tuple[Event, ...]) -> None:
         for event in events:
             if event.kind == "resumed":
                 self._line(f"resumed after {len(history.observed) + len(history.failed)} finished evaluations")
             elif event.kind == "round":
+                self._advance_arm(history, event.body["arm"])
                 self._note(event)
             elif event.kind in ("observation", "failure"):
                 trial = history.trial(event.body["trial"])
-                arm = history.of_arm(trial.arm)
                 if event.kind == "failure":
                     self._line(f"trial {trial.number} failed ({event.body['kind']}): {event.body['reason']}")
-                title = {SEARCH: f"search ({self._config.strategy.name})", BASELINE: "random baseline"}.get(trial.arm, trial.arm)
-                self._advance(title, len(arm.trials) - len(arm.pending), self._config.budget, _standing(arm))
-            elif event.kind in ("final", "final_failure"):
+                self._advance_arm(history, trial.arm)
+            elif event.kind in ("finalist", "final", "final_failure"):
                 expected = len(history.finalists) * final_count(self._config)
-                self._advance("training finalists", len(history.finals), expected, _last_final(history.finals[-1]))
+                self._advance("training finalists", len(history.finals), expected, _last_final(history.finals[-1]) if history.finals else "")
             elif event.kind == "finished":
                 self._close_bar()
+
+    def _advance_arm(self, history: History, name: str) -> None:
+        arm = history.of_arm(name)
+        title = {SEARCH: f"search ({self._config.strategy.name})", BASELINE: "random baseline"}.get(name, name)
+        self._advance(title, len(arm.trials) - len(arm.pending), self._config.budget, _standing(arm))
 
     def _note(self, event: Event) -> None:
         note = event.body.get("note", "")
@@ -57,15 +77,16 @@ class Progress:
             self._line(f"round {event.body['round']}: {note}")
 
     def _advance(self, title: str, done: int, total: int, standing: str) -> None:
+        assert self._stream is not None
         if self._stream.isatty():
             self._advance_bar(title, done, total, standing)
             return
-        if title != self._phase:
-            self._phase, self._began, self._first = title, time.monotonic(), done - 1
         now = time.monotonic()
-        if now - self._last_line >= self._interval or done == total:
+        if title != self._phase:
+            self._phase, self._began, self._first = title, now, done
+        if done > self._first and (now - self._last_line >= self._interval or done == total):
             self._last_line = now
-            left = (now - self._began) / max(1, done - self._first) * (total - done)
+            left = (now - self._began) / (done - self._first) * (total - done)
             self._line(f"{title}: {done}/{total}, {standing}" + (f", {_duration(left)} left" if done < total else ""))
 
     def _advance_bar(self, title: str, done: int, total: int, standing: str) -> None:
@@ -74,9 +95,12 @@ class Progress:
         if title != self._phase:
             self._close_bar()
             self._phase = title
-            layout = "{desc}: {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left{postfix}]"
-            self._bar = tqdm(total=total, initial=done - 1, desc=title, file=self._stream, bar_format=layout)
-        self._bar.set_postfix_str(standing, refresh=False)
+            # The bar takes what the rest leaves, so that a terminal of 80 columns shows everything.
+            layout = "{desc} |{bar}| {n_fmt}/{total_fmt}, {remaining} left{postfix}"
+            columns = min(shutil.get_terminal_size().columns, _WIDEST)
+            self._bar = tqdm(total=total, initial=done, desc=title.partition(" (")[0], file=self._stream, bar_format=layout, ncols=columns)
+        self._bar.total = total
+        self._bar.set_postfix_str(standing.replace("surrogate's last ", ""), refresh=done == self._bar.n)
         self._bar.update(done - self._bar.n)
 
     def _close_bar(self) -> None:
@@ -85,8 +109,10 @@ class Progress:
             self._bar = None
 
     def _line(self, text: str) -> None:
-        write: Callable[[str], None] = self._bar.write if self._bar is not None else lambda line: print(line, file=self._stream, flush=True)
-        write(text)
+        if self._bar is not None:
+            self._bar.write(text, file=self._stream)
+        else:
+            print(text, file=self._stream, flush=True)
 
 
 def _standing(arm: History) -> str:
