@@ -27,6 +27,9 @@ FORMAT = 1
 FILE = "journal.sqlite"
 LOCK = "controller.lock"
 
+# Errors of a directory that the user can choose better.
+_MISPLACED = (errno.EEXIST, errno.ENOTDIR, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
+
 _TABLES = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE events (number INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL)",
@@ -324,7 +327,7 @@ def _sentences(directory: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full(directory) from error
-        raise JournalError(f"{directory} cannot be used as a run's directory ({error})", 1) from error
+        raise JournalError(f"{directory} cannot be used as a run's directory ({error})", 2 if error.errno in _MISPLACED else 1) from error
 
 
 def _full(directory: Path) -> JournalError:

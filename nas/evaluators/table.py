@@ -113,7 +113,8 @@ def table_evaluator(
         metrics: columns that come along with each observation, by the name they get there.
 
     Raises:
-        ValueError: there is no such file or column, the space has no tables, or the search would see the test scores.
+        ValueError: there is no such file or column, two rows are of one architecture, the space has no tables, or the search would see the
+            test scores.
     """
     if space.rows is None:
         raise ValueError(f"the space {space.name!r} has no `rows` to tell which architecture each row of a table is: evaluate by training instead")
@@ -129,6 +130,11 @@ def table_evaluator(
         architectures = space.rows(columns)
     except KeyError as error:
         raise ValueError(f"the table {path} has no column {error.args[0]!r}, which the space {space.name!r} reads; {held}") from error
+    first: dict[tuple, int] = {}
+    for row, architecture in enumerate(architectures):
+        if first.setdefault(architecture.decisions, row) != row:
+            twice = f"the rows {first[architecture.decisions]} and {row} of {path} are of one architecture, {architecture}"
+            raise ValueError(f"{twice}: keep one row of each, such as their mean")
     named = {name: columns[column] for name, column in metrics.items()}
     for name in used:
         if columns[name].shape != (len(architectures),) or columns[name].dtype.kind not in "iuf":

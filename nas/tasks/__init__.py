@@ -6,7 +6,7 @@ import difflib
 import inspect
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from spaces.load import load_object
 
@@ -72,4 +72,25 @@ def _checked(name: str, make: Callable[..., Any], seed: int, options: dict[str, 
     missing = [key for key in accepted if parameters[key].default is inspect.Parameter.empty and key not in options]
     if missing:
         raise ValueError(f"the task {name!r} needs the option {missing[0]!r}. Its options: {', '.join(accepted)}")
-    return {**options, "seed": seed} if "seed" in parameters else options
+    options = _typed(name, make, options)
+    return {**options, **_typed(name, make, {"seed": seed})} if "seed" in parameters else options
+
+
+def _typed(name: str, make: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The options, each as the type that the function's annotation says; one without an annotation that can be checked as it is."""
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+    try:
+        types = get_type_hints(make)
+    except (NameError, TypeError):
+        types = {}
+    checked = dict(options)
+    for key in options.keys() & types.keys():
+        try:
+            checked[key] = TypeAdapter(types[key]).validate_python(options[key])
+        except PydanticUserError:
+            continue  # A type of somebody else's, which only the function knows how to use.
+        except ValidationError as error:
+            message = error.errors()[0]["msg"]
+            raise ValueError(f"the task {name!r}: {key}: {message[0].lower()}{message[1:]}; got {options[key]!r}") from error
+    return checked

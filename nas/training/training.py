@@ -98,6 +98,12 @@ def _make_step(module: nn.Module, task: Task, recipe: Recipe, device: torch.devi
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, precision, enabled=precision is not None):
             outputs = module(inputs)
+        if tuple(outputs.shape[1:]) != task.shapes.output:
+            # Cross-entropy would train a network of too many classes without a word.
+            raise ValueError(
+                f"the network gives outputs of shape {tuple(outputs.shape[1:])}, and the task {task.name!r} needs {task.shapes.output}: "
+                f"let the space's program take the shapes, `define(choose, shapes)`, and end in `shapes.output`"
+            )
         loss = loss_function(outputs.float(), targets)
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
