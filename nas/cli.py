@@ -27,7 +27,7 @@ app.add_typer(config_app, name="config")
 
 Overrides = Annotated[list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="Override a key of the config, such as -s budget=64.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SpaceOption = Annotated[str | None, typer.Option("--space", help="The run's own space again (my_file.py:space): naming it lets its code run.")]
+SpaceOption = Annotated[str | None, typer.Option("--space", help="The space of a run that you did not begin on this machine (my_file.py:space).")]
 
 
 @app.command()
@@ -51,7 +51,10 @@ def search(
 
 
 @app.command()
-def resume(directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")]) -> None:
+def resume(
+    directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    trust: Annotated[bool, typer.Option("--trust", help="Run the code that a run names which you did not begin on this machine.")] = False,
+) -> None:
     """Go on with a run that was interrupted, losing no finished evaluation."""
     from nas.config import parse_config
     from nas.journal import open_for_reading
@@ -62,7 +65,7 @@ def resume(directory: Annotated[Path, typer.Argument(metavar="RUN", help="The ru
         with open_for_reading(directory) as journal:
             config = parse_config(journal.config, f"the configuration in {directory}")
         with Progress(config) as progress, _interruptible(directory):
-            go_on(directory, progress)
+            go_on(directory, progress, trust=trust)
         _print_summary(directory)
 
 
@@ -82,10 +85,9 @@ def report(
 ) -> None:
     """Write the run's report, one HTML file that needs no network."""
     from nas.report import write_report
-    from spaces.load import load_space
 
     with _sentences():
-        written = write_report(directory, out, space=load_space(space) if space else None)
+        written = write_report(directory, out, space=_space_of(directory, space))
         if as_json:
             _print_summary(directory, as_json=True)
         else:
@@ -104,10 +106,9 @@ def export(
 ) -> None:
     """Export a trained model that runs without this project, and prove it in a fresh process."""
     from nas.export import export as export_run
-    from spaces.load import load_space
 
     with _sentences():
-        exported = export_run(directory, trial=trial, format=format, out=out, space=load_space(space) if space else None, untrained=untrained)
+        exported = export_run(directory, trial=trial, format=format, out=out, space=_space_of(directory, space), untrained=untrained)
         if as_json:
             print(json.dumps(exported.to_dict()))
         else:
@@ -281,6 +282,19 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{path} could not be written: {error}; name another file") from error
+
+
+def _space_of(directory: Path, named: str | None) -> Any:
+    """The space that the user names; or the run's own, where this user has begun the run on this machine."""
+    from nas.journal import open_for_reading
+    from nas.trust import is_sealed
+    from spaces.load import load_space
+
+    if named is not None:
+        return load_space(named)
+    with open_for_reading(directory) as journal:
+        ours = is_sealed(journal.config, journal.environment.get("seal", ""))
+        return load_space(journal.config["space"]) if ours else None
 
 
 def _shape(text: str) -> tuple[int, ...]:

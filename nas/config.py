@@ -236,23 +236,26 @@ def _override(loaded: dict[str, Any], override: str) -> None:
 
 
 def _beside(loaded: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Files that a config names are looked for from where the user stands, then beside the config."""
+    """Files that a config names are looked for from where the user stands, then beside the config, and named absolutely: a run goes on from anywhere."""
 
-    def found(text: Any) -> Any:
-        if not isinstance(text, str) or not text or Path(text.partition(":")[0]).exists():
-            return text
-        name, colon, attribute = text.rpartition(":") if text.rpartition(":")[0].endswith(".py") else (text, "", "")
-        beside = folder / name
-        return f"{beside}{colon}{attribute}" if not Path(name).is_absolute() and beside.exists() else text
+    def found(name: str) -> str:
+        return next((str(place.resolve()) for place in (Path(name), folder / name) if place.exists()), name)
 
-    result = {**loaded, "space": found(loaded.get("space"))} if "space" in loaded else dict(loaded)
-    for section in ("task", "evaluator", "strategy", "predictor"):
+    def code(text: Any) -> Any:
+        where, colon, attribute = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+        return f"{found(where)}:{attribute}" if colon and where.endswith(".py") else text
+
+    result = {key: code(value) if key in ("space", *_PLUG_INS) else value for key, value in loaded.items()}
+    for section in _PLUG_INS:
         inner = result.get(section)
         if isinstance(inner, dict):
-            result[section] = {key: found(value) if key in ("name", "path") else value for key, value in inner.items()}
-        elif isinstance(inner, str):
-            result[section] = found(inner)
+            result[section] = {key: code(value) if key == "name" else value for key, value in inner.items()}
+            if isinstance(inner.get("path"), str):
+                result[section]["path"] = found(inner["path"])
     return result
+
+
+_PLUG_INS = ("task", "evaluator", "strategy", "predictor")
 
 
 def _sentence(item: Mapping[str, Any], where: str, model: type[BaseModel]) -> str:

@@ -13,7 +13,7 @@ from nas.compose import Parts, compose, executor_of, final_count
 from nas.config import RunConfig, parse_config
 from nas.environment import environment
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
-from nas.executors import Executor, Job
+from nas.executors import DISK_FULL, Executor, Job, Outcome
 from nas.history import (
     EMPTY,
     Final,
@@ -32,6 +32,7 @@ from nas.history import (
 from nas.journal import Event, Journal, create, open_for_writing
 from nas.scorecard import scorecard
 from nas.seeds import derive
+from nas.trust import is_sealed, named_code, seal
 
 # A run stops when so many evaluations have failed and none has succeeded.
 HOPELESS = 20
@@ -49,25 +50,41 @@ def start(config: RunConfig, directory: Path, watch: Watch) -> History:
     Raises:
         ValueError: the configuration names what is not there. Nothing was written.
         nas.journal.JournalError: the directory holds a run already, or cannot be written.
-        RunFailed: nothing succeeded.
+        RunFailed: nothing succeeded, or the disk is full.
     """
     parts = compose(config)
-    with create(directory, config.model_dump(mode="json"), {**environment(), "shapes": asdict(parts.space.shapes)}) as journal:
+    resolved = config.model_dump(mode="json")
+    made = {**environment(), "shapes": asdict(parts.space.shapes), "seal": seal(resolved)}
+    with create(directory, resolved, made) as journal:
         return _Run(config, parts, journal, EMPTY, watch).to_its_end()
 
 
-def resume(directory: Path, watch: Watch) -> History:
+def resume(directory: Path, watch: Watch, *, trust: bool = False) -> History:
     """An interrupted run, from where it was to its end; a finished one is left as it is.
 
+    Args:
+        directory: the run's.
+        watch: called after every event.
+        trust: lets the code run that the run's configuration names (`my_file.py:space`) though this user did not begin the run here.
+
     Raises:
+        ValueError: the run names code and is somebody else's, or what its configuration names is not there any more.
         nas.journal.JournalError: the directory is no run, or another process is running it.
         RunFailed: nothing succeeded.
     """
     with open_for_writing(directory) as journal:
+        for unfinished in directory.glob("weights/*.unfinished"):
+            unfinished.unlink(missing_ok=True)
         config = parse_config(journal.config, f"the configuration in {directory}")
         history = fold(journal.events())
         if history.finished is not None:
             return history
+        code = named_code(journal.config)
+        if code and not trust and not is_sealed(journal.config, journal.environment.get("seal", "")):
+            raise ValueError(
+                f"the run {directory} was begun by somebody else or on another machine, and going on with it runs the code {', '.join(code)}: "
+                "look at that code, then pass --trust"
+            )
         run = _Run(config, compose(config), journal, history, watch)
         run.record(resumed_event())
         return run.to_its_end()
@@ -122,7 +139,9 @@ class _Run:
             if history.rounds and history.rounds[-1].ranking is None:
                 self._finish_round(arm, executor)
                 continue
-            self._check_hope(history)
+            if len(history.failed) >= HOPELESS and not history.observed:
+                reason = f"none of {len(history.failed)} evaluations succeeded"
+                break
             left = self.config.budget - len(history.trials)
             if left <= 0:
                 reason = "the budget is used"
@@ -146,7 +165,8 @@ class _Run:
                 for place, proposal in enumerate(asked.proposals)
             ]
             self.record(round_event(number, arm, trials, asked.note))
-        if not history.observed:
+        # The search comes first, so it is the one that ends a run in which nothing succeeds; a baseline without luck costs only itself.
+        if not self.history.observed:
             raise RunFailed(_hopeless(history))
         return reason
 
@@ -164,6 +184,7 @@ class _Run:
             if trial.canonical not in known
         ]
         for job, outcome in executor.run(jobs):
+            self._check_disk(job, outcome)
             assert isinstance(outcome, Observation | Failed)
             self.record(outcome_event(job.trial, outcome))
         history = self.history.of_arm(arm)
@@ -192,6 +213,7 @@ class _Run:
             if (job.trial, job.seed) not in done:
                 jobs.append(job)
         for job, result in executor.run(jobs):
+            self._check_disk(job, result)
             assert isinstance(result, FinalResult | Failed)
             self.record(final_event(Final(job.trial, job.seed, result)))
         done = {(final.trial, final.seed): final for final in self.history.finals}
@@ -212,9 +234,13 @@ class _Run:
     def _weights(self, trial: int) -> str | None:
         return str(weights_file(self.journal.directory, trial)) if self.config.keep_weights == "all" else None
 
-    def _check_hope(self, history: History) -> None:
-        if len(history.failed) >= HOPELESS and not history.observed:
-            raise RunFailed(_hopeless(history))
+    def _check_disk(self, job: Job, outcome: Outcome) -> None:
+        if isinstance(outcome, Failed) and outcome.kind == DISK_FULL:
+            directory = self.journal.directory
+            raise RunFailed(
+                f"the disk is full: trial {job.trial} could not be finished ({outcome.reason}). "
+                f"What was finished is kept; free space and `nas resume {directory}`"
+            )
 
 
 def _hopeless(history: History) -> str:

@@ -162,7 +162,7 @@ number = 3
 def test_spaces_that_do_not_work_say_why(here: Path) -> None:
     (here / "mine.py").write_text(SPACES)
     refused(nas("search", "table.yaml", "-s", "space=mine.py:hopless"), "mine.py has no 'hopless'", "did you mean 'hopeless'?")
-    refused(nas("search", "table.yaml", "-s", "space=mine.py:number"), "'mine.py:number' should be a SearchSpace or a function define(choose)")
+    refused(nas("search", "table.yaml", "-s", "space=mine.py:number"), "mine.py:number' should be a SearchSpace or a function define(choose)")
     hopeless = nas("space", "check", "mine.py:hopeless", "--count", "3")
     assert hopeless.exit_code == 1
     assert "never good enough" in hopeless.output
@@ -174,6 +174,17 @@ def test_spaces_that_do_not_work_say_why(here: Path) -> None:
     refused(nas("search", "train.yaml"), "rejected 1000 architectures in a row: never good enough")
     (here / "mistake.py").write_text("import spaces\n1 / 0\n")
     refused(nas("space", "check", "mistake.py:space"), "mistake.py:space could not be imported: ZeroDivisionError")
+
+
+def test_files_are_found_from_here_or_beside_the_config(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "elsewhere").mkdir()
+    (here / "photos").mkdir()
+    (here / "mine.py").write_text(SPACES)
+    (here / "images.yaml").write_text("space: mine.py:untraceable\ntask: {name: images, path: photos}\n")
+    monkeypatch.chdir(here / "elsewhere")
+    shown = json.loads(nas("config", "show", "../images.yaml", "--json").stdout)
+    assert shown["space"] == f"{here}/mine.py:untraceable"
+    assert shown["task"]["path"] == f"{here}/photos"
 
 
 def test_an_image_folder_with_one_class_is_refused(here: Path) -> None:
