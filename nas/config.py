@@ -191,19 +191,27 @@ def schema() -> dict[str, Any]:
     from predictors import PREDICTORS
 
     result = RunConfig.model_json_schema()
+    properties = result["properties"]
     for key, registry in (("strategy", STRATEGIES), ("predictor", PREDICTORS)):
-        result["properties"][key] = {
+        default = RunConfig.model_fields[key].default.name
+        properties[key] = {
             "anyOf": [
                 {"enum": sorted(registry)},
                 {"type": "string", "pattern": ":"},
-                *(_plug_in_schema(name, factory) for name, factory in registry.items()),
+                {"type": "object", "properties": {"name": {"type": "string", "pattern": ":"}}, "required": ["name"]},
+                *(_plug_in_schema(name, factory, required=name != default) for name, factory in registry.items()),
             ],
-            "default": result["properties"][key].get("default"),
+            "default": properties[key]["default"],
         }
+    # The bare name stands for the name with its defaults.
+    for key, names in (("task", {"type": "string"}), ("evaluator", {"const": "train"}), ("executor", {"enum": ["process", "inline"]})):
+        whole = {name: properties[key].pop(name) for name in ("anyOf", "oneOf", "$ref") if name in properties[key]}
+        properties[key].pop("discriminator", None)
+        properties[key]["anyOf"] = [names, whole]
     return result
 
 
-def _plug_in_schema(name: str, factory: Any) -> dict[str, Any]:
+def _plug_in_schema(name: str, factory: Any, *, required: bool) -> dict[str, Any]:
     types = get_type_hints(factory)
     properties: dict[str, Any] = {"name": {"const": name}}
     for field in dataclasses.fields(factory):
@@ -212,7 +220,7 @@ def _plug_in_schema(name: str, factory: Any) -> dict[str, Any]:
         properties[field.name] = TypeAdapter(types[field.name]).json_schema()
         if field.default is not dataclasses.MISSING:
             properties[field.name]["default"] = field.default
-    return {"type": "object", "properties": properties, "required": ["name"], "additionalProperties": False}
+    return {"type": "object", "properties": properties, "required": ["name"] if required else [], "additionalProperties": False}
 
 
 def _override(loaded: dict[str, Any], override: str) -> None:

@@ -73,6 +73,20 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
     schema = json.loads(nas("config", "schema").stdout)
     for path in sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml")):
         jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+    for short in (
+        {"task": "digits", "executor": "inline", "evaluator": "train", "predictor": {"members": 3}},
+        {"strategy": {"name": "own.py:Own", "setting": 1}, "predictor": "own.py:Own"},
+    ):
+        jsonschema.validate({"space": "convnet", **short}, schema)
+    for wrong in (
+        {"budget": "many"},
+        {"bugdet": 1},
+        {"executor": "slurm"},
+        {"strategy": {"name": "random", "population": 3}},
+        {"strategy": "annealing"},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"space": "convnet", **wrong}, schema)
 
 
 @pytest.mark.parametrize(
