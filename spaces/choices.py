@@ -293,8 +293,10 @@ class Chooser:
         path = self._prefix + name
         if self._given or self._held or self.domains is not None or self._random is None:
             labels = _labels(path, options)
-            label = self._ask(path, OneOf(labels))
-            return options[labels.index(label)]
+            index = labels.index(self._ask(path, OneOf(labels)))
+            # The option's own label: an answer that is given as 1 where it is True would make another key.
+            self.decisions[path] = labels[index]
+            return options[index]
         if path in self.decisions:
             raise ValueError(_asked_twice(path))
         if not options:
@@ -313,7 +315,9 @@ class Chooser:
         """A real number, low <= x <= high, drawn uniformly, or uniformly in its logarithm."""
         if not (math.isfinite(low) and math.isfinite(high) and low <= high) or (log and low <= 0):
             raise ValueError(f"the choice {self._prefix + name!r} needs finite low <= high (and low > 0 with log=True), got {low!r} and {high!r}")
-        return float(self._ask(self._prefix + name, Real(float(low), float(high), log)))  # type: ignore[arg-type]
+        path = self._prefix + name
+        value = self.decisions[path] = float(self._ask(path, Real(float(low), float(high), log)))  # type: ignore[arg-type]
+        return value
 
     def subset(self, name: str, options: Sequence[Option], *, minimum: int = 0, maximum: int | None = None) -> tuple[Option, ...]:
         """Some of the options, in their own order, at least `minimum` and at most `maximum` (all)."""

@@ -59,15 +59,16 @@ def mutate(space: SearchSpace, parent: Architecture, random: Random) -> Architec
 
 
 def crossover(space: SearchSpace, mother: Architecture, father: Architecture, random: Random) -> Architecture:
-    """Each decision from one parent or the other by a coin; questions that neither answers are answered at random.
+    """Each decision from one parent or the other by a coin, or from the one whose answer is possible; where neither's is, at random.
 
     Raises:
         ValueError: all that was tried was rejected.
     """
     for _ in range(ATTEMPTS):
-        mixed = father.answers
-        mixed.update((path, answer) for path, answer in mother.decisions if path not in mixed or random.random() < 0.5)
-        child = _attempt(space, mixed, random)
+        wanted = father.answers
+        wanted.update((path, answer) for path, answer in mother.decisions if path not in wanted or random.random() < 0.5)
+        others = {path: answer for parent in (mother, father) for path, answer in parent.decisions if answer != wanted[path]}
+        child = _crossed(space, wanted, others, random)
         if child is not None:
             return child
     raise ValueError(f"the space {space.name!r} rejected {ATTEMPTS} crossovers of {mother} and {father}")
@@ -114,20 +115,25 @@ def fix(space: SearchSpace, held: Mapping[str, Answer]) -> SearchSpace:
     A held path that the program does not ask (because another choice leads past it) is no error; an answer outside the path's domain is,
     as soon as it is asked.
     """
-    return replace(space, held=tuple({**dict(space.held), **held}.items()))
+    lists = {path: tuple(answer) for path, answer in held.items() if isinstance(answer, list)}
+    return replace(space, held=tuple({**dict(space.held), **held, **lists}.items()))
 
 
-class _First(Random):
-    """Draws the first answer of every domain."""
+class Steady(Random):
+    """Draws the answer at one place of every domain: with 0.0 the first."""
+
+    def __init__(self, place: float) -> None:
+        super().__init__(0)
+        self.place = place
 
     def random(self) -> float:
-        return 0.0
+        return self.place
 
     def shuffle(self, x: Any) -> None:
         """Leaves the order as it is."""
 
 
-_FIRST = _First(0)
+_FIRST = Steady(0.0)
 
 
 def _completes(space: SearchSpace, choose: Chooser) -> bool:
@@ -162,6 +168,20 @@ def _draw(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> tu
 def _attempt(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> Architecture | None:
     choose = Chooser(given, random, held=dict(space.held))
     return Architecture(space.name, tuple(choose.decisions.items())) if _completes(space, choose) else None
+
+
+def _crossed(space: SearchSpace, wanted: dict[str, Answer], others: dict[str, Answer], random: Random) -> Architecture | None:
+    """The architecture that answers as wanted; where the program does not take that answer, the other parent's, which may lead elsewhere."""
+    while True:
+        choose = Chooser(wanted, random, held=dict(space.held), keep_domains=True)
+        if not _completes(space, choose):
+            return None
+        assert choose.domains is not None
+        asked = choose.domains.items()
+        refused = [path for path, domain in asked if path in others and not domain.accepts(wanted[path]) and domain.accepts(others[path])]
+        if not refused:
+            return Architecture(space.name, tuple(choose.decisions.items()))
+        wanted = {**wanted, refused[0]: others.pop(refused[0])}
 
 
 def _other(domain: Domain, answer: Answer, random: Random) -> Answer:

@@ -3,8 +3,9 @@
 A small space is enumerated. A large one is taken apart: a decision *influences* a question when changing its answer changes whether the
 question is asked, or its domain. Decisions that share no influence are counted apart and multiplied; among those that do, the earliest
 influential one is answered in every way and the counts are added up. Influence is found by replaying the program from many random
-architectures, so the count is exact unless an influence hides from all of them. Where choices are rejected, nothing can be known to be
-independent, and only enumeration counts.
+architectures, and from those of all first and of all last answers, behind which programs hide most ("nothing of it", "everything of it"): the
+count is exact unless an influence hides from all of them. Where choices are rejected, nothing can be known to be independent, and only
+enumeration counts.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from itertools import islice
 from random import Random
 
 from spaces.choices import Answer, Chooser, Domain, Rejected
-from spaces.operators import enumerate_all, fix
+from spaces.operators import Steady, enumerate_all, fix
 from spaces.space import SearchSpace
 
 PROBES = 24
 ANSWERS = 16
+# Fewer combinations than this are walked through: it costs no more than to look for influences, which might hide.
+FEW = 128
 
 Asked = dict[str, Domain]
 
@@ -61,10 +64,12 @@ def _has_real(space: SearchSpace) -> bool:
 
 
 def _count(space: SearchSpace) -> int:
-    probes = [_probe(space, {}, Random(number)) for number in range(PROBES)]
+    probes = [_probe(space, {}, random) for random in (Steady(0.0), Steady(0.999999), *map(Random, range(PROBES)))]
     first = probes[0][1]
+    if math.prod({path: count for _, asked in probes for path, count in _open(asked).items()}.values()) < FEW:
+        return sum(1 for _ in enumerate_all(space))
     if all(asked == first for _, asked in probes):
-        linked = {} if len(first) < 2 else _links(space, probes[:2])
+        linked = {} if len(first) < 2 else _links(space, probes[:3])
         if not linked:
             return math.prod(_open(first).values())
     links = _links(space, probes)

@@ -89,6 +89,29 @@ def test_a_crossover_takes_each_shared_decision_from_a_parent(space: SearchSpace
             assert answer in (mother.answers.get(path), father.answers.get(path))
 
 
+def kernels(choose: Chooser) -> Graph:
+    op = choose.one_of("op", ["conv", "pool"])
+    return chain(f"{op}{choose.one_of('kernel', [1, 3] if op == 'conv' else [5, 7])}")
+
+
+def test_a_crossover_takes_the_other_parents_answer_where_ones_is_impossible() -> None:
+    space = SearchSpace("kernels", kernels)
+    mother = Architecture("kernels", (("op", "conv"), ("kernel", 1)))
+    father = Architecture("kernels", (("op", "pool"), ("kernel", 5)))
+    assert {crossover(space, mother, father, Random(seed)) for seed in range(100)} == {mother, father}
+
+
+def test_equal_answers_make_equal_keys() -> None:
+    def define(choose: Chooser) -> Graph:
+        return chain(f"{choose.one_of('skip', [False, True])}{choose.real('rate', 0.0, 1.0)}{choose.permutation('order', ['x', 'y'])}")
+
+    space = SearchSpace("skips", define)
+    held = sample(fix(space, {"skip": 1, "rate": 0, "order": ["y", "x"]}), Random(0))  # type: ignore[dict-item]
+    architecture = Architecture("skips", (("skip", True), ("rate", 0.0), ("order", ("y", "x"))))
+    assert held == architecture
+    assert held.key == architecture.key
+
+
 @spaces_and_seeds
 def test_neighbours_are_valid_distinct_and_differ_in_one_decision(space: SearchSpace, seed: int) -> None:
     center = sample(space, Random(seed))
@@ -148,6 +171,20 @@ def test_a_space_with_nothing_to_choose_has_one_architecture() -> None:
     assert size(space) == 1
     with pytest.raises(ValueError, match="no decision of the space 'constant' can be changed"):
         mutate(space, sample(space, Random(0)), Random(0))
+
+
+@pytest.mark.parametrize(("layers", "options", "extra"), [(1, 4, 2), (2, 3, 3), (3, 3, 2), (4, 2, 2)])
+def test_size_finds_questions_that_hide_behind_one_combination(layers: int, options: int, extra: int) -> None:
+    """The question `more` is asked unless all of the layers take their first option, in each of many independent parts."""
+
+    def define(choose: Chooser) -> Graph:
+        for part in range(12):
+            answers = [choose.integer(f"part{part}/layer{layer}", 0, options - 1) for layer in range(layers)]
+            if any(answers):
+                choose.integer(f"part{part}/more", 1, extra)
+        return chain("relu")
+
+    assert size(SearchSpace("hidden", define)) == ((options**layers - 1) * extra + 1) ** 12
 
 
 def test_size_is_exact_without_enumeration_where_decisions_are_independent() -> None:
