@@ -38,7 +38,8 @@ def precision_at(predicted: np.ndarray, true: np.ndarray, share: float) -> float
     if not 0 < share <= 1:
         raise ValueError(f"the share must be above 0 and at most 1; got {share}")
     predicted, true = _checked(predicted, true)
-    count = math.ceil(share * len(true))
+    # 0.07 * 100 is a little more than 7 in binary: that is no eighth.
+    count = max(1, math.ceil(round(share * len(true), 9)))
     good = true >= np.sort(true)[-count]
     return float((_chance_of_choice(predicted, count) * good).sum() / count)
 

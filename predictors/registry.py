@@ -12,8 +12,10 @@ from predictors.predictor import Fitted, Predictor
 from predictors.ridge import Ridge, restore_ridge
 from predictors.store import Stored, read
 from predictors.trees import Trees, restore_trees
+from spaces.graph import INPUT, OUTPUT, Edge, Graph
 
 PREDICTORS: dict[str, Callable[..., Predictor]] = {"gnn": GNN, "trees": Trees, "ridge": Ridge}
+SMALLEST = Graph((INPUT, OUTPUT), (Edge(0, 1),))
 RESTORERS: dict[str, Callable[[Stored], Fitted]] = {"gnn": restore_gnn, "trees": restore_trees, "ridge": restore_ridge}
 
 
@@ -42,6 +44,9 @@ def load_predictor(directory: str | Path) -> Fitted:
     if stored.name not in RESTORERS:
         raise ValueError(f"{directory} holds the predictor {stored.name!r}; the known ones are {', '.join(sorted(RESTORERS))}")
     try:
-        return RESTORERS[stored.name](stored)
+        fitted = RESTORERS[stored.name](stored)
+        # Parts that do not fit together show at the first question.
+        fitted.predict([SMALLEST])
+        return fitted
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ValueError(f"{directory} does not hold a whole predictor {stored.name!r}: {error}") from error

@@ -43,6 +43,10 @@ def write(directory: str | Path, stored: Stored) -> None:
     (directory / SETTINGS_FILE).write_text(json.dumps(text, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
 def read(directory: str | Path) -> Stored:
     """What `write` wrote.
 
@@ -54,8 +58,8 @@ def read(directory: str | Path) -> Stored:
 
     directory = Path(directory)
     try:
-        loaded = json.loads((directory / SETTINGS_FILE).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        loaded = json.loads((directory / SETTINGS_FILE).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"a saved predictor needs a readable {SETTINGS_FILE} in {directory} ({error})") from error
     fields = {"format": int, "name": str, "settings": dict, "state": dict}
     if not isinstance(loaded, dict) or not all(isinstance(loaded.get(field), kind) for field, kind in fields.items()):
@@ -66,4 +70,7 @@ def read(directory: str | Path) -> Stored:
         arrays = load_file(directory / ARRAYS_FILE)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"a saved predictor needs a readable {ARRAYS_FILE} in {directory} ({error})") from error
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"the array {name!r} in {directory / ARRAYS_FILE} must hold finite numbers only; it does not: fit the predictor again")
     return Stored(loaded["name"], loaded["settings"], loaded["state"], arrays)

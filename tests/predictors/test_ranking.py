@@ -36,6 +36,14 @@ def test_a_perfect_ranking():
     assert regret_of_top(true, true, 1) == 0.0
 
 
+def test_a_share_is_not_rounded_up_by_binary_fractions():
+    true = np.arange(100.0)
+    predicted = np.where(true >= 93, 200 - true, true)
+    predicted[92] = 300.0
+    assert precision_at(predicted, true, 0.07) == pytest.approx(6 / 7)
+    assert precision_at(true, true, 1e-12) == 1.0
+
+
 def test_a_constant_prediction_ranks_nothing():
     true = np.arange(20.0)
     assert kendall_tau(np.ones(20), true) == spearman(np.ones(20), true) == 0.0
