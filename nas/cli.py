@@ -229,9 +229,8 @@ def _sentences() -> Iterator[None]:
 
     try:
         yield
-        if sys.stdout is not None:
-            # Here, and not at the interpreter's end, where an error of what was printed would have no sentence.
-            sys.stdout.flush()
+        # Here, and not at the interpreter's end, where an error of what was printed would have no sentence.
+        print(end="", flush=True)
     except typer.Exit:
         raise
     except BrokenPipeError:

@@ -276,7 +276,7 @@ def _apply_round(draft: _Draft, body: Mapping[str, Any]) -> None:
 
 
 def _apply_observation(draft: _Draft, body: Mapping[str, Any]) -> None:
-    _set_outcome(draft, body["trial"], Observation(body["score"], body["seconds"], tuple(body["curve"]), tuple(body["metrics"].items())))
+    _set_outcome(draft, body["trial"], Observation(_number(body["score"]), _number(body["seconds"]), _curve(body), tuple(body["metrics"].items())))
 
 
 def _apply_failure(draft: _Draft, body: Mapping[str, Any]) -> None:
@@ -299,7 +299,7 @@ def _apply_finalist(draft: _Draft, body: Mapping[str, Any]) -> None:
 
 def _apply_final(draft: _Draft, body: Mapping[str, Any]) -> None:
     _place(draft.trials, body["trial"])
-    result = FinalResult(body["validation"], body["test"], body["seconds"], tuple(body["curve"]))
+    result = FinalResult(_number(body["validation"]), _number(body["test"]), _number(body["seconds"]), _curve(body))
     draft.finals.append(Final(body["trial"], body["seed"], result))
 
 
@@ -357,7 +357,17 @@ def _trial(body: Mapping[str, Any], proposal: Mapping[str, Any]) -> Trial:
 
 
 def _failed(body: Mapping[str, Any]) -> Failed:
-    return Failed(body["kind"], body["reason"], body["seconds"], body["detail"])
+    return Failed(body["kind"], body["reason"], _number(body["seconds"]), body["detail"])
+
+
+def _curve(body: Mapping[str, Any]) -> tuple[float, ...]:
+    return tuple(map(_number, body["curve"]))
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is not a number")
+    return value
 
 
 def _set_outcome(draft: _Draft, number: int, outcome: Observation | Failed) -> None:

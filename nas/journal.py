@@ -78,6 +78,8 @@ class Journal:
             meta = _read_meta(directory, connection)
             self.config: dict[str, Any] = json.loads(meta["config"])
             self.environment: dict[str, Any] = json.loads(meta["environment"])
+        if not isinstance(self.config, dict) or not isinstance(self.environment, dict):
+            raise JournalError(f"{directory / FILE} is damaged: the configuration and the environment should be JSON objects", 2)
         self.created = float(meta["created"])
         self.format = int(meta["format"])
 
@@ -281,8 +283,9 @@ def _read_meta(directory: Path, connection: sqlite3.Connection) -> dict[str, str
         raise JournalError(f"{directory / FILE} is not a journal: it has the tables {', '.join(sorted(tables))}, expected meta and events", 2)
     meta = dict(connection.execute("SELECT name, value FROM meta"))
     missing = {"format", "created", "config", "environment"} - set(meta)
-    if missing or not meta["format"].isdecimal():
-        raise JournalError(f"{directory / FILE} is damaged: its table meta lacks {', '.join(sorted(missing)) or 'a format number'}", 2)
+    if missing or not meta["format"].isdecimal() or not _is_number(meta["created"]):
+        lacking = ", ".join(sorted(missing)) or "numbers for the format and the time of creation"
+        raise JournalError(f"{directory / FILE} is damaged: its table meta lacks {lacking}", 2)
     if int(meta["format"]) > FORMAT:
         raise JournalError(
             f"{directory} was written in journal format {meta['format']}, and this version reads formats up to {FORMAT}: "
@@ -290,6 +293,14 @@ def _read_meta(directory: Path, connection: sqlite3.Connection) -> dict[str, str
             2,
         )
     return meta
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 @contextmanager
