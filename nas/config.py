@@ -205,9 +205,10 @@ def schema() -> dict[str, Any]:
         }
     # The bare name stands for the name with its defaults.
     for key, names in (("task", {"type": "string"}), ("evaluator", {"const": "train"}), ("executor", {"enum": ["process", "inline"]})):
-        whole = {name: properties[key].pop(name) for name in ("anyOf", "oneOf", "$ref") if name in properties[key]}
-        properties[key].pop("discriminator", None)
-        properties[key]["anyOf"] = [names, whole]
+        section = properties[key]
+        whole = section.pop("anyOf", None) or section.pop("oneOf", None) or [{"$ref": section.pop("$ref")}]
+        section.pop("discriminator", None)
+        section["anyOf"] = [names, *whole]
     return result
 
 
