@@ -81,7 +81,11 @@ class ExecutorSection(_Section):
     name: Literal["process", "inline"] = "process"
     workers: int | None = Field(default=None, ge=1, description="worker processes; none: one a GPU, or on a CPU one a core, up to the batch")
     devices: Literal["auto", "cpu", "cuda"] | list[str] = Field(default="auto", description="auto, cpu, cuda, or a list such as [cuda:0, cuda:1]")
-    time_limit: float | None = Field(default=None, gt=0, description="seconds after which an evaluation is ended (process executor only)")
+    time_limit: float | None = Field(
+        default=None,
+        gt=0,
+        description="seconds after which an evaluation is ended; a full training has as much more as it has more epochs (process executor only)",
+    )
 
 
 class RunConfig(_Section):
@@ -139,6 +143,10 @@ def parse_config(loaded: Mapping[str, Any], where: str) -> RunConfig:
         config = RunConfig.model_validate(loaded)
     except ValidationError as error:
         raise ConfigError("\n".join(_sentence(item, where, RunConfig) for item in error.errors(include_url=False))) from error
+    try:
+        json.dumps(config.model_dump(mode="json"), allow_nan=False)
+    except ValueError as error:
+        raise ConfigError(f"{where}: numbers have to be finite, for the run keeps them as JSON; found .inf or .nan among the values") from error
     if config.evaluator.name == "train" and config.task is None:
         raise ConfigError(
             f"{where}: the evaluator `train` needs a `task`, such as `task: digits`; to look scores up instead, set `evaluator: {{name: table, ...}}`"
@@ -259,12 +267,14 @@ def _beside(loaded: dict[str, Any], folder: Path) -> dict[str, Any]:
         inner = result.get(section)
         if isinstance(inner, dict):
             result[section] = {key: code(value) if key == "name" else value for key, value in inner.items()}
-            if isinstance(inner.get("path"), str):
-                result[section]["path"] = found(inner["path"])
+            # A task may have its test images elsewhere; a table's `test` is a column.
+            files = ("path", "test") if section == "task" else ("path",)
+            result[section].update({key: found(inner[key]) for key in files if isinstance(inner.get(key), str)})
     return result
 
 
 _PLUG_INS = ("task", "evaluator", "strategy", "predictor")
+_NOT_A_SECTION = ("model_type", "model_attributes_type", "dataclass_type")
 
 
 def _sentence(item: Mapping[str, Any], where: str, model: type[BaseModel]) -> str:
@@ -279,6 +289,10 @@ def _sentence(item: Mapping[str, Any], where: str, model: type[BaseModel]) -> st
     if item["type"] == "value_error":
         return f"{where}: {path}: {item['ctx']['error']}"
     message = item["msg"][0].lower() + item["msg"][1:]
+    if item["type"] in _NOT_A_SECTION:
+        message = "should be a name, or a section with `name` and settings" if path in (*_PLUG_INS, "executor") else "should be keys and values"
+    elif item["type"] == "union_tag_invalid":
+        message = f"should be one of {item['ctx']['expected_tags']}"
     return f"{where}: {path}: {message}; got {json.dumps(item['input'], default=str)[:80]}"
 
 

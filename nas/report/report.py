@@ -47,6 +47,7 @@ def write_report(directory: Path, out: Path | None = None, *, space: SearchSpace
         part.write_text(html, encoding="utf-8")
         os.replace(part, out)
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise ValueError(f"the report could not be written to {out}: {error}; name another file for it") from error
     return out
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from nas.cli import app
 from nas.compose import executor_of
-from nas.config import parse_config
+from nas.config import load_config, parse_config
 from nas.errors import disk_full, exit_code, sentence
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
 from nas.executors import DISK_FULL, ProcessExecutor, attempt
@@ -110,6 +110,10 @@ def quiet(history: History, events: object) -> None:
         (["training.epochs=4", "training.warmup_epochs=2"], ["finalists.epochs at 1", "warmup_epochs"]),
         (["task={name: mine.py:points, count: many}"], ["mine.py:points", "count", "valid integer", "'many'"]),
         (["task={name: digits, seed: many}"], ["'digits'", "seed", "valid integer", "'many'"]),
+        (["task=3"], ["task: should be a name, or a section with `name`", "got 3"]),
+        (["finalists=3"], ["finalists: should be keys and values; got 3"]),
+        (["evaluator=oracle"], ["evaluator: should be one of 'train', 'table'", "oracle"]),
+        (["training.gradient_clip=.inf"], ["numbers have to be finite"]),
         (["task=mine.py:broken"], ["KeyError: 'data'", "in your code", "mine.py:13, in broken"]),
         (["task=mine.py:refusing"], ["the camera is off", "mine.py:16, in refusing"]),
     ],
@@ -403,3 +407,17 @@ def test_a_damaged_journal_is_answered_with_a_sentence(damage: str, part: str, t
         refused = nas(command, str(tmp_path / "run"))
         assert refused.exit_code == 2, refused.output
         assert part in refused.stderr
+
+
+def test_files_are_found_beside_the_config_from_anywhere(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "elsewhere").mkdir()
+    monkeypatch.chdir(here / "elsewhere")
+    for name in ("train.npz", "test.npz"):
+        (here / name).touch()
+    (here / "images.yaml").write_text("space: convnet\ntask: {name: images, path: train.npz, test: test.npz}\n")
+    task = load_config(here / "images.yaml").task
+    assert task is not None
+    assert task.settings == {"path": str(here / "train.npz"), "test": str(here / "test.npz")}
+    (here / "table.yaml").write_text("space: nasbench201\nevaluator: {name: table, path: train.npz, score: a, test: test.npz}\n")
+    table = load_config(here / "table.yaml").evaluator.model_dump()
+    assert (table["path"], table["test"]) == (str(here / "train.npz"), "test.npz")
