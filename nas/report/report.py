@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def write_report(directory: Path, out: Path | None = None, *, space: SearchSpace
         part.write_text(html, encoding="utf-8")
         os.replace(part, out)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise ValueError(f"the report could not be written to {out}: {error}; name another file for it") from error
     return out
 

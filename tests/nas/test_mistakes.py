@@ -375,6 +375,11 @@ def test_output_that_cannot_be_written_is_said(here: Path) -> None:
     refused = nas("space", "show", "nasbench201", "--svg", "nowhere/x.svg")
     assert refused.exit_code == 2
     assert "nowhere/x.svg could not be written" in refused.stderr
+    (here / "file").touch()
+    assert nas("search", "train.yaml", "--out", "run").exit_code == 0
+    refused = nas("report", "run", "--out", "file/x.html")
+    assert refused.exit_code == 2
+    assert "could not be written to file/x.html" in refused.stderr
     if Path("/dev/full").exists():
         with open("/dev/full", "w") as full:
             done = subprocess.run([sys.executable, "-m", "nas", "space", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
