@@ -153,6 +153,8 @@ def space_check(
     """Draw architectures, build, run and replay them; exit with 1 and the reasons where the space is broken."""
     from dataclasses import replace
 
+    from predictors.features import learn_encoding
+    from predictors.terms import readable
     from spaces.check import check, report_text
     from spaces.load import load_space
 
@@ -163,7 +165,9 @@ def space_check(
             shapes = replace(shapes, input=_shape(input_shape))
         if classes is not None:
             shapes = replace(shapes, output=(classes,))
-        checked = check(space.for_shapes(shapes), count=count, seed=seed)
+        checked = check(
+            space.for_shapes(shapes), count=count, seed=seed, encode=lambda graph: learn_encoding([readable(graph)]).encode([readable(graph)])
+        )
         print(json.dumps(checked.to_dict()) if as_json else report_text(checked))
     if checked.problems:
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ import functools
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,7 +38,9 @@ BATCH = 2
 REJECTIONS = 1000
 
 
-def check(space: SearchSpace, count: int = 100, seed: int = 0, *, size_seconds: float = 10.0) -> Report:
+def check(
+    space: SearchSpace, count: int = 100, seed: int = 0, *, size_seconds: float = 10.0, encode: Callable[[Graph], object] = canonical_key
+) -> Report:
     """Draws architectures and tries everything with each that a search would.
 
     Args:
@@ -46,6 +48,7 @@ def check(space: SearchSpace, count: int = 100, seed: int = 0, *, size_seconds: 
         count: how many architectures to draw.
         seed: of the draws and of the random inputs.
         size_seconds: when to give up counting the space.
+        encode: a predictor's way to read a graph, tried on each.
 
     Raises:
         ValueError: `count` is less than one.
@@ -64,6 +67,7 @@ def check(space: SearchSpace, count: int = 100, seed: int = 0, *, size_seconds: 
             _check_replay(space, architecture, graph)
             _check_round_trips(architecture, graph)
             _note_twins(graph, findings)
+            encode(graph)
             _check_shape(space, graph)
             _check_module(space, architecture, graph, findings, seed + number)
         with findings.blamed_on(architecture):

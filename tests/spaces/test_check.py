@@ -240,3 +240,11 @@ def test_a_missing_gradient_is_found() -> None:
 def test_a_count_is_at_least_one() -> None:
     with pytest.raises(ValueError, match="at least one architecture; got count=0"):
         check(SearchSpace("mine", layers, SHAPES), 0)
+
+
+def test_a_graph_that_a_predictor_cannot_read_is_a_problem() -> None:
+    def encode(graph: object) -> None:
+        raise ValueError("it cannot be read")
+
+    found = check(load_space("nasbench201"), count=2, encode=encode)
+    assert "it cannot be read" in found.problems[0]
