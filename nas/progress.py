@@ -100,7 +100,7 @@ class Progress:
             columns = min(shutil.get_terminal_size().columns, _WIDEST)
             self._bar = tqdm(total=total, initial=done, desc=title.partition(" (")[0], file=self._stream, bar_format=layout, ncols=columns)
         self._bar.total = total
-        self._bar.set_postfix_str(standing.replace("surrogate's last ", ""), refresh=done == self._bar.n)
+        self._bar.set_postfix_str(standing, refresh=done == self._bar.n)
         self._bar.update(done - self._bar.n)
 
     def _close_bar(self) -> None:
