@@ -1,6 +1,7 @@
 """Search spaces: programs that make choices and return graphs."""
 
-from spaces.choices import Answer, Architecture, Chooser, Rejected
+from spaces.choices import Architecture, Chooser, Rejected
+from spaces.domains import Answer
 from spaces.graph import Edge, Graph, GraphBuilder, Node, node
 from spaces.space import SearchSpace, Shapes
 

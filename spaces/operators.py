@@ -11,7 +11,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from spaces.choices import Answer, Architecture, Chooser, Domain, Rejected
+from spaces.choices import Architecture, Chooser, Rejected
+from spaces.domains import Answer, Domain
 from spaces.graph import Graph
 from spaces.space import SearchSpace
 

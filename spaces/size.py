@@ -15,7 +15,8 @@ from contextlib import suppress
 from itertools import islice
 from random import Random
 
-from spaces.choices import Answer, Chooser, Domain, Rejected
+from spaces.choices import Chooser, Rejected
+from spaces.domains import Answer, Domain
 from spaces.operators import Steady, enumerate_all, fix
 from spaces.space import SearchSpace
 

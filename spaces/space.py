@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from spaces.choices import Answer, Architecture, Chooser
+from spaces.choices import Architecture, Chooser
+from spaces.domains import Answer
 from spaces.graph import Graph
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces import Architecture, Chooser, Rejected
-from spaces.choices import Domain, Integer, OneOf, Permutation, Real, Subset
+from spaces.domains import Domain, Integer, OneOf, Permutation, Real, Subset
 
 finite_domains = st.sampled_from(
     [OneOf(("a", 1, None, 2.5)), Integer(-2, 5), Subset(("a", "b", "c", "d"), 1, 3), Subset((), 0, 0), Permutation(("a", "b", "c", "d"))]
