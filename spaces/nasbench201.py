@@ -58,7 +58,7 @@ def network(cell: Graph, shapes: Shapes) -> Graph:
     value = builder.node("batch_norm2d", value)
     for stage, channels in enumerate(CHANNELS):
         if stage:
-            value = _residual_block(builder, value, channels)
+            value = residual_block(builder, value, channels)
         for _ in range(CELLS_PER_STAGE):
             value = _cell(builder, cell, value, channels)
     value = builder.node("relu", builder.node("batch_norm2d", value))
@@ -80,9 +80,9 @@ def _cell(builder: GraphBuilder, cell: Graph, value: int, channels: int) -> int:
     for item, sources in zip(cell.nodes[1:-1], cell.incoming[1:-1], strict=True):
         inputs = [values[source] for source in sources]
         if item.op == "nor_conv_1x1":
-            values.append(_convolution(builder, inputs[0], channels, kernel_size=1))
+            values.append(relu_convolution(builder, inputs[0], channels, kernel_size=1))
         elif item.op == "nor_conv_3x3":
-            values.append(_convolution(builder, inputs[0], channels, kernel_size=3))
+            values.append(relu_convolution(builder, inputs[0], channels, kernel_size=3))
         elif item.op == "avg_pool_3x3":
             values.append(builder.node("avg_pool2d", inputs[0], kernel_size=3, stride=1, padding=1, count_include_pad=False))
         else:
@@ -90,17 +90,19 @@ def _cell(builder: GraphBuilder, cell: Graph, value: int, channels: int) -> int:
     return values[cell.incoming[-1][0]]
 
 
-def _convolution(builder: GraphBuilder, value: int, channels: int, *, kernel_size: int, stride: int = 1) -> int:
+def relu_convolution(builder: GraphBuilder, value: int, channels: int, *, kernel_size: int, stride: int = 1) -> int:
+    """The authors' unit: ReLU, a convolution without bias that keeps the size (at stride 1), batch norm."""
     value = builder.node("relu", value)
     value = builder.node("conv2d", value, out_channels=channels, kernel_size=kernel_size, stride=stride, padding=kernel_size // 2, bias=False)
     return builder.node("batch_norm2d", value)
 
 
-def _residual_block(builder: GraphBuilder, value: int, channels: int) -> int:
+def residual_block(builder: GraphBuilder, value: int, channels: int) -> int:
+    """Two such units, the first of stride 2, and beside them an average pooling and a projection."""
     shortcut = builder.node("avg_pool2d", value, kernel_size=2, stride=2, padding=0)
     shortcut = builder.node("conv2d", shortcut, out_channels=channels, kernel_size=1, bias=False)
-    value = _convolution(builder, value, channels, kernel_size=3, stride=2)
-    return builder.node("add", _convolution(builder, value, channels, kernel_size=3), shortcut)
+    value = relu_convolution(builder, value, channels, kernel_size=3, stride=2)
+    return builder.node("add", relu_convolution(builder, value, channels, kernel_size=3), shortcut)
 
 
 space = SearchSpace("nasbench201", define, network=network, rows=rows)
