@@ -23,6 +23,7 @@ class Report:
 
     Attributes:
         space, shapes: which space, and for what data.
+        builds: whether networks are made of its architectures, and were tried.
         count: architectures that were drawn.
         rejected: draws that the space's program refused, beside these.
         reasons: how often it refused them for what reason, the most frequent first.
@@ -37,6 +38,7 @@ class Report:
 
     space: str
     shapes: Shapes
+    builds: bool
     count: int
     rejected: int
     reasons: tuple[tuple[str, int], ...]
@@ -60,7 +62,8 @@ def report_text(report: Report) -> str:
     """The report as a table for a terminal, the problems at its end."""
     drawn = report.count + report.rejected
     rows = [
-        ("input, output", f"{' x '.join(map(str, report.shapes.input))}, {' x '.join(map(str, report.shapes.output))}"),
+        *(() if report.builds else (("networks", "none are made: it describes architectures only"),)),
+        *((("input, output", f"{_sizes(report.shapes.input)}, {_sizes(report.shapes.output)}"),) if report.builds else ()),
         ("architectures in all", _shown_size(report.size)),
         ("drawn", str(report.count)),
         ("rejected", f"{report.rejected} of {drawn} draws" + (f" ({report.rejected / drawn:.0%})" if report.rejected else "")),
@@ -68,8 +71,11 @@ def report_text(report: Report) -> str:
         ("duplicates", str(report.duplicates)),
         *((("without a path to the output", str(report.dead)),) if report.dead else ()),
         ("seconds to draw one", f"{report.sample_seconds:.2g}"),
-        ("seconds to build one", f"{report.build_seconds:.2g}"),
-        ("seconds for a batch of 2", f"{report.step_seconds:.2g}"),
+        *(
+            (("seconds to build one", f"{report.build_seconds:.2g}"), ("seconds for a batch of 2", f"{report.step_seconds:.2g}"))
+            if report.builds
+            else ()
+        ),
     ]
     lines = [f"space {report.space}", "", *(f"  {name:<30}{value}" for name, value in rows), ""]
     ranges = [("parameters", report.parameters), ("multiply-adds", report.multiply_adds), ("activation values", report.activations)]
@@ -85,6 +91,10 @@ def report_text(report: Report) -> str:
     return "\n".join(
         [*lines, f"{len(report.problems)} problem{'s' if many else ''}:", *("  - " + problem.replace("\n", "\n    ") for problem in report.problems)]
     )
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _shown_size(count: int | str) -> str:

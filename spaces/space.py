@@ -34,6 +34,7 @@ class SearchSpace:
         define: `define(choose)` or `define(choose, shapes)`.
         shapes: what the networks take and give. A task sets its own with `for_shapes`.
         network: for spaces whose graph is a cell: `network(cell, shapes)` is the whole network's graph. None: the graph is the network.
+        builds: False where architectures are described, to be predicted and looked up in tables, but no network can be made of them.
         rows: reads published tables: `rows(columns)` gives the architecture of every row. None: there is no such table.
         held: decisions that are fixed (see `operators.fix`).
     """
@@ -42,6 +43,7 @@ class SearchSpace:
     define: Callable[..., Graph | nn.Module]
     shapes: Shapes = Shapes((3, 32, 32), (10,))
     network: Callable[[Graph, Shapes], Graph] | None = None
+    builds: bool = True
     rows: Callable[[Mapping[str, numpy.ndarray]], list[Architecture]] | None = None
     held: tuple[tuple[str, Answer], ...] = ()
 
@@ -80,7 +82,19 @@ class SearchSpace:
         return trace(returned, self.shapes.input)
 
     def network_graph(self, graph: Graph) -> Graph:
-        """The whole network's graph, of primitive operations: what is built, counted and exported."""
+        """The whole network's graph, of primitive operations: what is built, counted and exported.
+
+        Raises:
+            ValueError: the space describes its architectures only.
+        """
+        if not self.builds:
+            from spaces.ops import OPS
+
+            unknown = sorted({node.op for node in graph.nodes[1:-1]} - set(OPS))
+            raise ValueError(
+                f"the space {self.name!r} describes its architectures and makes no networks of them: what {', '.join(unknown)} would compute is not said. "
+                "Take their scores from a table (evaluator: {name: table, ...})"
+            )
         return self.network(graph, self.shapes) if self.network is not None else graph
 
     def build(self, architecture: Architecture) -> nn.Module:
