@@ -13,11 +13,8 @@ from typing import Any
 
 from spaces.space import SearchSpace
 
-SPACES: dict[str, str] = {
-    "convnet": "spaces.convnet:space",
-    "nasbench101": "spaces.nasbench101:space",
-    "nasbench201": "spaces.nasbench201:space",
-}
+_BUILT_IN = ("accel_nasbench", "convnet", "flexibert", "nasbench101", "nasbench201", "nasbench_graph", "nasbench_macro", "nats_size")
+SPACES: dict[str, str] = {name: f"spaces.{name}:space" for name in _BUILT_IN}
 
 
 def known_spaces() -> dict[str, str]:

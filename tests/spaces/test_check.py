@@ -248,3 +248,16 @@ def test_a_graph_that_a_predictor_cannot_read_is_a_problem() -> None:
 
     found = check(load_space("nasbench201"), count=2, encode=encode)
     assert "it cannot be read" in found.problems[0]
+
+
+def test_a_space_that_only_describes_is_checked_as_far_as_it_goes() -> None:
+    report = check(load_space("nasbench_graph"), 5, size_seconds=20.0)
+    assert (report.problems, report.builds, report.size, report.parameters) == ((), False, 59040, None)
+    text = report_text(report)
+    assert "none are made: it describes architectures only" in text
+    assert "seconds to build" not in text
+
+
+def test_a_space_that_builds_is_not_excused_for_unknown_operations() -> None:
+    report = checked(lambda choose: layers(choose, op="gelo"))
+    assert any("there is no operation 'gelo'" in problem for problem in report.problems)
