@@ -1,21 +1,56 @@
-"""A graph as the predictors read it: simplified, and small sums replaced by their terms."""
+"""A graph as the predictors read it: simplified, its operations measured, and small sums replaced by their terms."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
+from math import prod
+
 from spaces.canonical import simplify
-from spaces.graph import Edge, Graph
+from spaces.graph import Edge, Graph, Node
+from spaces.ops import costs, node_costs
 
 # A sum of `a` terms that `b` operations use becomes a * b edges; beyond this many it stays a node, or residual chains would grow as the square of depth.
 MOST_EDGES = 8
 
 
+# What `simplify` may take away keeps its bare form.
+BARE = frozenset({"add", "identity", "none", "output", "skip_connect", "zero"})
+
+
+@lru_cache(maxsize=65536)
+def measured(graph: Graph) -> Graph:
+    """The graph whose operations carry what the vocabulary tells of them: channels, positions, parameters, multiply-adds; and its input, of the whole.
+
+    A graph that does not say its input's shape, or has operations outside the vocabulary (a cell), stays as it is.
+    """
+    if graph.nodes[0].get("shape") is None:
+        return graph
+    try:
+        whole, each = costs(graph), node_costs(graph)
+    except ValueError:
+        return graph
+    nodes = [
+        node
+        if node.op in BARE
+        else _with(node, channels=of.shape[1], positions=prod(of.shape[2:]), parameters=of.parameters, multiply_adds=of.multiply_adds)
+        for node, of in zip(graph.nodes, each, strict=True)
+    ]
+    nodes[0] = _with(graph.nodes[0], whole_parameters=whole.parameters, whole_multiply_adds=whole.multiply_adds, whole_activations=whole.activations)
+    return Graph(tuple(nodes), graph.edges)
+
+
+def _with(node: Node, **numbers: int) -> Node:
+    return replace(node, attributes=tuple(sorted((*node.attributes, *((f"measured {name}", value) for name, value in numbers.items())))))
+
+
 def readable(graph: Graph) -> Graph:
-    """The graph without dead parts, and each small sum's terms fed straight to whatever used the sum.
+    """The graph without dead parts, its operations measured, and each small sum's terms fed straight to whatever used the sum.
 
     A network whose messages add up reads a sum's terms better than the sum: operations that feed each other become neighbours. Whether a sum stays
     depends on its ancestors and uses alone, so isomorphic graphs stay isomorphic.
     """
-    graph = simplify(graph)
+    graph = simplify(measured(graph))
     if not any([node.op == "add" for node in graph.nodes]):
         return graph
     entering: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {"spaces": {"spaces"}, "predictors": {"spaces", "predictors"}, "nas": {"spaces", "predictors", "nas"}}
 # Of our own code a predictor reads graphs and their canonical form, and nothing of how they were chosen.
-PREDICTORS_MAY_READ = {"spaces.graph", "spaces.canonical", "spaces.ops", "spaces.shapes"}
+PREDICTORS_MAY_READ = {"spaces.graph", "spaces.canonical", "spaces.ops"}
 HEAVY = {"torch", "torch_geometric", "sklearn", "scipy", "pydantic", "networkx"}
 
 

@@ -24,7 +24,7 @@ from spaces.ops.operation import REQUIRED, Op, Shapes, literal
 from spaces.ops.shape_rules import BATCH, Shape, elements, shown
 from spaces.ops.vocabulary import OPS
 
-__all__ = ["OPS", "REQUIRED", "Costs", "Op", "costs", "find", "infer", "infer_shapes", "literal", "needed", "settings", "whole_shapes"]
+__all__ = ["OPS", "REQUIRED", "Costs", "Op", "costs", "find", "infer", "infer_shapes", "literal", "needed", "node_costs", "settings", "whole_shapes"]
 
 _OUTPUT = Op("output", shape_rules.broadcast, most=None, call=text_rules.joined("+"))
 
@@ -144,24 +144,50 @@ def costs(graph: Graph, input_shape: Shape | None = None) -> Costs:
     Raises:
         ValueError: as `infer_shapes`.
     """
+    each = node_costs(graph, input_shape)
+    live = [number for number in needed(graph)[:-1] if number]
+    values = [elements(each[number].shape) for number in live if graph.nodes[number].op not in ("parameter", "buffer", "identity")]
+    return Costs(
+        parameters=sum(each[number].parameters for number in live),
+        multiply_adds=sum(each[number].multiply_adds for number in live),
+        largest_activation=max([elements(each[0].shape), *values]),
+        activations=sum(values),
+    )
+
+
+@dataclass(frozen=True)
+class NodeCosts:
+    """What one node costs for one sample: its value's shape with the batch written -1, and the same counts as in `Costs`.
+
+    Of nodes that share their weights the first one that the output needs counts them.
+    """
+
+    shape: Shape
+    parameters: int
+    multiply_adds: int
+
+
+def node_costs(graph: Graph, input_shape: Shape | None = None) -> tuple[NodeCosts, ...]:
+    """The counts of every node, in the order of the nodes; the input and the output cost nothing.
+
+    Raises:
+        ValueError: as `infer_shapes`.
+    """
     shapes = whole_shapes(graph, input_shape)
-    parameters = multiply_adds = activations = 0
-    largest = elements(shapes[0])
+    result = [NodeCosts(shape, 0, 0) for shape in shapes]
     shared: set[tuple[str, Value]] = set()
-    for number in needed(graph)[:-1]:
+    live = needed(graph)
+    for number in (*live, *sorted(set(range(len(graph.nodes))) - set(live))):
         node = graph.nodes[number]
-        if node.op == "input":
+        if node.op in ("input", "output"):
             continue
-        op, attributes, inputs = find(node.op), settings(node), tuple(shapes[source] for source in graph.incoming[number])
-        multiply_adds += op.multiply_adds(attributes, inputs, shapes[number])
+        op, attributes, inputs = find(node.op), settings(node), tuple([shapes[source] for source in graph.incoming[number]])
         identity = (node.op, node.get("share"))
-        if identity[1] is None or identity not in shared:
-            parameters += op.parameters(attributes, inputs)
-            shared.add(identity)
-        if node.op not in ("parameter", "buffer", "identity"):
-            activations += elements(shapes[number])
-            largest = max(largest, elements(shapes[number]))
-    return Costs(parameters, multiply_adds, largest, activations)
+        counted = identity[1] is not None and identity in shared
+        shared.add(identity)
+        parameters = 0 if counted else op.parameters(attributes, inputs)
+        result[number] = NodeCosts(shapes[number], parameters, op.multiply_adds(attributes, inputs, shapes[number]))
+    return tuple(result)
 
 
 def needed(graph: Graph) -> tuple[int, ...]:

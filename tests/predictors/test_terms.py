@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from predictors.terms import readable
+from predictors.terms import measured, readable
 from spaces import Edge, GraphBuilder
 from spaces.canonical import canonical_key
 from tests.contracts.predictor_contract import random_graphs, reordered
@@ -40,3 +40,25 @@ def test_a_residual_chain_grows_in_proportion_to_its_depth():
 def test_isomorphic_graphs_stay_isomorphic():
     for number, graph in enumerate(random_graphs(40, seed=4, ops=("add", "conv"))):
         assert canonical_key(readable(graph)) == canonical_key(readable(reordered(graph, seed=number)))
+
+
+def test_operations_of_the_vocabulary_are_measured_where_the_input_says_its_shape():
+    builder = GraphBuilder()
+    x = builder.node("conv2d", builder.input((3, 8, 8)), out_channels=4, kernel_size=3, stride=2, padding=1)
+    graph = builder.output(builder.node("add", x, builder.node("relu", x)))
+    seen = measured(graph)
+    assert [node.op for node in seen.nodes] == [node.op for node in graph.nodes]
+    convolution = seen.nodes[1]
+    assert convolution["measured channels"] == 4
+    assert convolution["measured positions"] == 16
+    assert convolution["measured parameters"] == 4 * 3 * 9 + 4
+    assert convolution["measured multiply_adds"] == 4 * 3 * 9 * 16
+    assert seen.nodes[0]["measured whole_parameters"] == 4 * 3 * 9 + 4
+    assert seen.nodes[3] == graph.nodes[3]
+
+
+def test_a_cell_or_a_graph_of_unknown_operations_stays_as_it_is():
+    for first in (None, (3, 8, 8)):
+        builder = GraphBuilder()
+        graph = builder.output(builder.node("nor_conv_3x3", builder.input(first)))
+        assert measured(graph) is graph
