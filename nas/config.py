@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -139,6 +140,7 @@ def parse_config(loaded: Mapping[str, Any], where: str) -> RunConfig:
     Raises:
         ConfigError: a key or value is wrong.
     """
+    _check_finite(loaded, where)
     try:
         config = RunConfig.model_validate(loaded)
     except ValidationError as error:
@@ -151,9 +153,22 @@ def parse_config(loaded: Mapping[str, Any], where: str) -> RunConfig:
         raise ConfigError(
             f"{where}: the evaluator `train` needs a `task`, such as `task: digits`; to look scores up instead, set `evaluator: {{name: table, ...}}`"
         )
+    if config.finalists.epochs is not None and config.evaluator.name == "train" and config.finalists.epochs < config.training.epochs:
+        raise ConfigError(
+            f"{where}: finalists.epochs is {config.finalists.epochs}, fewer than training.epochs, {config.training.epochs}: a full training is at least as "
+            "long as one of the search; raise it, or set it to null for three times as many"
+        )
     if config.executor.name == "inline" and config.executor.time_limit is not None:
         raise ConfigError(f"{where}: executor.time_limit needs `executor: process`; an evaluation in this very process cannot be ended")
     return config
+
+
+def _check_finite(value: Any, where: str, path: str = "") -> None:
+    """A number that is not finite cannot be journalled, and so a run with it could not be resumed."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: {path} must be a finite number; got {value}")
+    for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ():
+        _check_finite(inner, where, f"{path}.{key}" if path else str(key))
 
 
 def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **given: Any) -> Any:
@@ -175,6 +190,7 @@ def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **given: A
             checked[key] = TypeAdapter(types[key]).validate_python(value)
         except ValidationError as error:
             raise ConfigError(f"{kind}.{key}: {error.errors()[0]['msg'].lower()}; got {value!r}") from error
+        _check_finite(checked[key], "the configuration", f"{kind}.{key}")
     try:
         return factory(**checked, **given)
     except ValueError as error:

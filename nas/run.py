@@ -33,6 +33,8 @@ from nas.journal import Event, Journal, create, open_for_writing
 from nas.scorecard import scorecard
 from nas.seeds import derive
 from nas.trust import is_sealed, named_code, seal
+from spaces import SearchSpace
+from spaces.canonical import canonical_key
 
 # A run stops when so many evaluations have failed and none has succeeded.
 HOPELESS = 20
@@ -85,9 +87,27 @@ def resume(directory: Path, watch: Watch, *, trust: bool = False) -> History:
                 f"the run {directory} was begun by somebody else or on another machine, and going on with it runs the code {', '.join(code)}: "
                 "look at that code, then pass --trust"
             )
-        run = _Run(config, compose(config), journal, history, watch)
+        parts = compose(config)
+        for trial in history.trials:
+            check_unchanged(parts.space, trial)
+        run = _Run(config, parts, journal, history, watch)
         run.record(resumed_event())
         return run.to_its_end()
+
+
+def check_unchanged(space: SearchSpace, trial: Trial) -> None:
+    """Refuses a space whose program has changed since the trial was proposed: its scores and weights belong to another network.
+
+    Raises:
+        ValueError: the trial's decisions do not give the network that the journal recorded.
+    """
+    advice = f"put the space {space.name!r} back as it was when the run was made, or begin a new run"
+    try:
+        key = canonical_key(space.graph(trial.architecture))
+    except ValueError as error:
+        raise ValueError(f"trial {trial.number} cannot be replayed, so the space has changed since: {error}; {advice}") from error
+    if key != trial.canonical:
+        raise ValueError(f"the space has changed since the run: trial {trial.number} is another network now than the one that was trained; {advice}")
 
 
 def winner(history: History, arm: str) -> int | None:

@@ -58,6 +58,9 @@ class GNN:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"the predictor gnn needs {name} to be 0 or more; got {getattr(self, name)!r}")
 
+        if self.device.startswith("cuda") and not _has_gpu():
+            raise ValueError(f"the predictor gnn is to use the device {self.device}, and torch finds no GPU here; set device to cpu")
+
     def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedGNN:
         """Train the members; the same graphs, scores and seed give the same network on one machine.
 
@@ -177,3 +180,9 @@ def _scale(draft: FittedGNN, encoded: Encoded, score_N: np.ndarray, left_out_NK:
     # A graph's own member learnt its variance from this very residual: the others say how large it was to be expected.
     aleatoric_N = np.sqrt((variance_NK * ~left_out_NK).sum(1) / (~left_out_NK).sum(1))
     return fit_scale(residual_N, np.hypot(aleatoric_N, epistemic_N))
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

@@ -20,6 +20,7 @@ from nas.export.verify import Cases, ExportError, cases, verify
 from nas.export.weights import Chosen, choose, load_weights, read_weights
 from nas.history import fold
 from nas.journal import open_for_reading
+from nas.run import check_unchanged
 from nas.seeds import derive
 from spaces import Graph, SearchSpace, Shapes
 from spaces.load import load_space
@@ -157,6 +158,7 @@ def _rebuild(chosen: Chosen, space: SearchSpace) -> _Rebuilt:
     from spaces.build import build
 
     architecture = chosen.source.architecture
+    check_unchanged(space, chosen.source)
     graph = space.graph(architecture)
     network_graph = space.network_graph(graph)
     if chosen.weights is None:

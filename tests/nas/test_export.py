@@ -31,7 +31,8 @@ from nas.journal import JournalError, create
 from nas.run import final_seed, weights_file
 from spaces import Architecture, Graph, GraphBuilder, Node, SearchSpace, Shapes
 from spaces.build import source
-from spaces.load import SPACES
+from spaces.canonical import canonical_key
+from spaces.load import SPACES, load_space
 from spaces.operators import sample
 
 SHAPES = Shapes((1, 8, 8), (10,))
@@ -76,10 +77,16 @@ def config_of(space_name: str, **changes) -> dict:
     return parse_config({**settings, **changes}, "here").model_dump(mode="json")
 
 
+def key_of(space_name: str, shapes: Shapes, item: Architecture) -> str:
+    own = {"small": SMALL, "mine.py:traced": SearchSpace("traced", traced)}
+    space = own.get(space_name) or load_space(space_name)
+    return canonical_key(space.for_shapes(shapes).graph(item)) if space.name == item.space else item.key
+
+
 def a_run(directory: Path, items: list[Architecture], *, space_name: str = "small", finals: bool = True, shapes: Shapes = SHAPES, **changes) -> Path:
     """The journal of a run with these trials, the last of which has the best search score, and the first the best full trainings."""
     config = config_of(space_name, **changes)
-    trials = [Trial(number, 0, "search", item, "random", None, f"canonical-{item.key}", 100 + number) for number, item in enumerate(items)]
+    trials = [Trial(number, 0, "search", item, "random", None, key_of(space_name, shapes, item), 100 + number) for number, item in enumerate(items)]
     shown = {"shapes": {"input": list(shapes.input), "output": list(shapes.output)}}
     with create(directory, config, {**environment(), **shown}) as journal:
         journal.append([round_event(0, "search", trials)])
@@ -206,7 +213,7 @@ def test_a_twin_s_weights_are_taken_with_the_twin_s_architecture(run, tmp_path, 
     from nas.journal import open_for_writing
 
     with open_for_writing(directory) as journal:
-        first = Trial(0, 0, "search", architecture(), "random", None, f"canonical-{architecture().key}", 100)
+        first = Trial(0, 0, "search", architecture(), "random", None, key_of("small", SHAPES, architecture()), 100)
         journal.append([round_event(0, "random", [replace(first, number=1, arm="random", seed=7)])])
         journal.append([outcome_event(1, Observation(0.5, 1.0))])
     save_weights(trained(space, architecture(), 0), weights_file(directory, 0), METADATA)

@@ -107,13 +107,13 @@ def quiet(history: History, events: object) -> None:
         (["executor={name: process, devices: []}"], ["executor.devices is an empty list"]),
         (["executor={name: process, devices: ['cuda:99']}"], ["executor.devices: the device 'cuda:99' is not on this machine"]),
         (["executor={name: inline, devices: [gpu]}"], ["executor.devices: a device is called auto, cpu, cuda or cuda:0; got 'gpu'"]),
-        (["training.epochs=4", "training.warmup_epochs=2"], ["finalists.epochs at 1", "warmup_epochs"]),
+        (["training.epochs=4", "training.warmup_epochs=2"], ["finalists.epochs is 1", "training.epochs, 4"]),
         (["task={name: mine.py:points, count: many}"], ["mine.py:points", "count", "valid integer", "'many'"]),
         (["task={name: digits, seed: many}"], ["'digits'", "seed", "valid integer", "'many'"]),
         (["task=3"], ["task: should be a name, or a section with `name`", "got 3"]),
         (["finalists=3"], ["finalists: should be keys and values; got 3"]),
         (["evaluator=oracle"], ["evaluator: should be one of 'train', 'table'", "oracle"]),
-        (["training.gradient_clip=.inf"], ["numbers have to be finite"]),
+        (["training.gradient_clip=.inf"], ["gradient_clip must be a finite number"]),
         (["task=mine.py:broken"], ["KeyError: 'data'", "in your code", "mine.py:13, in broken"]),
         (["task=mine.py:refusing"], ["the camera is off", "mine.py:16, in refusing"]),
     ],
@@ -176,7 +176,7 @@ def test_a_table_with_two_rows_of_one_architecture_is_refused(here: Path) -> Non
 
 def test_a_full_training_has_as_much_more_time_as_epochs() -> None:
     sections = {"space": "convnet", "task": "digits", "training": {"epochs": 3}, "executor": {"time_limit": 10.0, "workers": 1}}
-    for epochs, limits in ((12, (10.0, 40.0)), (None, (10.0, 30.0)), (2, (10.0, 10.0))):
+    for epochs, limits in ((12, (10.0, 40.0)), (None, (10.0, 30.0)), (3, (10.0, 10.0))):
         executor = executor_of(parse_config({**sections, "finalists": {"epochs": epochs}}, "here"))
         assert isinstance(executor, ProcessExecutor)
         assert (executor._limit(job(0)), executor._limit(job(0, final=True))) == limits

@@ -93,3 +93,47 @@ def _unfinish(run: Path) -> None:
     with connection:
         connection.execute("DELETE FROM events WHERE kind = 'finished'")
     connection.close()
+
+
+def test_a_space_that_has_changed_since_is_refused_before_anything_is_journalled(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from nas.journal import open_for_reading
+
+    monkeypatch.chdir(home)
+    nas = CliRunner()
+    (home / "mine.py").write_text(SPACE)
+    (home / "c.yaml").write_text(
+        "space: mine.py:space\nevaluator: {name: table, path: 'builtin:nasbench201', score: c100_val_200}\n"
+        "strategy: random\nexecutor: inline\nbudget: 4\nfinalists: {count: 0}\n"
+    )
+    assert nas.invoke(app, ["search", "c.yaml", "--out", "run"]).exit_code == 0
+    _unfinish(home / "run")
+    with open_for_reading(home / "run") as journal:
+        before = journal.events()
+    changed = "\ndef define(choose):\n    from spaces import node\n    graph = whole.define(choose)\n"
+    changed += "    return replace(graph, nodes=tuple(node('changed') if item.op.startswith('nor_conv') else item for item in graph.nodes))\n"
+    (home / "mine.py").write_text(SPACE + changed + "space = replace(whole, define=define)\n")
+    for name in [name for name in sys.modules if name.endswith("mine_py")]:
+        monkeypatch.delitem(sys.modules, name)
+    for command in (["resume", "run"], ["export", "run", "--out", "out", "--untrained"]):
+        refused = nas.invoke(app, command)
+        assert refused.exit_code == 2, refused.output
+        assert "the space has changed since" in refused.stderr
+    with open_for_reading(home / "run") as journal:
+        assert journal.events() == before
+
+
+@pytest.mark.parametrize("override", ["strategy.kappa=.nan", "strategy.kappa=nan", "predictor.learning_rate=.inf", "task.x=.nan"])
+def test_numbers_that_are_not_finite_are_refused(home: Path, override: str) -> None:
+    (home / "c.yaml").write_text("space: convnet\ntask: {name: digits}\n")
+    refused = CliRunner().invoke(app, ["config", "show", str(home / "c.yaml"), "-s", override])
+    assert refused.exit_code == 2
+    assert "finite" in refused.stderr
+
+
+def test_a_full_training_is_not_shorter_than_one_of_the_search(home: Path) -> None:
+    (home / "c.yaml").write_text("space: convnet\ntask: digits\ntraining: {epochs: 10}\nfinalists: {epochs: 3}\n")
+    refused = CliRunner().invoke(app, ["config", "show", str(home / "c.yaml")])
+    assert refused.exit_code == 2
+    assert "finalists.epochs is 3, fewer than training.epochs, 10" in refused.stderr
