@@ -8,9 +8,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from spaces import Graph
 
 app = typer.Typer(
     name="nas",
@@ -158,6 +161,10 @@ def space_check(
     from spaces.check import check, report_text
     from spaces.load import load_space
 
+    def encode(graph: Graph) -> object:
+        read = [readable(graph)]
+        return learn_encoding(read).encode(read)
+
     with _sentences():
         space = load_space(name)
         shapes = space.shapes
@@ -165,9 +172,7 @@ def space_check(
             shapes = replace(shapes, input=_shape(input_shape))
         if classes is not None:
             shapes = replace(shapes, output=(classes,))
-        checked = check(
-            space.for_shapes(shapes), count=count, seed=seed, encode=lambda graph: learn_encoding([readable(graph)]).encode([readable(graph)])
-        )
+        checked = check(space.for_shapes(shapes), count=count, seed=seed, encode=encode)
         print(json.dumps(checked.to_dict()) if as_json else report_text(checked))
     if checked.problems:
         raise typer.Exit(1)

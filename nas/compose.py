@@ -43,8 +43,6 @@ def compose(config: RunConfig) -> Parts:
         arms[BASELINE] = RandomSearch()
     if isinstance(config.evaluator, TableSection):
         evaluator(config.model_dump(mode="json"), "cpu")
-    else:
-        final_recipe(config)
     devices_of(config)
     return Parts(space, arms)
 
@@ -88,16 +86,8 @@ def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:
 
 
 def final_recipe(config: RunConfig) -> Recipe:
-    """How a finalist is trained.
-
-    Raises:
-        ConfigError: the recipe of the search does not suit that number of epochs.
-    """
-    epochs = config.finalists.epochs or 3 * config.training.epochs
-    try:
-        return replace(config.training, epochs=epochs)
-    except ValueError as error:
-        raise ConfigError(f"with finalists.epochs at {epochs} the section `training` does not do for the finalists: {error}") from error
+    """How a finalist is trained: as in the search, for more epochs."""
+    return replace(config.training, epochs=config.finalists.epochs or 3 * config.training.epochs)
 
 
 def final_count(config: RunConfig) -> int:

@@ -57,7 +57,6 @@ class GNN:
         for name in ("learning_rate", "weight_decay", "ranking"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"the predictor gnn needs {name} to be 0 or more; got {getattr(self, name)!r}")
-
         if self.device.startswith("cuda") and not _has_gpu():
             raise ValueError(f"the predictor gnn is to use the device {self.device}, and torch finds no GPU here; set device to cpu")
 
