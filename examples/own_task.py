@@ -24,7 +24,7 @@ from spaces.operators import sample
 def bars(*, count: int = 600, noise: float = 0.4, seed: int = 0) -> Task:
     """Images of 12 x 12 pixels with one bar in noise: does it lie, stand, or lean?
 
-    The arguments are options that a config may set; `seed` is the run's seed, which draws the splits.
+    The arguments are options that a config may set; `seed` is the task's own (`task.seed`, 0) and draws the splits.
     """
     inputs, labels = drawn(count, noise)
     test, validation, training = (

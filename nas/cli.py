@@ -213,7 +213,7 @@ def config_schema() -> None:
 
 @config_app.command("show")
 def config_show(config: Annotated[Path, typer.Argument(help="A configuration file.")], override: Overrides = None, as_json: AsJson = False) -> None:
-    """Check a configuration file and print it with every default filled in."""
+    """Check a configuration file and print it with the defaults of its own keys filled in."""
     import yaml
 
     from nas.compose import strategy_of

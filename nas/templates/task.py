@@ -10,7 +10,7 @@ from spaces import Shapes
 
 
 def task(*, seed: int = 0) -> Task:
-    """The task. Further arguments become options in the config (`task: {name: task.py:task, option: value}`); `seed` is the run's."""
+    """The task. Further arguments become options in the config (`task: {name: task.py:task, option: value}`); `seed` is the task's own (`task.seed`, 0)."""
     # inputs: float32, or uint8 for pixels 0 to 255; (samples, channels, height, width), or (samples, features). labels: whole numbers from 0.
     inputs, labels = load_digits(return_X_y=True)
     inputs, labels = (inputs / 16).astype(numpy.float32).reshape(-1, 1, 8, 8), labels.astype(numpy.int64)
