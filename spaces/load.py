@@ -13,7 +13,7 @@ from typing import Any
 
 from spaces.space import SearchSpace
 
-_BUILT_IN = ("accel_nasbench", "convnet", "flexibert", "nasbench101", "nasbench201", "nasbench_graph", "nasbench_macro", "nats_size")
+_BUILT_IN = ("accel_nasbench", "convnet", "flexibert", "flexibert2", "nasbench101", "nasbench201", "nasbench_graph", "nasbench_macro", "nats_size")
 SPACES: dict[str, str] = {name: f"spaces.{name}:space" for name in _BUILT_IN}
 
 

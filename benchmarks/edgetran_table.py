@@ -1,0 +1,79 @@
+"""Turns EdgeTran's measured transformers into a table: python benchmarks/edgetran_table.py edgetran_hardware.json.gz edgetran.npz
+
+The input is a JSON list of {"model": {l, o, h, f}, device, latency, energy, peak_power}: layers, each layer's heads (operation, parameter, head size),
+hidden sizes, feed-forward sizes; seconds, joules, watts. The table has the columns that the space `flexibert2` reads, a row for each transformer, and for
+each device `latency_DEVICE`, `energy_DEVICE` and `peak_power_DEVICE`, not a number where the transformer was not measured on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from spaces.flexibert2 import HEADS, LAYERS, OPERATIONS, STACKS
+
+MEASURES = ("latency", "energy", "peak_power")
+
+
+def read_edgetran(path: Path) -> dict[str, numpy.ndarray]:
+    """The columns that `spaces.flexibert2.rows` reads, and three for each device (N,): the transformers in the order of their first measurement.
+
+    Raises:
+        ValueError: a model's lists are not as long as it has layers, a head is not as wide as the hidden size and the number of heads say, or a
+            transformer was measured twice on one device.
+    """
+    with gzip.open(path, "rt") as file:
+        measured = json.load(file)
+    first: dict[str, int] = {}
+    row_of = [first.setdefault(json.dumps(item["model"], sort_keys=True), len(first)) for item in measured]
+    columns = _describe([json.loads(text) for text in first], path)
+    for row, item in zip(row_of, measured, strict=True):
+        for measure in MEASURES:
+            name = f"{measure}_{item['device'].replace('-', '_')}"
+            column = columns.setdefault(name, numpy.full(len(first), numpy.nan))
+            if numpy.isfinite(column[row]):
+                raise ValueError(
+                    f"the model {item['model']} of {path} was measured twice on {item['device']}: keep one measurement, such as their mean"
+                )
+            column[row] = item[measure]
+    return columns
+
+
+def _describe(models: list[dict[str, Any]], path: Path) -> dict[str, numpy.ndarray]:
+    count, most = len(models), max(LAYERS)
+    hidden = numpy.zeros((count, most), dtype=numpy.int64)
+    operations = numpy.full((count, most, max(HEADS)), -1, dtype=numpy.int64)
+    feed_forward = numpy.zeros((count, most, max(STACKS)), dtype=numpy.int64)
+    for row, model in enumerate(models):
+        lengths = {name: len(model[name]) for name in ("o", "h", "f")}
+        if set(lengths.values()) != {model["l"]}:
+            raise ValueError(f"the model {row} of {path} has {model['l']} layers, and its lists have {lengths}")
+        hidden[row, : model["l"]] = model["h"]
+        for layer, (heads, width, sizes) in enumerate(zip(model["o"], model["h"], model["f"], strict=True)):
+            tokens = [head.rsplit("_", 1) for head in heads]
+            if any(int(head_size) != width // len(heads) for _, head_size in tokens):
+                raise ValueError(f"the model {row} of {path} has in layer {layer} the heads {heads}; each should be {width} // {len(heads)} wide")
+            operations[row, layer, : len(heads)] = [OPERATIONS.index(operation) for operation, _ in tokens]
+            feed_forward[row, layer, : len(sizes)] = sizes
+    layers = numpy.array([model["l"] for model in models])
+    return {"layers": layers, "hidden": hidden, "operations": operations, "feed_forward": feed_forward}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    arguments = parser.parse_args()
+    columns = read_edgetran(arguments.source)
+    numpy.savez_compressed(arguments.target, **columns)  # pyright: ignore[reportArgumentType]
+    devices = {name.removeprefix("latency_"): int(numpy.isfinite(column).sum()) for name, column in columns.items() if name.startswith("latency_")}
+    print(f"{arguments.target}: {len(columns['layers'])} transformers; {', '.join(f'{count} on {device}' for device, count in devices.items())}")
+
+
+if __name__ == "__main__":
+    main()
