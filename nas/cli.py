@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nas.cli_proxies import proxies
+
 if TYPE_CHECKING:
     from spaces import Graph
 
@@ -27,6 +29,7 @@ space_app = typer.Typer(help="Search spaces: list, check and draw them.", no_arg
 config_app = typer.Typer(help="Configuration files.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(space_app, name="space")
 app.add_typer(config_app, name="config")
+app.command()(proxies)
 
 Overrides = Annotated[list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="Override a key of the config, such as -s budget=64.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
