@@ -10,6 +10,6 @@ Importing this needs numpy alone; torch, scikit-learn and scipy are imported by 
 
 # The registry comes last: its function `predictor` takes the name of the module `predictors.predictor` in this package.
 from predictors.predictor import Fitted, Prediction, Predictor
-from predictors.registry import GNN, PREDICTORS, RESTORERS, Ridge, Trees, load_predictor, predictor
+from predictors.registry import GNN, GP, PREDICTORS, Auto, ExtraTrees, Ridge, Trees, load_predictor, predictor
 
-__all__ = ["GNN", "PREDICTORS", "RESTORERS", "Fitted", "Prediction", "Predictor", "Ridge", "Trees", "load_predictor", "predictor"]
+__all__ = ["GNN", "GP", "PREDICTORS", "Auto", "ExtraTrees", "Fitted", "Prediction", "Predictor", "Ridge", "Trees", "load_predictor", "predictor"]

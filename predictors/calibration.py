@@ -53,17 +53,13 @@ def fit_scale(residual_N: np.ndarray, std_N: np.ndarray, *, level: float = 0.9) 
     return max(quantile / float(norm.ppf(0.5 + level / 2)), 1e-3)
 
 
-def leave_out(graphs: Sequence[Graph], folds: int, seed: int) -> np.ndarray:
-    """(N, K) true where the graph belongs to the fold: about equal folds, isomorphic graphs in one; all false where there are too few graphs.
-
-    The members of an ensemble, one a fold, predict what they left out; those residuals calibrate it (CV+, Barber et al. 2021).
-    """
+def folds_of(graphs: Sequence[Graph], folds: int, seed: int) -> np.ndarray:
+    """(N,) the fold of each graph: about equal folds, isomorphic graphs in one; all -1 where there are too few graphs."""
     _, twin_N = np.unique([canonical_key(graph) for graph in graphs], return_inverse=True)
     classes = int(twin_N.max()) + 1
     if classes < max(LEAST_FOR_FOLDS, folds):
-        return np.zeros((len(graphs), folds), dtype=bool)
-    fold_N = np.random.default_rng([seed, 1]).permutation(np.arange(classes) % folds)[twin_N]
-    return fold_N[:, None] == np.arange(folds)
+        return np.full(len(graphs), -1)
+    return np.random.default_rng([seed, 1]).permutation(np.arange(classes) % folds)[twin_N]
 
 
 def _distance(prediction: Prediction, true: np.ndarray) -> np.ndarray:

@@ -5,20 +5,15 @@ Shapes: N training graphs, M graphs, K members.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from predictors.batch import Encoded
-from predictors.calibration import fit_scale, leave_out
-from predictors.features import Encoding, encoding_from_json, learn_encoding
-from predictors.predictor import Prediction, check_graphs, check_training
-from predictors.store import Stored, write
-from predictors.targets import NormalScores, learn_normal_scores, normal_scores_from
-from predictors.terms import readable
+from predictors.features import Encoding
+from predictors.training import Belief, FittedModel, Learnt, Training, fit, ignorance, left_out_by_members
 from spaces.graph import Graph
 
 if TYPE_CHECKING:
@@ -40,13 +35,15 @@ class GNN:
         device: where it is trained and asked, `cpu` or `cuda`.
     """
 
+    name: ClassVar[str] = "gnn"
+
     members: int = 5
     width: int = 32
     layers: int = 4
-    steps: int = 250
+    steps: int = 120
     batch_size: int = 256
-    learning_rate: float = 4e-3
-    weight_decay: float = 1e-2
+    learning_rate: float = 8e-3
+    weight_decay: float = 5.0
     ranking: float = 1.0
     device: str = "cpu"
 
@@ -60,74 +57,58 @@ class GNN:
         if self.device.startswith("cuda") and not _has_gpu():
             raise ValueError(f"the predictor gnn is to use the device {self.device}, and torch finds no GPU here; set device to cpu")
 
-    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedGNN:
+    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedModel:
         """Train the members; the same graphs, scores and seed give the same network on one machine.
 
         Raises:
             ValueError: see `predictor.check_training`.
         """
+        return fit(self, graphs, scores, seed)
+
+    def learn(self, training: Training, seed: int) -> Learnt:
+        """See `training.Learner`."""
         import torch
 
         from predictors.fit import Recipe, train
         from predictors.gnn import GraphNetwork
 
-        score_N = check_training(graphs, scores)
-        read = [readable(graph) for graph in graphs]
-        encoding, target = learn_encoding(read), learn_normal_scores(score_N)
-        encoded = encoding.encode(read)
-        network = GraphNetwork(_sizes(self, encoding), torch.Generator().manual_seed(seed)).to(self.device)
-        left_out_NK = leave_out(read, self.members, seed)
+        network = GraphNetwork(_sizes(self, training.encoding), torch.Generator().manual_seed(seed)).to(self.device)
+        left_out_NK = training.left_out(self.members)
         recipe = Recipe(
             self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate, weight_decay=self.weight_decay, ranking=self.ranking
         )
-        train(network, encoded, target.to_normal(score_N), left_out_NK, recipe, seed)
-        draft = FittedGNN(self, encoding, target, network, 1.0)
-        return FittedGNN(self, encoding, target, network, _scale(draft, encoded, score_N, left_out_NK))
+        train(network, training.encoded, training.normal_N, left_out_NK, recipe, seed)
+        if not training.has_folds:
+            return Learnt(Networks(network), ignorance(len(training.normal_N)))
+        mean_NK, variance_NK = _members(network, training.encoded)
+        mean_N, epistemic_N, excess = left_out_by_members(mean_NK, left_out_NK)
+        # A graph's own members learnt their variance from this very residual: the others say how large it was to be expected.
+        aleatoric_N = np.sqrt((variance_NK * ~left_out_NK).sum(1) / (~left_out_NK).sum(1))
+        return Learnt(Networks(network), Belief(mean_N, aleatoric_N, epistemic_N), excess)
 
 
 @dataclass(frozen=True)
-class FittedGNN:
-    """Trained members, the encoding they read, the map back to score units and the factor on their spread."""
+class Networks:
+    """Trained members."""
 
-    settings: GNN
-    encoding: Encoding
-    target: NormalScores
     network: GraphNetwork
-    scale: float
 
-    def predict(self, graphs: Sequence[Graph]) -> Prediction:
-        """Mean and standard deviations of M graphs in score units.
-
-        Raises:
-            ValueError: a value is no graph.
-        """
-        check_graphs(graphs)
-        return self.predict_encoded(self.encode(graphs))
-
-    def encode(self, graphs: Sequence[Graph]) -> Encoded:
-        """The graphs as numbers, for those who ask about the same ones again."""
-        return self.encoding.encode([readable(graph) for graph in graphs])
-
-    def predict_encoded(self, encoded: Encoded) -> Prediction:
-        """The same for graphs encoded before.
-
-        The members' means and variances are in normal scores: the mean of the means and the standard deviations go through the monotone map, whose
-        slope around the mean turns a spread of ranks into one of scores.
-        """
+    def predict(self, encoded: Encoded) -> Belief:
+        """See `training.Model`: the mean of the members' means, the root of their mean variance, and the members' disagreement."""
         mean_MK, variance_MK = _members(self.network, encoded)
-        mean_M = mean_MK.mean(1)
-        aleatoric_M, epistemic_M = np.sqrt(variance_MK.mean(1)), mean_MK.std(1, ddof=1)
-        return self.target.prediction(mean_M, aleatoric_M * self.scale, epistemic_M * self.scale)
+        return Belief(mean_MK.mean(1), np.sqrt(variance_MK.mean(1)), mean_MK.std(1, ddof=1))
 
-    def save(self, directory: str | Path) -> None:
-        """Write the predictor so that `load_predictor` reads it."""
-        arrays = {f"network.{name}": tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
-        state = {"encoding": asdict(self.encoding), "scale": self.scale}
-        write(directory, Stored("gnn", asdict(self.settings), state, arrays | self.target.arrays()))
+    def state(self) -> dict[str, Any]:
+        """See `training.Model`."""
+        return {}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `training.Model`."""
+        return {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
 
 
-def restore_gnn(stored: Stored, device: str = "cpu") -> FittedGNN:
-    """The predictor that was saved.
+def restore_gnn(settings: GNN, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Networks:
+    """The model that was saved, on the settings' device.
 
     Raises:
         KeyError, TypeError, ValueError, RuntimeError: the parts do not fit together.
@@ -136,12 +117,9 @@ def restore_gnn(stored: Stored, device: str = "cpu") -> FittedGNN:
 
     from predictors.gnn import GraphNetwork
 
-    settings = GNN(**{**{field.name: stored.settings[field.name] for field in fields(GNN)}, "device": device})
-    encoding = encoding_from_json(stored.state["encoding"])
     network = GraphNetwork(_sizes(settings, encoding), torch.Generator())
-    weights = {name.removeprefix("network."): torch.from_numpy(array) for name, array in stored.arrays.items() if name.startswith("network.")}
-    network.load_state_dict(weights)
-    return FittedGNN(settings, encoding, normal_scores_from(stored.arrays), network.to(device), float(stored.state["scale"]))
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    return Networks(network.to(settings.device))
 
 
 def _sizes(settings: GNN, encoding: Encoding) -> Sizes:
@@ -164,21 +142,6 @@ def _members(network: GraphNetwork, encoded: Encoded) -> tuple[np.ndarray, np.nd
             variances.append(log_variance_MK.double().exp().cpu().numpy())
     empty = [np.zeros((0, network.op.shape[1]))]
     return np.concatenate(means or empty), np.concatenate(variances or empty)
-
-
-def _scale(draft: FittedGNN, encoded: Encoded, score_N: np.ndarray, left_out_NK: np.ndarray) -> float:
-    """The factor on the spread, from what each member says about the labels that it did not see (the residuals of CV+, Barber et al. 2021).
-
-    With too few labels for folds nothing is known of the error, so the spread becomes that of the scores themselves.
-    """
-    mean_NK, variance_NK = _members(draft.network, encoded)
-    epistemic_N = mean_NK.std(1, ddof=1)
-    if not left_out_NK.any():
-        return float(1.0 / np.sqrt(variance_NK.mean() + (epistemic_N**2).mean()))
-    residual_N = draft.target.to_normal(score_N) - mean_NK[left_out_NK]
-    # A graph's own member learnt its variance from this very residual: the others say how large it was to be expected.
-    aleatoric_N = np.sqrt((variance_NK * ~left_out_NK).sum(1) / (~left_out_NK).sum(1))
-    return fit_scale(residual_N, np.hypot(aleatoric_N, epistemic_N))
 
 
 def _has_gpu() -> bool:

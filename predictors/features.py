@@ -96,8 +96,8 @@ def _share(flat: Flat, sweeps: Sweeps) -> np.ndarray:
     return np.exp(through_N - np.where(np.isfinite(total_N), total_N, 0.0))
 
 
-def graph_counts(flat: Flat, op_N: np.ndarray, attributes_NA: np.ndarray, sweeps: Sweeps, num_ops: int) -> np.ndarray:
-    """(M, C') what is counted on every graph whatever the training graphs were: size, paths, operations, attributes."""
+def graph_counts(flat: Flat, op_N: np.ndarray, attributes_NA: np.ndarray, sweeps: Sweeps, num_ops: int) -> dict[str, np.ndarray]:
+    """What is counted on every graph whatever the training graphs were, in groups of (M, C') columns that count the same kind of thing."""
     nodes_M = flat.last_M - flat.first_M + 1.0
     edges_M = np.bincount(flat.graph_N[flat.target_E], minlength=flat.num_graphs)
     in_N = np.bincount(flat.target_E, minlength=flat.num_nodes)
@@ -115,8 +115,15 @@ def graph_counts(flat: Flat, op_N: np.ndarray, attributes_NA: np.ndarray, sweeps
 
     counts_MO = by_op(None)
     depth_MO = by_op(np.maximum(sweeps.depth_N, 0)) / np.maximum(counts_MO, 1)
-    parts = [np.stack(size, axis=1), counts_MO, by_op(share_N), by_op(through_N), depth_MO, sweeps.most_NO[flat.last_M]]
-    return np.concatenate([*parts, _attribute_counts(flat, attributes_NA, sweeps)], axis=1)
+    return {
+        "size": np.stack(size, axis=1),
+        "operations": counts_MO,
+        "share of paths": by_op(share_N),
+        "paths through": by_op(through_N),
+        "depth of operations": depth_MO,
+        "most on a path": sweeps.most_NO[flat.last_M],
+        "attributes": _attribute_counts(flat, attributes_NA, sweeps),
+    }
 
 
 def _attribute_counts(flat: Flat, attributes_NA: np.ndarray, sweeps: Sweeps) -> np.ndarray:
@@ -140,6 +147,7 @@ class Encoding:
         kinds: the distinct nodes (as text) that are counted one by one.
         pairs: the pairs of operations (numbers) whose edges are counted one by one.
         kept: the columns of all counted numbers that vary over the training graphs, and their mean and scale.
+        groups: the name of the group of each kept column: what kind of thing it counts.
     """
 
     nodes: NodeColumns
@@ -148,6 +156,7 @@ class Encoding:
     kept: tuple[int, ...]
     mean: tuple[float, ...]
     scale: tuple[float, ...]
+    groups: tuple[str, ...]
 
     @property
     def num_ops(self) -> int:
@@ -170,7 +179,7 @@ class Encoding:
         op_N = self.nodes.op_numbers(flat.kinds)[flat.kind_N]
         attributes_NA = self.nodes.attributes(flat.kinds)[flat.kind_N]
         sweeps = sweep(flat, op_N, self.num_ops)
-        counts_MC = _all_counts(self, flat, op_N, attributes_NA, sweeps)[:, list(self.kept)]
+        counts_MC = np.concatenate(list(_all_counts(self, flat, op_N, attributes_NA, sweeps).values()), axis=1)[:, list(self.kept)]
         standard_MC = np.clip((counts_MC - np.array(self.mean)) / np.array(self.scale), -10.0, 10.0)
         return Encoded(flat, op_N, np.concatenate([attributes_NA, node_places(flat, sweeps)], axis=1), standard_MC.astype(np.float32))
 
@@ -186,12 +195,14 @@ def learn_encoding(graphs: Sequence[Graph]) -> Encoding:
     pair_E = op_N[flat.source_E] * len(nodes.ops) + op_N[flat.target_E]
     seen, times = np.unique(pair_E, return_counts=True)
     pairs = tuple(sorted(divmod(int(seen[row]), len(nodes.ops)) for row in np.lexsort((seen, -times))[:MOST_PAIRS]))
-    draft = Encoding(nodes, kinds, pairs, (), (), ())
+    draft = Encoding(nodes, kinds, pairs, (), (), (), ())
     attributes_NA = nodes.attributes(flat.kinds)[flat.kind_N]
-    counts_MC = _all_counts(draft, flat, op_N, attributes_NA, sweep(flat, op_N, len(nodes.ops)))
+    counts = _all_counts(draft, flat, op_N, attributes_NA, sweep(flat, op_N, len(nodes.ops)))
+    groups, counts_MC = [name for name, columns in counts.items() for _ in range(columns.shape[1])], np.concatenate(list(counts.values()), axis=1)
     scale_C = counts_MC.std(axis=0)
     kept = np.flatnonzero(scale_C > 1e-6)
-    return Encoding(nodes, kinds, pairs, tuple(kept.tolist()), tuple(counts_MC.mean(axis=0)[kept].tolist()), tuple(scale_C[kept].tolist()))
+    mean, scale = counts_MC.mean(axis=0)[kept], scale_C[kept]
+    return Encoding(nodes, kinds, pairs, tuple(kept.tolist()), tuple(mean.tolist()), tuple(scale.tolist()), tuple(groups[column] for column in kept))
 
 
 def encoding_from_json(loaded: Any) -> Encoding:
@@ -206,16 +217,17 @@ def encoding_from_json(loaded: Any) -> Encoding:
     nodes = NodeColumns(tuple(map(str, node["ops"])), numbers, means, scales, categories)
     kinds, kept = tuple(map(str, loaded["kinds"])), tuple(map(int, loaded["kept"]))
     pairs = tuple((int(first), int(second)) for first, second in loaded["pairs"])
-    result = Encoding(nodes, kinds, pairs, kept, tuple(map(float, loaded["mean"])), tuple(map(float, loaded["scale"])))
-    if not len(numbers) == len(means) == len(scales) or not len(kept) == len(result.mean) == len(result.scale):
+    mean, scale, groups = tuple(map(float, loaded["mean"])), tuple(map(float, loaded["scale"])), tuple(map(str, loaded["groups"]))
+    result = Encoding(nodes, kinds, pairs, kept, mean, scale, groups)
+    if not len(numbers) == len(means) == len(scales) or not len(kept) == len(mean) == len(scale) == len(groups):
         raise ValueError("the encoding's columns, means and scales are of different lengths")
     if any(not 0 <= op < len(nodes.ops) for pair in pairs for op in pair):
         raise ValueError("the encoding counts a pair of operations that it does not have")
     return result
 
 
-def _all_counts(encoding: Encoding, flat: Flat, op_N: np.ndarray, attributes_NA: np.ndarray, sweeps: Sweeps) -> np.ndarray:
-    general_MC = graph_counts(flat, op_N, attributes_NA, sweeps, encoding.num_ops)
+def _all_counts(encoding: Encoding, flat: Flat, op_N: np.ndarray, attributes_NA: np.ndarray, sweeps: Sweeps) -> dict[str, np.ndarray]:
+    general = graph_counts(flat, op_N, attributes_NA, sweeps, encoding.num_ops)
     numbers = {text: number for number, text in enumerate(encoding.kinds)}
     kind_K = np.array([numbers.get(str(node), -1) for node in flat.kinds], dtype=np.int64)
     kinds_MC = _counted(flat.graph_N, kind_K[flat.kind_N], flat.num_graphs, len(encoding.kinds))
@@ -223,7 +235,7 @@ def _all_counts(encoding: Encoding, flat: Flat, op_N: np.ndarray, attributes_NA:
     for number, pair in enumerate(encoding.pairs):
         table[pair] = number
     pairs_MC = _counted(flat.graph_N[flat.target_E], table[op_N[flat.source_E], op_N[flat.target_E]], flat.num_graphs, len(encoding.pairs))
-    return np.concatenate([general_MC, kinds_MC, pairs_MC], axis=1)
+    return {**general, "kinds of nodes": kinds_MC, "pairs of operations": pairs_MC}
 
 
 def _counted(graph: np.ndarray, column: np.ndarray, num_graphs: int, num_columns: int) -> np.ndarray:

@@ -7,16 +7,20 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from predictors.ensemble import GNN, restore_gnn
+from predictors.ensemble import GNN
+from predictors.features import encoding_from_json
+from predictors.gp import GP
 from predictors.predictor import Fitted, Predictor
-from predictors.ridge import Ridge, restore_ridge
+from predictors.ridge import Ridge
+from predictors.stack import LEARNERS, RESTORERS, Auto, restore_auto
 from predictors.store import Stored, read
-from predictors.trees import Trees, restore_trees
+from predictors.targets import normal_scores_from
+from predictors.training import FittedModel, part
+from predictors.trees import ExtraTrees, Trees
 from spaces.graph import INPUT, OUTPUT, Edge, Graph
 
-PREDICTORS: dict[str, Callable[..., Predictor]] = {"gnn": GNN, "trees": Trees, "ridge": Ridge}
+PREDICTORS: dict[str, Callable[..., Predictor]] = {"auto": Auto, **LEARNERS}
 SMALLEST = Graph((INPUT, OUTPUT), (Edge(0, 1),))
-RESTORERS: dict[str, Callable[[Stored], Fitted]] = {"gnn": restore_gnn, "trees": restore_trees, "ridge": restore_ridge}
 
 
 def predictor(name: str, **settings: Any) -> Predictor:
@@ -41,12 +45,21 @@ def load_predictor(directory: str | Path) -> Fitted:
         ValueError: a file is missing or malformed, or there is no predictor of the saved name.
     """
     stored = read(directory)
-    if stored.name not in RESTORERS:
-        raise ValueError(f"{directory} holds the predictor {stored.name!r}; the known ones are {', '.join(sorted(RESTORERS))}")
+    if stored.name not in PREDICTORS:
+        raise ValueError(f"{directory} holds the predictor {stored.name!r}; the known ones are {', '.join(sorted(PREDICTORS))}")
     try:
-        fitted = RESTORERS[stored.name](stored)
+        fitted = _restore(stored)
         # Parts that do not fit together show at the first question.
         fitted.predict([SMALLEST])
         return fitted
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ValueError(f"{directory} does not hold a whole predictor {stored.name!r}: {error}") from error
+
+
+def _restore(stored: Stored) -> FittedModel:
+    # A predictor fitted on a GPU is asked on the CPU.
+    settings = predictor(stored.name, **{name: "cpu" if name == "device" else value for name, value in stored.settings.items()})
+    encoding = encoding_from_json(stored.state["encoding"])
+    restore = {"auto": restore_auto, **RESTORERS}[stored.name]
+    model = restore(settings, encoding, stored.state["model"], part(stored.arrays, "model."))
+    return FittedModel(settings, encoding, normal_scores_from(stored.arrays), model, float(stored.state["scale"]))

@@ -5,28 +5,27 @@ Shapes: N training graphs, M graphs, C features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from predictors.calibration import LEAST_FOR_FOLDS, fit_scale
-from predictors.features import Encoding, encoding_from_json, learn_encoding
-from predictors.predictor import Prediction, check_graphs, check_training
-from predictors.store import Stored, write
-from predictors.targets import NormalScores, learn_normal_scores, normal_scores_from
-from predictors.terms import readable
+from predictors.batch import Encoded
+from predictors.features import Encoding
+from predictors.training import NUM_FOLDS, Belief, FittedModel, Learnt, Training, fit, ignorance
 from spaces.graph import Graph
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """Bayesian linear regression of normal scores (Bishop 2006, section 3.3), the prior's strength chosen by left-one-out error.
+    """Bayesian linear regression of normal scores (Bishop 2006, section 3.3), the prior's strength chosen by left-out error.
 
     Attributes:
         penalties: the strengths tried, each relative to the number of features.
     """
+
+    name: ClassVar[str] = "ridge"
 
     penalties: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
@@ -35,83 +34,83 @@ class Ridge:
             raise ValueError(f"the predictor ridge needs positive penalties; got {self.penalties!r}")
         object.__setattr__(self, "penalties", tuple(map(float, self.penalties)))
 
-    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedRidge:
-        """Solve for the weights. Nothing is random: the seed is part of the protocol only.
+    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedModel:
+        """Solve for the weights; the seed draws the folds.
 
         Raises:
             ValueError: see `predictor.check_training`.
         """
-        score_N = check_training(graphs, scores)
-        read = [readable(graph) for graph in graphs]
-        encoding, target = learn_encoding(read), learn_normal_scores(score_N)
-        features_NC, normal_N = _features(encoding, read), target.to_normal(score_N)
-        solutions = [_solve(features_NC, normal_N, penalty * features_NC.shape[1]) for penalty in self.penalties]
-        weight_C, covariance_CC, left_out_N = min(solutions, key=lambda solution: float((solution[2] ** 2).mean()))
-        if len(graphs) < LEAST_FOR_FOLDS:
-            return FittedRidge(self, encoding, target, weight_C, covariance_CC, 1.0, 1.0)
-        aleatoric = max(float(np.sqrt((left_out_N**2).mean())), 1e-3)
-        std_N = aleatoric * np.sqrt(1 + np.einsum("nc,cd,nd->n", features_NC, covariance_CC, features_NC))
-        return FittedRidge(self, encoding, target, weight_C, covariance_CC, aleatoric, fit_scale(left_out_N, std_N))
+        return fit(self, graphs, scores, seed)
+
+    def learn(self, training: Training, seed: int) -> Learnt:
+        """See `training.Learner`."""
+        feature_NC, normal_N = _features(training.encoded), training.normal_N
+        strengths = [penalty * feature_NC.shape[1] for penalty in self.penalties]
+        if not training.has_folds:
+            return Learnt(Line(*_solve(feature_NC, normal_N, strengths[len(strengths) // 2]), 1.0), ignorance(len(normal_N)))
+        left_out = {strength: _left_out(feature_NC, normal_N, training.fold_N, strength) for strength in strengths}
+        strength = min(strengths, key=lambda strength: float(((normal_N - left_out[strength][0]) ** 2).mean()))
+        mean_N, leverage_N = left_out[strength]
+        # The mean square of the residuals is the noise times one and the leverage.
+        noise = max(float(np.sqrt(((normal_N - mean_N) ** 2 / (1 + leverage_N)).mean())), 1e-3)
+        belief = Belief(mean_N, np.full(len(mean_N), noise), noise * np.sqrt(leverage_N))
+        return Learnt(Line(*_solve(feature_NC, normal_N, strength), noise), belief)
 
 
 @dataclass(frozen=True)
-class FittedRidge:
-    """The weights' posterior: mean (C,) and covariance (C, C) per unit of noise variance; `aleatoric` is the noise, in normal scores."""
+class Line:
+    """The weights' posterior: mean (C,) and covariance (C, C) per unit of noise variance; `noise` is the noise's standard deviation."""
 
-    settings: Ridge
-    encoding: Encoding
-    target: NormalScores
     weight_C: np.ndarray
     covariance_CC: np.ndarray
-    aleatoric: float
-    scale: float
+    noise: float
 
-    def predict(self, graphs: Sequence[Graph]) -> Prediction:
-        """Mean and standard deviations of M graphs in score units.
+    def predict(self, encoded: Encoded) -> Belief:
+        """See `training.Model`."""
+        feature_MC = _features(encoded)
+        return Belief(feature_MC @ self.weight_C, np.full(len(feature_MC), self.noise), self.noise * np.sqrt(_leverage(feature_MC, self.covariance_CC)))
 
-        Raises:
-            ValueError: a value is no graph.
-        """
-        check_graphs(graphs)
-        if len(graphs) == 0:
-            return Prediction(np.zeros(0), np.zeros(0), np.zeros(0))
-        features_MC = _features(self.encoding, [readable(graph) for graph in graphs])
-        leverage_M = np.maximum(((features_MC @ self.covariance_CC) * features_MC).sum(1), 0.0)
-        noise = self.aleatoric * self.scale
-        return self.target.prediction(features_MC @ self.weight_C, np.full(len(graphs), noise), noise * np.sqrt(leverage_M))
+    def state(self) -> dict[str, Any]:
+        """See `training.Model`."""
+        return {"noise": self.noise}
 
-    def save(self, directory: str | Path) -> None:
-        """Write the predictor so that `load_predictor` reads it."""
-        arrays = {"weight": self.weight_C, "covariance": self.covariance_CC} | self.target.arrays()
-        state = {"encoding": asdict(self.encoding), "aleatoric": self.aleatoric, "scale": self.scale}
-        write(directory, Stored("ridge", asdict(self.settings), state, arrays))
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `training.Model`."""
+        return {"weight": self.weight_C, "covariance": self.covariance_CC}
 
 
-def restore_ridge(stored: Stored) -> FittedRidge:
-    """The predictor that was saved.
+def restore_ridge(settings: Ridge, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Line:
+    """The model that was saved.
 
     Raises:
         KeyError, TypeError, ValueError: the parts do not fit together.
     """
-    settings = Ridge(**{field.name: stored.settings[field.name] for field in fields(Ridge)})
-    encoding = encoding_from_json(stored.state["encoding"])
-    weight_C, covariance_CC = stored.arrays["weight"], stored.arrays["covariance"]
     columns = encoding.num_counts + 1
-    if weight_C.shape != (columns,) or covariance_CC.shape != (columns, columns):
+    if arrays["weight"].shape != (columns,) or arrays["covariance"].shape != (columns, columns):
         raise ValueError(f"the weights are not those of {columns} features")
-    aleatoric, scale = float(stored.state["aleatoric"]), float(stored.state["scale"])
-    return FittedRidge(settings, encoding, normal_scores_from(stored.arrays), weight_C, covariance_CC, aleatoric, scale)
+    return Line(arrays["weight"], arrays["covariance"], float(state["noise"]))
 
 
-def _features(encoding: Encoding, read: Sequence[Graph]) -> np.ndarray:
-    """(M, C + 1) the counted features and the constant."""
-    counts_MC = encoding.encode(read).counts_MC.astype(np.float64)
-    return np.concatenate([counts_MC, np.ones((len(counts_MC), 1))], axis=1)
+def _features(encoded: Encoded) -> np.ndarray:
+    """(M, C) the counted features and a constant."""
+    return np.concatenate([encoded.counts_MC, np.ones((len(encoded), 1), dtype=np.float32)], axis=1).astype(np.float64)
 
 
-def _solve(features_NC: np.ndarray, normal_N: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The posterior's mean and covariance per unit of noise, and (N,) the errors on each score left out, from the diagonal of the hat matrix."""
-    covariance_CC = np.linalg.inv(features_NC.T @ features_NC + penalty * np.eye(features_NC.shape[1]))
-    weight_C = covariance_CC @ (features_NC.T @ normal_N)
-    leverage_N = ((features_NC @ covariance_CC) * features_NC).sum(1)
-    return weight_C, covariance_CC, (normal_N - features_NC @ weight_C) / np.maximum(1 - leverage_N, 1e-6)
+def _solve(feature_NC: np.ndarray, normal_N: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    """The posterior's mean and covariance per unit of noise."""
+    covariance_CC = np.linalg.inv(feature_NC.T @ feature_NC + strength * np.eye(feature_NC.shape[1]))
+    return covariance_CC @ (feature_NC.T @ normal_N), covariance_CC
+
+
+def _leverage(feature_MC: np.ndarray, covariance_CC: np.ndarray) -> np.ndarray:
+    return np.maximum(((feature_MC @ covariance_CC) * feature_MC).sum(1), 0.0)
+
+
+def _left_out(feature_NC: np.ndarray, normal_N: np.ndarray, fold_N: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) what each graph is given by the solution without its fold, and its leverage there."""
+    mean_N, leverage_N = np.zeros(len(normal_N)), np.zeros(len(normal_N))
+    for fold in range(NUM_FOLDS):
+        out_N = fold_N == fold
+        weight_C, covariance_CC = _solve(feature_NC[~out_N], normal_N[~out_N], strength)
+        mean_N[out_N], leverage_N[out_N] = feature_NC[out_N] @ weight_C, _leverage(feature_NC[out_N], covariance_CC)
+    return mean_N, leverage_N

@@ -1,26 +1,22 @@
-"""Boosted trees on counted features: several boosted ensembles, each without a fold of the labels.
+"""Trees on counted features, boosted or extremely randomised: several ensembles, each without a fold of the labels.
 
-Shapes: N training graphs, M graphs, C features, K members, T trees of all members, L nodes of all trees, J distinct scores.
+Shapes: N training graphs, M graphs, C features, K members.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
 
-from predictors.calibration import fit_scale, leave_out
-from predictors.features import Encoding, encoding_from_json, learn_encoding
-from predictors.predictor import Prediction, check_graphs, check_training
-from predictors.store import Stored, write
-from predictors.targets import NormalScores, learn_normal_scores, normal_scores_from
-from predictors.terms import readable
+from predictors.batch import Encoded
+from predictors.features import Encoding
+from predictors.forest import Forest, forest_of
+from predictors.training import Belief, FittedModel, Learnt, Training, fit, ignorance, left_out_by_members
 from spaces.graph import Graph
 
-CHUNK = 2048
 # With fewer training graphs every tree sees them all.
 LEAST_FOR_SAMPLING = 20
 
@@ -38,6 +34,8 @@ class Trees:
         features: share of the features that a split sees.
     """
 
+    name: ClassVar[str] = "trees"
+
     members: int = 5
     rounds: int = 120
     depth: int = 4
@@ -46,181 +44,138 @@ class Trees:
     features: float = 0.3
 
     def __post_init__(self) -> None:
-        for name, least in (("members", 2), ("rounds", 1), ("depth", 1)):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
-                raise ValueError(f"the predictor trees needs a whole number of {name}, at least {least}; got {getattr(self, name)!r}")
-        for name in ("learning_rate", "share", "features"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"the predictor trees needs {name} above 0 and at most 1; got {getattr(self, name)!r}")
+        _check(self, {"members": 2, "rounds": 1, "depth": 1}, ("learning_rate", "share", "features"))
 
-    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedTrees:
+    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedModel:
         """Grow the members' trees.
 
         Raises:
             ValueError: see `predictor.check_training`.
         """
-        score_N = check_training(graphs, scores)
-        read = [readable(graph) for graph in graphs]
-        encoding, target = learn_encoding(read), learn_normal_scores(score_N)
-        features_NC, normal_N = _features(encoding, read), target.to_normal(score_N)
-        left_out_NK = leave_out(read, self.members, seed)
-        seeds = np.random.SeedSequence(seed).generate_state(self.members).tolist()
-        boosted = [grow(self, features_NC[~out_N], normal_N[~out_N], number) for number, out_N in zip(seeds, left_out_NK.T, strict=True)]
-        forest = forest_of(boosted)
-        aleatoric, scale = _spread(forest.predict(features_NC), normal_N, left_out_NK)
-        return FittedTrees(self, encoding, target, forest, aleatoric, scale)
+        return fit(self, graphs, scores, seed)
+
+    def learn(self, training: Training, seed: int) -> Learnt:
+        """See `training.Learner`."""
+        return _learn(training, self.members, seed, self.grow)
+
+    def grow(self, parts: Sequence[tuple[np.ndarray, np.ndarray]], seeds: Sequence[int]) -> Forest:
+        """One member for each part of the training graphs, features (N, C) and normal scores (N,): scikit-learn's boosted trees."""
+        from sklearn.ensemble import GradientBoostingRegressor
+
+        members = [
+            GradientBoostingRegressor(
+                n_estimators=self.rounds,
+                learning_rate=self.learning_rate,
+                max_depth=self.depth,
+                subsample=self.share if len(normal_N) >= LEAST_FOR_SAMPLING else 1.0,
+                max_features=self.features,
+                min_samples_leaf=min(3, max(1, len(normal_N) // 8)),
+                random_state=seed,
+            ).fit(feature_NC, normal_N)
+            for (feature_NC, normal_N), seed in zip(parts, seeds, strict=True)
+        ]
+        trees = [[tree.tree_ for tree in member.estimators_[:, 0]] for member in members]
+        return forest_of(trees, self.learning_rate, [float(member.init_.constant_[0, 0]) for member in members])
 
 
 @dataclass(frozen=True)
-class Forest:
-    """The trees of K boosted ensembles as flat arrays. A child is counted from its tree's root; a leaf is its own child.
+class ExtraTrees:
+    """Extremely randomised trees (Geurts et al. 2006) of normal scores on the same counts: splits at random places, averaged, not boosted.
 
     Attributes:
-        feature_L, threshold_L, left_L, right_L: a node's question: left where feature <= threshold.
-        value_L: what a leaf adds, the shrinkage included.
-        nodes_T: the nodes of each tree.
-        trees_K: the trees of each member.
-        initial_K: what each member predicts before its first tree.
+        members: forests; each leaves out its own fold.
+        trees: of a member.
+        features: share of the features that a split sees.
+        least: training graphs in a leaf, at least.
     """
 
-    feature_L: np.ndarray
-    threshold_L: np.ndarray
-    left_L: np.ndarray
-    right_L: np.ndarray
-    value_L: np.ndarray
-    nodes_T: np.ndarray
-    trees_K: np.ndarray
-    initial_K: np.ndarray
+    name: ClassVar[str] = "extra_trees"
 
-    def predict(self, features_MC: np.ndarray) -> np.ndarray:
-        """(M, K) every member's prediction, all trees walked at once."""
-        root_T = np.cumsum(self.nodes_T) - self.nodes_T
-        offset_L = np.repeat(root_T, self.nodes_T)
-        children_L2 = np.stack([self.right_L + offset_L, self.left_L + offset_L], axis=1).ravel()
-        first_K = np.cumsum(self.trees_K) - self.trees_K
-        results = [np.zeros((0, len(self.initial_K)))]
-        for start in range(0, len(features_MC), CHUNK):
-            chunk_MC = features_MC[start : start + CHUNK]
-            row_M1 = (np.arange(len(chunk_MC)) * chunk_MC.shape[1])[:, None]
-            node_MT = np.broadcast_to(root_T, (len(chunk_MC), len(root_T)))
-            while True:
-                left_MT = chunk_MC.ravel()[row_M1 + self.feature_L[node_MT]] <= self.threshold_L[node_MT]
-                child_MT = children_L2[2 * node_MT + left_MT]
-                if np.array_equal(child_MT, node_MT):
-                    break
-                node_MT = child_MT
-            results.append(self.initial_K + np.add.reduceat(self.value_L[node_MT], first_K, axis=1))
-        return np.concatenate(results)
+    members: int = 5
+    trees: int = 60
+    features: float = 0.5
+    least: int = 2
 
-    def check(self, num_features: int) -> None:
-        """Refuses arrays that would not end in leaves.
+    def __post_init__(self) -> None:
+        _check(self, {"members": 2, "trees": 1, "least": 1}, ("features",))
+
+    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedModel:
+        """Grow the members' trees.
 
         Raises:
-            ValueError: they are not a forest over this many features.
+            ValueError: see `predictor.check_training`.
         """
-        count = len(self.feature_L)
-        one_length = all(len(array) == count for array in (self.threshold_L, self.left_L, self.right_L, self.value_L))
-        if not one_length or self.nodes_T.sum() != count or self.trees_K.sum() != len(self.nodes_T) or len(self.trees_K) != len(self.initial_K):
-            raise ValueError("the arrays of the trees are of different lengths")
-        if not ((self.nodes_T > 0).all() and (self.trees_K > 0).all() and ((self.feature_L >= 0) & (self.feature_L < num_features)).all()):
-            raise ValueError(f"the trees ask about features other than the {num_features} there are")
-        place_L = np.arange(count) - np.repeat(np.cumsum(self.nodes_T) - self.nodes_T, self.nodes_T)
-        leaf_L = (self.left_L == place_L) & (self.right_L == place_L)
-        inner_L = (np.minimum(self.left_L, self.right_L) > place_L) & (np.maximum(self.left_L, self.right_L) < np.repeat(self.nodes_T, self.nodes_T))
-        if not (leaf_L | inner_L).all():
-            raise ValueError("a tree's children must come after their parent")
+        return fit(self, graphs, scores, seed)
 
+    def learn(self, training: Training, seed: int) -> Learnt:
+        """See `training.Learner`."""
+        return _learn(training, self.members, seed, self.grow)
 
-def grow(settings: Trees, features_NC: np.ndarray, normal_N: np.ndarray, seed: int) -> Any:
-    """One member: scikit-learn's boosted trees."""
-    from sklearn.ensemble import GradientBoostingRegressor
+    def grow(self, parts: Sequence[tuple[np.ndarray, np.ndarray]], seeds: Sequence[int]) -> Forest:
+        """One member for each part of the training graphs, features (N, C) and normal scores (N,): scikit-learn's forests."""
+        from sklearn.ensemble import ExtraTreesRegressor
 
-    boosted = GradientBoostingRegressor(
-        n_estimators=settings.rounds,
-        learning_rate=settings.learning_rate,
-        max_depth=settings.depth,
-        subsample=settings.share if len(normal_N) >= LEAST_FOR_SAMPLING else 1.0,
-        max_features=settings.features,
-        min_samples_leaf=min(3, max(1, len(normal_N) // 8)),
-        random_state=seed,
-    )
-    return boosted.fit(features_NC, normal_N)
-
-
-def forest_of(boosted: Sequence[Any]) -> Forest:
-    """The arrays of scikit-learn's boosted ensembles, all of it that predicting needs."""
-    trees = [(member.estimators_[number, 0].tree_, member.learning_rate) for member in boosted for number in range(len(member.estimators_))]
-
-    def child(tree: Any, side: np.ndarray) -> np.ndarray:
-        return np.where(side < 0, np.arange(tree.node_count), side)
-
-    return Forest(
-        feature_L=np.concatenate([np.maximum(tree.feature, 0) for tree, _ in trees]).astype(np.int64),
-        threshold_L=np.concatenate([tree.threshold for tree, _ in trees]),
-        left_L=np.concatenate([child(tree, tree.children_left) for tree, _ in trees]),
-        right_L=np.concatenate([child(tree, tree.children_right) for tree, _ in trees]),
-        value_L=np.concatenate([tree.value[:, 0, 0] * rate for tree, rate in trees]),
-        nodes_T=np.array([tree.node_count for tree, _ in trees]),
-        trees_K=np.array([len(member.estimators_) for member in boosted]),
-        initial_K=np.array([float(member.init_.constant_[0, 0]) for member in boosted]),
-    )
+        members = [
+            ExtraTreesRegressor(n_estimators=self.trees, max_features=self.features, min_samples_leaf=self.least, random_state=seed).fit(
+                feature_NC, normal_N
+            )
+            for (feature_NC, normal_N), seed in zip(parts, seeds, strict=True)
+        ]
+        return forest_of([[tree.tree_ for tree in member.estimators_] for member in members], 1 / self.trees, [0.0] * len(members))
 
 
 @dataclass(frozen=True)
-class FittedTrees:
+class GrownTrees:
     """The grown trees. `aleatoric` is one number, in normal scores: trees do not say where they err more."""
 
-    settings: Trees
-    encoding: Encoding
-    target: NormalScores
     forest: Forest
     aleatoric: float
-    scale: float
 
-    def predict(self, graphs: Sequence[Graph]) -> Prediction:
-        """Mean and standard deviations of M graphs in score units; the members' disagreement is the epistemic part.
+    def predict(self, encoded: Encoded) -> Belief:
+        """See `training.Model`; the members' disagreement is the epistemic part."""
+        mean_MK = self.forest.predict(_features(encoded))
+        return Belief(mean_MK.mean(1), np.full(len(encoded), self.aleatoric), mean_MK.std(1, ddof=1))
 
-        Raises:
-            ValueError: a value is no graph.
-        """
-        check_graphs(graphs)
-        if len(graphs) == 0:
-            return Prediction(np.zeros(0), np.zeros(0), np.zeros(0))
-        mean_MK = self.forest.predict(_features(self.encoding, [readable(graph) for graph in graphs]))
-        aleatoric_M = np.full(len(graphs), self.aleatoric * self.scale)
-        return self.target.prediction(mean_MK.mean(1), aleatoric_M, mean_MK.std(1, ddof=1) * self.scale)
+    def state(self) -> dict[str, Any]:
+        """See `training.Model`."""
+        return {"aleatoric": self.aleatoric}
 
-    def save(self, directory: str | Path) -> None:
-        """Write the predictor so that `load_predictor` reads it."""
-        arrays = {f"forest.{field.name}": getattr(self.forest, field.name) for field in fields(Forest)}
-        state = {"encoding": asdict(self.encoding), "aleatoric": self.aleatoric, "scale": self.scale}
-        write(directory, Stored("trees", asdict(self.settings), state, arrays | self.target.arrays()))
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `training.Model`."""
+        return {field.name: getattr(self.forest, field.name) for field in fields(Forest)}
 
 
-def restore_trees(stored: Stored) -> FittedTrees:
-    """The predictor that was saved.
+def restore_trees(settings: Trees | ExtraTrees, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> GrownTrees:
+    """The model that was saved.
 
     Raises:
         KeyError, TypeError, ValueError: the parts do not fit together.
     """
-    settings = Trees(**{field.name: stored.settings[field.name] for field in fields(Trees)})
-    encoding = encoding_from_json(stored.state["encoding"])
-    forest = Forest(*(stored.arrays[f"forest.{field.name}"] for field in fields(Forest)))
+    forest = Forest(*(arrays[field.name] for field in fields(Forest)))
     forest.check(encoding.num_counts + 1)
-    aleatoric, scale = float(stored.state["aleatoric"]), float(stored.state["scale"])
-    return FittedTrees(settings, encoding, normal_scores_from(stored.arrays), forest, aleatoric, scale)
+    return GrownTrees(forest, float(state["aleatoric"]))
 
 
-def _features(encoding: Encoding, read: Sequence[Graph]) -> np.ndarray:
+def _learn(training: Training, members: int, seed: int, grow: Any) -> Learnt:
+    feature_NC, normal_N, left_out_NK = _features(training.encoded), training.normal_N, training.left_out(members)
+    seeds = np.random.SeedSequence(seed).generate_state(members).tolist()
+    forest = grow([(feature_NC[~out_N], normal_N[~out_N]) for out_N in left_out_NK.T], seeds)
+    if not training.has_folds:
+        return Learnt(GrownTrees(forest, 1.0), ignorance(len(normal_N)))
+    mean_N, epistemic_N, excess = left_out_by_members(forest.predict(feature_NC), left_out_NK)
+    aleatoric = float(np.sqrt(max(np.mean((normal_N - mean_N) ** 2) - np.mean(epistemic_N**2), 1e-4)))
+    return Learnt(GrownTrees(forest, aleatoric), Belief(mean_N, np.full(len(mean_N), aleatoric), epistemic_N), excess)
+
+
+def _features(encoded: Encoded) -> np.ndarray:
     """(M, C + 1) the counted features and a constant, so that there is a feature even where nothing varies."""
-    counts_MC = encoding.encode(read).counts_MC
-    return np.concatenate([counts_MC, np.ones((len(counts_MC), 1), dtype=np.float32)], axis=1)
+    return np.concatenate([encoded.counts_MC, np.ones((len(encoded), 1), dtype=np.float32)], axis=1)
 
 
-def _spread(mean_NK: np.ndarray, normal_N: np.ndarray, left_out_NK: np.ndarray) -> tuple[float, float]:
-    """The aleatoric standard deviation and the factor on both, from the left-out labels; without folds, that of the scores themselves."""
-    if not left_out_NK.any():
-        return 1.0, 1.0
-    residual_N, epistemic_N = normal_N - mean_NK[left_out_NK], mean_NK.std(1, ddof=1)
-    aleatoric = float(np.sqrt(max(np.mean(residual_N**2) - np.mean(epistemic_N**2), 1e-4)))
-    return aleatoric, fit_scale(residual_N, np.hypot(aleatoric, epistemic_N))
+def _check(settings: Trees | ExtraTrees, least: Mapping[str, int], shares: Sequence[str]) -> None:
+    for name, smallest in least.items():
+        if not isinstance(getattr(settings, name), int) or getattr(settings, name) < smallest:
+            raise ValueError(f"the predictor {settings.name} needs a whole number of {name}, at least {smallest}; got {getattr(settings, name)!r}")
+    for name in shares:
+        if not 0 < getattr(settings, name) <= 1:
+            raise ValueError(f"the predictor {settings.name} needs {name} above 0 and at most 1; got {getattr(settings, name)!r}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from predictors import Prediction
-from predictors.calibration import coverage, fit_scale, leave_out, negative_log_likelihood
+from predictors.calibration import coverage, fit_scale, folds_of, negative_log_likelihood
 from tests.contracts.predictor_contract import random_graphs, reordered
 
 
@@ -48,7 +48,7 @@ def test_wrong_arguments_are_refused():
 def test_twins_are_left_out_together():
     graphs = random_graphs(30, seed=1)
     twins = [reordered(graph, seed=number) for number, graph in enumerate(graphs)]
-    folds = leave_out([*graphs, *twins], 4, seed=0)
-    assert (folds.sum(1) == 1).all()
+    folds = folds_of([*graphs, *twins], 4, seed=0)
+    assert set(folds.tolist()) == {0, 1, 2, 3}
     np.testing.assert_array_equal(folds[:30], folds[30:])
-    assert not leave_out(graphs[:6], 4, seed=0).any()
+    assert (folds_of(graphs[:6], 4, seed=0) == -1).all()

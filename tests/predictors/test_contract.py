@@ -8,7 +8,10 @@ from tests.contracts.predictor_contract import CHECKS
 SMALL = {
     "gnn": {"members": 2, "width": 16, "layers": 2, "steps": 40},
     "trees": {"members": 2, "rounds": 15},
+    "extra_trees": {"members": 2, "trees": 15},
     "ridge": {},
+    "gp": {},
+    "auto": {"members": ("gp", "trees", "ridge")},
 }
 
 

@@ -1,0 +1,144 @@
+"""Several learners at once, each weighed by what it says about labels that it did not see: the default predictor.
+
+Shapes: N training graphs, M graphs, L learners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from predictors.batch import Encoded
+from predictors.ensemble import GNN, restore_gnn
+from predictors.features import Encoding
+from predictors.gp import GP, restore_gp
+from predictors.ridge import Ridge, restore_ridge
+from predictors.training import Belief, FittedModel, Learner, Learnt, Model, Training, fit, ignorance, part
+from predictors.trees import ExtraTrees, Trees, restore_trees
+from spaces.graph import Graph
+
+LEARNERS: dict[str, Any] = {"gp": GP, "gnn": GNN, "trees": Trees, "extra_trees": ExtraTrees, "ridge": Ridge}
+RESTORERS: dict[str, Any] = {"gp": restore_gp, "gnn": restore_gnn, "trees": restore_trees, "extra_trees": restore_trees, "ridge": restore_ridge}
+# A learner of less weight is dropped, and costs nothing when predicting.
+LEAST_WEIGHT = 0.02
+
+
+@dataclass(frozen=True)
+class Auto:
+    """A stack (Wolpert 1992, Breiman 1996): weights of at least 0 that sum to 1 and have the least squared error on left-out normal scores.
+
+    Attributes:
+        members: the learners, by name.
+        caution: how strongly the weights are drawn to equal ones: as strongly as so many labels would.
+        device: where the graph network is trained and asked, `cpu` or `cuda`.
+    """
+
+    name: ClassVar[str] = "auto"
+
+    members: tuple[str, ...] = ("gp", "gnn", "trees", "extra_trees")
+    caution: float = 10.0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "members", tuple(self.members))
+        unknown = [name for name in self.members if name not in LEARNERS]
+        if unknown or not self.members or len(set(self.members)) < len(self.members):
+            raise ValueError(f"the predictor auto needs different members out of {', '.join(LEARNERS)}; got {', '.join(self.members) or 'none'}")
+        if not self.caution > 0:
+            raise ValueError(f"the predictor auto needs caution above 0; got {self.caution!r}")
+        self.learners()
+
+    def learners(self) -> dict[str, Learner]:
+        """The members' settings: their own defaults, on this device."""
+        return {name: GNN(device=self.device) if name == "gnn" else LEARNERS[name]() for name in self.members}
+
+    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedModel:
+        """Learn each member and weigh them.
+
+        Raises:
+            ValueError: see `predictor.check_training`.
+        """
+        return fit(self, graphs, scores, seed)
+
+    def learn(self, training: Training, seed: int) -> Learnt:
+        """See `training.Learner`."""
+        learnt = {name: learner.learn(training, seed) for name, learner in self.learners().items()}
+        count = len(training.normal_N)
+        if not training.has_folds:
+            equal = {name: 1 / len(learnt) for name in learnt}
+            return Learnt(Stack(equal, {name: each.model for name, each in learnt.items()}), ignorance(count))
+        weights = stack_weights(list(learnt.values()), training.normal_N, self.caution)
+        kept = {name: float(weight) for name, weight in zip(learnt, weights, strict=True) if weight > 0}
+        left_out = mixture(list(kept.values()), [learnt[name].left_out for name in kept])
+        excess = sum(weight**2 * learnt[name].excess for name, weight in kept.items())
+        return Learnt(Stack(kept, {name: learnt[name].model for name in kept}), left_out, excess)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The models that have a weight, and their weights, which sum to 1."""
+
+    weights: Mapping[str, float]
+    models: Mapping[str, Model]
+
+    def predict(self, encoded: Encoded) -> Belief:
+        """See `training.Model`."""
+        return mixture(list(self.weights.values()), [self.models[name].predict(encoded) for name in self.weights])
+
+    def state(self) -> dict[str, Any]:
+        """See `training.Model`."""
+        return {"weights": dict(self.weights), "models": {name: model.state() for name, model in self.models.items()}}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `training.Model`."""
+        return {f"{name}.{key}": array for name, model in self.models.items() for key, array in model.arrays().items()}
+
+
+def restore_auto(settings: Auto, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Stack:
+    """The model that was saved.
+
+    Raises:
+        KeyError, TypeError, ValueError, RuntimeError: the parts do not fit together.
+    """
+    weights, learners = {str(name): float(weight) for name, weight in state["weights"].items()}, settings.learners()
+    models = {name: RESTORERS[name](learners[name], encoding, state["models"][name], part(arrays, f"{name}.")) for name in weights}
+    return Stack(weights, models)
+
+
+def mixture(weights: Sequence[float], beliefs: Sequence[Belief]) -> Belief:
+    """The belief of a mixture with these weights: its variance is the mean variance and the variance of the means, which is epistemic."""
+    weight_L1 = np.array(weights)[:, None]
+    mean_LM = np.stack([belief.mean for belief in beliefs])
+    mean_M = (weight_L1 * mean_LM).sum(0)
+    aleatoric_M = np.sqrt((weight_L1 * np.stack([belief.aleatoric**2 for belief in beliefs])).sum(0))
+    epistemic_M = np.sqrt((weight_L1 * (np.stack([belief.epistemic**2 for belief in beliefs]) + (mean_LM - mean_M) ** 2)).sum(0))
+    return Belief(mean_M, aleatoric_M, epistemic_M)
+
+
+def stack_weights(learnt: Sequence[Learnt], normal_N: np.ndarray, caution: float) -> np.ndarray:
+    """(L,) the weights, those too small to matter being 0.
+
+    With D = left-out means less the target, the mean squared error of a stack w is w' (D D' / N) w. What a learner says of a left-out label comes from
+    one of its members; its model averages all of them, so the variance that averaging takes away is subtracted from the diagonal: else the stack
+    would take a learner of varied members for a bad one.
+    """
+    from scipy.optimize import minimize
+
+    difference_LN = np.stack([each.left_out.mean for each in learnt]) - normal_N
+    count, error_LL = len(normal_N), difference_LN @ difference_LN.T / len(normal_N)
+    least = 0.2 * np.diag(error_LL)
+    error_LL[np.diag_indices(len(learnt))] -= np.minimum([each.excess for each in learnt], least)
+    equal_L = np.full(len(learnt), 1 / len(learnt))
+    pull = caution / count * float(np.diag(error_LL).mean())
+
+    def loss(weight_L: np.ndarray) -> tuple[float, np.ndarray]:
+        away_L = weight_L - equal_L
+        return float(weight_L @ error_LL @ weight_L + pull * away_L @ away_L), 2 * error_LL @ weight_L + 2 * pull * away_L
+
+    sums_to_one = {"type": "eq", "fun": lambda weight_L: weight_L.sum() - 1, "jac": lambda weight_L: np.ones_like(weight_L)}
+    solution = minimize(loss, equal_L, jac=True, method="SLSQP", bounds=[(0, 1)] * len(learnt), constraints=[sums_to_one], options={"ftol": 1e-10})
+    weight_L = np.where(solution.x < LEAST_WEIGHT, 0.0, solution.x)
+    return weight_L / weight_L.sum()

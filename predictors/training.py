@@ -1,0 +1,180 @@
+"""The frame of every built-in predictor: graphs and scores become numbers once, a learner learns from them, and its beliefs become score units.
+
+A learner sees neither graphs nor scores: it sees encoded graphs, normal scores and the folds that its members leave out. What its members say about
+the labels that they did not see calibrates the spread (CV+, Barber et al. 2021) and lets `auto` weigh one learner against another.
+
+Shapes: N training graphs, M graphs, K folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from predictors.batch import Encoded
+from predictors.calibration import fit_scale, folds_of
+from predictors.features import Encoding, learn_encoding
+from predictors.predictor import Prediction, check_graphs, check_training
+from predictors.store import Stored, write
+from predictors.targets import NormalScores, learn_normal_scores
+from predictors.terms import readable
+from spaces.graph import Graph
+
+NUM_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed about M graphs, in normal scores; every array is (M,). See `Prediction` for the parts."""
+
+    mean: np.ndarray
+    aleatoric: np.ndarray
+    epistemic: np.ndarray
+
+    @property
+    def std(self) -> np.ndarray:
+        """(M,) the standard deviation of a new normal score."""
+        return np.hypot(self.aleatoric, self.epistemic)
+
+
+@dataclass(frozen=True)
+class Training:
+    """N labelled graphs as learners read them.
+
+    Attributes:
+        encoding: learnt from these graphs.
+        encoded: the graphs as numbers.
+        normal_N: their normal scores.
+        fold_N: the fold of each, 0 to K - 1, isomorphic graphs in one; -1 where there are too few graphs for folds.
+    """
+
+    encoding: Encoding
+    encoded: Encoded
+    normal_N: np.ndarray
+    fold_N: np.ndarray
+
+    @property
+    def has_folds(self) -> bool:
+        """Whether the graphs are enough to be split."""
+        return bool(self.fold_N[0] >= 0)
+
+    def left_out(self, members: int) -> np.ndarray:
+        """(N, members) true where the member leaves the graph out. Every graph is left out by about a K-th of the members; by none without folds."""
+        if not self.has_folds:
+            return np.zeros((len(self.fold_N), members), dtype=bool)
+        return self.fold_N[:, None] % min(members, NUM_FOLDS) == np.arange(members) % NUM_FOLDS
+
+
+class Model(Protocol):
+    """What was learnt."""
+
+    def predict(self, encoded: Encoded) -> Belief:
+        """The belief about each graph, which depends on that graph alone."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What was learnt, as far as it is JSON."""
+        ...
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What was learnt, as far as it is arrays, by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A model, and what its parts say about the training graphs that they did not see.
+
+    Attributes:
+        model: predicts other graphs.
+        left_out: the belief about each training graph (N,) by what was learnt without its fold; without folds, that of somebody who knows nothing.
+        excess: how much larger the variance of `left_out.mean` is than that of the model's mean, which averages more members.
+    """
+
+    model: Model
+    left_out: Belief
+    excess: float = 0.0
+
+
+class Learner(Protocol):
+    """The settings of a built-in predictor: a frozen dataclass."""
+
+    name: ClassVar[str]
+
+    def learn(self, training: Training, seed: int) -> Learnt:
+        """Learn from encoded graphs; the result depends on these and the seed alone."""
+        ...
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A model with the encoding it reads, the map back to score units and the factor on its spread."""
+
+    settings: Any
+    encoding: Encoding
+    target: NormalScores
+    model: Model
+    scale: float
+
+    def predict(self, graphs: Sequence[Graph]) -> Prediction:
+        """Mean and standard deviations of M graphs in score units.
+
+        Raises:
+            ValueError: a value is no graph.
+        """
+        check_graphs(graphs)
+        return self.predict_encoded(self.encode(graphs))
+
+    def encode(self, graphs: Sequence[Graph]) -> Encoded:
+        """The graphs as numbers, for those who ask about the same ones again."""
+        return self.encoding.encode([readable(graph) for graph in graphs])
+
+    def predict_encoded(self, encoded: Encoded) -> Prediction:
+        """The same for graphs encoded before."""
+        if len(encoded) == 0:
+            return Prediction(np.zeros(0), np.zeros(0), np.zeros(0))
+        belief = self.model.predict(encoded)
+        return self.target.prediction(belief.mean, belief.aleatoric * self.scale, belief.epistemic * self.scale)
+
+    def save(self, directory: str | Path) -> None:
+        """Write the predictor so that `load_predictor` reads it."""
+        state = {"encoding": asdict(self.encoding), "scale": self.scale, "model": self.model.state()}
+        arrays = {f"model.{name}": array for name, array in self.model.arrays().items()}
+        write(directory, Stored(self.settings.name, asdict(self.settings), state, arrays | self.target.arrays()))
+
+
+def fit(learner: Learner, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, seed: int) -> FittedModel:
+    """The learner's model of these graphs, its spread calibrated on the labels that its parts left out.
+
+    Raises:
+        ValueError: see `predictor.check_training`.
+    """
+    score_N = check_training(graphs, scores)
+    read = [readable(graph) for graph in graphs]
+    encoding, target = learn_encoding(read), learn_normal_scores(score_N)
+    training = Training(encoding, encoding.encode(read), target.to_normal(score_N), folds_of(read, NUM_FOLDS, seed))
+    learnt = learner.learn(training, seed)
+    scale = fit_scale(training.normal_N - learnt.left_out.mean, learnt.left_out.std) if training.has_folds else 1.0
+    return FittedModel(learner, encoding, target, learnt.model, scale)
+
+
+def left_out_by_members(mean_NK: np.ndarray, left_out_NK: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """The mean of those members that left a graph out (N,), the standard deviation of all members (N,), and the excess (see `Learnt`)."""
+    absent_N = left_out_NK.sum(1)
+    variance_N = mean_NK.var(1, ddof=1)
+    excess_N = variance_N * (1 / absent_N - 1 / mean_NK.shape[1])
+    return (mean_NK * left_out_NK).sum(1) / absent_N, np.sqrt(variance_N), float(excess_N.mean())
+
+
+def ignorance(count: int) -> Belief:
+    """The belief about normal scores before any label: the standard normal distribution."""
+    return Belief(np.zeros(count), np.ones(count), np.zeros(count))
+
+
+def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose names start with the prefix, without it."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
