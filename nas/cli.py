@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nas.cli_predictor import predict, predictor_app
 from nas.cli_proxies import proxies
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ space_app = typer.Typer(help="Search spaces: list, check and draw them.", no_arg
 config_app = typer.Typer(help="Configuration files.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(space_app, name="space")
 app.add_typer(config_app, name="config")
+app.add_typer(predictor_app, name="predictor")
 app.command()(proxies)
 
 Overrides = Annotated[list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="Override a key of the config, such as -s budget=64.")]
@@ -227,6 +229,9 @@ def config_show(config: Annotated[Path, typer.Argument(help="A configuration fil
         strategy_of(checked)  # Its settings, and the predictor's, are checked by themselves.
         resolved = checked.model_dump(mode="json")
         print(json.dumps(resolved) if as_json else yaml.safe_dump(resolved, sort_keys=False), end="" if not as_json else "\n")
+
+
+app.command()(predict)
 
 
 def main() -> None:

@@ -118,7 +118,7 @@ def table_evaluator(
     """
     if space.rows is None:
         raise ValueError(f"the space {space.name!r} has no `rows` to tell which architecture each row of a table is: evaluate by training instead")
-    columns, metrics = read_npz(_find(path)), dict(metrics or {})
+    columns, metrics = read_npz(find_table(path)), dict(metrics or {})
     held = f"it has {', '.join(columns)}"
     used = [name for name in (score, test, seconds, *metrics.values()) if name is not None]
     for name in used:
@@ -144,7 +144,12 @@ def table_evaluator(
     return TableEvaluator(space, str(path), architectures, columns[score], columns[test] if test is not None else None, times, named)
 
 
-def _find(path: str | Path) -> Path:
+def find_table(path: str | Path) -> Path:
+    """The file, or the one that this package carries under the name `builtin:NAME`.
+
+    Raises:
+        ValueError: this package carries no such table; the message lists those it has.
+    """
     if not str(path).startswith(BUILTIN):
         return Path(path)
     name = str(path).removeprefix(BUILTIN)
