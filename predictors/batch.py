@@ -22,6 +22,10 @@ from spaces.graph import Graph, Node
 
 UNKNOWN = 0
 MOST_CATEGORIES = 64
+# An input's attributes with this prefix are of the whole network.
+WHOLE = "whole "
+# Attributes with this prefix are what the vocabulary computes from the others.
+MEASURED = "measured "
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,12 @@ class NodeColumns:
     def num_features(self) -> int:
         """The columns that the attributes take."""
         return len(self.numbers) + len(self.categories)
+
+    @property
+    def whole(self) -> np.ndarray:
+        """(A,) true for the columns that are of the whole network."""
+        names = [*self.numbers, *(name for name, _ in self.categories)]
+        return np.array([name.startswith(WHOLE) for name in names], dtype=bool)
 
     def op_numbers(self, kinds: Sequence[Node]) -> np.ndarray:
         """(K,) the number of each node's operation."""

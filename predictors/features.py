@@ -96,7 +96,7 @@ def _share(flat: Flat, sweeps: Sweeps) -> np.ndarray:
     return np.exp(through_N - np.where(np.isfinite(total_N), total_N, 0.0))
 
 
-def graph_counts(flat: Flat, op_N: np.ndarray, attributes_NA: np.ndarray, sweeps: Sweeps, num_ops: int) -> dict[str, np.ndarray]:
+def graph_counts(flat: Flat, op_N: np.ndarray, attributes_NA: np.ndarray, whole_A: np.ndarray, sweeps: Sweeps, num_ops: int) -> dict[str, np.ndarray]:
     """What is counted on every graph whatever the training graphs were, in groups of (M, C') columns that count the same kind of thing."""
     nodes_M = flat.last_M - flat.first_M + 1.0
     edges_M = np.bincount(flat.graph_N[flat.target_E], minlength=flat.num_graphs)
@@ -122,7 +122,8 @@ def graph_counts(flat: Flat, op_N: np.ndarray, attributes_NA: np.ndarray, sweeps
         "paths through": by_op(through_N),
         "depth of operations": depth_MO,
         "most on a path": sweeps.most_NO[flat.last_M],
-        "attributes": _attribute_counts(flat, attributes_NA, sweeps),
+        "attributes": _attribute_counts(flat, attributes_NA[:, ~whole_A], sweeps),
+        "whole network": attributes_NA[flat.first_M][:, whole_A],
     }
 
 
@@ -227,7 +228,7 @@ def encoding_from_json(loaded: Any) -> Encoding:
 
 
 def _all_counts(encoding: Encoding, flat: Flat, op_N: np.ndarray, attributes_NA: np.ndarray, sweeps: Sweeps) -> dict[str, np.ndarray]:
-    general = graph_counts(flat, op_N, attributes_NA, sweeps, encoding.num_ops)
+    general = graph_counts(flat, op_N, attributes_NA, encoding.nodes.whole, sweeps, encoding.num_ops)
     numbers = {text: number for number, text in enumerate(encoding.kinds)}
     kind_K = np.array([numbers.get(str(node), -1) for node in flat.kinds], dtype=np.int64)
     kinds_MC = _counted(flat.graph_N, kind_K[flat.kind_N], flat.num_graphs, len(encoding.kinds))

@@ -149,9 +149,11 @@ def restore_gp(settings: GP, encoding: Encoding, state: Mapping[str, Any], array
     kernel = Kernel(arrays["smooth"], arrays["linear"], float(state["amplitude"]), float(state["noise"]))
     feature_NF, spread_S = arrays["features"], arrays["spread"]
     columns = (encoding.num_counts + subtrees.num_features,)
+    if spread_S.dtype.kind != "i" or not all(kind == "f" for kind in (kernel.smooth_F.dtype.kind, kernel.linear_F.dtype.kind, feature_NF.dtype.kind)):
+        raise ValueError("the kernel's arrays are of other types than were saved")
     if kernel.smooth_F.shape != columns or kernel.linear_F.shape != columns or feature_NF.shape[1:] != columns:
         raise ValueError(f"the kernel is not one of {columns[0]} features")
-    if arrays["inverse"].shape != (len(spread_S), len(spread_S)) or not ((spread_S >= 0) & (spread_S < len(feature_NF))).all():
+    if arrays["weight"].shape != (len(feature_NF),) or arrays["inverse"].shape != (len(spread_S), len(spread_S)) or not ((spread_S >= 0) & (spread_S < len(feature_NF))).all():
         raise ValueError("the posterior's parts are of different sizes")
     return Posterior(kernel, subtrees, feature_NF, arrays["weight"], spread_S, arrays["inverse"])
 

@@ -57,6 +57,9 @@ def load_predictor(directory: str | Path) -> Fitted:
 
 
 def _restore(stored: Stored) -> FittedModel:
+    missing = set(signature(PREDICTORS[stored.name]).parameters) - set(stored.settings)
+    if missing:
+        raise ValueError(f"its settings lack {', '.join(sorted(missing))}")
     # A predictor fitted on a GPU is asked on the CPU.
     settings = predictor(stored.name, **{name: "cpu" if name == "device" else value for name, value in stored.settings.items()})
     encoding = encoding_from_json(stored.state["encoding"])

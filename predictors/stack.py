@@ -39,7 +39,7 @@ class Auto:
     name: ClassVar[str] = "auto"
 
     members: tuple[str, ...] = ("gp", "gnn", "trees", "extra_trees")
-    caution: float = 10.0
+    caution: float = 40.0
     device: str = "cpu"
 
     def __post_init__(self) -> None:

@@ -11,7 +11,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from predictors.batch import Flat
+from predictors.batch import MEASURED, WHOLE, Flat
+from spaces.graph import Node
 
 # Of each depth and direction, the commonest are counted.
 MOST_SUBTREES = 200
@@ -92,15 +93,16 @@ def subtrees_from(depth: int, arrays: Mapping[str, np.ndarray]) -> Subtrees:
         KeyError, ValueError: they are not.
     """
     label_W, group_W, mean_W, scale_W = (arrays[f"subtree.{name}"] for name in ("label", "group", "mean", "scale"))
+    if [array.dtype.kind for array in (label_W, group_W, mean_W, scale_W)] != ["u", "i", "f", "f"]:
+        raise ValueError("the counted subtrees are of other types than were saved")
     if not label_W.shape == group_W.shape == mean_W.shape == scale_W.shape or label_W.ndim != 1 or not (scale_W > 0).all():
         raise ValueError("the counted subtrees, their means and scales are of different lengths")
-    return Subtrees(depth, label_W.astype(np.uint64), group_W, mean_W, scale_W)
+    return Subtrees(depth, label_W, group_W, mean_W, scale_W)
 
 
 def _labels(flat: Flat, depth: int) -> Iterator[np.ndarray]:
     """(N,) the nodes' labels: the nodes alone, then with ever more of their ancestors, then with ever more of their descendants."""
-    kind_K = np.array([int.from_bytes(blake2b(str(node).encode(), digest_size=8).digest(), "little") for node in flat.kinds], dtype=np.uint64)
-    label_N = kind_K[flat.kind_N]
+    label_N = np.array([_label(node) for node in flat.kinds], dtype=np.uint64)[flat.kind_N]
     yield label_N
     for source_E, target_E in ((flat.source_E, flat.target_E), (flat.target_E, flat.source_E)):
         deeper_N = label_N
@@ -110,6 +112,12 @@ def _labels(flat: Flat, depth: int) -> Iterator[np.ndarray]:
             np.add.at(around_N, target_E, _mixed(deeper_N)[source_E])
             deeper_N = _mixed(deeper_N * np.uint64(3) + around_N)
             yield deeper_N
+
+
+def _label(node: Node) -> int:
+    """A hash of what the architecture says about the node: what was computed or measured would make every node one of its own."""
+    declared = [(name, value) for name, value in node.attributes if not name.startswith((MEASURED, WHOLE))]
+    return int.from_bytes(blake2b(repr((node.op, declared)).encode(), digest_size=8).digest(), "little")
 
 
 def _mixed(number: np.ndarray) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from math import prod
+from math import isfinite, prod
 
+from predictors.batch import MEASURED, WHOLE
 from spaces.canonical import simplify
 from spaces.graph import Edge, Graph, Node
 from spaces.ops import costs, node_costs
@@ -36,12 +38,34 @@ def measured(graph: Graph) -> Graph:
         else _with(node, channels=of.shape[1], positions=prod(of.shape[2:]), parameters=of.parameters, multiply_adds=of.multiply_adds)
         for node, of in zip(graph.nodes, each, strict=True)
     ]
-    nodes[0] = _with(graph.nodes[0], whole_parameters=whole.parameters, whole_multiply_adds=whole.multiply_adds, whole_activations=whole.activations)
-    return Graph(tuple(nodes), graph.edges)
+    sizes = {"parameters": whole.parameters, "multiply_adds": whole.multiply_adds, "activations": whole.activations}
+    return with_whole(Graph(tuple(nodes), graph.edges), sizes)
+
+
+def with_whole(graph: Graph, numbers: Mapping[str, float]) -> Graph:
+    """The graph whose input carries numbers of the whole network: its size, or zero-cost scores. They stand beside those that it carries already.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    wrong = [name for name, number in numbers.items() if not isfinite(number)]
+    if wrong:
+        raise ValueError(f"a graph carries finite numbers only; {wrong[0]} is {numbers[wrong[0]]}: leave it out, and it counts as an average one")
+    known = dict(graph.nodes[0].attributes)
+    whole = {f"{WHOLE}{name}": number for name, number in numbers.items()}
+    first = replace(graph.nodes[0], attributes=tuple(sorted({**known, **whole}.items())))
+    return Graph((first, *graph.nodes[1:]), graph.edges)
 
 
 def _with(node: Node, **numbers: int) -> Node:
-    return replace(node, attributes=tuple(sorted((*node.attributes, *((f"measured {name}", value) for name, value in numbers.items())))))
+    return replace(node, attributes=tuple(sorted((*node.attributes, *((f"{MEASURED}{name}", value) for name, value in numbers.items())))))
+
+
+def without_whole(graph: Graph) -> Graph:
+    """The graph without the numbers of `with_whole`: two networks of one architecture may differ in a measured score."""
+    first = graph.nodes[0]
+    kept = tuple((name, value) for name, value in first.attributes if not name.startswith(WHOLE))
+    return graph if len(kept) == len(first.attributes) else Graph((replace(first, attributes=kept), *graph.nodes[1:]), graph.edges)
 
 
 def readable(graph: Graph) -> Graph:

@@ -21,7 +21,7 @@ from predictors.features import Encoding, learn_encoding
 from predictors.predictor import Prediction, check_graphs, check_training
 from predictors.store import Stored, write
 from predictors.targets import NormalScores, learn_normal_scores
-from predictors.terms import readable
+from predictors.terms import readable, without_whole
 from spaces.graph import Graph
 
 NUM_FOLDS = 5
@@ -156,7 +156,7 @@ def fit(learner: Learner, graphs: Sequence[Graph], scores: Sequence[float] | np.
     score_N = check_training(graphs, scores)
     read = [readable(graph) for graph in graphs]
     encoding, target = learn_encoding(read), learn_normal_scores(score_N)
-    training = Training(encoding, encoding.encode(read), target.to_normal(score_N), folds_of(read, NUM_FOLDS, seed))
+    training = Training(encoding, encoding.encode(read), target.to_normal(score_N), folds_of([without_whole(graph) for graph in read], NUM_FOLDS, seed))
     learnt = learner.learn(training, seed)
     scale = fit_scale(training.normal_N - learnt.left_out.mean, learnt.left_out.std) if training.has_folds else 1.0
     return FittedModel(learner, encoding, target, learnt.model, scale)

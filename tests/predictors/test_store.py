@@ -13,7 +13,14 @@ from safetensors.numpy import load_file, save_file
 from predictors import load_predictor, predictor
 from tests.contracts.predictor_contract import random_graphs, true_scores
 
-SMALL: dict[str, dict[str, Any]] = {"gnn": {"members": 2, "width": 8, "layers": 1, "steps": 2}, "trees": {"members": 2, "rounds": 3}, "ridge": {}}
+SMALL: dict[str, dict[str, Any]] = {
+    "gnn": {"members": 2, "width": 8, "layers": 1, "steps": 2},
+    "trees": {"members": 2, "rounds": 3},
+    "extra_trees": {"members": 2, "trees": 3},
+    "ridge": {},
+    "gp": {},
+    "auto": {"members": ("gp", "trees")},
+}
 
 
 def saved(name: str, directory: Path) -> dict[str, Any]:

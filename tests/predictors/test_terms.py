@@ -2,7 +2,11 @@
 
 from collections import Counter
 
-from predictors.terms import measured, readable
+import numpy as np
+import pytest
+
+from predictors.features import learn_encoding
+from predictors.terms import measured, readable, with_whole, without_whole
 from spaces import Edge, GraphBuilder
 from spaces.canonical import canonical_key
 from tests.contracts.predictor_contract import random_graphs, reordered
@@ -53,7 +57,7 @@ def test_operations_of_the_vocabulary_are_measured_where_the_input_says_its_shap
     assert convolution["measured positions"] == 16
     assert convolution["measured parameters"] == 4 * 3 * 9 + 4
     assert convolution["measured multiply_adds"] == 4 * 3 * 9 * 16
-    assert seen.nodes[0]["measured whole_parameters"] == 4 * 3 * 9 + 4
+    assert seen.nodes[0]["whole parameters"] == 4 * 3 * 9 + 4
     assert seen.nodes[3] == graph.nodes[3]
 
 
@@ -62,3 +66,15 @@ def test_a_cell_or_a_graph_of_unknown_operations_stays_as_it_is():
         builder = GraphBuilder()
         graph = builder.output(builder.node("nor_conv_3x3", builder.input(first)))
         assert measured(graph) is graph
+
+
+def test_numbers_of_the_whole_network_are_columns_of_their_own_and_leave_twins_in_one_fold():
+    graphs = random_graphs(12, seed=3)
+    scored = [with_whole(graph, {"naswot": float(number)}) for number, graph in enumerate(graphs)]
+    assert [without_whole(graph) for graph in scored] == graphs
+    encoding = learn_encoding([readable(graph) for graph in scored])
+    columns = encoding.encode([readable(graph) for graph in scored]).counts_MC[:, np.array(encoding.groups) == "whole network"]
+    assert columns.shape == (12, 1)
+    assert (np.diff(columns[:, 0]) > 0).all()
+    with pytest.raises(ValueError, match="finite numbers only"):
+        with_whole(graphs[0], {"synflow": float("nan")})
