@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from predictors.gnn import GraphNetwork, Sizes
 
 # Graphs that the network reads at once: their features stay in the processor's cache.
-CHUNK = 256
+CHUNK = 128
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class GNN:
     steps: int = 120
     batch_size: int = 256
     learning_rate: float = 8e-3
-    weight_decay: float = 5.0
+    weight_decay: float = 2.0
     ranking: float = 1.0
     device: str = "cpu"
 
@@ -125,7 +125,7 @@ def restore_gnn(settings: GNN, encoding: Encoding, state: Mapping[str, Any], arr
 def _sizes(settings: GNN, encoding: Encoding) -> Sizes:
     from predictors.gnn import Sizes
 
-    return Sizes(settings.members, encoding.num_ops, encoding.num_node_features, encoding.num_counts, settings.width, settings.layers)
+    return Sizes(settings.members, encoding.num_ops, encoding.num_node_features, settings.width, settings.layers)
 
 
 def _members(network: GraphNetwork, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:

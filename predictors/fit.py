@@ -19,6 +19,8 @@ from predictors.layers import Tensors, one_thread, to_tensors
 from predictors.losses import gaussian_nll, pairwise_logistic, squared_error
 
 WARM_UP = 20
+# In one batch: beyond, a step on deep networks would take gigabytes.
+MOST_PAIRS_OF_NODES = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def train(network: GraphNetwork, encoded: Encoded, target_N: np.ndarray, left_ou
     targets, seen, unseen = (torch.from_numpy(array.astype(np.float32)).to(device) for array in (target_N, ~left_out_NK, unseen_NK))
     steps = max(recipe.steps, math.ceil(recipe.epochs * len(encoded) / recipe.batch_size))
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
-    batches = _batches(encoded, recipe.batch_size, np.random.default_rng(seed), device)
+    batches = _batches(encoded, _batch_size(encoded, recipe.batch_size), np.random.default_rng(seed), device)
     with one_thread():
         for step in range(steps):
             for group in optimizer.param_groups:
@@ -67,6 +69,12 @@ def train(network: GraphNetwork, encoded: Encoded, target_N: np.ndarray, left_ou
             optimizer.zero_grad(set_to_none=True)
             loss_K.sum().backward()
             optimizer.step()
+
+
+def _batch_size(encoded: Encoded, most: int) -> int:
+    """As many graphs as fit: each takes the square of the largest one's nodes."""
+    largest = int((encoded.flat.last_M - encoded.flat.first_M).max()) + 1
+    return max(2, min(most, MOST_PAIRS_OF_NODES // largest**2))
 
 
 def _batches(encoded: Encoded, size: int, random: np.random.Generator, device: torch.device) -> Iterator[tuple[Tensors, Tensor]]:

@@ -1,6 +1,8 @@
-"""The graph network: node embedding, message passing, a readout at input, output and mean beside the counted numbers, a head with mean and variance.
+"""The graph network: node embedding, message passing, a readout at input, output, mean and maximum, a head with mean and variance.
 
-Shapes: N nodes, M graphs, K members, H hidden features, A node features, C counted features of a graph.
+It sees no counted features of the whole graph: those are the other learners' view, and what it finds by itself adds more to theirs (docs/predictors.md).
+
+Shapes: M graphs, P places for a graph's nodes, K members, H hidden features, A node features.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from predictors.layers import BothWays, MemberLinear, Tensors, mean_of_graph
+from predictors.layers import FlowMessages, MemberLinear, Tensors, read_out
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Sizes:
 
     Attributes:
         members: K networks side by side that share nothing.
-        num_ops, num_node_features, num_counts: of the encoding.
+        num_ops, num_node_features: of the encoding.
         width: H.
         layers: steps of message passing.
     """
@@ -27,7 +29,6 @@ class Sizes:
     members: int
     num_ops: int
     num_node_features: int
-    num_counts: int
     width: int
     layers: int
 
@@ -40,9 +41,8 @@ class GraphNetwork(nn.Module):
         members, width = sizes.members, sizes.width
         self.op = nn.Parameter(torch.randn(sizes.num_ops, members, width, generator=generator))
         self.node = MemberLinear(members, sizes.num_node_features, width, generator)
-        self.layers = nn.ModuleList(BothWays(members, width, generator) for _ in range(sizes.layers))
-        self.read = MemberLinear(members, 3 * width, width, generator)
-        self.counted = MemberLinear(members, sizes.num_counts, width, generator, gain=0.5)
+        self.layers = nn.ModuleList(FlowMessages(members, width, generator) for _ in range(sizes.layers))
+        self.read = MemberLinear(members, 4 * width, width, generator)
         self.mean = MemberLinear(members, width, 1, generator, gain=0.1)
         self.log_variance = MemberLinear(members, width, 1, generator, gain=0.1)
 
@@ -53,12 +53,11 @@ class GraphNetwork(nn.Module):
 
     def forward(self, tensors: Tensors) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance of each graph's target: (M, K) each."""
-        h_NKH = self.op[tensors.op_N] + self.node(tensors.node_NA)
+        h_MPKH = self.op[tensors.op_MP] + self.node(tensors.node_MPA.flatten(0, 1)).unflatten(0, tensors.op_MP.shape)
         for layer in self.layers:
-            h_NKH = layer(h_NKH, tensors)
-        ends_MK3H = torch.cat([h_NKH[tensors.first_M], h_NKH[tensors.last_M], mean_of_graph(h_NKH, tensors)], dim=-1)
-        read_MKH = nn.functional.layer_norm(self.read(ends_MK3H), (h_NKH.shape[-1],))
-        graph_MKH = torch.relu(read_MKH + self.counted(tensors.counts_MC))
+            h_MPKH = layer(h_MPKH, tensors)
+        read_MKH = self.read(read_out(h_MPKH, tensors))
+        graph_MKH = torch.relu(nn.functional.layer_norm(read_MKH, (read_MKH.shape[-1],)))
         # Detached, so that what is learnt about the error of left-out graphs does not reach the features that the mean is made of.
         log_variance_MK = self.log_variance(graph_MKH.detach()).squeeze(-1)
         # Bounded softly: targets have a variance of 1, so this one stays between e^-6 and e^2 of theirs.

@@ -1,6 +1,6 @@
 """Layers of several independent networks at once: every tensor has a dimension for the ensemble's members.
 
-Shapes: N nodes, M graphs, K members, H hidden features.
+Shapes: M graphs, P places for a graph's nodes, N = M P places, K members, H hidden features.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.nn import SimpleConv, global_mean_pool
+from torch_geometric.utils import to_dense_adj, to_dense_batch
 
 from predictors.batch import Encoded
 
@@ -34,16 +34,21 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Tensors:
-    """M encoded graphs on a device, as torch-geometric has them: side by side in one graph of N nodes, `edge_2E` from source to target."""
+    """M encoded graphs on a device, each padded to P nodes, its input being the first.
 
-    op_N: Tensor
-    node_NA: Tensor
-    graph_N: Tensor
-    first_M: Tensor
+    Attributes:
+        op_MP, node_MPA: the number of each node's operation, and its features; 0 where there is no node.
+        present_MP: where there is one.
+        last_M: the place of each graph's output.
+        relation_MRPP: what a node (a row) hears of the others (the columns), in R = 4 ways: the sum over what feeds it, the sum over what it feeds,
+            the mean over all of its ancestors, the mean over all of its descendants.
+    """
+
+    op_MP: Tensor
+    node_MPA: Tensor
+    present_MP: Tensor
     last_M: Tensor
-    counts_MC: Tensor
-    edge_2E: Tensor
-    weight_E: Tensor
+    relation_MRPP: Tensor
 
 
 def to_tensors(encoded: Encoded, device: torch.device) -> Tensors:
@@ -53,16 +58,23 @@ def to_tensors(encoded: Encoded, device: torch.device) -> Tensors:
     def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
-    return Tensors(
-        op_N=tensor(encoded.op_N),
-        node_NA=tensor(encoded.node_NA),
-        graph_N=tensor(flat.graph_N),
-        first_M=tensor(flat.first_M),
-        last_M=tensor(flat.last_M),
-        counts_MC=tensor(encoded.counts_MC),
-        edge_2E=tensor(np.stack([flat.source_E, flat.target_E])),
-        weight_E=tensor((0.5 + 0.5 / (1 + flat.slot_E)).astype("float32")),
-    )
+    graph_N, num_graphs = tensor(flat.graph_N), flat.num_graphs
+    last_M = tensor(flat.last_M - flat.first_M)
+    num_places = int(last_M.max()) + 1
+    op_MP, present_MP = to_dense_batch(tensor(encoded.op_N), graph_N, max_num_nodes=num_places, batch_size=num_graphs)
+    node_MPA, _ = to_dense_batch(tensor(encoded.node_NA), graph_N, max_num_nodes=num_places, batch_size=num_graphs)
+    weight_E = tensor((0.5 + 0.5 / (1 + flat.slot_E)).astype("float32"))
+    edge_2E = tensor(np.stack([flat.source_E, flat.target_E]))
+    feeds_MPP = to_dense_adj(edge_2E, graph_N, weight_E, max_num_nodes=num_places, batch_size=num_graphs)
+    reaches_MPP = (feeds_MPP > 0).float()
+    for _ in range(num_places.bit_length()):
+        reaches_MPP = (reaches_MPP + reaches_MPP @ reaches_MPP > 0).float()
+    ways = [feeds_MPP.mT, feeds_MPP, _mean(reaches_MPP.mT), _mean(reaches_MPP)]
+    return Tensors(op_MP, node_MPA, present_MP, last_M, torch.stack(ways, dim=1))
+
+
+def _mean(relation_MPP: Tensor) -> Tensor:
+    return relation_MPP / relation_MPP.sum(-1, keepdim=True).clamp_min(1)
 
 
 class MemberLinear(nn.Module):
@@ -80,31 +92,36 @@ class MemberLinear(nn.Module):
         return torch.baddbmm(self.bias, x_KNI, self.weight).transpose(0, 1)
 
 
-class BothWays(nn.Module):
-    r"""One step of messages along and against the edges.
+class FlowMessages(nn.Module):
+    r"""One step of messages along and against the flow of the graph, from neighbours and from afar.
 
     .. math::
-        h_i' = h_i + \mathrm{relu}(\mathrm{norm}(W_0 h_i + W_1 \sum_{j \to i} w_{ji} h_j + W_2 \sum_{i \to j} w_{ij} h_j + b))
+        h_i' = h_i + \mathrm{relu}(\mathrm{norm}(W_0 h_i + W_1 \sum_{j \to i} w_{ji} h_j + W_2 \sum_{i \to j} w_{ij} h_j
+            + W_3 \, \mathrm{mean}_{j \leadsto i} h_j + W_4 \, \mathrm{mean}_{i \leadsto j} h_j + b))
 
-    with one W for each member, the norm over the features of a node. (N, K, H) to (N, K, H). The two directions have weights of their own, as in
-    Directed GNNs (Rossi et al. 2023). The sums are torch-geometric's `SimpleConv`, over the members side by side.
+    with one W for each member, the norm over the features of a node, and the arrow with a tail for a path of any length. (M, P, K, H) to the same.
+    The two directions have weights of their own, as in Directed GNNs (Rossi et al. 2023); that a node sees all of its ancestors and descendants, and
+    nothing else, is FlowerFormer's mask (Hwang et al. 2024), here with equal weights in place of attention.
     """
 
     def __init__(self, members: int, width: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.sum = SimpleConv(aggr="sum")
-        self.linear = MemberLinear(members, 3 * width, width, generator)
+        self.linear = MemberLinear(members, 5 * width, width, generator)
         self.scale = nn.Parameter(torch.ones(members, width))
         self.shift = nn.Parameter(torch.zeros(members, width))
 
-    def forward(self, h_NKH: Tensor, tensors: Tensors) -> Tensor:
+    def forward(self, h_MPKH: Tensor, tensors: Tensors) -> Tensor:
         """The nodes' features after the step."""
-        flat_NF = h_NKH.flatten(1)
-        along, against = (self.sum(flat_NF, edge_2E, tensors.weight_E).view_as(h_NKH) for edge_2E in (tensors.edge_2E, tensors.edge_2E.flip(0)))
-        mixed = nn.functional.layer_norm(self.linear(torch.cat([h_NKH, along, against], dim=-1)), (h_NKH.shape[-1],))
-        return h_NKH + torch.relu(mixed * self.scale + self.shift)
+        num_graphs, num_places, members, width = h_MPKH.shape
+        heard = tensors.relation_MRPP.flatten(1, 2) @ h_MPKH.flatten(2)
+        heard_MPKF = heard.view(num_graphs, -1, num_places, members, width).permute(0, 2, 3, 1, 4).flatten(3)
+        mixed_MPKH = self.linear(torch.cat([h_MPKH, heard_MPKF], dim=-1).flatten(0, 1)).reshape(h_MPKH.shape)
+        return h_MPKH + torch.relu(nn.functional.layer_norm(mixed_MPKH, (width,)) * self.scale + self.shift)
 
 
-def mean_of_graph(h_NKH: Tensor, tensors: Tensors) -> Tensor:
-    """(M, K, H) the mean of each graph's nodes."""
-    return global_mean_pool(h_NKH.flatten(1), tensors.graph_N, size=len(tensors.first_M)).view(-1, *h_NKH.shape[1:])
+def read_out(h_MPKH: Tensor, tensors: Tensors) -> Tensor:
+    """(M, K, 4H) the features of each graph's input and output, and the mean and the largest over its nodes."""
+    absent_MP11 = ~tensors.present_MP[:, :, None, None]
+    output_MKH = h_MPKH[torch.arange(len(h_MPKH), device=h_MPKH.device), tensors.last_M]
+    mean_MKH = h_MPKH.masked_fill(absent_MP11, 0.0).sum(1) / (tensors.last_M + 1)[:, None, None]
+    return torch.cat([h_MPKH[:, 0], output_MKH, mean_MKH, h_MPKH.masked_fill(absent_MP11, -torch.inf).amax(1)], dim=-1)
