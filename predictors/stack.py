@@ -24,11 +24,13 @@ LEARNERS: dict[str, Any] = {"gp": GP, "gnn": GNN, "trees": Trees, "extra_trees":
 RESTORERS: dict[str, Any] = {"gp": restore_gp, "gnn": restore_gnn, "trees": restore_trees, "extra_trees": restore_trees, "ridge": restore_ridge}
 # A learner of less weight is dropped, and costs nothing when predicting.
 LEAST_WEIGHT = 0.02
+# Pairs of labels that the weights are chosen on, at most.
+MOST_PAIRS = 50_000
 
 
 @dataclass(frozen=True)
 class Auto:
-    """A stack (Wolpert 1992, Breiman 1996): weights of at least 0 that sum to 1 and have the least squared error on left-out normal scores.
+    """A stack (Wolpert 1992, Breiman 1996): weights of at least 0 that sum to 1 and rank the left-out labels best.
 
     Attributes:
         members: the learners, by name.
@@ -39,7 +41,7 @@ class Auto:
     name: ClassVar[str] = "auto"
 
     members: tuple[str, ...] = ("gp", "gnn", "trees", "extra_trees")
-    caution: float = 40.0
+    caution: float = 10.0
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -70,7 +72,7 @@ class Auto:
         if not training.has_folds:
             equal = {name: 1 / len(learnt) for name in learnt}
             return Learnt(Stack(equal, {name: each.model for name, each in learnt.items()}), ignorance(count))
-        weights = stack_weights(list(learnt.values()), training.normal_N, self.caution)
+        weights = stack_weights(list(learnt.values()), training.normal_N, self.caution, seed)
         kept = {name: float(weight) for name, weight in zip(learnt, weights, strict=True) if weight > 0}
         left_out = mixture(list(kept.values()), [learnt[name].left_out for name in kept])
         excess = sum(weight**2 * learnt[name].excess for name, weight in kept.items())
@@ -118,27 +120,44 @@ def mixture(weights: Sequence[float], beliefs: Sequence[Belief]) -> Belief:
     return Belief(mean_M, aleatoric_M, epistemic_M)
 
 
-def stack_weights(learnt: Sequence[Learnt], normal_N: np.ndarray, caution: float) -> np.ndarray:
-    """(L,) the weights, those too small to matter being 0.
+def stack_weights(learnt: Sequence[Learnt], normal_N: np.ndarray, caution: float, seed: int) -> np.ndarray:
+    r"""(L,) the weights, those too small to matter being 0.
 
-    With D = left-out means less the target, the mean squared error of a stack w is w' (D D' / N) w. What a learner says of a left-out label comes from
-    one of its members; its model averages all of them, so the variance that averaging takes away is subtracted from the diagonal: else the stack
-    would take a learner of varied members for a bad one.
+    They minimise what a ranking is trained on (RankNet, Burges et al. 2005) over pairs of labels i better than j, f being the left-out means:
+
+    .. math::
+        \mathrm{mean}_{ij} \log(1 + e^{-w \cdot (f_i - f_j)}) + \frac{c}{2N} |w - 1/L|^2
+
+    What a learner says of a left-out label comes from one of its members; its model averages all of them. The loss that the variance which averaging takes
+    away has added, to second order, is subtracted: else the stack would take a learner of varied members for a bad one.
     """
     from scipy.optimize import minimize
+    from scipy.special import expit
 
-    difference_LN = np.stack([each.left_out.mean for each in learnt]) - normal_N
-    count, error_LL = len(normal_N), difference_LN @ difference_LN.T / len(normal_N)
-    least = 0.2 * np.diag(error_LL)
-    error_LL[np.diag_indices(len(learnt))] -= np.minimum([each.excess for each in learnt], least)
-    equal_L = np.full(len(learnt), 1 / len(learnt))
-    pull = caution / count * float(np.diag(error_LL).mean())
+    mean_LN = np.stack([each.left_out.mean for each in learnt])
+    first, second = _pairs(normal_N, seed)
+    if len(first) == 0:
+        return np.full(len(learnt), 1 / len(learnt))
+    margin_LP = mean_LN[:, first] - mean_LN[:, second]
+    excess_L, equal_L, pull = np.array([each.excess for each in learnt]), np.full(len(learnt), 1 / len(learnt)), caution / len(normal_N)
 
     def loss(weight_L: np.ndarray) -> tuple[float, np.ndarray]:
-        away_L = weight_L - equal_L
-        return float(weight_L @ error_LL @ weight_L + pull * away_L @ away_L), 2 * error_LL @ weight_L + 2 * pull * away_L
+        wrong_P = expit(-(weight_L @ margin_LP))
+        curvature, away_L = float((wrong_P * (1 - wrong_P)).mean()), weight_L - equal_L
+        value = -np.log1p(-wrong_P).mean() - curvature * weight_L**2 @ excess_L + 0.5 * pull * away_L @ away_L
+        return float(value), -(margin_LP @ wrong_P) / len(wrong_P) - 2 * curvature * weight_L * excess_L + pull * away_L
 
     sums_to_one = {"type": "eq", "fun": lambda weight_L: weight_L.sum() - 1, "jac": lambda weight_L: np.ones_like(weight_L)}
     solution = minimize(loss, equal_L, jac=True, method="SLSQP", bounds=[(0, 1)] * len(learnt), constraints=[sums_to_one], options={"ftol": 1e-10})
     weight_L = np.where(solution.x < LEAST_WEIGHT, 0.0, solution.x)
     return weight_L / weight_L.sum()
+
+
+def _pairs(normal_N: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the better and the worse label of all pairs, or of a sample of them."""
+    random = np.random.default_rng([seed, 3])
+    count = len(normal_N)
+    first, second = np.triu_indices(count, 1) if count * (count - 1) // 2 <= MOST_PAIRS else random.integers(count, size=(2, MOST_PAIRS))
+    better = normal_N[first] > normal_N[second]
+    differs = normal_N[first] != normal_N[second]
+    return np.where(better, first, second)[differs], np.where(better, second, first)[differs]
