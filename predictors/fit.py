@@ -73,17 +73,22 @@ def train(network: GraphNetwork, encoded: Encoded, target_N: np.ndarray, left_ou
 
 def _batch_size(encoded: Encoded, most: int) -> int:
     """As many graphs as fit: each takes the square of the largest one's nodes."""
-    largest = int((encoded.flat.last_M - encoded.flat.first_M).max()) + 1
-    return max(2, min(most, MOST_PAIRS_OF_NODES // largest**2))
+    return max(2, min(most, len(encoded), MOST_PAIRS_OF_NODES // _pairs_of_nodes(encoded)))
+
+
+def _pairs_of_nodes(encoded: Encoded) -> int:
+    """The square of the largest graph's nodes: the numbers that each relation takes for every graph."""
+    return (int((encoded.flat.last_M - encoded.flat.first_M).max()) + 1) ** 2
 
 
 def _batches(encoded: Encoded, size: int, random: np.random.Generator, device: torch.device) -> Iterator[tuple[Tensors, Tensor]]:
-    if len(encoded) <= size * 3 // 2:
-        everything = to_tensors(encoded, device), torch.arange(len(encoded), device=device)
+    everything = to_tensors(encoded, device) if _pairs_of_nodes(encoded) * len(encoded) <= 8 * MOST_PAIRS_OF_NODES else None
+    if everything is not None and len(encoded) <= size * 3 // 2:
         while True:
-            yield everything
+            yield everything, torch.arange(len(encoded), device=device)
     while True:
         order = random.permutation(len(encoded))
         for start in range(0, len(order) - size + 1, size):
-            rows_B = np.sort(order[start : start + size])
-            yield to_tensors(encoded.take(rows_B), device), torch.from_numpy(rows_B).to(device)
+            rows = np.sort(order[start : start + size])
+            row_B = torch.from_numpy(rows).to(device)
+            yield to_tensors(encoded.take(rows), device) if everything is None else everything.take(row_B), row_B

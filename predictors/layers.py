@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -40,15 +40,19 @@ class Tensors:
         op_MP, node_MPA: the number of each node's operation, and its features; 0 where there is no node.
         present_MP: where there is one.
         last_M: the place of each graph's output.
-        relation_MRPP: what a node (a row) hears of the others (the columns), in R = 4 ways: the sum over what feeds it, the sum over what it feeds,
-            the mean over all of its ancestors, the mean over all of its descendants.
+        relation_MPQ: what a node (a row) hears of the others, in four ways of P columns each: the sum over what feeds it, the sum over what it feeds,
+            the mean over all of its ancestors, the mean over all of its descendants. Q = 4 P.
     """
 
     op_MP: Tensor
     node_MPA: Tensor
     present_MP: Tensor
     last_M: Tensor
-    relation_MRPP: Tensor
+    relation_MPQ: Tensor
+
+    def take(self, row_B: Tensor) -> Tensors:
+        """The graphs of these numbers, in this order."""
+        return Tensors(*(getattr(self, field.name)[row_B] for field in fields(self)))
 
 
 def to_tensors(encoded: Encoded, device: torch.device) -> Tensors:
@@ -70,7 +74,7 @@ def to_tensors(encoded: Encoded, device: torch.device) -> Tensors:
     for _ in range(num_places.bit_length()):
         reaches_MPP = (reaches_MPP + reaches_MPP @ reaches_MPP > 0).float()
     ways = [feeds_MPP.mT, feeds_MPP, _mean(reaches_MPP.mT), _mean(reaches_MPP)]
-    return Tensors(op_MP, node_MPA, present_MP, last_M, torch.stack(ways, dim=1))
+    return Tensors(op_MP, node_MPA, present_MP, last_M, torch.cat(ways, dim=2))
 
 
 def _mean(relation_MPP: Tensor) -> Tensor:
@@ -106,16 +110,17 @@ class FlowMessages(nn.Module):
 
     def __init__(self, members: int, width: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.linear = MemberLinear(members, 5 * width, width, generator)
+        self.linear = MemberLinear(members, width, 5 * width, generator, gain=5**-0.5)
         self.scale = nn.Parameter(torch.ones(members, width))
         self.shift = nn.Parameter(torch.zeros(members, width))
 
     def forward(self, h_MPKH: Tensor, tensors: Tensors) -> Tensor:
         """The nodes' features after the step."""
         num_graphs, num_places, members, width = h_MPKH.shape
-        heard = tensors.relation_MRPP.flatten(1, 2) @ h_MPKH.flatten(2)
-        heard_MPKF = heard.view(num_graphs, -1, num_places, members, width).permute(0, 2, 3, 1, 4).flatten(3)
-        mixed_MPKH = self.linear(torch.cat([h_MPKH, heard_MPKF], dim=-1).flatten(0, 1)).reshape(h_MPKH.shape)
+        said_MPK5H = self.linear(h_MPKH.flatten(0, 1)).reshape(num_graphs, num_places, members, 5, width)
+        # The four relations side by side, so that one product of matrices sums what is heard in all four ways.
+        others_MQF = said_MPK5H[:, :, :, 1:].permute(0, 3, 1, 2, 4).reshape(num_graphs, 4 * num_places, members * width)
+        mixed_MPKH = said_MPK5H[:, :, :, 0] + (tensors.relation_MPQ @ others_MQF).view_as(h_MPKH)
         return h_MPKH + torch.relu(nn.functional.layer_norm(mixed_MPKH, (width,)) * self.scale + self.shift)
 
 

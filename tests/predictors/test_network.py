@@ -28,7 +28,8 @@ def tensors_of(graphs):
 
 def test_a_node_hears_its_neighbours_ancestors_and_descendants():
     _, tensors = tensors_of(GRAPHS)
-    for graph, relations in zip(GRAPHS, tensors.relation_MRPP, strict=True):
+    for graph, sides in zip(GRAPHS, tensors.relation_MPQ, strict=True):
+        relations = sides.unflatten(1, (4, -1)).transpose(0, 1)
         count = len(graph.nodes)
         edges = nx.MultiDiGraph()
         edges.add_nodes_from(range(count))
