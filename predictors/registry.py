@@ -65,4 +65,4 @@ def _restore(stored: Stored) -> FittedModel:
     encoding = encoding_from_json(stored.state["encoding"])
     restore = {"auto": restore_auto, **RESTORERS}[stored.name]
     model = restore(settings, encoding, stored.state["model"], part(stored.arrays, "model."))
-    return FittedModel(settings, encoding, normal_scores_from(stored.arrays), model, float(stored.state["scale"]))
+    return FittedModel(settings, encoding, normal_scores_from(stored.arrays), model, float(stored.state["scale"]), bool(stored.state["simplified"]))

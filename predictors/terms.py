@@ -68,13 +68,15 @@ def without_whole(graph: Graph) -> Graph:
     return graph if len(kept) == len(first.attributes) else Graph((replace(first, attributes=kept), *graph.nodes[1:]), graph.edges)
 
 
-def readable(graph: Graph) -> Graph:
+def readable(graph: Graph, *, simplified: bool = True) -> Graph:
     """The graph without dead parts, its operations measured, and each small sum's terms fed straight to whatever used the sum.
+
+    Not simplified it keeps its dead parts and its identities: where a device carries them out, its latency depends on them.
 
     A network whose messages add up reads a sum's terms better than the sum: operations that feed each other become neighbours. Whether a sum stays
     depends on its ancestors and uses alone, so isomorphic graphs stay isomorphic.
     """
-    graph = simplify(measured(graph))
+    graph = simplify(measured(graph)) if simplified else measured(graph)
     if not any([node.op == "add" for node in graph.nodes]):
         return graph
     entering: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]

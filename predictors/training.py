@@ -25,6 +25,10 @@ from predictors.terms import readable, without_whole
 from spaces.graph import Graph
 
 NUM_FOLDS = 5
+# Graphs are read with their dead parts only where that takes away at least a tenth of the squared error.
+WHOLE_IF_ERROR_BELOW = 0.9
+# Labels on which that is found out.
+MOST_ASKED = 300
 
 
 @dataclass(frozen=True)
@@ -112,13 +116,14 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A model with the encoding it reads, the map back to score units and the factor on its spread."""
+    """A model with the encoding it reads, the map back to score units, the factor on its spread, and whether it reads graphs simplified."""
 
     settings: Any
     encoding: Encoding
     target: NormalScores
     model: Model
     scale: float
+    simplified: bool = True
 
     def predict(self, graphs: Sequence[Graph]) -> Prediction:
         """Mean and standard deviations of M graphs in score units.
@@ -131,7 +136,7 @@ class FittedModel:
 
     def encode(self, graphs: Sequence[Graph]) -> Encoded:
         """The graphs as numbers, for those who ask about the same ones again."""
-        return self.encoding.encode([readable(graph) for graph in graphs])
+        return self.encoding.encode([readable(graph, simplified=self.simplified) for graph in graphs])
 
     def predict_encoded(self, encoded: Encoded) -> Prediction:
         """The same for graphs encoded before."""
@@ -142,7 +147,7 @@ class FittedModel:
 
     def save(self, directory: str | Path) -> None:
         """Write the predictor so that `load_predictor` reads it."""
-        state = {"encoding": asdict(self.encoding), "scale": self.scale, "model": self.model.state()}
+        state = {"encoding": asdict(self.encoding), "scale": self.scale, "simplified": self.simplified, "model": self.model.state()}
         arrays = {f"model.{name}": array for name, array in self.model.arrays().items()}
         write(directory, Stored(self.settings.name, asdict(self.settings), state, arrays | self.target.arrays()))
 
@@ -154,12 +159,40 @@ def fit(learner: Learner, graphs: Sequence[Graph], scores: Sequence[float] | np.
         ValueError: see `predictor.check_training`.
     """
     score_N = check_training(graphs, scores)
-    read = [readable(graph) for graph in graphs]
-    encoding, target = learn_encoding(read), learn_normal_scores(score_N)
-    training = Training(encoding, encoding.encode(read), target.to_normal(score_N), folds_of([without_whole(graph) for graph in read], NUM_FOLDS, seed))
+    target = learn_normal_scores(score_N)
+    training, simplified = _read(graphs, target.to_normal(score_N), seed)
     learnt = learner.learn(training, seed)
     scale = fit_scale(training.normal_N - learnt.left_out.mean, learnt.left_out.std) if training.has_folds else 1.0
-    return FittedModel(learner, encoding, target, learnt.model, scale)
+    return FittedModel(learner, training.encoding, target, learnt.model, scale, simplified)
+
+
+def _read(graphs: Sequence[Graph], normal_N: np.ndarray, seed: int) -> tuple[Training, bool]:
+    """The graphs as numbers, and whether they were simplified first.
+
+    What does not matter to a score should not be read, so they are; unless what simplifying takes away tells of the labels. A Gaussian process is
+    asked: reading it, it must err less on labels that it did not see.
+    """
+    simple, whole = ([readable(graph, simplified=simplified) for graph in graphs] for simplified in (True, False))
+    fold_N = folds_of([without_whole(graph) for graph in simple], NUM_FOLDS, seed)
+    training = _encoded(simple, normal_N, fold_N)
+    if not training.has_folds or all(len(first.nodes) == len(second.nodes) for first, second in zip(simple, whole, strict=True)):
+        return training, True
+    other = _encoded(whole, normal_N, fold_N)
+    return (other, False) if _error(other, seed) < WHOLE_IF_ERROR_BELOW * _error(training, seed) else (training, True)
+
+
+def _error(training: Training, seed: int) -> float:
+    """The mean squared error on left-out labels, of a Gaussian process on some hundreds of them."""
+    from predictors.gp import GP
+
+    rows = np.sort(np.random.default_rng([seed, 4]).permutation(len(training.normal_N))[:MOST_ASKED])
+    asked = Training(training.encoding, training.encoded.take(rows), training.normal_N[rows], training.fold_N[rows])
+    return float(((asked.normal_N - GP().learn(asked, seed).left_out.mean) ** 2).mean())
+
+
+def _encoded(read: Sequence[Graph], normal_N: np.ndarray, fold_N: np.ndarray) -> Training:
+    encoding = learn_encoding(read)
+    return Training(encoding, encoding.encode(read), normal_N, fold_N)
 
 
 def left_out_by_members(mean_NK: np.ndarray, left_out_NK: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
