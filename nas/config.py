@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nas.training.recipe import Recipe
-from spaces.load import load_object
+from spaces.load import find_named
 
 
 class ConfigError(ValueError):
@@ -98,7 +98,7 @@ class RunConfig(_Section):
     )
     evaluator: Annotated[TrainSection | TableSection, Field(discriminator="name"), _named("train")] = TrainSection()
     strategy: Annotated[Named, _named("surrogate")] = Named(name="surrogate")
-    predictor: Annotated[Named, _named("gnn")] = Named(name="gnn")
+    predictor: Annotated[Named, _named("auto")] = Named(name="auto")
     training: Recipe = Field(default=Recipe(), description="how an architecture is trained")
     budget: int = Field(default=32, ge=1, description="how many architectures are evaluated")
     batch: int = Field(default=4, ge=1, description="how many of them at a time, between two looks of the strategy at the results")
@@ -177,7 +177,12 @@ def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **given: A
     Raises:
         ConfigError: the name is unknown (the known ones are listed) or a setting is unknown or of a wrong type.
     """
-    factory = registry[named.name] if named.name in registry else _own(kind, named.name, registry)
+    try:
+        factory = find_named(kind, named.name, registry, own="my_file.py:Name")
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if not (isinstance(factory, type) and dataclasses.is_dataclass(factory)):
+        raise ConfigError(f"the {kind} {named.name!r} should be a frozen dataclass, whose fields are its settings; it is a {type(factory).__name__}")
     fields = {field.name: field for field in dataclasses.fields(factory) if field.name not in given}
     types = get_type_hints(factory)
     checked = {}
@@ -195,18 +200,6 @@ def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **given: A
         return factory(**checked, **given)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-
-
-def _own(kind: str, name: str, registry: Mapping[str, Any]) -> Any:
-    where, colon, attribute = name.rpartition(":")
-    if not colon:
-        near = difflib.get_close_matches(name, registry, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(f"no {kind} is called {name!r}; {hint}Known: {', '.join(sorted(registry))}; or name your own as my_file.py:Name")
-    found = load_object(where, attribute, kind)
-    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
-        raise ConfigError(f"the {kind} {name!r} should be a frozen dataclass, whose fields are its settings; it is a {type(found).__name__}")
-    return found
 
 
 def schema() -> dict[str, Any]:

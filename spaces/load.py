@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import re
 import sys
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -31,17 +32,8 @@ def load_space(name: str) -> SearchSpace:
     Raises:
         ValueError: there is no such space; the message lists the known ones, or says what the file or module holds.
     """
-    where, colon, attribute = name.rpartition(":")
-    if not colon:
-        known = known_spaces()
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise ValueError(
-                f"no space is called {name!r}{f'; did you mean {near[0]!r}?' if near else '.'} "
-                f"Known: {', '.join(sorted(known))}; or name your own as my_file.py:space or package.module:space"
-            )
-        where, _, attribute = known[name].rpartition(":")
-    return as_space(load_object(where, attribute, "space"), name)
+    known = {} if ":" in name else known_spaces()
+    return as_space(find_named("space", name, known, own="my_file.py:space or package.module:space"), name)
 
 
 def as_space(found: Any, name: str) -> SearchSpace:
@@ -51,6 +43,29 @@ def as_space(found: Any, name: str) -> SearchSpace:
     if callable(found) and not isinstance(found, type):
         return SearchSpace(getattr(found, "__name__", name), found)  # type: ignore[arg-type]
     raise ValueError(f"{name!r} should be a SearchSpace or a function define(choose), but is a {type(found).__name__}")
+
+
+def find_named(kind: str, name: str, known: Mapping[str, Any], *, own: str) -> Any:
+    """What a config calls by this name: one of the known things, or the object at a place of the user's own, `my_file.py:it` or `package.module:it`.
+
+    Args:
+        kind: what is looked for, in a word, for errors.
+        name: as in the config.
+        known: the things by name; a text says where the thing lives, `package.module:it`.
+        own: how the user names an own one, for errors.
+
+    Raises:
+        ValueError: there is no such thing; the message lists the known ones. Or see `load_object`.
+    """
+    found = name if ":" in name else known.get(name)
+    if found is None:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"no {kind} is called {name!r}{hint} Known: {', '.join(sorted(known))}; or name your own as {own}")
+    if not isinstance(found, str):
+        return found
+    where, _, attribute = found.rpartition(":")
+    return load_object(where, attribute, kind)
 
 
 def load_object(where: str, attribute: str, kind: str) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from spaces.load import load_object
+from spaces.load import find_named
 
 if TYPE_CHECKING:
     from nas.tasks.task import Task
@@ -44,17 +44,8 @@ def load_task(name: str, *, seed: int = 0, **options: Any) -> Task:
 
 
 def _find(name: str) -> Callable[..., Any]:
-    where, colon, attribute = name.rpartition(":")
-    if not colon:
-        known = known_tasks()
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise ValueError(
-                f"no task is called {name!r}{f'; did you mean {near[0]!r}?' if near else '.'} "
-                f"Known: {', '.join(sorted(known))}; or name your own as my_file.py:function or package.module:function"
-            )
-        where, _, attribute = known[name].rpartition(":")
-    found = load_object(where, attribute, "task")
+    known = {} if ":" in name else known_tasks()
+    found = find_named("task", name, known, own="my_file.py:function or package.module:function")
     if not callable(found):
         raise ValueError(f"the task {name!r} should be a function that returns a nas.tasks.task.Task, but it is a {type(found).__name__}")
     return found
