@@ -37,13 +37,13 @@ class GNN:
 
     name: ClassVar[str] = "gnn"
 
-    members: int = 5
+    members: int = 8
     width: int = 32
-    layers: int = 4
+    layers: int = 2
     steps: int = 120
     batch_size: int = 256
     learning_rate: float = 8e-3
-    weight_decay: float = 2.0
+    weight_decay: float = 1.0
     ranking: float = 1.0
     device: str = "cpu"
 

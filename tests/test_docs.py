@@ -184,8 +184,9 @@ def test_the_annotated_configuration_is_complete() -> None:
 
 
 def shown(settings: Any) -> dict[str, Any]:
-    """The settings that a configuration may give."""
-    return {field.name: getattr(settings, field.name) for field in fields(settings) if field.repr}
+    """The settings that a configuration may give, as it gives them."""
+    values = {field.name: getattr(settings, field.name) for field in fields(settings) if field.repr}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def keys(described: dict[str, Any], prefix: str = "", definitions: dict[str, Any] | None = None) -> Iterator[tuple[str, str]]:

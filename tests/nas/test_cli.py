@@ -74,7 +74,7 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
     for path in sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml")):
         jsonschema.validate(yaml.safe_load(path.read_text()), schema)
     for short in (
-        {"task": "digits", "executor": "inline", "evaluator": "train", "predictor": {"members": 3}},
+        {"task": "digits", "executor": "inline", "evaluator": "train", "predictor": {"members": ["gp", "trees"]}},
         {"strategy": {"name": "own.py:Own", "setting": 1}, "predictor": "own.py:Own"},
     ):
         jsonschema.validate({"space": "convnet", **short}, schema)
@@ -84,6 +84,7 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
         {"executor": "slurm"},
         {"strategy": {"name": "random", "population": 3}},
         {"strategy": "annealing"},
+        {"predictor": {"name": "ridge", "members": 3}},
     ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({"space": "convnet", **wrong}, schema)
@@ -103,7 +104,10 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
         (["strategy.popluation=3"], ["has no setting 'popluation'", "did you mean 'population'?"]),
         (["strategy.population=x"], ["strategy.population", "'x'"]),
         (["strategy.population=2"], ["1 <= tournament <= population"]),
-        (["strategy=surrogate", "predictor=oracle"], ["no predictor is called 'oracle'", "gnn"]),
+        (["strategy=surrogate", "predictor=oracle"], ["no predictor is called 'oracle'. Known: auto, ", "gnn", "my_file.py:Name"]),
+        (["strategy=surrogate", "predictor=tres"], ["no predictor is called 'tres'; did you mean 'trees'?"]),
+        (["strategy=surrogate", "predictor={members: [gp, oracle]}"], ["predictor auto needs different members out of gp, gnn", "oracle"]),
+        (["strategy=surrogate", "predictor={members: 3}"], ["predictor.members", "got 3"]),
         (["evaluator=train", "task=mnist"], ["mnist", "digits"]),
         (["evaluator=train"], ["needs a `task`"]),
         (["evaluator.path=nowhere.npz"], ["nowhere.npz"]),

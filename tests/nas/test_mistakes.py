@@ -127,6 +127,17 @@ def test_what_cannot_work_is_said_before_a_run_is_made(here: Path, changes: list
     assert not (here / "run").exists()
 
 
+@pytest.mark.parametrize("predictor", ["{device: cuda}", "{name: gnn, device: cuda}"])
+def test_a_predictor_that_wants_an_absent_gpu_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch, predictor: str) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    refused = search("strategy=surrogate", f"predictor={predictor}")
+    assert refused.exit_code == 2, refused.output
+    assert "to use the device cuda, and torch finds no GPU here; set device to cpu" in refused.stderr
+    assert not (here / "run").exists()
+
+
 def test_a_space_that_fails_during_the_search_names_its_line(here: Path) -> None:
     refused = search("space=mine.py:faulty")
     assert refused.exit_code == 2, refused.output
