@@ -5,13 +5,14 @@
 
 A predictor is trained on `--sizes` rows of the column `--train` (or, with `--folds`, on all but one fold) and ranked against the column `--test` on
 every other row that is no isomorphic twin of a training row, by canonical key and by the table's column `isomorph`. Intervals are checked on the values
-of `--train` that were left out, because they predict those. Methods: the names in `predictors.PREDICTORS`; `parameters` and `multiply_adds` rank by
+of `--train` that were left out, because they predict those. Methods: the names in `predictors.PREDICTORS`, with other settings as in `gnn:layers=4:members=5`; `parameters` and `multiply_adds` rank by
 that count of the built network, and any other name by that column of the table. Writes `--json`, and `results/predictors_NAME.csv`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import sys
@@ -106,15 +107,19 @@ def splits(table: Table, arguments: argparse.Namespace) -> Iterator[tuple[str, i
                 raise SystemExit(f"--sizes asks for {size} rows of {arguments.train}, and only {len(labelled)} have a value")
             train = np.random.default_rng([SPLIT, seed, size]).choice(labelled, size, replace=False)
             unseen = ~np.any([np.isin(kind, kind[train]) for kind in table.classes], axis=0)
-            yield str(size), seed, train, np.flatnonzero(unseen & np.isfinite(table.test_N))
+            tested = np.flatnonzero(unseen & np.isfinite(table.test_N))
+            if 0 < arguments.most_tested < len(tested):
+                tested = np.sort(np.random.default_rng([SPLIT, seed, size, 1]).choice(tested, arguments.most_tested, replace=False))
+            yield str(size), seed, train, tested
 
 
-def measure(table: Table, method: str, train: np.ndarray, unseen: np.ndarray, seed: int) -> dict[str, float]:
+def measure(table: Table, method: str, train: np.ndarray, unseen: np.ndarray, seed: int) -> dict[str, Any]:
     """The figures of one predictor on one split."""
     _reset_peak()
     before = _peak()
     started = time.perf_counter()
-    fitted = predictor(method).fit(list(table.graphs[train]), table.train_N[train], seed=seed)
+    name, settings = with_settings(method)
+    fitted = predictor(name, **settings).fit(list(table.graphs[train]), table.train_N[train], seed=seed)
     fit_seconds = time.perf_counter() - started
     asked: Any = fitted
     started = time.perf_counter()
@@ -137,6 +142,12 @@ def measure(table: Table, method: str, train: np.ndarray, unseen: np.ndarray, se
     }
     weights = getattr(asked.model, "weights", None)
     return figures | speed | {"tested": len(unseen)} | ({"weights": json.dumps({k: round(v, 3) for k, v in weights.items()})} if weights else {})
+
+
+def with_settings(method: str) -> tuple[str, dict[str, Any]]:
+    """The predictor's name and settings in `gnn:layers=4:members=5`."""
+    name, *settings = method.split(":")
+    return name, {key: json.loads(value) for key, _, value in (setting.partition("=") for setting in settings)}
 
 
 def ranked(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
@@ -191,7 +202,7 @@ def one_split(job: tuple[str, int, np.ndarray, np.ndarray, Sequence[str]]) -> li
     size, seed, train, unseen, methods = job
     rows = []
     for method in methods:
-        if method in PREDICTORS:
+        if with_settings(method)[0] in PREDICTORS:
             figures = measure(TABLE, method, train, unseen, seed)
         else:
             counted = unseen[np.isfinite(BASELINES[method][unseen])]
@@ -207,7 +218,7 @@ def main() -> None:
     arguments = parse()
     TABLE = read_table(arguments)
     for method in arguments.methods:
-        if method not in PREDICTORS:
+        if with_settings(method)[0] not in PREDICTORS:
             BASELINES[method] = count(TABLE, method, arguments.table)
     jobs = [(*split, arguments.methods) for split in splits(TABLE, arguments)]
     with ProcessPoolExecutor(arguments.workers, mp_context=multiprocessing.get_context("fork"), initializer=_import_everything) as pool:
@@ -216,7 +227,8 @@ def main() -> None:
             rows += part
             print(f"{done}/{len(jobs)} splits", end="\r", flush=True)
     settings = {"table": arguments.table.name, "train": arguments.train, "test": arguments.test, "proxies": arguments.proxies.rpartition(":")[2]}
-    columns = ["method", "labels", "size", "seed"] + sorted({key for row in rows for key in row} - {"method", "labels", "size", "seed"})
+    first = ["method", "labels", "size", "seed"]
+    columns = [*first, *sorted({key for row in rows for key in row} - set(first))]
     rows = [{**settings, **{key: _text(row.get(key, "")) for key in columns}} for row in rows]
     path = record(f"predictors_{arguments.name}", rows)
     if arguments.json:
@@ -235,6 +247,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--folds", type=int, default=0, help="cross-validation with so many folds instead of sizes")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--most-tested", type=int, default=0, help="rank a random sample of so many rows; 0, the default, ranks all")
     parser.add_argument("--methods", type=_names, default=list(DEFAULT), help=f"by default {','.join(DEFAULT)}")
     parser.add_argument("--proxies", default="", metavar="FILE.npz:COLUMN,...", help="zero-cost scores that predictors may read, by row")
     parser.add_argument("--lower-is-better", action="store_true", help="the columns are costs, such as latencies")
@@ -270,10 +283,9 @@ def _import_everything() -> None:
 
 
 def _reset_peak() -> None:
-    try:
+    # Elsewhere than on Linux there is no such file, and the peak is not known (see `_peak`).
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass  # Not Linux: the peak is then not known (see `_peak`).
 
 
 def _peak() -> float:

@@ -8,8 +8,14 @@
 Importing this needs numpy alone; torch, scikit-learn and scipy are imported by the methods that compute with them.
 """
 
-# The registry comes last: its function `predictor` takes the name of the module `predictors.predictor` in this package.
+from predictors.ensemble import GNN
+from predictors.gp import GP
 from predictors.predictor import Fitted, Prediction, Predictor
-from predictors.registry import GNN, GP, PREDICTORS, Auto, ExtraTrees, Ridge, Trees, load_predictor, predictor
+from predictors.ridge import Ridge
+from predictors.stack import Auto
+from predictors.trees import ExtraTrees, Trees
+
+# The registry comes last: its function `predictor` takes the name of the module `predictors.predictor` in this package.
+from predictors.registry import PREDICTORS, load_predictor, predictor  # isort: skip
 
 __all__ = ["GNN", "GP", "PREDICTORS", "Auto", "ExtraTrees", "Fitted", "Prediction", "Predictor", "Ridge", "Trees", "load_predictor", "predictor"]

@@ -153,7 +153,8 @@ def restore_gp(settings: GP, encoding: Encoding, state: Mapping[str, Any], array
         raise ValueError("the kernel's arrays are of other types than were saved")
     if kernel.smooth_F.shape != columns or kernel.linear_F.shape != columns or feature_NF.shape[1:] != columns:
         raise ValueError(f"the kernel is not one of {columns[0]} features")
-    if arrays["weight"].shape != (len(feature_NF),) or arrays["inverse"].shape != (len(spread_S), len(spread_S)) or not ((spread_S >= 0) & (spread_S < len(feature_NF))).all():
+    whole = arrays["weight"].shape == (len(feature_NF),) and arrays["inverse"].shape == (len(spread_S), len(spread_S))
+    if not whole or not ((spread_S >= 0) & (spread_S < len(feature_NF))).all():
         raise ValueError("the posterior's parts are of different sizes")
     return Posterior(kernel, subtrees, feature_NF, arrays["weight"], spread_S, arrays["inverse"])
 
@@ -251,5 +252,5 @@ def _product(feature_NF: np.ndarray) -> np.ndarray:
 def _features(encoded: Encoded, groups: Sequence[str], subtrees: Subtrees) -> tuple[np.ndarray, np.ndarray]:
     """(M, F) counts and subtrees, and the group of each column where the counts' groups are given."""
     names = list(dict.fromkeys(groups))
-    group_F = np.array([names.index(group) for group in groups] + [len(names) + depth for depth in subtrees.group_F.tolist()], dtype=np.int64)
+    group_F = np.array([names.index(group) for group in groups] + [len(names) + depth for depth in subtrees.consecutive().tolist()], dtype=np.int64)
     return np.concatenate([encoded.counts_MC, subtrees.count(encoded.flat)], axis=1), group_F

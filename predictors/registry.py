@@ -7,16 +7,12 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from predictors.ensemble import GNN
 from predictors.features import encoding_from_json
-from predictors.gp import GP
 from predictors.predictor import Fitted, Predictor
-from predictors.ridge import Ridge
 from predictors.stack import LEARNERS, RESTORERS, Auto, restore_auto
 from predictors.store import Stored, read
 from predictors.targets import normal_scores_from
 from predictors.training import FittedModel, part
-from predictors.trees import ExtraTrees, Trees
 from spaces.graph import INPUT, OUTPUT, Edge, Graph
 
 PREDICTORS: dict[str, Callable[..., Predictor]] = {"auto": Auto, **LEARNERS}

@@ -68,7 +68,9 @@ class Line:
     def predict(self, encoded: Encoded) -> Belief:
         """See `training.Model`."""
         feature_MC = _features(encoded)
-        return Belief(feature_MC @ self.weight_C, np.full(len(feature_MC), self.noise), self.noise * np.sqrt(_leverage(feature_MC, self.covariance_CC)))
+        return Belief(
+            feature_MC @ self.weight_C, np.full(len(feature_MC), self.noise), self.noise * np.sqrt(_leverage(feature_MC, self.covariance_CC))
+        )
 
     def state(self) -> dict[str, Any]:
         """See `training.Model`."""

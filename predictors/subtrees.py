@@ -40,9 +40,8 @@ class Subtrees:
         """W."""
         return len(self.label_W)
 
-    @property
-    def group_F(self) -> np.ndarray:
-        """(W,) consecutive numbers of the groups that occur."""
+    def consecutive(self) -> np.ndarray:
+        """(W,) the groups that occur, numbered without gaps."""
         return np.unique(self.group_W, return_inverse=True)[1]
 
     def count(self, flat: Flat) -> np.ndarray:

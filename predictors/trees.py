@@ -75,7 +75,7 @@ class Trees:
             for (feature_NC, normal_N), seed in zip(parts, seeds, strict=True)
         ]
         trees = [[tree.tree_ for tree in member.estimators_[:, 0]] for member in members]
-        return forest_of(trees, self.learning_rate, [float(member.init_.constant_[0, 0]) for member in members])
+        return forest_of(trees, self.learning_rate, [float(normal_N.mean()) for _, normal_N in parts])
 
 
 @dataclass(frozen=True)
