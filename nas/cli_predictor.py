@@ -144,7 +144,7 @@ def _settings(texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise ValueError(f"a setting is key=value, such as -s members=3; got {text!r}")
+            raise ValueError(f"a setting is key=value, such as -s caution=20; got {text!r}")
         try:
             settings[key] = yaml.safe_load(value)
         except yaml.YAMLError as error:
