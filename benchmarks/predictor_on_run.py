@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from pathlib import Path
 
 import numpy
-from record import record
 
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.record import record
 from nas.compose import shaped_space
 from nas.config import parse_config
 from nas.history import fold

@@ -9,14 +9,18 @@ one. LogSynflow (Cavagnero et al. 2023) weighs Synflow's gradients otherwise, so
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy
-from record import record
 
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.record import record
 from nas.proxies import PROXIES
 from nas.proxies.measuring import Plan, measure_all
 from predictors.ranking import kendall_tau, spearman

