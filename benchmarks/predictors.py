@@ -5,8 +5,9 @@
 
 A predictor is trained on `--sizes` rows of the column `--train` (or, with `--folds`, on all but one fold) and ranked against the column `--test` on
 every other row that is no isomorphic twin of a training row, by canonical key and by the table's column `isomorph`. Intervals are checked on the values
-of `--train` that were left out, because they predict those. Methods: the names in `predictors.PREDICTORS`, with other settings as in `gnn:layers=4:members=5`; `parameters` and `multiply_adds` rank by
-that count of the built network, and any other name by that column of the table. Writes `--json`, and `results/predictors_NAME.csv`.
+of `--train` that were left out, because they predict those. Methods: the names in `predictors.PREDICTORS`, with other settings as in
+`gnn:layers=4:members=5`; `parameters` and `multiply_adds` rank by that count of the built network, and any other name by that column of the table.
+Writes `--json`, and `results/predictors_NAME.csv`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
 
 from predictors.forest import forest_of
@@ -16,7 +15,9 @@ def grown():
     features = random.normal(size=(60, 5)).round(1).astype(np.float32)
     target = features[:, 0] * features[:, 1] + random.normal(size=60) * 0.1
     members = [GradientBoostingRegressor(n_estimators=20, random_state=part).fit(features[part::2], target[part::2]) for part in (0, 1)]
-    forest = forest_of([[tree.tree_ for tree in member.estimators_[:, 0]] for member in members], 0.1, [member.init_.constant_[0, 0] for member in members])
+    forest = forest_of(
+        [[tree.tree_ for tree in member.estimators_[:, 0]] for member in members], 0.1, [member.init_.constant_[0, 0] for member in members]
+    )
     return members, forest, random.normal(size=(3000, 5)).round(1).astype(np.float32)
 
 
