@@ -22,6 +22,8 @@ CHUNK = 2048
 START_SCALE, START_LINEAR, START_SMOOTH, START_NOISE = -1.5, -2.0, -0.5, -2.0
 PRIOR_DEVIATION = 1.5
 JITTER = 1e-4
+# Training graphs that the parameters are chosen on where a fold is left out.
+MOST_IN_A_FOLD = 200
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class GP:
         model = condition(kernel, subtrees, feature_NF, training.normal_N, order_N[: self.most_for_spread])
         if not training.has_folds:
             return Learnt(model, ignorance(len(feature_NF)))
-        return Learnt(model, _left_out(kernel, feature_NF, training.normal_N, training.fold_N))
+        return Learnt(model, _left_out(training, feature_NF, group_F, order_N))
 
 
 @dataclass(frozen=True)
@@ -221,19 +223,22 @@ def condition(kernel: Kernel, subtrees: Subtrees, feature_NF: np.ndarray, normal
     return Posterior(kernel, subtrees, feature_NF, weight_N.astype(np.float32), chosen, inverse_SS.astype(np.float32))
 
 
-def _left_out(kernel: Kernel, feature_NF: np.ndarray, normal_N: np.ndarray, fold_N: np.ndarray) -> Belief:
-    """The belief about each fold given the others, the kernel's parameters being those chosen with all."""
+def _left_out(training: Training, feature_NF: np.ndarray, group_F: np.ndarray, order_N: np.ndarray) -> Belief:
+    """The belief about each fold given the others, the kernel's parameters too: chosen with the fold, they would know it."""
     from scipy.linalg import cho_factor, cho_solve
 
-    covariance_NN = _noisy(kernel, feature_NF)
-    mean_N, variance_N = np.zeros(len(normal_N)), np.zeros(len(normal_N))
+    normal_N, fold_N = training.normal_N, training.fold_N
+    mean_N, variance_N, noise_N = np.zeros(len(normal_N)), np.zeros(len(normal_N)), np.zeros(len(normal_N))
     for fold in range(NUM_FOLDS):
         out, known = np.flatnonzero(fold_N == fold), np.flatnonzero(fold_N != fold)
-        factor = cho_factor(covariance_NN[np.ix_(known, known)], lower=True, check_finite=False)
-        between = covariance_NN[np.ix_(out, known)]
+        chosen = np.sort(order_N[fold_N[order_N] != fold][:MOST_IN_A_FOLD])
+        kernel = choose_kernel(feature_NF[chosen], group_F, normal_N[chosen])
+        factor = cho_factor(_noisy(kernel, feature_NF[known]), lower=True, overwrite_a=True, check_finite=False)
+        between = kernel.between(feature_NF[out].astype(np.float64), feature_NF[known].astype(np.float64))
         mean_N[out] = between @ cho_solve(factor, normal_N[known])
-        variance_N[out] = np.diag(covariance_NN)[out] - kernel.noise - (between.T * cho_solve(factor, between.T)).sum(0)
-    return Belief(mean_N, np.full(len(mean_N), np.sqrt(kernel.noise)), np.sqrt(np.maximum(variance_N, 1e-6)))
+        variance_N[out] = kernel.prior_variance(feature_NF[out]) - (between.T * cho_solve(factor, between.T)).sum(0)
+        noise_N[out] = kernel.noise
+    return Belief(mean_N, np.sqrt(noise_N), np.sqrt(np.maximum(variance_N, 1e-6)))
 
 
 def _noisy(kernel: Kernel, feature_NF: np.ndarray) -> np.ndarray:
