@@ -153,8 +153,8 @@ def _settings(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _fitted_on(about: About) -> str:
-    averaged = f" ({about.rows:,} labels; those of isomorphic architectures are averaged)" if about.rows != len(about.labels) else ""
-    return f"{about.column} of {len(about.labels):,} architectures of {about.source}{averaged}"
+    several = f" ({about.rows:,} labels, isomorphic architectures having their own)" if about.rows != len(about.labels) else ""
+    return f"{about.column} of {len(about.labels):,} architectures of {about.source}{several}"
 
 
 def _figures(about: About, figures: dict[str, Any]) -> str:

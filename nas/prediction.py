@@ -26,7 +26,7 @@ from nas.seeds import derive
 from nas.trained import About, Trained
 from nas.trust import seal
 from predictors import PREDICTORS, Fitted, Prediction
-from predictors.calibration import LEVELS, coverage, negative_log_likelihood
+from predictors.calibration import LEVELS, coverage, folds_of, negative_log_likelihood
 from predictors.predictor import Predictor
 from predictors.ranking import kendall_tau, precision_at, regret_of_top, spearman
 from spaces import Architecture, Graph, SearchSpace
@@ -113,7 +113,7 @@ def fit(
     lower_is_better: bool = False,
     check: bool = False,
 ) -> Trained:
-    """The predictor fitted to the labels that are numbers; labels of isomorphic architectures are averaged first.
+    """The predictor fitted to the labels that are numbers, every row a label: isomorphic architectures need not share it (a latency).
 
     Args:
         labels: what it learns from.
@@ -128,12 +128,13 @@ def fit(
     settings = settings or {}
     predictor = named_predictor(name, settings)
     rows = numpy.flatnonzero(numpy.isfinite(labels.values_N))
-    graphs, label_of = _averaged(labels, rows)
-    if check and len(graphs) < LEAST_FOR_CHECK:
+    graphs = [labels.space.graph(labels.architectures[row]) for row in rows.tolist()]
+    label_of = _by_canonical_key(graphs, labels.values_N[rows])
+    if check and len(label_of) < LEAST_FOR_CHECK:
         raise ValueError(
-            f"a check holds out fifths of at least {LEAST_FOR_CHECK} labels of architectures that are not isomorphic; got {len(graphs)}: leave it out"
+            f"a check holds out fifths of at least {LEAST_FOR_CHECK} labels of architectures that are not isomorphic; got {len(label_of)}: leave it out"
         )
-    scores_N = numpy.array(list(label_of.values())) * (-1.0 if lower_is_better else 1.0)
+    scores_N = labels.values_N[rows] * (-1.0 if lower_is_better else 1.0)
     began = time.perf_counter()
     fitted = predictor.fit(graphs, scores_N, seed=seed)
     seconds = time.perf_counter() - began
@@ -264,20 +265,17 @@ def read_architectures(path: Path) -> list[Architecture]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _averaged(labels: Labels, rows: numpy.ndarray) -> tuple[list[Graph], dict[str, float]]:
-    """One graph, and the mean label by canonical key, for each class of isomorphic architectures, in the order of `rows`."""
-    graphs, values = dict[str, Graph](), dict[str, list[float]]()
-    for row in rows.tolist():
-        graph = labels.space.graph(labels.architectures[row])
-        key = canonical_key(graph)
-        graphs.setdefault(key, graph)
-        values.setdefault(key, []).append(float(labels.values_N[row]))
-    return list(graphs.values()), {key: sum(several) / len(several) for key, several in values.items()}
+def _by_canonical_key(graphs: Sequence[Graph], values_N: numpy.ndarray) -> dict[str, float]:
+    """The mean label of each class of isomorphic architectures."""
+    values = dict[str, list[float]]()
+    for graph, value in zip(graphs, values_N.tolist(), strict=True):
+        values.setdefault(canonical_key(graph), []).append(value)
+    return {key: sum(several) / len(several) for key, several in values.items()}
 
 
 def _held_out(predictor: Predictor, graphs: Sequence[Graph], scores_N: numpy.ndarray, seed: int) -> dict[str, float]:
     """Spearman's correlation and the coverage of 90 % intervals of predictions by fits that had not the fold's labels."""
-    fold_N = numpy.random.default_rng(derive(seed, "check")).permutation(numpy.arange(len(graphs)) % FOLDS)
+    fold_N = folds_of(graphs, FOLDS, derive(seed, "check"))
     parts = numpy.zeros((3, len(graphs)))
     for fold in range(FOLDS):
         inside, outside = numpy.flatnonzero(fold_N != fold), numpy.flatnonzero(fold_N == fold)

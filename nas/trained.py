@@ -26,8 +26,8 @@ class About(BaseModel):
         source, column: where the labels came from.
         lower_is_better: of the labels' own units.
         seed: of the sample of rows and of the fit.
-        rows: how many labels there were, before those of isomorphic architectures were averaged.
-        labels: by canonical key, in the labels' own units.
+        rows: how many labels it was fitted to.
+        labels: their mean by canonical key, in the labels' own units.
         seconds: how long the fit took.
         check: what held-out folds said, or None.
         environment: versions and machine.
