@@ -37,9 +37,9 @@ class GNN:
 
     name: ClassVar[str] = "gnn"
 
-    members: int = 8
+    members: int = 5
     width: int = 32
-    layers: int = 2
+    layers: int = 4
     steps: int = 120
     batch_size: int = 256
     learning_rate: float = 8e-3

@@ -22,6 +22,8 @@ CHUNK = 2048
 START_SCALE, START_LINEAR, START_SMOOTH, START_NOISE = -1.5, -2.0, -0.5, -2.0
 PRIOR_DEVIATION = 1.5
 JITTER = 1e-4
+# Standard deviations from the mean that a feature is taken to be, at most.
+MOST_DEVIATIONS = 3.0
 # Training graphs that the parameters are chosen on where a fold is left out.
 MOST_IN_A_FOLD = 200
 
@@ -258,4 +260,6 @@ def _features(encoded: Encoded, groups: Sequence[str], subtrees: Subtrees) -> tu
     """(M, F) counts and subtrees, and the group of each column where the counts' groups are given."""
     names = list(dict.fromkeys(groups))
     group_F = np.array([names.index(group) for group in groups] + [len(names) + depth for depth in subtrees.consecutive().tolist()], dtype=np.int64)
-    return np.concatenate([encoded.counts_MC, subtrees.count(encoded.flat)], axis=1), group_F
+    feature_MF = np.concatenate([encoded.counts_MC, subtrees.count(encoded.flat)], axis=1)
+    # What one training graph in a hundred has is ten deviations from the mean in standardised numbers, and would lead a linear term anywhere.
+    return np.clip(feature_MF, -MOST_DEVIATIONS, MOST_DEVIATIONS), group_F
