@@ -19,6 +19,8 @@ from spaces.graph import Graph
 
 MOST_KINDS = 48
 MOST_PAIRS = 64
+# Numbers in the matrices of who reaches whom that are made at a time.
+MOST_CELLS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,32 @@ def _in_order(flat: Flat, end_E: np.ndarray, backwards: bool = False) -> Iterato
     order_E = np.lexsort((end_E, -place_E if backwards else place_E))
     bounds = np.flatnonzero(np.diff(place_E[order_E])) + 1
     return (edges for edges in np.split(order_E, bounds) if len(edges))
+
+
+def reached(flat: Flat) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of a node and one that it reaches along edges, by number in the batch."""
+    nodes_M = flat.last_M - flat.first_M + 1
+    edges_M = np.bincount(flat.graph_N[flat.target_E], minlength=flat.num_graphs)
+    first_E = np.cumsum(edges_M) - edges_M
+    sources, targets = [], []
+    start = 0
+    while start < flat.num_graphs:
+        # Dense matrices of as many graphs as fit.
+        largest = np.maximum.accumulate(nodes_M[start:]) ** 2 * np.arange(1, flat.num_graphs - start + 1)
+        stop = start + max(1, int(np.searchsorted(largest, MOST_CELLS)))
+        places = int(nodes_M[start:stop].max())
+        edges = slice(first_E[start], first_E[stop - 1] + edges_M[stop - 1])
+        graph_E = flat.graph_N[flat.target_E[edges]]
+        offset_E = flat.first_M[graph_E]
+        reach = np.zeros((stop - start, places, places), dtype=np.float32)
+        reach[graph_E - start, flat.source_E[edges] - offset_E, flat.target_E[edges] - offset_E] = 1
+        for _ in range(places.bit_length()):
+            reach = np.minimum(reach + reach @ reach, 1)
+        graph, source, target = np.nonzero(reach)
+        sources.append(source + flat.first_M[start + graph])
+        targets.append(target + flat.first_M[start + graph])
+        start = stop
+    return np.concatenate(sources or [np.zeros(0, np.int64)]), np.concatenate(targets or [np.zeros(0, np.int64)])
 
 
 def node_places(flat: Flat, sweeps: Sweeps) -> np.ndarray:
@@ -193,7 +221,8 @@ def learn_encoding(graphs: Sequence[Graph]) -> Encoding:
     times_K = np.bincount(flat.kind_N, minlength=len(flat.kinds))
     # Where every operation comes with one set of attributes, the counts by operation say the same.
     kinds = _common([str(node) for node in flat.kinds], times_K, MOST_KINDS) if len(flat.kinds) > len(nodes.ops) - 1 else ()
-    pair_E = op_N[flat.source_E] * len(nodes.ops) + op_N[flat.target_E]
+    source_R, target_R = reached(flat)
+    pair_E = op_N[source_R] * len(nodes.ops) + op_N[target_R]
     seen, times = np.unique(pair_E, return_counts=True)
     pairs = tuple(sorted(divmod(int(seen[row]), len(nodes.ops)) for row in np.lexsort((seen, -times))[:MOST_PAIRS]))
     draft = Encoding(nodes, kinds, pairs, (), (), (), ())
@@ -236,7 +265,9 @@ def _all_counts(encoding: Encoding, flat: Flat, op_N: np.ndarray, attributes_NA:
     for number, pair in enumerate(encoding.pairs):
         table[pair] = number
     pairs_MC = _counted(flat.graph_N[flat.target_E], table[op_N[flat.source_E], op_N[flat.target_E]], flat.num_graphs, len(encoding.pairs))
-    return {**general, "kinds of nodes": kinds_MC, "pairs of operations": pairs_MC}
+    source_R, target_R = reached(flat)
+    apart_MC = _counted(flat.graph_N[target_R], table[op_N[source_R], op_N[target_R]], flat.num_graphs, len(encoding.pairs))
+    return {**general, "kinds of nodes": kinds_MC, "pairs of operations": pairs_MC, "operations before others": apart_MC}
 
 
 def _counted(graph: np.ndarray, column: np.ndarray, num_graphs: int, num_columns: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from predictors.batch import flatten
-from predictors.features import encoding_from_json, learn_encoding, sweep
+from predictors.features import encoding_from_json, learn_encoding, reached, sweep
 from spaces import GraphBuilder
 from tests.contracts.predictor_contract import random_graphs, reordered
 
@@ -111,3 +111,13 @@ def test_a_bent_encoding_is_refused():
         encoding_from_json({**loaded, "mean": loaded["mean"][1:]})
     with pytest.raises(ValueError, match="does not have"):
         encoding_from_json({**loaded, "pairs": [[0, 99]]})
+
+
+def test_who_reaches_whom_is_the_transitive_closure():
+    graphs = random_graphs(25, seed=6)
+    flat = flatten(graphs)
+    source, target = reached(flat)
+    found = {(int(a), int(b)) for a, b in zip(source, target, strict=True)}
+    whole = networkx.DiGraph()
+    whole.add_edges_from(zip(flat.source_E.tolist(), flat.target_E.tolist(), strict=True))
+    assert found == set(networkx.transitive_closure(whole).edges)
