@@ -78,7 +78,8 @@ def test_a_surrogate_that_does_not_rank_leaves_half_to_evolution() -> None:
     wrong = {trial.architecture.key: -float(rank) for rank, trial in enumerate(order)}
     asked = strategy.ask(CELLS, _with_scores(history, wrong), 4, 0)
     assert "did not rank" in asked.note
-    assert sum(item.origin == "mutation" for item in asked.proposals) >= 2
+    explored = sum(item.origin == "random" for item in asked.proposals)
+    assert sum(item.origin == "mutation" for item in asked.proposals) >= max(1, (4 - explored) // 2)
 
 
 def _with_scores(history, scores):
