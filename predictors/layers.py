@@ -101,9 +101,10 @@ class FlowMessages(nn.Module):
 
     .. math::
         h_i' = h_i + \mathrm{relu}(\mathrm{norm}(W_0 h_i + W_1 \sum_{j \to i} w_{ji} h_j + W_2 \sum_{i \to j} w_{ij} h_j
-            + W_3 \, \mathrm{mean}_{j \leadsto i} h_j + W_4 \, \mathrm{mean}_{i \leadsto j} h_j + b))
+            + W_3 \, \mathrm{mean}_{j \leadsto i} h_j + W_4 \, \mathrm{mean}_{i \leadsto j} h_j + b_i))
 
-    with one W for each member, the norm over the features of a node, and the arrow with a tail for a path of any length. (M, P, K, H) to the same.
+    with one W for each member, b_i the biases of the five maps, summed as their values are, the norm over the features of a node,
+    and the arrow with a tail for a path of any length. (M, P, K, H) to the same.
     The two directions have weights of their own, as in Directed GNNs (Rossi et al. 2023); that a node sees all of its ancestors and descendants, and
     nothing else, is FlowerFormer's mask (Hwang et al. 2024), here with equal weights in place of attention.
     """

@@ -185,8 +185,13 @@ def fit(learner: Learner, graphs: Sequence[Graph], scores: Sequence[float] | np.
     with threadpool_limits(1):
         training, simplified = _read(graphs, target.to_normal(score_N), seed)
         learnt = learner.learn(training, seed)
-    scale = _scale(learnt.left_out, target, score_N) if training.has_folds else 1.0
+        # Without folds nothing is known of the error, so the spread becomes that of the scores themselves.
+        scale = _scale(learnt.left_out, target, score_N) if training.has_folds else 1 / _typical_std(learnt.model.predict(training.encoded))
     return FittedModel(learner, training.encoding, target, learnt.model, scale, simplified)
+
+
+def _typical_std(belief: Belief) -> float:
+    return float(np.sqrt((belief.std**2).mean()))
 
 
 def _scale(left_out: Belief, target: NormalScores, score_N: np.ndarray) -> float:

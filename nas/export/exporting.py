@@ -20,6 +20,7 @@ from nas.export.verify import Cases, ExportError, cases, verify
 from nas.export.weights import Chosen, choose, load_weights, read_weights
 from nas.history import fold
 from nas.journal import open_for_reading
+from nas.labels import with_shapes
 from nas.run import check_unchanged
 from nas.seeds import derive
 from spaces import Graph, SearchSpace, Shapes
@@ -145,10 +146,7 @@ def _space(config: RunConfig, environment: dict[str, Any], given: SearchSpace | 
         if config.task is not None:
             raise ValueError(f"the journal of {directory} does not say the shapes of its task's data; it was made by a version that kept none")
         return space
-    try:
-        return space.for_shapes(Shapes(tuple(map(int, shapes["input"])), tuple(map(int, shapes["output"]))))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'the journal of {directory} should give shapes as {{"input": [...], "output": [...]}}; got {shapes!r}') from error
+    return with_shapes(space, shapes, f"the journal of {directory}")
 
 
 def _rebuild(chosen: Chosen, space: SearchSpace) -> _Rebuilt:

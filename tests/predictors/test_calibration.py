@@ -52,3 +52,13 @@ def test_twins_are_left_out_together():
     assert set(folds.tolist()) == {0, 1, 2, 3}
     np.testing.assert_array_equal(folds[:30], folds[30:])
     assert (folds_of(graphs[:6], 4, seed=0) == -1).all()
+
+
+@pytest.mark.parametrize("name", ["gp", "gnn", "trees", "ridge", "auto"])
+def test_too_few_labels_for_folds_give_the_spread_of_the_scores(name):
+    from predictors import predictor
+
+    graphs = random_graphs(7, seed=1)
+    scores = np.arange(7.0) * 3 + 60
+    prediction = predictor(name).fit(graphs, scores).predict(graphs)
+    assert 0.4 * scores.std() < np.median(prediction.std) < 2.5 * scores.std()
