@@ -169,8 +169,8 @@ class Encoded:
         nodes_M = flat.last_M - flat.first_M + 1
         # The edges of a graph stand together, in the order of the graphs: `flatten` wrote them so.
         edges_M = np.bincount(flat.graph_N[flat.target_E], minlength=flat.num_graphs)
-        picked_N = _ranges(flat.first_M[rows], nodes_M[rows])
-        picked_E = _ranges((np.cumsum(edges_M) - edges_M)[rows], edges_M[rows])
+        picked_N = ranges(flat.first_M[rows], nodes_M[rows])
+        picked_E = ranges((np.cumsum(edges_M) - edges_M)[rows], edges_M[rows])
         last_M = np.cumsum(nodes_M[rows]) - 1
         first_M = last_M - nodes_M[rows] + 1
         shift_E = np.repeat(first_M - flat.first_M[rows], edges_M[rows])
@@ -207,7 +207,7 @@ class Encoded:
             yield Encoded(part, self.op_N[nodes], self.node_NA[nodes], self.counts_MC[low:high])
 
 
-def _ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
+def ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
     """start[0], start[0] + 1, ... (length[0] of them), then start[1], ..."""
     if len(start) == 0:
         return np.zeros(0, dtype=np.int64)

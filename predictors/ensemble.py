@@ -1,4 +1,4 @@
-"""The graph network as a predictor: members trained side by side, each without a fold of its own that calibrates the spread.
+"""The graph network as a predictor: members trained side by side with others that each leave out a fold, whose errors calibrate the spread.
 
 Shapes: N training graphs, M graphs, K members.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from predictors.batch import Encoded
 from predictors.features import Encoding
-from predictors.training import Belief, FittedModel, Learnt, Training, fit, ignorance, left_out_by_members
+from predictors.training import NUM_FOLDS, Belief, FittedModel, Learnt, Training, fit, ignorance, left_out_by_members
 from spaces.graph import Graph
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class GNN:
     """A deep ensemble of graph networks (Lakshminarayanan et al. 2017) on normal scores, with a scale of the spread from left-out labels.
 
     Attributes:
-        members: networks; each starts from its own weights and leaves out its own fold of the labels.
+        members: networks that predict; each starts from its own weights and sees all labels. Beside them one is trained for each fold, without it.
         width: hidden features of a node.
         layers: steps of message passing.
         steps, batch_size, learning_rate, weight_decay, ranking: see `fit.Recipe`.
@@ -72,19 +72,23 @@ class GNN:
         from predictors.fit import Recipe, train
         from predictors.gnn import GraphNetwork
 
-        network = GraphNetwork(_sizes(self, training.encoding), torch.Generator().manual_seed(seed)).to(self.device)
-        left_out_NK = training.left_out(self.members)
+        left_out_NK = np.zeros((len(training.normal_N), self.members), dtype=bool)
+        if training.has_folds:
+            left_out_NK = np.concatenate([left_out_NK, training.left_out(NUM_FOLDS)], axis=1)
+        network = GraphNetwork(_sizes(left_out_NK.shape[1], self, training.encoding), torch.Generator().manual_seed(seed)).to(self.device)
         recipe = Recipe(
             self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate, weight_decay=self.weight_decay, ranking=self.ranking
         )
         train(network, training.encoded, training.normal_N, left_out_NK, recipe, seed)
+        model = Networks(network.first(self.members))
         if not training.has_folds:
-            return Learnt(Networks(network), ignorance(len(training.normal_N)))
-        mean_NK, variance_NK = _members(network, training.encoded)
-        mean_N, epistemic_N, excess = left_out_by_members(mean_NK, left_out_NK)
-        # A graph's own members learnt their variance from this very residual: the others say how large it was to be expected.
-        aleatoric_N = np.sqrt((variance_NK * ~left_out_NK).sum(1) / (~left_out_NK).sum(1))
-        return Learnt(Networks(network), Belief(mean_N, aleatoric_N, epistemic_N), excess)
+            return Learnt(model, ignorance(len(training.normal_N)))
+        mean_NK, variance_NK = (values[:, self.members :] for values in _members(network, training.encoded))
+        fold_NK = left_out_NK[:, self.members :]
+        mean_N, epistemic_N, excess = left_out_by_members(mean_NK, fold_NK, self.members)
+        # The network without a fold learnt its variance from this very residual: the others say how large it was to be expected.
+        aleatoric_N = np.sqrt((variance_NK * ~fold_NK).sum(1) / (~fold_NK).sum(1))
+        return Learnt(model, Belief(mean_N, aleatoric_N, epistemic_N), excess)
 
 
 @dataclass(frozen=True)
@@ -117,15 +121,15 @@ def restore_gnn(settings: GNN, encoding: Encoding, state: Mapping[str, Any], arr
 
     from predictors.gnn import GraphNetwork
 
-    network = GraphNetwork(_sizes(settings, encoding), torch.Generator())
+    network = GraphNetwork(_sizes(settings.members, settings, encoding), torch.Generator())
     network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return Networks(network.to(settings.device))
 
 
-def _sizes(settings: GNN, encoding: Encoding) -> Sizes:
+def _sizes(networks: int, settings: GNN, encoding: Encoding) -> Sizes:
     from predictors.gnn import Sizes
 
-    return Sizes(settings.members, encoding.num_ops, encoding.num_node_features, settings.width, settings.layers)
+    return Sizes(networks, encoding.num_ops, encoding.num_node_features, settings.width, settings.layers)
 
 
 def _members(network: GraphNetwork, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +144,7 @@ def _members(network: GraphNetwork, encoded: Encoded) -> tuple[np.ndarray, np.nd
             mean_MK, log_variance_MK = network(to_tensors(chunk, network.device))
             means.append(mean_MK.double().cpu().numpy())
             variances.append(log_variance_MK.double().exp().cpu().numpy())
-    empty = [np.zeros((0, network.op.shape[1]))]
+    empty = [np.zeros((0, network.sizes.members))]
     return np.concatenate(means or empty), np.concatenate(variances or empty)
 
 

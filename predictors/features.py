@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from predictors.batch import Encoded, Flat, NodeColumns, flatten, learn_node_columns
+from predictors.batch import Encoded, Flat, NodeColumns, flatten, learn_node_columns, ranges
 from spaces.graph import Graph
 
 MOST_KINDS = 48
 MOST_PAIRS = 64
+MOST_RUNS = 128
 # Numbers in the matrices of who reaches whom that are made at a time.
 MOST_CELLS = 1 << 20
 
@@ -106,6 +107,18 @@ def reached(flat: Flat) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(sources or [np.zeros(0, np.int64)]), np.concatenate(targets or [np.zeros(0, np.int64)])
 
 
+def runs_of_three(flat: Flat, op_N: np.ndarray, num_ops: int) -> tuple[np.ndarray, np.ndarray]:
+    """For all pairs of an edge and one that goes on from its end: the number (a O + b) O + c of their three operations, and the graph."""
+    order_E = np.argsort(flat.source_E, kind="stable")
+    out_N = np.bincount(flat.source_E, minlength=flat.num_nodes)
+    start_N = np.cumsum(out_N) - out_N
+    times_E = out_N[flat.target_E]
+    first_R = np.repeat(np.arange(len(times_E)), times_E)
+    third_R = flat.target_E[order_E][ranges(start_N[flat.target_E], times_E)]
+    pair_E = op_N[flat.source_E] * num_ops + op_N[flat.target_E]
+    return pair_E[first_R] * num_ops + op_N[third_R], flat.graph_N[third_R]
+
+
 def node_places(flat: Flat, sweeps: Sweeps) -> np.ndarray:
     """(N, 7) where a node stands: logarithms of depth and height, its relative depth, degrees, share of all paths, whether it is on a path."""
     live_N = np.isfinite(sweeps.log_in_N) & np.isfinite(sweeps.log_out_N)
@@ -175,6 +188,7 @@ class Encoding:
         nodes: the operations and attributes' columns.
         kinds: the distinct nodes (as text) that are counted one by one.
         pairs: the pairs of operations (numbers) whose edges are counted one by one.
+        runs: the runs of three operations, one feeding the next, that are counted one by one; ascending.
         kept: the columns of all counted numbers that vary over the training graphs, and their mean and scale.
         groups: the name of the group of each kept column: what kind of thing it counts.
     """
@@ -182,6 +196,7 @@ class Encoding:
     nodes: NodeColumns
     kinds: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
+    runs: tuple[tuple[int, int, int], ...]
     kept: tuple[int, ...]
     mean: tuple[float, ...]
     scale: tuple[float, ...]
@@ -225,14 +240,18 @@ def learn_encoding(graphs: Sequence[Graph]) -> Encoding:
     pair_E = op_N[source_R] * len(nodes.ops) + op_N[target_R]
     seen, times = np.unique(pair_E, return_counts=True)
     pairs = tuple(sorted(divmod(int(seen[row]), len(nodes.ops)) for row in np.lexsort((seen, -times))[:MOST_PAIRS]))
-    draft = Encoding(nodes, kinds, pairs, (), (), (), ())
+    run_R, _ = runs_of_three(flat, op_N, len(nodes.ops))
+    seen, times = np.unique(run_R, return_counts=True)
+    common = np.sort(seen[np.lexsort((seen, -times))[:MOST_RUNS]])
+    runs = tuple((run // len(nodes.ops) ** 2, run // len(nodes.ops) % len(nodes.ops), run % len(nodes.ops)) for run in common.tolist())
+    draft = Encoding(nodes, kinds, pairs, runs, (), (), (), ())
     attributes_NA = nodes.attributes(flat.kinds)[flat.kind_N]
     counts = _all_counts(draft, flat, op_N, attributes_NA, sweep(flat, op_N, len(nodes.ops)))
     groups, counts_MC = [name for name, columns in counts.items() for _ in range(columns.shape[1])], np.concatenate(list(counts.values()), axis=1)
     scale_C = counts_MC.std(axis=0)
     kept = np.flatnonzero(scale_C > 1e-6)
     mean, scale = counts_MC.mean(axis=0)[kept], scale_C[kept]
-    return Encoding(nodes, kinds, pairs, tuple(kept.tolist()), tuple(mean.tolist()), tuple(scale.tolist()), tuple(groups[column] for column in kept))
+    return Encoding(nodes, kinds, pairs, runs, tuple(kept.tolist()), tuple(mean.tolist()), tuple(scale.tolist()), tuple(groups[column] for column in kept))
 
 
 def encoding_from_json(loaded: Any) -> Encoding:
@@ -247,12 +266,13 @@ def encoding_from_json(loaded: Any) -> Encoding:
     nodes = NodeColumns(tuple(map(str, node["ops"])), numbers, means, scales, categories)
     kinds, kept = tuple(map(str, loaded["kinds"])), tuple(map(int, loaded["kept"]))
     pairs = tuple((int(first), int(second)) for first, second in loaded["pairs"])
+    runs = tuple((int(first), int(second), int(third)) for first, second, third in loaded["runs"])
     mean, scale, groups = tuple(map(float, loaded["mean"])), tuple(map(float, loaded["scale"])), tuple(map(str, loaded["groups"]))
-    result = Encoding(nodes, kinds, pairs, kept, mean, scale, groups)
+    result = Encoding(nodes, kinds, pairs, runs, kept, mean, scale, groups)
     if not len(numbers) == len(means) == len(scales) or not len(kept) == len(mean) == len(scale) == len(groups):
         raise ValueError("the encoding's columns, means and scales are of different lengths")
-    if any(not 0 <= op < len(nodes.ops) for pair in pairs for op in pair):
-        raise ValueError("the encoding counts a pair of operations that it does not have")
+    if any(not 0 <= op < len(nodes.ops) for counted in (*pairs, *runs) for op in counted):
+        raise ValueError("the encoding counts a pair or a run of operations that it does not have")
     return result
 
 
@@ -267,7 +287,18 @@ def _all_counts(encoding: Encoding, flat: Flat, op_N: np.ndarray, attributes_NA:
     pairs_MC = _counted(flat.graph_N[flat.target_E], table[op_N[flat.source_E], op_N[flat.target_E]], flat.num_graphs, len(encoding.pairs))
     source_R, target_R = reached(flat)
     apart_MC = _counted(flat.graph_N[target_R], table[op_N[source_R], op_N[target_R]], flat.num_graphs, len(encoding.pairs))
-    return {**general, "kinds of nodes": kinds_MC, "pairs of operations": pairs_MC, "operations before others": apart_MC}
+    run_R, graph_R = runs_of_three(flat, op_N, encoding.num_ops)
+    known_R = np.array([(first * encoding.num_ops + second) * encoding.num_ops + third for first, second, third in encoding.runs], dtype=np.int64)
+    place_R = np.searchsorted(known_R, run_R).clip(max=max(len(known_R) - 1, 0))
+    counted_R = known_R[place_R] == run_R if len(known_R) else np.zeros(len(run_R), dtype=bool)
+    runs_MC = _counted(graph_R, np.where(counted_R, place_R, -1), flat.num_graphs, len(encoding.runs))
+    return {
+        **general,
+        "kinds of nodes": kinds_MC,
+        "pairs of operations": pairs_MC,
+        "operations before others": apart_MC,
+        "runs of three operations": runs_MC,
+    }
 
 
 def _counted(graph: np.ndarray, column: np.ndarray, num_graphs: int, num_columns: int) -> np.ndarray:

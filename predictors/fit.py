@@ -47,12 +47,13 @@ class Recipe:
 def train(network: GraphNetwork, encoded: Encoded, target_N: np.ndarray, left_out_NK: np.ndarray, recipe: Recipe, seed: int) -> None:
     """Train all members in place.
 
-    A member's mean never sees the graphs that it leaves out; its variance learns from those alone, where it leaves out any, since the errors on
-    what the mean was fitted to are too small.
+    A member's mean never sees the graphs that it leaves out. The variances learn how far off those means are which did not see a graph, since the errors
+    on what a mean was fitted to are too small: a member that leaves graphs out from these alone, one that leaves out none from all.
     """
     device = network.device
     unseen_NK = left_out_NK if left_out_NK.any() else np.ones_like(left_out_NK)
-    targets, seen, unseen = (torch.from_numpy(array.astype(np.float32)).to(device) for array in (target_N, ~left_out_NK, unseen_NK))
+    heard_NK = unseen_NK | ~left_out_NK.any(0)
+    targets, seen, unseen, heard = (torch.from_numpy(array.astype(np.float32)).to(device) for array in (target_N, ~left_out_NK, unseen_NK, heard_NK))
     steps = max(recipe.steps, math.ceil(recipe.epochs * len(encoded) / recipe.batch_size))
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     batches = _batches(encoded, _batch_size(encoded, recipe.batch_size), np.random.default_rng(seed), device)
@@ -62,8 +63,9 @@ def train(network: GraphNetwork, encoded: Encoded, target_N: np.ndarray, left_ou
                 group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
             tensors, rows_B = next(batches)
             mean_BK, log_variance_BK = network(tensors)
-            target_B, seen_BK = targets[rows_B], seen[rows_B]
-            loss_K = squared_error(mean_BK, target_B, seen_BK) + gaussian_nll(mean_BK.detach(), log_variance_BK, target_B, unseen[rows_B])
+            target_B, seen_BK, unseen_BK = targets[rows_B], seen[rows_B], unseen[rows_B]
+            error_B = ((mean_BK.detach() - target_B[:, None]) ** 2 * unseen_BK).sum(1) / unseen_BK.sum(1)
+            loss_K = squared_error(mean_BK, target_B, seen_BK) + gaussian_nll(error_B, log_variance_BK, heard[rows_B])
             if recipe.ranking > 0:
                 loss_K = loss_K + recipe.ranking * pairwise_logistic(mean_BK, target_B, seen_BK)
             optimizer.zero_grad(set_to_none=True)

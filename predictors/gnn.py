@@ -7,7 +7,7 @@ Shapes: M graphs, P places for a graph's nodes, K members, H hidden features, A 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -38,13 +38,20 @@ class GraphNetwork(nn.Module):
 
     def __init__(self, sizes: Sizes, generator: torch.Generator) -> None:
         super().__init__()
+        self.sizes = sizes
         members, width = sizes.members, sizes.width
-        self.op = nn.Parameter(torch.randn(sizes.num_ops, members, width, generator=generator))
+        self.op = nn.Parameter(torch.randn(members, sizes.num_ops, width, generator=generator))
         self.node = MemberLinear(members, sizes.num_node_features, width, generator)
         self.layers = nn.ModuleList(FlowMessages(members, width, generator) for _ in range(sizes.layers))
         self.read = MemberLinear(members, 4 * width, width, generator)
         self.mean = MemberLinear(members, width, 1, generator, gain=0.1)
         self.log_variance = MemberLinear(members, width, 1, generator, gain=0.1)
+
+    def first(self, members: int) -> GraphNetwork:
+        """The first so many of the networks, by themselves: every weight has its members in its first dimension."""
+        kept = GraphNetwork(replace(self.sizes, members=members), torch.Generator()).to(self.device)
+        kept.load_state_dict({name: weight[:members] for name, weight in self.state_dict().items()})
+        return kept
 
     @property
     def device(self) -> torch.device:
@@ -53,7 +60,7 @@ class GraphNetwork(nn.Module):
 
     def forward(self, tensors: Tensors) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance of each graph's target: (M, K) each."""
-        h_MPKH = self.op[tensors.op_MP] + self.node(tensors.node_MPA.flatten(0, 1)).unflatten(0, tensors.op_MP.shape)
+        h_MPKH = self.op.transpose(0, 1)[tensors.op_MP] + self.node(tensors.node_MPA.flatten(0, 1)).unflatten(0, tensors.op_MP.shape)
         for layer in self.layers:
             h_MPKH = layer(h_MPKH, tensors)
         read_MKH = self.read(read_out(h_MPKH, tensors))

@@ -236,11 +236,15 @@ def _encoded(read: Sequence[Graph], normal_N: np.ndarray, fold_N: np.ndarray) ->
     return Training(encoding, encoding.encode(read), normal_N, fold_N)
 
 
-def left_out_by_members(mean_NK: np.ndarray, left_out_NK: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """The mean of those members that left a graph out (N,), the standard deviation of all members (N,), and the excess (see `Learnt`)."""
+def left_out_by_members(mean_NK: np.ndarray, left_out_NK: np.ndarray, averaged: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """The mean of those members that left a graph out (N,), the standard deviation of all members (N,), and the excess (see `Learnt`).
+
+    Args:
+        averaged: members that the model averages.
+    """
     absent_N = left_out_NK.sum(1)
     variance_N = mean_NK.var(1, ddof=1)
-    excess_N = variance_N * (1 / absent_N - 1 / mean_NK.shape[1])
+    excess_N = variance_N * (1 / absent_N - 1 / averaged)
     return (mean_NK * left_out_NK).sum(1) / absent_N, np.sqrt(variance_N), float(excess_N.mean())
 
 
