@@ -31,6 +31,8 @@ class GNN:
         members: networks that predict; each starts from its own weights and sees all labels. Beside them one is trained for each fold, without it.
         width: hidden features of a node.
         layers: steps of message passing.
+        hidden: the share of the nodes that is hidden from a member in each training step, others each time; the members take turns. As an augmentation it
+            helps where labels are noisy and harms where they are not.
         steps, batch_size, learning_rate, weight_decay, ranking: see `fit.Recipe`.
         device: where it is trained and asked, `cpu` or `cuda`.
     """
@@ -40,6 +42,7 @@ class GNN:
     members: int = 5
     width: int = 32
     layers: int = 4
+    hidden: tuple[float, ...] = (0.0, 0.1)
     steps: int = 120
     batch_size: int = 256
     learning_rate: float = 8e-3
@@ -48,6 +51,9 @@ class GNN:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        if not self.hidden or not all(isinstance(share, int | float) and 0 <= share < 1 for share in self.hidden):
+            raise ValueError(f"the predictor gnn needs shares of hidden nodes, each at least 0 and below 1; got {self.hidden!r}")
         for name, least in (("members", 2), ("width", 1), ("layers", 0), ("steps", 1), ("batch_size", 2)):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
                 raise ValueError(f"the predictor gnn needs a whole number of {name}, at least {least}; got {getattr(self, name)!r}")
@@ -79,32 +85,30 @@ class GNN:
         recipe = Recipe(
             self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate, weight_decay=self.weight_decay, ranking=self.ranking
         )
-        train(network, training.encoded, training.normal_N, left_out_NK, recipe, seed)
-        model = Networks(network.first(self.members))
+        train(network, training.encoded, training.normal_N, left_out_NK, np.resize(self.hidden, left_out_NK.shape[1]), recipe, seed)
+        model = network.first(self.members)
         if not training.has_folds:
-            return Learnt(model, ignorance(len(training.normal_N)))
-        mean_NK, variance_NK = (values[:, self.members :] for values in _members(network, training.encoded))
-        fold_NK = left_out_NK[:, self.members :]
-        mean_N, epistemic_N, excess = left_out_by_members(mean_NK, fold_NK, self.members)
-        # The network without a fold learnt its variance from this very residual: the others say how large it was to be expected.
-        aleatoric_N = np.sqrt((variance_NK * ~fold_NK).sum(1) / (~fold_NK).sum(1))
-        return Learnt(model, Belief(mean_N, aleatoric_N, epistemic_N), excess)
+            return Learnt(Networks(model, 1.0), ignorance(len(training.normal_N)))
+        mean_NK = _members(network, training.encoded)[:, self.members :]
+        left_out, excess = left_out_by_members(mean_NK, left_out_NK[:, self.members :], training.normal_N, self.members)
+        return Learnt(Networks(model, float(left_out.aleatoric[0])), left_out, excess)
 
 
 @dataclass(frozen=True)
 class Networks:
-    """Trained members."""
+    """Trained members. `aleatoric` is one number, in normal scores."""
 
     network: GraphNetwork
+    aleatoric: float
 
     def predict(self, encoded: Encoded) -> Belief:
-        """See `training.Model`: the mean of the members' means, the root of their mean variance, and the members' disagreement."""
-        mean_MK, variance_MK = _members(self.network, encoded)
-        return Belief(mean_MK.mean(1), np.sqrt(variance_MK.mean(1)), mean_MK.std(1, ddof=1))
+        """See `training.Model`: the members' disagreement is the epistemic part."""
+        mean_MK = _members(self.network, encoded)
+        return Belief(mean_MK.mean(1), np.full(len(mean_MK), self.aleatoric), mean_MK.std(1, ddof=1))
 
     def state(self) -> dict[str, Any]:
         """See `training.Model`."""
-        return {}
+        return {"aleatoric": self.aleatoric}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """See `training.Model`."""
@@ -123,7 +127,7 @@ def restore_gnn(settings: GNN, encoding: Encoding, state: Mapping[str, Any], arr
 
     network = GraphNetwork(_sizes(settings.members, settings, encoding), torch.Generator())
     network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-    return Networks(network.to(settings.device))
+    return Networks(network.to(settings.device), float(state["aleatoric"]))
 
 
 def _sizes(networks: int, settings: GNN, encoding: Encoding) -> Sizes:
@@ -132,20 +136,15 @@ def _sizes(networks: int, settings: GNN, encoding: Encoding) -> Sizes:
     return Sizes(networks, encoding.num_ops, encoding.num_node_features, settings.width, settings.layers)
 
 
-def _members(network: GraphNetwork, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
-    """Every member's mean and variance, (M, K) each, in normal scores."""
+def _members(network: GraphNetwork, encoded: Encoded) -> np.ndarray:
+    """(M, K) what every member expects, in normal scores."""
     import torch
 
     from predictors.layers import one_thread, to_tensors
 
-    means, variances = [], []
     with torch.inference_mode(), one_thread():
-        for chunk in encoded.chunks(CHUNK):
-            mean_MK, log_variance_MK = network(to_tensors(chunk, network.device))
-            means.append(mean_MK.double().cpu().numpy())
-            variances.append(log_variance_MK.double().exp().cpu().numpy())
-    empty = [np.zeros((0, network.sizes.members))]
-    return np.concatenate(means or empty), np.concatenate(variances or empty)
+        means = [network(to_tensors(chunk, network.device)).double().cpu().numpy() for chunk in encoded.chunks(CHUNK)]
+    return np.concatenate(means or [np.zeros((0, network.sizes.members))])
 
 
 def _has_gpu() -> bool:

@@ -251,7 +251,9 @@ def learn_encoding(graphs: Sequence[Graph]) -> Encoding:
     scale_C = counts_MC.std(axis=0)
     kept = np.flatnonzero(scale_C > 1e-6)
     mean, scale = counts_MC.mean(axis=0)[kept], scale_C[kept]
-    return Encoding(nodes, kinds, pairs, runs, tuple(kept.tolist()), tuple(mean.tolist()), tuple(scale.tolist()), tuple(groups[column] for column in kept))
+    return Encoding(
+        nodes, kinds, pairs, runs, tuple(kept.tolist()), tuple(mean.tolist()), tuple(scale.tolist()), tuple(groups[column] for column in kept)
+    )
 
 
 def encoding_from_json(loaded: Any) -> Encoding:

@@ -16,7 +16,7 @@ from torch import Tensor
 from predictors.batch import Encoded
 from predictors.gnn import GraphNetwork
 from predictors.layers import Tensors, one_thread, to_tensors
-from predictors.losses import gaussian_nll, pairwise_logistic, squared_error
+from predictors.losses import pairwise_logistic, squared_error
 
 WARM_UP = 20
 # In one batch: beyond, a step on deep networks would take gigabytes.
@@ -44,16 +44,18 @@ class Recipe:
     ranking: float = 1.0
 
 
-def train(network: GraphNetwork, encoded: Encoded, target_N: np.ndarray, left_out_NK: np.ndarray, recipe: Recipe, seed: int) -> None:
+def train(
+    network: GraphNetwork, encoded: Encoded, target_N: np.ndarray, left_out_NK: np.ndarray, hidden_K: np.ndarray, recipe: Recipe, seed: int
+) -> None:
     """Train all members in place.
 
-    A member's mean never sees the graphs that it leaves out. The variances learn how far off those means are which did not see a graph, since the errors
-    on what a mean was fitted to are too small: a member that leaves graphs out from these alone, one that leaves out none from all.
+    Args:
+        left_out_NK: true where a member does not see the graph.
+        hidden_K: the share of the nodes that each member does not see, others in every step.
     """
     device = network.device
-    unseen_NK = left_out_NK if left_out_NK.any() else np.ones_like(left_out_NK)
-    heard_NK = unseen_NK | ~left_out_NK.any(0)
-    targets, seen, unseen, heard = (torch.from_numpy(array.astype(np.float32)).to(device) for array in (target_N, ~left_out_NK, unseen_NK, heard_NK))
+    targets, seen, shares = (torch.from_numpy(array.astype(np.float32)).to(device) for array in (target_N, ~left_out_NK, hidden_K))
+    generator = torch.Generator(device).manual_seed(seed)
     steps = max(recipe.steps, math.ceil(recipe.epochs * len(encoded) / recipe.batch_size))
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     batches = _batches(encoded, _batch_size(encoded, recipe.batch_size), np.random.default_rng(seed), device)
@@ -62,10 +64,9 @@ def train(network: GraphNetwork, encoded: Encoded, target_N: np.ndarray, left_ou
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
             tensors, rows_B = next(batches)
-            mean_BK, log_variance_BK = network(tensors)
-            target_B, seen_BK, unseen_BK = targets[rows_B], seen[rows_B], unseen[rows_B]
-            error_B = ((mean_BK.detach() - target_B[:, None]) ** 2 * unseen_BK).sum(1) / unseen_BK.sum(1)
-            loss_K = squared_error(mean_BK, target_B, seen_BK) + gaussian_nll(error_B, log_variance_BK, heard[rows_B])
+            hidden_BPK = torch.rand((*tensors.op_MP.shape, len(shares)), generator=generator, device=device) < shares if hidden_K.any() else None
+            mean_BK, target_B, seen_BK = network(tensors, hidden_BPK), targets[rows_B], seen[rows_B]
+            loss_K = squared_error(mean_BK, target_B, seen_BK)
             if recipe.ranking > 0:
                 loss_K = loss_K + recipe.ranking * pairwise_logistic(mean_BK, target_B, seen_BK)
             optimizer.zero_grad(set_to_none=True)

@@ -1,4 +1,4 @@
-"""The graph network: node embedding, message passing, a readout at input, output, mean and maximum, a head with mean and variance.
+"""The graph network: node embedding, message passing, a readout at input, output, mean and maximum, a head for the mean.
 
 It sees no counted features of the whole graph: those are the other learners' view, and what it finds by itself adds more to theirs (docs/predictors.md).
 
@@ -45,7 +45,6 @@ class GraphNetwork(nn.Module):
         self.layers = nn.ModuleList(FlowMessages(members, width, generator) for _ in range(sizes.layers))
         self.read = MemberLinear(members, 4 * width, width, generator)
         self.mean = MemberLinear(members, width, 1, generator, gain=0.1)
-        self.log_variance = MemberLinear(members, width, 1, generator, gain=0.1)
 
     def first(self, members: int) -> GraphNetwork:
         """The first so many of the networks, by themselves: every weight has its members in its first dimension."""
@@ -58,14 +57,13 @@ class GraphNetwork(nn.Module):
         """Where the weights are."""
         return self.op.device
 
-    def forward(self, tensors: Tensors) -> tuple[Tensor, Tensor]:
-        """Mean and logarithm of the variance of each graph's target: (M, K) each."""
+    def forward(self, tensors: Tensors, hidden_MPK: Tensor | None = None) -> Tensor:
+        """(M, K) what each member expects of each graph's target. A node that is hidden from a member is one of an unknown operation."""
         h_MPKH = self.op.transpose(0, 1)[tensors.op_MP] + self.node(tensors.node_MPA.flatten(0, 1)).unflatten(0, tensors.op_MP.shape)
+        if hidden_MPK is not None:
+            h_MPKH = torch.where(hidden_MPK[..., None], self.op[:, 0], h_MPKH)
         for layer in self.layers:
             h_MPKH = layer(h_MPKH, tensors)
         read_MKH = self.read(read_out(h_MPKH, tensors))
         graph_MKH = torch.relu(nn.functional.layer_norm(read_MKH, (read_MKH.shape[-1],)))
-        # Detached, so that what is learnt about the error of left-out graphs does not reach the features that the mean is made of.
-        log_variance_MK = self.log_variance(graph_MKH.detach()).squeeze(-1)
-        # Bounded softly: targets have a variance of 1, so this one stays between e^-6 and e^2 of theirs.
-        return self.mean(graph_MKH).squeeze(-1), 4.0 * torch.tanh(log_variance_MK / 4.0) - 2.0
+        return self.mean(graph_MKH).squeeze(-1)

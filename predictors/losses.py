@@ -11,12 +11,6 @@ def squared_error(mean_BK: Tensor, target_B: Tensor, weight_BK: Tensor) -> Tenso
     return (weight_BK * (mean_BK - target_B[:, None]) ** 2).sum(0) / weight_BK.sum(0).clamp_min(1e-9)
 
 
-def gaussian_nll(error_B: Tensor, log_variance_BK: Tensor, weight_BK: Tensor) -> Tensor:
-    """The weighted mean of the Gaussian's negative log-likelihood without its constant, (error / variance + log variance) / 2; `error_B` is squared."""
-    terms_BK = 0.5 * (error_B[:, None] * torch.exp(-log_variance_BK) + log_variance_BK)
-    return (weight_BK * terms_BK).sum(0) / weight_BK.sum(0).clamp_min(1e-9)
-
-
 def pairwise_logistic(mean_BK: Tensor, target_B: Tensor, weight_BK: Tensor) -> Tensor:
     """The mean of log(1 + exp(-(s_i - s_j))) over the pairs with target_i > target_j (RankNet, Burges et al. 2005); 0 where there is no pair."""
     mean_KB, weight_KB = mean_BK.t(), weight_BK.t()

@@ -162,9 +162,8 @@ def _learn(training: Training, members: int, seed: int, grow: Any) -> Learnt:
     forest = grow([(feature_NC[~out_N], normal_N[~out_N]) for out_N in left_out_NK.T], seeds)
     if not training.has_folds:
         return Learnt(GrownTrees(forest, 1.0), ignorance(len(normal_N)))
-    mean_N, epistemic_N, excess = left_out_by_members(forest.predict(feature_NC), left_out_NK, members)
-    aleatoric = float(np.sqrt(max(np.mean((normal_N - mean_N) ** 2) - np.mean(epistemic_N**2), 1e-4)))
-    return Learnt(GrownTrees(forest, aleatoric), Belief(mean_N, np.full(len(mean_N), aleatoric), epistemic_N), excess)
+    left_out, excess = left_out_by_members(forest.predict(feature_NC), left_out_NK, normal_N, members)
+    return Learnt(GrownTrees(forest, float(left_out.aleatoric[0])), left_out, excess)
 
 
 def _features(encoded: Encoded) -> np.ndarray:

@@ -46,13 +46,13 @@ def test_equal_labels_give_equal_weights(labels):
     np.testing.assert_allclose(stack_weights([good, noise], np.zeros(200), caution=10.0, seed=0), 0.5)
 
 
-def test_a_mixture_adds_the_disagreement_to_the_epistemic_part():
+def test_a_mixture_counts_half_of_the_disagreement_as_epistemic():
     one = Belief(np.array([0.0]), np.array([0.3]), np.array([0.4]))
     other = Belief(np.array([2.0]), np.array([0.3]), np.array([0.4]))
     mixed = mixture([0.5, 0.5], [one, other])
     assert mixed.mean[0] == 1.0
     assert mixed.aleatoric[0] == pytest.approx(0.3)
-    assert mixed.epistemic[0] == pytest.approx(np.sqrt(0.16 + 1.0))
+    assert mixed.epistemic[0] == pytest.approx(0.5 * np.sqrt(0.16 + 1.0))
 
 
 def test_members_are_checked():
