@@ -59,6 +59,10 @@ class Flat:
         """N."""
         return len(self.kind_N)
 
+    def is_dead(self) -> np.ndarray:
+        """(M,) true where no edge enters the output: of a simplified graph, that the output does not hear the input."""
+        return ~np.isin(self.last_M, self.target_E)
+
 
 def flatten(graphs: Sequence[Graph]) -> Flat:
     """The graphs as flat arrays, without a step of numpy or torch for each of them."""

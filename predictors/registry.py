@@ -61,4 +61,8 @@ def _restore(stored: Stored) -> FittedModel:
     encoding = encoding_from_json(stored.state["encoding"])
     restore = {"auto": restore_auto, **RESTORERS}[stored.name]
     model = restore(settings, encoding, stored.state["model"], part(stored.arrays, "model."))
-    return FittedModel(settings, encoding, normal_scores_from(stored.arrays), model, float(stored.state["scale"]), bool(stored.state["simplified"]))
+    scale, simplified, dead = float(stored.state["scale"]), bool(stored.state["simplified"]), stored.state["dead"]
+    if dead is not None:
+        mean, deviation = map(float, dead)
+        dead = (mean, deviation)
+    return FittedModel(settings, encoding, normal_scores_from(stored.arrays), model, scale, simplified, dead)

@@ -33,6 +33,8 @@ CHUNK = 1024
 # Graphs are read with their dead parts only where that takes away so much of the discord between two rankings. Seen: 1.2 to 1.5 for accuracies of
 # cells with many dead parts, 0.2 to 0.7 for latencies of the same cells, 0.8 to 1.2 where there is little that simplifying takes away.
 WHOLE_IF_DISCORD_BELOW = 0.8
+# Networks that are not dead, at least, for these to be learnt alone.
+LEAST_ALIVE = 2
 # Labels on which that is found out.
 MOST_ASKED = 300
 
@@ -122,7 +124,16 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A model with the encoding it reads, the map back to score units, the factor on its spread, and whether it reads graphs simplified."""
+    """A model with what surrounds it.
+
+    Attributes:
+        settings: of the learner.
+        encoding: turns graphs into what the model reads.
+        target: the map back to score units.
+        scale: the factor on the model's spread.
+        simplified: whether graphs are simplified before they are read.
+        dead: mean and deviation, in normal scores, of every network whose output does not hear its input; None where the model is asked about them too.
+    """
 
     settings: Any
     encoding: Encoding
@@ -130,6 +141,7 @@ class FittedModel:
     model: Model
     scale: float
     simplified: bool = True
+    dead: tuple[float, float] | None = None
 
     def predict(self, graphs: Sequence[Graph]) -> Prediction:
         """Mean and standard deviations of M graphs in score units.
@@ -150,11 +162,21 @@ class FittedModel:
             return Prediction(np.zeros(0), np.zeros(0), np.zeros(0))
         parts = _side_by_side(self.model.predict, list(encoded.chunks(CHUNK)))
         mean_M, aleatoric_M, epistemic_M = (np.concatenate([getattr(part, name) for part in parts]) for name in ("mean", "aleatoric", "epistemic"))
-        return self.target.prediction(mean_M, aleatoric_M * self.scale, epistemic_M * self.scale)
+        aleatoric_M, epistemic_M = aleatoric_M * self.scale, epistemic_M * self.scale
+        if self.dead is not None:
+            dead_M = encoded.flat.is_dead()
+            mean_M[dead_M], aleatoric_M[dead_M], epistemic_M[dead_M] = *self.dead, 0.0
+        return self.target.prediction(mean_M, aleatoric_M, epistemic_M)
 
     def save(self, directory: str | Path) -> None:
         """Write the predictor so that `load_predictor` reads it."""
-        state = {"encoding": asdict(self.encoding), "scale": self.scale, "simplified": self.simplified, "model": self.model.state()}
+        state = {
+            "encoding": asdict(self.encoding),
+            "scale": self.scale,
+            "simplified": self.simplified,
+            "dead": self.dead,
+            "model": self.model.state(),
+        }
         arrays = {f"model.{name}": array for name, array in self.model.arrays().items()}
         write(directory, Stored(self.settings.name, asdict(self.settings), state, arrays | self.target.arrays()))
 
@@ -182,12 +204,25 @@ def fit(learner: Learner, graphs: Sequence[Graph], scores: Sequence[float] | np.
     score_N = check_training(graphs, scores)
     target = learn_normal_scores(score_N)
     # Many small matrices gain nothing from threads, and threads that wait for each other on busy cores lose very much (measured: 73 s in place of 1.3).
+    normal_N = target.to_normal(score_N)
     with threadpool_limits(1):
-        training, simplified = _read(graphs, target.to_normal(score_N), seed)
+        training, rows_L, simplified = _read(graphs, normal_N, seed)
         learnt = learner.learn(training, seed)
         # Without folds nothing is known of the error, so the spread becomes that of the scores themselves.
-        scale = _scale(learnt.left_out, target, score_N) if training.has_folds else 1 / _typical_std(learnt.model.predict(training.encoded))
-    return FittedModel(learner, training.encoding, target, learnt.model, scale, simplified)
+        known = training.has_folds
+        scale = _scale(learnt.left_out, target, score_N[rows_L]) if known else 1 / _typical_std(learnt.model.predict(training.encoded))
+    alone = simplified and not training.encoded.flat.is_dead().any()
+    dead = _dead(np.delete(normal_N, rows_L), normal_N) if alone else None
+    return FittedModel(learner, training.encoding, target, learnt.model, scale, simplified, dead)
+
+
+def _dead(dead_D: np.ndarray, normal_N: np.ndarray) -> tuple[float, float]:
+    """Mean and deviation of networks whose output does not hear their input: that of those with a label, else a deviation below the worst of all.
+
+    They need not be learnt, since nothing can be: whatever their operations, they answer every input alike. Left to a model they are unlike all that it was
+    trained on, and it may say anything of them.
+    """
+    return (float(dead_D.mean()), max(float(dead_D.std()), 0.1)) if len(dead_D) else (float(normal_N.min()) - 1.0, 1.0)
 
 
 def _typical_std(belief: Belief) -> float:
@@ -207,19 +242,27 @@ def _scale(left_out: Belief, target: NormalScores, score_N: np.ndarray) -> float
     return scale
 
 
-def _read(graphs: Sequence[Graph], normal_N: np.ndarray, seed: int) -> tuple[Training, bool]:
-    """The graphs as numbers, and whether they were simplified first.
+def _read(graphs: Sequence[Graph], normal_N: np.ndarray, seed: int) -> tuple[Training, np.ndarray, bool]:
+    """The graphs that are to be learnt as numbers, which of all graphs these are (L,), and whether they were simplified first.
 
     What does not matter to a score should not be read, so they are; unless what simplifying takes away tells of the labels. A Gaussian process is
-    asked: reading the whole, it must rank labels that it did not see clearly better.
+    asked: reading the whole, it must rank labels that it did not see clearly better. Networks whose output does not hear their input are learnt only then.
     """
     simple, whole = ([readable(graph, simplified=simplified) for graph in graphs] for simplified in (True, False))
-    fold_N = folds_of([without_whole(graph) for graph in simple], NUM_FOLDS, seed)
-    training = _encoded(simple, normal_N, fold_N)
+    everything = np.arange(len(graphs))
+    alive = np.flatnonzero([len(graph.edges) > 0 for graph in simple])
+    rows_L = alive if len(alive) >= LEAST_ALIVE else everything
+
+    def training_of(read: Sequence[Graph], rows: np.ndarray) -> Training:
+        encoding, chosen = learn_encoding([read[row] for row in rows]), [read[row] for row in rows]
+        return Training(encoding, encoding.encode(chosen), normal_N[rows], folds_of([without_whole(simple[row]) for row in rows], NUM_FOLDS, seed))
+
+    training = training_of(simple, rows_L)
     if not training.has_folds or all(len(first.nodes) == len(second.nodes) for first, second in zip(simple, whole, strict=True)):
-        return training, True
-    other = _encoded(whole, normal_N, fold_N)
-    return (other, False) if _discord(other, seed) < WHOLE_IF_DISCORD_BELOW * _discord(training, seed) else (training, True)
+        return training, rows_L, True
+    if _discord(training_of(whole, rows_L), seed) < WHOLE_IF_DISCORD_BELOW * _discord(training, seed):
+        return training_of(whole, everything), everything, False
+    return training, rows_L, True
 
 
 def _discord(training: Training, seed: int) -> float:
@@ -229,11 +272,6 @@ def _discord(training: Training, seed: int) -> float:
     rows = np.sort(np.random.default_rng([seed, 4]).permutation(len(training.normal_N))[:MOST_ASKED])
     asked = Training(training.encoding, training.encoded.take(rows), training.normal_N[rows], training.fold_N[rows])
     return 1 - kendall_tau(GP().learn(asked, seed).left_out.mean, asked.normal_N)
-
-
-def _encoded(read: Sequence[Graph], normal_N: np.ndarray, fold_N: np.ndarray) -> Training:
-    encoding = learn_encoding(read)
-    return Training(encoding, encoding.encode(read), normal_N, fold_N)
 
 
 def left_out_by_members(mean_NK: np.ndarray, left_out_NK: np.ndarray, normal_N: np.ndarray, averaged: int) -> tuple[Belief, float]:

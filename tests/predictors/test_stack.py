@@ -1,17 +1,24 @@
 """The stack trusts what ranks left-out labels, and latencies are read with what simplifying takes away."""
 
+from random import Random
+
 import numpy as np
 import pytest
 
 from predictors import GP, Auto, Ridge
 from predictors.stack import mixture, stack_weights
 from predictors.training import Belief, Learnt
+from spaces import Architecture
+from spaces.canonical import canonical_key, simplify
 from spaces.nasbench201 import space
 from spaces.operators import sample
 
 
 def learnt(mean, excess=0.0):
     return Learnt(None, Belief(mean, np.full(len(mean), 0.3), np.full(len(mean), 0.1)), excess)  # type: ignore[arg-type]
+
+
+DEAD = space.graph(Architecture("nasbench201", tuple((path, "none") for path, _ in sample(space, Random(0)).decisions)))
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +71,6 @@ def test_members_are_checked():
 
 
 def test_dead_parts_are_read_where_labels_depend_on_them_and_only_there():
-    from random import Random
-
     random = Random(0)
     graphs = [space.graph(sample(space, random)) for _ in range(120)]
     carried_out = -np.array(
@@ -73,7 +78,22 @@ def test_dead_parts_are_read_where_labels_depend_on_them_and_only_there():
     )
     latency = GP().fit(graphs, carried_out)
     assert not latency.simplified
-    from spaces.canonical import simplify
-
     alive = np.array([sum(node.op == "nor_conv_3x3" for node in simplify(graph).nodes) for graph in graphs], dtype=float)
     assert Ridge().fit(graphs, alive + 0.01 * np.arange(120) % 7).simplified
+
+
+def test_networks_that_hear_no_input_are_known_not_learnt():
+    random = Random(0)
+    graphs = [graph for graph in (space.graph(sample(space, random)) for _ in range(90)) if canonical_key(graph) != canonical_key(DEAD)]
+    counts = np.array([sum(node.op.startswith("nor_conv") for node in simplify(graph).nodes) for graph in graphs], dtype=float)
+    for predictor in (GP(), Ridge()):
+        unlabelled = predictor.fit(graphs, counts)
+        said = unlabelled.predict([DEAD, *graphs])
+        assert said.mean[0] < counts.min()
+        assert said.epistemic[0] == 0.0
+        labelled = predictor.fit([*graphs, DEAD, DEAD], [*counts, 1.5, 1.5])
+        assert labelled.predict([DEAD]).mean[0] == pytest.approx(1.5)
+        # What the others are learnt from does not depend on the dead ones.
+        assert labelled.encoding == unlabelled.encoding
+    only = Ridge().fit([DEAD] * 12, np.arange(12.0))
+    assert np.isfinite(only.predict([DEAD, graphs[0]]).mean).all()
