@@ -31,7 +31,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
 from nas.compose import strategy_of
-from nas.config import Named, RunConfig
+from nas.config import RunConfig
 from nas.evaluators.evaluator import Failed, Observation
 from nas.history import EMPTY, Trial, fold, outcome_event, round_event
 from nas.labels import read_labels
@@ -71,21 +71,21 @@ class Table:
         return self.rows[canonical_key(self.space.graph(architecture))] if row is None else row
 
     @cached_property
-    def points_N2(self) -> np.ndarray:
+    def points(self) -> np.ndarray:
         """Both objectives, higher is better; not a number where one is missing."""
         assert self.cost_N is not None
         return np.stack([self.objective_N, -self.cost_N], axis=1)
 
     @cached_property
-    def front_M2(self) -> np.ndarray:
+    def exact_front(self) -> np.ndarray:
         """The exact front."""
-        known_N2 = self.points_N2[np.isfinite(self.points_N2).all(1)]
+        known_N2 = self.points[np.isfinite(self.points).all(1)]
         return known_N2[front(known_N2)]
 
     @cached_property
     def reference_2(self) -> np.ndarray:
         """Below which nothing counts."""
-        return self.front_M2.min(0) - 0.1 * np.ptp(self.front_M2, axis=0)
+        return self.exact_front.min(0) - 0.1 * np.ptp(self.exact_front, axis=0)
 
 
 @lru_cache(maxsize=1)
@@ -175,10 +175,10 @@ def judge(table: Table, rows: list[int]) -> dict[str, float]:
         figures[f"regret_{mark}"] = float(objective_N.max() - objective_N[chosen])
         figures[f"test_regret_{mark}"] = float(np.nanmax(table.test_N) - table.test_N[chosen])
         if table.cost_N is not None:
-            points_M2 = table.points_N2[rows[:mark]]
-            points_M2 = points_M2[np.isfinite(points_M2).all(1)]
-            figures[f"hypervolume_{mark}"] = hypervolume(points_M2, table.reference_2) / hypervolume(table.front_M2, table.reference_2)
-            figures[f"igd_{mark}"] = inverted_generational_distance(points_M2, table.front_M2)
+            reached_M2 = table.points[rows[:mark]]
+            reached_M2 = reached_M2[np.isfinite(reached_M2).all(1)]
+            figures[f"hypervolume_{mark}"] = hypervolume(reached_M2, table.reference_2) / hypervolume(table.exact_front, table.reference_2)
+            figures[f"igd_{mark}"] = inverted_generational_distance(reached_M2, table.exact_front)
     return figures
 
 
