@@ -6,7 +6,8 @@
 A strategy may be given settings, `evolution:population=50:tournament=10`, and the surrogate a predictor, `surrogate:predictor=trees`.
 The search sees the objective. The regret on the test column is that of the architecture which the objective chose. Where the table lacks
 architectures of the space, the search is held to those that it has. With `--cost` (a column, or FILE.npz:COLUMN of the same rows; lower is better)
-what was evaluated is also judged as a front: hypervolume above the exact front's worst values, extended by a tenth of its range, and IGD.
+strategies of several objectives minimise it too, and what was evaluated is also judged as a front: hypervolume above the exact front's worst
+values, extended by a tenth of its range, and IGD.
 Writes `results/search_SPACE_OBJECTIVE.csv`, a row for each strategy and seed.
 """
 
@@ -18,7 +19,7 @@ import statistics
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,10 @@ from nas.config import RunConfig
 from nas.evaluators.evaluator import Failed, Observation
 from nas.history import EMPTY, Trial, fold, outcome_event, round_event
 from nas.labels import read_labels
+from nas.objectives import SCORE, Objective
 from nas.pareto import front, hypervolume, inverted_generational_distance
 from nas.seeds import derive
-from nas.strategies import Strategy
+from nas.strategies import STRATEGIES, Strategy
 from nas.tasks.arrays import read_npz
 from spaces import Architecture, Chooser, Graph, SearchSpace
 from spaces.canonical import canonical_key
@@ -45,6 +47,7 @@ from spaces.operators import domains
 
 MARKS = (16, 32, 50, 64, 100, 150, 200)
 NEVER = float("inf")
+COST = Objective("cost", "minimise")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,10 @@ class Table:
         """The row of the architecture, or of one isomorphic to it."""
         row = self.rows.get(architecture.decisions)
         return self.rows[canonical_key(self.space.graph(architecture))] if row is None else row
+
+    def metrics(self, row: int) -> tuple[tuple[str, float], ...]:
+        """What an observation says beside its score."""
+        return () if self.cost_N is None else ((COST.name, float(self.cost_N[row])),)
 
     @cached_property
     def points(self) -> np.ndarray:
@@ -155,7 +162,9 @@ def search(table: Table, strategy: Strategy, budget: int, batch: int, seed: int)
         ]
         rows = [table.row(trial.architecture) for trial in trials]
         outcomes = [
-            Observation(score, 0.0) if np.isfinite(score := float(table.objective_N[row])) else Failed("missing", "the table has no score")
+            Observation(score, 0.0, metrics=table.metrics(row))
+            if np.isfinite(score := float(table.objective_N[row]))
+            else Failed("missing", "the table has no score")
             for row in rows
         ]
         ends = [outcome_event(trial.number, outcome) for trial, outcome in zip(trials, outcomes, strict=True)]
@@ -188,6 +197,8 @@ def strategy_named(text: str, arguments: argparse.Namespace) -> Strategy:
     settings = {key: yaml.safe_load(value) for key, _, value in (setting.partition("=") for setting in given)}
     predictor = settings.pop("predictor", "auto")
     evaluator = {"name": "table", "path": str(arguments.table), "score": arguments.objective}
+    if arguments.cost and "objectives" in getattr(STRATEGIES.get(name), "__dataclass_fields__", ()):
+        settings.setdefault("objectives", [asdict(SCORE), asdict(COST)])
     config = {"space": arguments.space, "evaluator": evaluator, "strategy": {"name": name, **settings}, "predictor": {"name": predictor}}
     return strategy_of(RunConfig.model_validate(config))
 

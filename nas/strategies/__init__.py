@@ -6,6 +6,7 @@ from nas.strategies.evolution import Evolution
 from nas.strategies.local import LocalSearch
 from nas.strategies.map_elites import MapElites
 from nas.strategies.mcts import MCTS
+from nas.strategies.nsga2 import NSGA2
 from nas.strategies.random import RandomSearch
 from nas.strategies.smbo import SMBO
 from nas.strategies.strategy import Asked, Strategy
@@ -19,6 +20,7 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "surrogate": SurrogateSearch,
     "mcts": MCTS,
     "smbo": SMBO,
+    "nsga2": NSGA2,
 }
 
-__all__ = ["MCTS", "SMBO", "STRATEGIES", "Asked", "Evolution", "LocalSearch", "MapElites", "RandomSearch", "Strategy", "SurrogateSearch"]
+__all__ = ["MCTS", "NSGA2", "SMBO", "STRATEGIES", "Asked", "Evolution", "LocalSearch", "MapElites", "RandomSearch", "Strategy", "SurrogateSearch"]
