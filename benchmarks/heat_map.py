@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import product
 
 from nas.descriptors import Cell, Descriptor, label
 from nas.report.axes import labels, number, text, ticks
@@ -110,35 +111,36 @@ def _panel(layout: Layout, panel: Panel, best: Mapping[Cell, float], top: float)
     covered = sum(len(found) for found in panel.seeds) / len(panel.seeds) / len(best)
     parts = [text(20, top + 18, panel.name, "row"), text(20, top + 36, f"{100 * covered:.1f} % of cells", "note")]
     bottom = top + PITCH * len(layout.rows)
-    parts += [
-        text(LEFT - 7, bottom - PITCH * (place + 0.5) + 4, label(layout.descriptors[0], row), "tick end") for place, row in enumerate(layout.rows)
-    ]
-    for place in range(len(layout.facets)):
-        for index, column in enumerate(layout.columns if len(layout.descriptors) > 1 else ()):
+    for place, row in enumerate(layout.rows):
+        parts.append(text(LEFT - 7, bottom - PITCH * (place + 0.5) + 4, label(layout.descriptors[0], row), "tick end"))
+    for descriptor in layout.descriptors[1:2]:
+        for place, index in product(range(len(layout.facets)), range(len(layout.columns))):
             x = LEFT + layout.facet_width * place + PITCH * (index + 0.5)
-            parts.append(text(x, bottom + 13, label(layout.descriptors[1], column), "tick middle"))
+            parts.append(text(x, bottom + 13, label(descriptor, layout.columns[index]), "tick middle"))
     for cell in best:
-        x = LEFT + layout.facet_width * layout.facets.index(cell[2:]) + PITCH * (layout.columns.index(cell[1]) if len(cell) > 1 else 0)
+        column = sum(layout.columns.index(place) for place in cell[1:2])
+        x = LEFT + layout.facet_width * layout.facets.index(cell[2:]) + PITCH * column
         y = bottom - PITCH * (layout.rows.index(cell[0]) + 1)
-        parts.append(_square(x, y, PITCH - 2, 'class="free"'))
-        found = [seed[cell] for seed in panel.seeds if cell in seed]
-        if found:
-            mean, share = sum(found) / len(found), len(found) / len(panel.seeds)
-            side = (PITCH - 2) * math.sqrt(share)
-            inset = (PITCH - 2 - side) / 2
-            shade = colour((mean - layout.low) / (layout.high - layout.low))
-            parts.append(_square(x + inset, y + inset, side, f'fill="{shade}"', _told(layout.descriptors, cell, mean, best[cell], share)))
+        parts += [_square(x, y, PITCH - 2, 'class="free"'), _filled(layout, cell, panel, best[cell], x, y)]
     return parts
+
+
+def _filled(layout: Layout, cell: Cell, panel: Panel, best: float, x: float, y: float) -> str:
+    """The square of a cell, over the faint one at x and y; nothing where no seed filled it."""
+    found = [seed[cell] for seed in panel.seeds if cell in seed]
+    if not found:
+        return ""
+    mean, share = sum(found) / len(found), len(found) / len(panel.seeds)
+    side = (PITCH - 2) * math.sqrt(share)
+    inset = (PITCH - 2 - side) / 2
+    where = ", ".join(f"{item.name} {label(item, place)}" for item, place in zip(layout.descriptors, cell, strict=True))
+    title = f"{where}: {mean:.4g} of {best:.4g}, filled by {100 * share:.0f} % of the seeds"
+    return _square(x + inset, y + inset, side, f'fill="{colour((mean - layout.low) / (layout.high - layout.low))}"', title)
 
 
 def _square(x: float, y: float, side: float, style: str, title: str = "") -> str:
     inside = f"<title>{escape(title)}</title>" if title else ""
     return f'<rect {style} x="{number(x)}" y="{number(y)}" width="{number(side)}" height="{number(side)}" rx="2">{inside}</rect>'
-
-
-def _told(descriptors: tuple[Descriptor, ...], cell: Cell, mean: float, best: float, share: float) -> str:
-    where = ", ".join(f"{item.name} {label(item, place)}" for item, place in zip(descriptors, cell, strict=True))
-    return f"{where}: {mean:.4g} of {best:.4g}, filled by {100 * share:.0f} % of the seeds"
 
 
 def _legend(layout: Layout) -> str:

@@ -38,7 +38,7 @@ from nas.labels import read_labels
 from nas.strategies import Evolution, MapElites, RandomSearch, Strategy
 from nas.strategies.strategy import key_of
 from predictors import predictor
-from spaces import Architecture, Chooser, Graph, SearchSpace, node
+from spaces import Chooser, Graph, SearchSpace, node
 
 FIGURES = ("coverage", "quality_diversity_share", "precision", "reliability", "regret")
 
