@@ -104,6 +104,7 @@ def test_one_network_lies_in_one_cell(random: Random) -> None:
 def test_edges_divide_values_into_ranges() -> None:
     descriptor = Descriptor("multiply_adds", (10.0, 20.0))
     assert [label(descriptor, place) for place in range(3)] == ["< 10", "10 to 20", "≥ 20"]
+    assert [label(Descriptor("parameters", (2e5, 1.5e6)), place) for place in range(3)] == ["< 200k", "200k to 1.5M", "≥ 1.5M"]
     assert label(Descriptor("longest:a"), -1) == "−1"
     architecture = sample(nasbench201, Random(0))
     own = describe(nasbench201, nasbench201.graph(architecture), "multiply_adds")
