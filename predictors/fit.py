@@ -37,7 +37,7 @@ class Recipe:
     """
 
     steps: int = 300
-    epochs: int = 40
+    epochs: int = 80
     batch_size: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
