@@ -257,12 +257,13 @@ def _read(graphs: Sequence[Graph], normal_N: np.ndarray, seed: int) -> tuple[Tra
         encoding, chosen = learn_encoding([read[row] for row in rows]), [read[row] for row in rows]
         return Training(encoding, encoding.encode(chosen), normal_N[rows], folds_of([without_whole(simple[row]) for row in rows], NUM_FOLDS, seed))
 
-    training = training_of(simple, rows_L)
-    if not training.has_folds or all(len(first.nodes) == len(second.nodes) for first, second in zip(simple, whole, strict=True)):
-        return training, rows_L, True
-    if _discord(training_of(whole, rows_L), seed) < WHOLE_IF_DISCORD_BELOW * _discord(training, seed):
-        return training_of(whole, everything), everything, False
-    return training, rows_L, True
+    training = training_of(simple, everything)
+    differ = any(len(first.nodes) != len(second.nodes) for first, second in zip(simple, whole, strict=True))
+    if training.has_folds and differ:
+        other = training_of(whole, everything)
+        if _discord(other, seed) < WHOLE_IF_DISCORD_BELOW * _discord(training, seed):
+            return other, everything, False
+    return (training if len(rows_L) == len(graphs) else training_of(simple, rows_L)), rows_L, True
 
 
 def _discord(training: Training, seed: int) -> float:
