@@ -203,8 +203,8 @@ def fit(learner: Learner, graphs: Sequence[Graph], scores: Sequence[float] | np.
 
     score_N = check_training(graphs, scores)
     target = learn_normal_scores(score_N)
-    # Many small matrices gain nothing from threads, and threads that wait for each other on busy cores lose very much (measured: 73 s in place of 1.3).
     normal_N = target.to_normal(score_N)
+    # Many small matrices gain nothing from threads, and threads that wait for each other on busy cores lose very much (measured: 73 s in place of 1.3).
     with threadpool_limits(1):
         training, rows_L, simplified = _read(graphs, normal_N, seed)
         learnt = learner.learn(training, seed)

@@ -166,3 +166,12 @@ def test_it_ranks_nasbench201(shared_data):
 def test_importing_the_package_imports_nothing_heavy():
     script = "import sys, predictors; assert callable(predictors.predictor); print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_hidden_nodes_count_in_training_and_a_wrong_share_is_refused():
+    scores = true_scores(GRAPHS)
+    shown, hidden = (replace(SMALL, hidden=share).fit(GRAPHS, scores).predict(GRAPHS).mean for share in ((0.0,), (0.5,)))
+    assert np.abs(shown - scores).mean() < np.abs(hidden - scores).mean()
+    for wrong in ((), (1.0,), (-0.1,)):
+        with pytest.raises(ValueError, match="shares of hidden nodes, each at least 0 and below 1"):
+            GNN(hidden=wrong)
