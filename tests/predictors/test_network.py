@@ -116,6 +116,13 @@ def test_the_number_of_threads_is_left_as_it_was():
         torch.set_num_threads(before)
 
 
+def test_cores_change_how_long_a_fit_takes_and_not_what_is_learnt(monkeypatch):
+    graphs = random_graphs(20, seed=6)
+    mean = SMALL.fit(graphs, true_scores(graphs), seed=0).predict(GRAPHS).mean
+    monkeypatch.setattr("predictors.fit.os.cpu_count", lambda: 1)
+    np.testing.assert_array_equal(SMALL.fit(graphs, true_scores(graphs), seed=0).predict(GRAPHS).mean, mean)
+
+
 def test_another_process_gives_the_same_prediction():
     script = (
         "from tests.contracts.predictor_contract import random_graphs, true_scores; from predictors import GNN; "
