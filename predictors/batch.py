@@ -61,7 +61,7 @@ class Flat:
 
     def is_dead(self) -> np.ndarray:
         """(M,) true where no edge enters the output: of a simplified graph, that the output does not hear the input."""
-        return ~np.isin(self.last_M, self.target_E)
+        return np.bincount(self.target_E, minlength=self.num_nodes)[self.last_M] == 0
 
 
 def flatten(graphs: Sequence[Graph]) -> Flat:

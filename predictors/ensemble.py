@@ -86,7 +86,7 @@ class GNN:
             self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate, weight_decay=self.weight_decay, ranking=self.ranking
         )
         train(network, training.encoded, training.normal_N, left_out_NK, np.resize(self.hidden, left_out_NK.shape[1]), recipe, seed)
-        model = network.first(self.members)
+        model = network.only(0, self.members)
         if not training.has_folds:
             return Learnt(Networks(model, 1.0), ignorance(len(training.normal_N)))
         mean_NK = _members(network, training.encoded)[:, self.members :]

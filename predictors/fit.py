@@ -6,7 +6,9 @@ Shapes: N training graphs, B graphs of a batch, K members.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +21,8 @@ from predictors.layers import Tensors, one_thread, to_tensors
 from predictors.losses import pairwise_logistic, squared_error
 
 WARM_UP = 20
+# Members are trained in so many parts, on as many cores as there are. Always the same number, so that results do not depend on the cores.
+PARTS = 4
 # In one batch: beyond, a step on deep networks would take gigabytes.
 MOST_PAIRS_OF_NODES = 1 << 21
 
@@ -37,7 +41,7 @@ class Recipe:
     """
 
     steps: int = 300
-    epochs: int = 40
+    epochs: int = 80
     batch_size: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
@@ -53,25 +57,50 @@ def train(
         left_out_NK: true where a member does not see the graph.
         hidden_K: the share of the nodes that each member does not see, others in every step.
     """
+    members = np.array_split(np.arange(network.sizes.members), min(PARTS, network.sizes.members))
+    parts = [network.only(int(some[0]), int(some[-1]) + 1) for some in members]
+    everything = _everything(encoded, network.device)
+    with one_thread(), ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
+        jobs = [
+            pool.submit(_train, part, encoded, everything, target_N, left_out_NK[:, some], hidden_K[some], recipe, [seed, number])
+            for number, (part, some) in enumerate(zip(parts, members, strict=True))
+        ]
+        for job in jobs:
+            job.result()
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            weight.copy_(torch.cat([part.get_parameter(name) for part in parts]))
+
+
+def _train(
+    network: GraphNetwork,
+    encoded: Encoded,
+    everything: Tensors | None,
+    target_N: np.ndarray,
+    left_out_NK: np.ndarray,
+    hidden_K: np.ndarray,
+    recipe: Recipe,
+    seed: list[int],
+) -> None:
     device = network.device
     targets, seen, shares = (torch.from_numpy(array.astype(np.float32)).to(device) for array in (target_N, ~left_out_NK, hidden_K))
-    generator = torch.Generator(device).manual_seed(seed)
+    random = np.random.default_rng(seed)
+    generator = torch.Generator(device).manual_seed(int(random.integers(2**63)))
     steps = max(recipe.steps, math.ceil(recipe.epochs * len(encoded) / recipe.batch_size))
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
-    batches = _batches(encoded, _batch_size(encoded, recipe.batch_size), np.random.default_rng(seed), device)
-    with one_thread():
-        for step in range(steps):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
-            tensors, rows_B = next(batches)
-            hidden_BPK = torch.rand((*tensors.op_MP.shape, len(shares)), generator=generator, device=device) < shares if hidden_K.any() else None
-            mean_BK, target_B, seen_BK = network(tensors, hidden_BPK), targets[rows_B], seen[rows_B]
-            loss_K = squared_error(mean_BK, target_B, seen_BK)
-            if recipe.ranking > 0:
-                loss_K = loss_K + recipe.ranking * pairwise_logistic(mean_BK, target_B, seen_BK)
-            optimizer.zero_grad(set_to_none=True)
-            loss_K.sum().backward()
-            optimizer.step()
+    batches = _batches(encoded, everything, _batch_size(encoded, recipe.batch_size), random, device)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
+        tensors, rows_B = next(batches)
+        hidden_BPK = torch.rand((*tensors.op_MP.shape, len(shares)), generator=generator, device=device) < shares if hidden_K.any() else None
+        mean_BK, target_B, seen_BK = network(tensors, hidden_BPK), targets[rows_B], seen[rows_B]
+        loss_K = squared_error(mean_BK, target_B, seen_BK)
+        if recipe.ranking > 0:
+            loss_K = loss_K + recipe.ranking * pairwise_logistic(mean_BK, target_B, seen_BK)
+        optimizer.zero_grad(set_to_none=True)
+        loss_K.sum().backward()
+        optimizer.step()
 
 
 def _batch_size(encoded: Encoded, most: int) -> int:
@@ -84,8 +113,14 @@ def _pairs_of_nodes(encoded: Encoded) -> int:
     return (int((encoded.flat.last_M - encoded.flat.first_M).max()) + 1) ** 2
 
 
-def _batches(encoded: Encoded, size: int, random: np.random.Generator, device: torch.device) -> Iterator[tuple[Tensors, Tensor]]:
-    everything = to_tensors(encoded, device) if _pairs_of_nodes(encoded) * len(encoded) <= 8 * MOST_PAIRS_OF_NODES else None
+def _everything(encoded: Encoded, device: torch.device) -> Tensors | None:
+    """All graphs as tensors, where they fit."""
+    return to_tensors(encoded, device) if _pairs_of_nodes(encoded) * len(encoded) <= 8 * MOST_PAIRS_OF_NODES else None
+
+
+def _batches(
+    encoded: Encoded, everything: Tensors | None, size: int, random: np.random.Generator, device: torch.device
+) -> Iterator[tuple[Tensors, Tensor]]:
     if everything is not None and len(encoded) <= size * 3 // 2:
         while True:
             yield everything, torch.arange(len(encoded), device=device)

@@ -46,10 +46,10 @@ class GraphNetwork(nn.Module):
         self.read = MemberLinear(members, 4 * width, width, generator)
         self.mean = MemberLinear(members, width, 1, generator, gain=0.1)
 
-    def first(self, members: int) -> GraphNetwork:
-        """The first so many of the networks, by themselves: every weight has its members in its first dimension."""
-        kept = GraphNetwork(replace(self.sizes, members=members), torch.Generator()).to(self.device)
-        kept.load_state_dict({name: weight[:members] for name, weight in self.state_dict().items()})
+    def only(self, first: int, last: int) -> GraphNetwork:
+        """Some of the networks, `first` to before `last`, by themselves: every weight has its members in its first dimension."""
+        kept = GraphNetwork(replace(self.sizes, members=last - first), torch.Generator()).to(self.device)
+        kept.load_state_dict({name: weight[first:last] for name, weight in self.state_dict().items()})
         return kept
 
     @property

@@ -203,26 +203,30 @@ def fit(learner: Learner, graphs: Sequence[Graph], scores: Sequence[float] | np.
 
     score_N = check_training(graphs, scores)
     target = learn_normal_scores(score_N)
-    # Many small matrices gain nothing from threads, and threads that wait for each other on busy cores lose very much (measured: 73 s in place of 1.3).
     normal_N = target.to_normal(score_N)
+    # Many small matrices gain nothing from threads, and threads that wait for each other on busy cores lose very much (measured: 73 s in place of 1.3).
     with threadpool_limits(1):
         training, rows_L, simplified = _read(graphs, normal_N, seed)
         learnt = learner.learn(training, seed)
         # Without folds nothing is known of the error, so the spread becomes that of the scores themselves.
         known = training.has_folds
         scale = _scale(learnt.left_out, target, score_N[rows_L]) if known else 1 / _typical_std(learnt.model.predict(training.encoded))
-    alone = simplified and not training.encoded.flat.is_dead().any()
-    dead = _dead(np.delete(normal_N, rows_L), normal_N) if alone else None
+    dead = _dead(np.delete(normal_N, rows_L), training) if simplified and not training.encoded.flat.is_dead().any() else None
     return FittedModel(learner, training.encoding, target, learnt.model, scale, simplified, dead)
 
 
-def _dead(dead_D: np.ndarray, normal_N: np.ndarray) -> tuple[float, float]:
+def _dead(dead_D: np.ndarray, training: Training) -> tuple[float, float] | None:
     """Mean and deviation of networks whose output does not hear their input: that of those with a label, else a deviation below the worst of all.
 
     They need not be learnt, since nothing can be: whatever their operations, they answer every input alike. Left to a model they are unlike all that it was
-    trained on, and it may say anything of them.
+    trained on, and it may say anything of them. But where scores fall as networks grow, the score is a cost (a latency), and what does nothing costs
+    little: without a label of one the model is asked.
     """
-    return (float(dead_D.mean()), max(float(dead_D.std()), 0.1)) if len(dead_D) else (float(normal_N.min()) - 1.0, 1.0)
+    if len(dead_D):
+        return float(dead_D.mean()), max(float(dead_D.std()), 0.1)
+    flat = training.encoded.flat
+    is_cost = kendall_tau(flat.last_M - flat.first_M, training.normal_N) < 0
+    return None if is_cost else (float(training.normal_N.min()) - 1.0, 1.0)
 
 
 def _typical_std(belief: Belief) -> float:
@@ -257,12 +261,13 @@ def _read(graphs: Sequence[Graph], normal_N: np.ndarray, seed: int) -> tuple[Tra
         encoding, chosen = learn_encoding([read[row] for row in rows]), [read[row] for row in rows]
         return Training(encoding, encoding.encode(chosen), normal_N[rows], folds_of([without_whole(simple[row]) for row in rows], NUM_FOLDS, seed))
 
-    training = training_of(simple, rows_L)
-    if not training.has_folds or all(len(first.nodes) == len(second.nodes) for first, second in zip(simple, whole, strict=True)):
-        return training, rows_L, True
-    if _discord(training_of(whole, rows_L), seed) < WHOLE_IF_DISCORD_BELOW * _discord(training, seed):
-        return training_of(whole, everything), everything, False
-    return training, rows_L, True
+    training = training_of(simple, everything)
+    differ = any(len(first.nodes) != len(second.nodes) for first, second in zip(simple, whole, strict=True))
+    if training.has_folds and differ:
+        other = training_of(whole, everything)
+        if _discord(other, seed) < WHOLE_IF_DISCORD_BELOW * _discord(training, seed):
+            return other, everything, False
+    return (training if len(rows_L) == len(graphs) else training_of(simple, rows_L)), rows_L, True
 
 
 def _discord(training: Training, seed: int) -> float:

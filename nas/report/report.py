@@ -36,6 +36,8 @@ def write_report(directory: Path, out: Path | None = None, *, space: SearchSpace
     """
     directory = Path(directory)
     out = directory / "report.html" if out is None else Path(out)
+    if out.is_dir():
+        raise ValueError(f"the report is one file, and {out} is a directory: name a file in it, such as {out / 'report.html'}")
     with open_for_reading(directory) as journal:
         events = journal.events()
         config = parse_config(journal.config, f"the configuration in {directory}")

@@ -348,6 +348,11 @@ def test_report_while_the_run_goes_on(tmp_path, events):
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_a_directory_is_no_place_for_a_report(tmp_path):
+    with create(tmp_path / "run", config_of().model_dump(mode="json"), {}), pytest.raises(ValueError, match="is a directory: name a file in it"):
+        write_report(tmp_path / "run", tmp_path)
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path, events):
     with create(tmp_path / "run", config_of().model_dump(mode="json"), {}), pytest.raises(ValueError, match="could not be written to"):
         write_report(tmp_path / "run", tmp_path / "missing" / "report.html")

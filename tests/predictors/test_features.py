@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from predictors.batch import flatten
-from predictors.features import encoding_from_json, learn_encoding, reached, sweep
+from predictors.features import encoding_from_json, learn_encoding, reached, runs_of_three, sweep
 from spaces import GraphBuilder
 from tests.contracts.predictor_contract import random_graphs, reordered
 
@@ -121,3 +121,13 @@ def test_who_reaches_whom_is_the_transitive_closure():
     whole = networkx.DiGraph()
     whole.add_edges_from(zip(flat.source_E.tolist(), flat.target_E.tolist(), strict=True))
     assert found == set(networkx.transitive_closure(whole).edges)
+
+
+def test_runs_of_three_are_the_walks_of_two_edges():
+    graphs = random_graphs(25, seed=7)
+    flat = flatten(graphs)
+    op_N = np.arange(flat.num_nodes) % 5
+    run, graph = runs_of_three(flat, op_N, 5)
+    edges = list(zip(flat.source_E.tolist(), flat.target_E.tolist(), strict=True))
+    walks = [((op_N[a] * 5 + op_N[b]) * 5 + op_N[d], flat.graph_N[a]) for a, b in edges for c, d in edges if b == c]
+    assert sorted(zip(run.tolist(), graph.tolist(), strict=True)) == sorted(walks)

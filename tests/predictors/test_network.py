@@ -116,6 +116,13 @@ def test_the_number_of_threads_is_left_as_it_was():
         torch.set_num_threads(before)
 
 
+def test_cores_change_how_long_a_fit_takes_and_not_what_is_learnt(monkeypatch):
+    graphs = random_graphs(20, seed=6)
+    mean = SMALL.fit(graphs, true_scores(graphs), seed=0).predict(GRAPHS).mean
+    monkeypatch.setattr("predictors.fit.os.cpu_count", lambda: 1)
+    np.testing.assert_array_equal(SMALL.fit(graphs, true_scores(graphs), seed=0).predict(GRAPHS).mean, mean)
+
+
 def test_another_process_gives_the_same_prediction():
     script = (
         "from tests.contracts.predictor_contract import random_graphs, true_scores; from predictors import GNN; "
@@ -166,3 +173,12 @@ def test_it_ranks_nasbench201(shared_data):
 def test_importing_the_package_imports_nothing_heavy():
     script = "import sys, predictors; assert callable(predictors.predictor); print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_hidden_nodes_count_in_training_and_a_wrong_share_is_refused():
+    scores = true_scores(GRAPHS)
+    shown, hidden = (replace(SMALL, hidden=share).fit(GRAPHS, scores).predict(GRAPHS).mean for share in ((0.0,), (0.5,)))
+    assert np.abs(shown - scores).mean() < np.abs(hidden - scores).mean()
+    for wrong in ((), (1.0,), (-0.1,)):
+        with pytest.raises(ValueError, match="shares of hidden nodes, each at least 0 and below 1"):
+            GNN(hidden=wrong)

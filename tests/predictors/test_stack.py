@@ -91,6 +91,8 @@ def test_networks_that_hear_no_input_are_known_not_learnt():
         said = unlabelled.predict([DEAD, *graphs])
         assert said.mean[0] < counts.min()
         assert said.epistemic[0] == 0.0
+        # Fewer operations cost less, and none at all the least: nothing speaks for the worst end.
+        assert predictor.fit(graphs, -np.array([float(len(simplify(graph).nodes)) for graph in graphs])).dead is None
         labelled = predictor.fit([*graphs, DEAD, DEAD], [*counts, 1.5, 1.5])
         assert labelled.predict([DEAD]).mean[0] == pytest.approx(1.5)
         # What the others are learnt from does not depend on the dead ones.
