@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
 
-from nas.evaluators.evaluator import Failed
 from nas.history import History, Trial
 from nas.seeds import generator
 from nas.strategies.strategy import Asked, novel, random_draws
@@ -217,7 +216,7 @@ def _cell(domain: Domain, answer: Answer) -> int:
 def _scaled(trial: Trial, low: float, high: float) -> float | None:
     if trial.outcome is None:
         return None
-    if isinstance(trial.outcome, Failed):
+    if not trial.is_observed:
         return 0.0
     return (trial.score - low) / (high - low) if high > low else 1.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 import numpy
@@ -24,12 +24,12 @@ class NSGA2:
     The population is the best of all that was observed, in that same order, so that no one is ever lost.
 
     Attributes:
-        objectives: what is optimised; with one it is a plain evolution with elitism.
+        objectives: the run's; with one it is a plain evolution with elitism.
         population: how many live; at least as many are drawn at random first (whole batches).
         crossover: the share of children of two parents, mutated as well.
     """
 
-    objectives: tuple[Objective, ...] = (SCORE,)
+    objectives: tuple[Objective, ...] = field(default=(SCORE,), repr=False)
     population: int = 20
     crossover: float = 0.5
 

@@ -13,7 +13,6 @@ from random import Random
 
 import numpy
 
-from nas.evaluators.evaluator import Observation
 from nas.history import History, Predicted, Proposal
 from nas.seeds import generator
 from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
@@ -69,7 +68,7 @@ class SMBO:
     def _fit(self, space: SearchSpace, history: History) -> Line:
         done = [trial for trial in history.trials if trial.outcome is not None]
         worst = min(trial.score for trial in history.observed)
-        score_N = numpy.array([trial.score if isinstance(trial.outcome, Observation) else worst for trial in done])
+        score_N = numpy.array([trial.score if trial.is_observed else worst for trial in done])
         return ridge(self._features(space, [trial.architecture for trial in done]), score_N, self.decay)
 
     def _best(self, space: SearchSpace, found: Sequence[Proposal], line: Line) -> Proposal:
