@@ -48,13 +48,14 @@ def compose(config: RunConfig) -> Parts:
 
 
 def strategy_of(config: RunConfig) -> Strategy:
-    """The strategy, with its predictor where it takes one."""
-    given = {}
-    if config.strategy.name == "surrogate":
+    """The strategy, with its predictor where it takes one: where it has the field `predictor` with `repr=False`."""
+
+    def predictor() -> Any:
         from predictors import PREDICTORS
 
-        given["predictor"] = settings_of("predictor", PREDICTORS, config.predictor)
-    return settings_of("strategy", STRATEGIES, config.strategy, **given)
+        return settings_of("predictor", PREDICTORS, config.predictor)
+
+    return settings_of("strategy", STRATEGIES, config.strategy, predictor=predictor)
 
 
 def shaped_space(config: RunConfig) -> SearchSpace:

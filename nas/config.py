@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -171,8 +171,11 @@ def _check_finite(value: Any, where: str, path: str = "") -> None:
         _check_finite(inner, where, f"{path}.{key}" if path else str(key))
 
 
-def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **given: Any) -> Any:
+def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **offered: Callable[[], Any]) -> Any:
     """The plug-in `named`, a frozen dataclass of the registry or the user's own (`my_file.py:Name`), made with its settings, each checked.
+
+    Args:
+        offered: by the name of a field, what makes its value; taken where the plug-in has that field with `repr=False`, which is no setting.
 
     Raises:
         ConfigError: the name is unknown (the known ones are listed) or a setting is unknown or of a wrong type.
@@ -183,6 +186,7 @@ def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **given: A
         raise ConfigError(str(error)) from error
     if not (isinstance(factory, type) and dataclasses.is_dataclass(factory)):
         raise ConfigError(f"the {kind} {named.name!r} should be a frozen dataclass, whose fields are its settings; it is a {type(factory).__name__}")
+    given = {field.name: offered[field.name]() for field in dataclasses.fields(factory) if field.name in offered and not field.repr}
     fields = {field.name: field for field in dataclasses.fields(factory) if field.name not in given}
     types = get_type_hints(factory)
     checked = {}
@@ -194,7 +198,8 @@ def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **given: A
         try:
             checked[key] = TypeAdapter(types[key]).validate_python(value)
         except ValidationError as error:
-            raise ConfigError(f"{kind}.{key}: {error.errors()[0]['msg'].lower()}; got {value!r}") from error
+            first = error.errors()[0]
+            raise ConfigError(f"{'.'.join(map(str, (kind, key, *first['loc'])))}: {first['msg'].lower()}; got {first['input']!r}") from error
         _check_finite(checked[key], "the configuration", f"{kind}.{key}")
     try:
         return factory(**checked, **given)
@@ -209,6 +214,7 @@ def schema() -> dict[str, Any]:
 
     result = RunConfig.model_json_schema()
     properties = result["properties"]
+    definitions = result.setdefault("$defs", {})
     for key, registry in (("strategy", STRATEGIES), ("predictor", PREDICTORS)):
         default = RunConfig.model_fields[key].default.name
         properties[key] = {
@@ -216,7 +222,7 @@ def schema() -> dict[str, Any]:
                 {"enum": sorted(registry)},
                 {"type": "string", "pattern": ":"},
                 {"type": "object", "properties": {"name": {"type": "string", "pattern": ":"}}, "required": ["name"]},
-                *(_plug_in_schema(name, factory, required=name != default) for name, factory in registry.items()),
+                *(_plug_in_schema(name, factory, definitions, required=name != default) for name, factory in registry.items()),
             ],
             "default": properties[key]["default"],
         }
@@ -229,15 +235,18 @@ def schema() -> dict[str, Any]:
     return result
 
 
-def _plug_in_schema(name: str, factory: Any, *, required: bool) -> dict[str, Any]:
+def _plug_in_schema(name: str, factory: Any, definitions: dict[str, Any], *, required: bool) -> dict[str, Any]:
     types = get_type_hints(factory)
     properties: dict[str, Any] = {"name": {"const": name}}
     for field in dataclasses.fields(factory):
         if not field.repr:
             continue  # Filled in by the engine, not by a config.
-        properties[field.name] = TypeAdapter(types[field.name]).json_schema()
+        adapter = TypeAdapter(types[field.name])
+        properties[field.name] = adapter.json_schema()
+        # References count from the root of the whole schema.
+        definitions.update(properties[field.name].pop("$defs", {}))
         if field.default is not dataclasses.MISSING:
-            properties[field.name]["default"] = field.default
+            properties[field.name]["default"] = adapter.dump_python(field.default, mode="json")
     return {"type": "object", "properties": properties, "required": ["name"] if required else [], "additionalProperties": False}
 
 

@@ -80,6 +80,11 @@ class Trial:
     outcome: Observation | Failed | None = None
 
     @property
+    def is_observed(self) -> bool:
+        """Whether it has a score: it neither failed nor is pending."""
+        return isinstance(self.outcome, Observation)
+
+    @property
     def score(self) -> float:
         """The validation score.
 

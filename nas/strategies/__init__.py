@@ -4,7 +4,11 @@ from collections.abc import Callable, Mapping
 
 from nas.strategies.evolution import Evolution
 from nas.strategies.local import LocalSearch
+from nas.strategies.map_elites import MapElites
+from nas.strategies.mcts import MCTS
+from nas.strategies.nsga2 import NSGA2
 from nas.strategies.random import RandomSearch
+from nas.strategies.smbo import SMBO
 from nas.strategies.strategy import Asked, Strategy
 from nas.strategies.surrogate import SurrogateSearch
 
@@ -12,7 +16,11 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "random": RandomSearch,
     "evolution": Evolution,
     "local": LocalSearch,
+    "map_elites": MapElites,
     "surrogate": SurrogateSearch,
+    "mcts": MCTS,
+    "smbo": SMBO,
+    "nsga2": NSGA2,
 }
 
-__all__ = ["STRATEGIES", "Asked", "Evolution", "LocalSearch", "RandomSearch", "Strategy", "SurrogateSearch"]
+__all__ = ["MCTS", "NSGA2", "SMBO", "STRATEGIES", "Asked", "Evolution", "LocalSearch", "MapElites", "RandomSearch", "Strategy", "SurrogateSearch"]

@@ -1,0 +1,169 @@
+"""What tells architectures apart beside their score: numbers that the graph alone gives, before any evaluation, and cells of such numbers.
+
+    depth                 edges of the longest path from the input to the output
+    nodes                 operations, the input and the output not counted
+    count:OP              nodes of the operation OP
+    longest:OP,OP         the most nodes of these operations on one path from the input to the output; -1 where there is no such path
+    written:OP            nodes of OP as the space's program writes them, those without effect too
+    parameters            trained numbers of the whole network
+    multiply_adds         of the whole network, for one sample
+
+All but the last three are read from the simplified graph, so architectures that are one network get one number. Where a space's graph is a cell, they
+are of the cell.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from types import MappingProxyType
+from typing import ClassVar
+
+from spaces import Architecture, Graph, SearchSpace
+from spaces.canonical import simplify
+
+Cell = tuple[int, ...]
+
+NETWORK = ("parameters", "multiply_adds")
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A dimension of an archive.
+
+    Attributes:
+        name: which number, see above.
+        edges: where one cell ends and the next begins, rising; a value at an edge is in the cell above it. Without edges each whole number has a cell.
+    """
+
+    # A misspelt key in a configuration is an error, as it is elsewhere.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str
+    edges: tuple[float, ...] = ()
+
+
+def check(descriptors: tuple[Descriptor, ...]) -> None:
+    """Nothing, if these can span an archive.
+
+    Raises:
+        ValueError: there are none, two of one name, one that is unknown, or edges that do not rise or are missing.
+    """
+    names = [descriptor.name for descriptor in descriptors]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"an archive needs one descriptor or more, each once; got {', '.join(names) or 'none'}")
+    for descriptor in descriptors:
+        _measure(descriptor.name)
+        if descriptor.name in NETWORK and not descriptor.edges:
+            raise ValueError(
+                f"the descriptor {descriptor.name!r} needs edges, such as [1e5, 1e6]: without them almost every network has its own cell"
+            )
+        if any(after <= before for before, after in pairwise(descriptor.edges)):
+            raise ValueError(f"the edges of the descriptor {descriptor.name!r} must rise; got {list(descriptor.edges)}")
+
+
+@lru_cache(maxsize=200_000)
+def cell_of(space: SearchSpace, architecture: Architecture, descriptors: tuple[Descriptor, ...]) -> Cell:
+    """Where the architecture lies: one number a descriptor, which is the value itself, or how many of the edges it has reached.
+
+    Raises:
+        ValueError: a descriptor is unknown, or cannot be told of this space's architectures.
+    """
+    graph = space.graph(architecture)
+    return tuple(_place(describe(space, graph, descriptor.name), descriptor.edges) for descriptor in descriptors)
+
+
+def describe(space: SearchSpace, graph: Graph, name: str) -> int:
+    """The number of that name for a graph of the space.
+
+    Raises:
+        ValueError: as `cell_of`.
+    """
+    return _measure(name)(space, graph)
+
+
+def label(descriptor: Descriptor, place: int) -> str:
+    """What a place in a cell says: the value, or the range between edges."""
+    edges = [_short(edge) for edge in descriptor.edges]
+    if not edges:
+        return str(place).replace("-", "−")
+    if place == 0:
+        return f"< {edges[0]}"
+    return f"≥ {edges[-1]}" if place == len(edges) else f"{edges[place - 1]} to {edges[place]}"
+
+
+def _short(edge: float) -> str:
+    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(edge) >= factor:
+            return f"{edge / factor:g}{letter}"
+    return f"{edge:g}"
+
+
+def _place(value: int, edges: tuple[float, ...]) -> int:
+    return bisect_right(edges, value) if edges else value
+
+
+_Measure = Callable[[SearchSpace, Graph], int]
+
+
+@lru_cache(maxsize=256)
+def _measure(name: str) -> _Measure:
+    kind, colon, text = name.partition(":")
+    if not colon and kind in _PLAIN:
+        return _PLAIN[kind]
+    ops = tuple(op.strip() for op in text.split(","))
+    if colon and kind in _OF_OPERATIONS and all(ops) and (len(ops) == 1 or kind == "longest"):
+        measure = _OF_OPERATIONS[kind]
+        return lambda space, graph: measure(graph, frozenset(ops))
+    raise ValueError(f"there is no descriptor {name!r}; known are {', '.join(_PLAIN)}, count:OP, written:OP and longest:OP,OP for operations OP")
+
+
+def _depth(space: SearchSpace, graph: Graph) -> int:
+    return simplify(graph).depth
+
+
+def _nodes(space: SearchSpace, graph: Graph) -> int:
+    return len(simplify(graph).nodes) - 2
+
+
+def _parameters(space: SearchSpace, graph: Graph) -> int:
+    return _costs(space, graph)[0]
+
+
+def _multiply_adds(space: SearchSpace, graph: Graph) -> int:
+    return _costs(space, graph)[1]
+
+
+@lru_cache(maxsize=4096)
+def _costs(space: SearchSpace, graph: Graph) -> tuple[int, int]:
+    from spaces.ops import costs
+
+    try:
+        counted = costs(space.network_graph(graph), space.shapes.input)
+    except ValueError as error:
+        raise ValueError(f"the descriptors parameters and multiply_adds cannot be told in the space {space.name!r}: {error}") from error
+    return counted.parameters, counted.multiply_adds
+
+
+def _count(graph: Graph, ops: frozenset[str]) -> int:
+    return sum(node.op in ops for node in simplify(graph).nodes)
+
+
+def _written(graph: Graph, ops: frozenset[str]) -> int:
+    return sum(node.op in ops for node in graph.nodes)
+
+
+def _longest(graph: Graph, ops: frozenset[str]) -> int:
+    live = simplify(graph)
+    most = [0] + [-1] * (len(live.nodes) - 1)
+    for number, sources in enumerate(live.incoming[1:], start=1):
+        reached = max((most[source] for source in sources), default=-1)
+        most[number] = reached + (live.nodes[number].op in ops) if reached >= 0 else -1
+    return most[-1]
+
+
+_PLAIN: Mapping[str, _Measure] = MappingProxyType({"depth": _depth, "nodes": _nodes, "parameters": _parameters, "multiply_adds": _multiply_adds})
+_OF_OPERATIONS: Mapping[str, Callable[[Graph, frozenset[str]], int]] = MappingProxyType({"count": _count, "longest": _longest, "written": _written})

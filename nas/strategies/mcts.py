@@ -1,0 +1,234 @@
+"""Monte Carlo tree search over the questions of a space (Negrinho and Gordon, 2017, arXiv 1704.08792; UCT: Kocsis and Szepesvari, 2006).
+
+    descend by upper confidence bounds -> answer the rest at random -> evaluate -> count the score along the way down, with one node added
+
+A trial's decisions are its way through the tree, so the tree is folded from the history whenever the strategy is asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from random import Random
+
+from nas.history import History, Trial
+from nas.seeds import generator
+from nas.strategies.strategy import Asked, novel, random_draws
+from spaces import Architecture, Chooser, SearchSpace
+from spaces.choices import Rejected
+from spaces.domains import Answer, Domain, Integer, OneOf, Real
+from spaces.operators import ATTEMPTS, Steady, domains
+
+# A real number is halved until one of so many equal cells of its own scale is left; in it all values are one branch.
+CELLS = 16
+
+
+@dataclass(frozen=True)
+class MCTS:
+    """Questions are answered by upper confidence bounds as far as the tree of past trials reaches, the others at random.
+
+    An answer's bound is mean + exploration * sqrt(2 ln N / n): the mean score of the n trials that gave it, where N came to the question. An
+    answer not given yet comes first. Scores are scaled to [0, 1] by the best and worst so far, a failure is the worst. What is pending, and what
+    is proposed in the same batch, is a visit that leaves the means as they are.
+
+    Attributes:
+        initial: at least so many are drawn at random first (whole batches); they are in the tree like all others.
+        exploration: the constant c of UCT.
+        bisection: a question whose answers have an order (whole numbers, options that are ascending or descending numbers) is asked as
+            ceil(log2 k) halvings, so that neighbours share their statistics. Real numbers are always halved.
+    """
+
+    initial: int = 10
+    exploration: float = 0.03
+    bisection: bool = True
+
+    def __post_init__(self) -> None:
+        if self.initial < 1 or self.exploration < 0:
+            raise ValueError(f"mcts needs initial >= 1 and exploration >= 0; got {self.initial} and {self.exploration}")
+
+    def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
+        """See `Strategy.ask`."""
+        if len(history.trials) < self.initial:
+            return Asked(novel(space, history, random_draws(space, history, seed), count))
+        return Asked(novel(space, history, self._draws(space, history, seed), count))
+
+    def _draws(self, space: SearchSpace, history: History, seed: int) -> Iterator[tuple[Architecture, str]]:
+        """Roll-outs from the tree. Each is a visit too, so that one that is known already, or rejected, opens another way or closes its own."""
+        root, random = self._tree(space, history), generator(seed, "mcts", len(history.trials))
+        rejected = 0
+        while not root.closed and rejected < ATTEMPTS:
+            choose = Chooser(_descend(root, self.exploration, random), random, held=dict(space.held), keep_domains=True)
+            accepted = _completes(space, choose)
+            assert choose.domains is not None
+            _visit(root, _way(choose.domains, choose.decisions, self.bisection), None)
+            rejected = 0 if accepted else rejected + 1
+            if accepted:
+                yield Architecture(space.name, tuple(choose.decisions.items())), "tree"
+        if not root.closed:
+            yield from random_draws(space, history, seed)
+
+    def _tree(self, space: SearchSpace, history: History) -> Node:
+        scores = [trial.score for trial in history.observed]
+        low, high = min(scores, default=0.0), max(scores, default=0.0)
+        root = Node()
+        for trial in history.trials:
+            way = _way(_asked(space, trial.architecture), trial.architecture.answers, self.bisection)
+            _visit(root, way, _scaled(trial, low, high))
+        return root
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A question in the tree. `cells` is what halvings have left of its ordered answers; None where each answer is a branch of its own."""
+
+    path: str
+    domain: Domain
+    cells: range | None
+
+    @property
+    def width(self) -> int:
+        """The number of branches."""
+        return 2 if self.cells is not None else self.domain.size or 0
+
+    def half(self, branch: Answer) -> range:
+        """The cells of the lower (0) or upper (1) branch."""
+        assert self.cells is not None
+        middle = (len(self.cells) + 1) // 2
+        return self.cells[middle:] if branch else self.cells[:middle]
+
+    def draw_branch(self, random: Random) -> Answer:
+        """One of the branches, uniformly."""
+        return int(random.random() * 2) if self.cells is not None else self.domain.draw(random)
+
+    def draw_answer(self, branch: Answer, random: Random) -> Answer:
+        """One of the branch's answers, uniformly."""
+        if self.cells is None:
+            return branch
+        cells = self.half(branch)
+        place = cells[0] + random.random() * len(cells)
+        return self.domain.draw(Steady(place / CELLS)) if self.domain.size is None else self.domain.at(int(place))
+
+
+@dataclass
+class Node:
+    """What is known behind a branch. `closed` says that each architecture there was tried or rejected. `fork` is None until a way leads on."""
+
+    visits: int = 0
+    scored: int = 0
+    total: float = 0.0
+    closed: bool = False
+    fork: Fork | None = None
+    children: dict[Answer, Node] = field(default_factory=dict)
+
+    def mean(self, otherwise: float) -> float:
+        """The mean score, or `otherwise` where nothing has one yet."""
+        return self.total / self.scored if self.scored else otherwise
+
+
+def _descend(root: Node, exploration: float, random: Random) -> dict[str, Answer]:
+    """Answers for the questions from the root to the first branch that was never taken."""
+    node, answers = root, dict[str, Answer]()
+    while (fork := node.fork) is not None:
+        if len(node.children) < fork.width:
+            while (branch := fork.draw_branch(random)) in node.children:
+                pass
+        else:
+            bounds = _bounds(node, exploration)
+            branch = max(bounds, key=lambda branch: (bounds[branch], random.random()))
+        answers[fork.path] = fork.draw_answer(branch, random)
+        if branch not in node.children:
+            break
+        node = node.children[branch]
+    return answers
+
+
+def _bounds(node: Node, exploration: float) -> dict[Answer, float]:
+    """The upper confidence bound of each branch that is not closed."""
+    mean, numerator = node.mean(0.0), 2 * math.log(node.visits)
+    return {
+        branch: child.mean(mean) + exploration * math.sqrt(numerator / child.visits) for branch, child in node.children.items() if not child.closed
+    }
+
+
+def _visit(root: Node, way: list[tuple[Fork, Answer]], score: float | None) -> None:
+    """Counts a visit along the way's part in the tree, to which one node is added, and its score where it has one."""
+    nodes = [root]
+    for fork, branch in way:
+        node = nodes[-1]
+        node.fork = fork
+        added = branch not in node.children
+        nodes.append(node.children.setdefault(branch, Node()))
+        if added:
+            break
+    # Behind a real number are more architectures than were tried.
+    ended = len(nodes) > len(way) and all(fork.domain.size is not None for fork, _ in way)
+    for node in reversed(nodes):
+        fork = node.fork
+        node.closed = node.closed or (
+            ended and (fork is None or (len(node.children) == fork.width and all(child.closed for child in node.children.values())))
+        )
+        ended = node.closed
+        node.visits += 1
+        if score is not None:
+            node.scored += 1
+            node.total += score
+
+
+def _way(asked: Mapping[str, Domain], answers: Mapping[str, Answer], bisection: bool) -> list[tuple[Fork, Answer]]:
+    """The forks that the answers lead past, each with the branch taken."""
+    way: list[tuple[Fork, Answer]] = []
+    for path, domain in asked.items():
+        if domain.size == 1:
+            continue
+        if domain.size is not None and not (bisection and _is_ordered(domain)):
+            way.append((Fork(path, domain, None), answers[path]))
+            continue
+        cell, cells = _cell(domain, answers[path]), range(domain.size or CELLS)
+        while len(cells) > 1:
+            fork = Fork(path, domain, cells)
+            branch = int(cell not in fork.half(0))
+            way.append((fork, branch))
+            cells = fork.half(branch)
+    return way
+
+
+def _is_ordered(domain: Domain) -> bool:
+    if not isinstance(domain, OneOf):
+        return isinstance(domain, Integer)
+    labels = domain.labels
+    numbers = [label for label in labels if isinstance(label, int | float) and not isinstance(label, bool)]
+    return len(numbers) == len(labels) and numbers in (sorted(numbers), sorted(numbers, reverse=True))
+
+
+def _cell(domain: Domain, answer: Answer) -> int:
+    if isinstance(domain, OneOf):
+        return domain.labels.index(answer)
+    assert isinstance(domain, Integer | Real)
+    assert isinstance(answer, int | float)
+    if isinstance(domain, Integer):
+        return int(answer) - domain.low
+    share = math.log(answer / domain.low) / math.log(domain.high / domain.low) if domain.log else (answer - domain.low) / (domain.high - domain.low)
+    return min(int(share * CELLS), CELLS - 1)
+
+
+def _scaled(trial: Trial, low: float, high: float) -> float | None:
+    if trial.outcome is None:
+        return None
+    if not trial.is_observed:
+        return 0.0
+    return (trial.score - low) / (high - low) if high > low else 1.0
+
+
+@lru_cache(maxsize=100_000)
+def _asked(space: SearchSpace, architecture: Architecture) -> dict[str, Domain]:
+    return domains(space, architecture)
+
+
+def _completes(space: SearchSpace, choose: Chooser) -> bool:
+    try:
+        space.run(choose)
+    except Rejected:
+        return False
+    return True
