@@ -44,9 +44,9 @@ class SurrogateSearch:
     """
 
     predictor: Predictor = field(repr=False)
-    initial: int = 16
+    initial: int = 10
     acquisition: Literal["ucb", "ei", "thompson"] = "ucb"
-    kappa: float = 1.0
+    kappa: float = 0.25
     candidates: int = 1000
     parents: int = 10
     exploration: float = 0.1
