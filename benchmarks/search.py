@@ -197,9 +197,14 @@ def strategy_named(text: str, arguments: argparse.Namespace) -> Strategy:
     settings = {key: yaml.safe_load(value) for key, _, value in (setting.partition("=") for setting in given)}
     predictor = settings.pop("predictor", "auto")
     evaluator = {"name": "table", "path": str(arguments.table), "score": arguments.objective}
+    config: dict[str, Any] = {
+        "space": arguments.space,
+        "evaluator": evaluator,
+        "strategy": {"name": name, **settings},
+        "predictor": {"name": predictor},
+    }
     if arguments.cost and "objectives" in getattr(STRATEGIES.get(name), "__dataclass_fields__", ()):
-        settings.setdefault("objectives", [asdict(SCORE), asdict(COST)])
-    config = {"space": arguments.space, "evaluator": evaluator, "strategy": {"name": name, **settings}, "predictor": {"name": predictor}}
+        config["objectives"] = [asdict(SCORE), asdict(COST)]
     return strategy_of(RunConfig.model_validate(config))
 
 

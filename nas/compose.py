@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.config import ConfigError, RunConfig, TableSection, parse_config, settings_of
 from nas.executors import Executor, InlineExecutor, ProcessExecutor
+from nas.objectives import SCORE
 from nas.strategies import STRATEGIES, RandomSearch, Strategy
 from spaces import SearchSpace
 from spaces.load import load_space
@@ -48,14 +49,24 @@ def compose(config: RunConfig) -> Parts:
 
 
 def strategy_of(config: RunConfig) -> Strategy:
-    """The strategy, with its predictor where it takes one: where it has the field `predictor` with `repr=False`."""
+    """The strategy, with the predictor and the objectives where it takes them: where it has these fields with `repr=False`.
+
+    Raises:
+        ConfigError: the strategy or a setting is unknown, or it cannot be after these objectives.
+    """
 
     def predictor() -> Any:
         from predictors import PREDICTORS
 
         return settings_of("predictor", PREDICTORS, config.predictor)
 
-    return settings_of("strategy", STRATEGIES, config.strategy, predictor=predictor)
+    strategy = settings_of("strategy", STRATEGIES, config.strategy, predictor=predictor, objectives=lambda: config.objectives)
+    if config.objectives != (SCORE,) and getattr(strategy, "objectives", None) != config.objectives:
+        able = [name for name, known in STRATEGIES.items() if "objectives" in known.__dataclass_fields__]
+        raise ConfigError(
+            f"the strategy {config.strategy.name!r} is after the score alone; for other objectives take {' or '.join(able)}, or leave `objectives` out"
+        )
+    return strategy
 
 
 def shaped_space(config: RunConfig) -> SearchSpace:
@@ -79,7 +90,7 @@ def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:
         from nas.evaluators.table import table_evaluator
 
         table = config.evaluator
-        return table_evaluator(load_space(config.space), table.path, score=table.score, test=table.test, seconds=table.seconds)
+        return table_evaluator(load_space(config.space), table.path, score=table.score, test=table.test, seconds=table.seconds, metrics=table.metrics)
     from nas.evaluators.training import TrainEvaluator
 
     task = task_of(config)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from nas.objectives import SCORE, Objective
 from nas.training.recipe import Recipe
 from spaces.load import find_named
 
@@ -60,6 +61,7 @@ class TableSection(_Section):
     score: str = Field(description="the column of validation scores, higher is better")
     test: str | None = Field(default=None, description="the column of test scores, read for the finalists only")
     seconds: str | None = Field(default=None, description="the column of training times")
+    metrics: dict[str, str] = Field(default={}, description="further columns, by the names that they get in the results and in `objectives`")
 
 
 class TrainSection(_Section):
@@ -99,6 +101,7 @@ class RunConfig(_Section):
     evaluator: Annotated[TrainSection | TableSection, Field(discriminator="name"), _named("train")] = TrainSection()
     strategy: Annotated[Named, _named("surrogate")] = Named(name="surrogate")
     predictor: Annotated[Named, _named("auto")] = Named(name="auto")
+    objectives: tuple[Objective, ...] = Field(default=(SCORE,), min_length=1, description="what the strategy nsga2 is after; all others: the score")
     training: Recipe = Field(default=Recipe(), description="how an architecture is trained")
     budget: int = Field(default=32, ge=1, description="how many architectures are evaluated")
     batch: int = Field(default=4, ge=1, description="how many of them at a time, between two looks of the strategy at the results")

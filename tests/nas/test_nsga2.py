@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from nas.compose import strategy_of
+from nas.config import ConfigError, parse_config
 from nas.evaluators.evaluator import Observation
 from nas.history import EMPTY, Trial, fold, outcome_event, round_event
 from nas.objectives import SCORE, Objective, values
 from nas.pareto import front, hypervolume
+from nas.run import start
 from nas.strategies import NSGA2, RandomSearch
 from spaces import Graph, GraphBuilder, SearchSpace
 from spaces.canonical import canonical_key
@@ -76,3 +79,35 @@ def test_mistakes_are_sentences():
         NSGA2(population=1)
     with pytest.raises(ValueError, match=r"'latency' is none of the numbers that trial 0 was observed with: score, seconds, cost"):
         values(play(RandomSearch(), 4, 0).observed, (Objective("latency"),))
+
+
+def test_a_run_is_after_the_objectives_of_its_configuration(tmp_path, shared_data):
+    config = parse_config(
+        {
+            "space": "nasbench201",
+            "evaluator": {
+                "name": "table",
+                "path": str(shared_data("nasbench201.npz")),
+                "score": "c100_val_200",
+                "metrics": {"millions": "c100_params"},
+            },
+            "strategy": {"name": "nsga2", "population": 8},
+            "objectives": [{"name": "score"}, {"name": "millions", "goal": "minimise"}],
+            "budget": 40,
+            "baseline": "none",
+            "finalists": {"count": 0},
+        },
+        "a test",
+    )
+    assert strategy_of(config).objectives == (SCORE, Objective("millions", "minimise"))
+    history = start(config, tmp_path / "run", lambda history, events: None)
+    points = values(history.observed, config.objectives)
+    assert points.shape == (40, 2)
+    assert len(front(points)) > 1
+
+
+def test_other_strategies_refuse_objectives():
+    wanted = {"space": "nasbench201", "evaluator": {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200"}, "strategy": "local"}
+    config = parse_config({**wanted, "objectives": [{"name": "seconds", "goal": "minimise"}]}, "a test")
+    with pytest.raises(ConfigError, match="'local' is after the score alone; for other objectives take nsga2"):
+        strategy_of(config)
