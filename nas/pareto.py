@@ -52,6 +52,15 @@ def crowding(points_NK: numpy.ndarray) -> numpy.ndarray:
     return room_N
 
 
+def ranked(points_NK: numpy.ndarray) -> numpy.ndarray:
+    """(N,) the numbers of the points, the best first: by layer, within a layer those with the most room around them, then the first (Deb et al. 2002)."""
+    layer_N = layers(points_NK)
+    room_N = numpy.zeros(len(layer_N))
+    for layer in range(int(layer_N.max(initial=-1)) + 1):
+        room_N[layer_N == layer] = crowding(points_NK[layer_N == layer])
+    return numpy.lexsort((-room_N, layer_N))
+
+
 def hypervolume(points_NK: numpy.ndarray, reference_K: numpy.ndarray) -> float:
     """The volume that the points dominate above the reference, exactly (Zitzler and Thiele 1999); points not above it in every objective add nothing.
 

@@ -59,11 +59,11 @@ class GraphNetwork(nn.Module):
 
     def forward(self, tensors: Tensors, hidden_MPK: Tensor | None = None) -> Tensor:
         """(M, K) what each member expects of each graph's target. A node that is hidden from a member is one of an unknown operation."""
-        h_MPKH = self.op.transpose(0, 1)[tensors.op_MP] + self.node(tensors.node_MPA.flatten(0, 1)).unflatten(0, tensors.op_MP.shape)
+        h_KMPH = self.op[:, tensors.op_MP] + self.node(tensors.node_MPA.flatten(0, 1)).unflatten(1, tensors.op_MP.shape)
         if hidden_MPK is not None:
-            h_MPKH = torch.where(hidden_MPK[..., None], self.op[:, 0], h_MPKH)
+            h_KMPH = torch.where(hidden_MPK.permute(2, 0, 1)[..., None], self.op[:, None, None, 0], h_KMPH)
         for layer in self.layers:
-            h_MPKH = layer(h_MPKH, tensors)
-        read_MKH = self.read(read_out(h_MPKH, tensors))
-        graph_MKH = torch.relu(nn.functional.layer_norm(read_MKH, (read_MKH.shape[-1],)))
-        return self.mean(graph_MKH).squeeze(-1)
+            h_KMPH = layer(h_KMPH, tensors)
+        read_KMH = self.read(read_out(h_KMPH, tensors))
+        graph_KMH = torch.relu(nn.functional.layer_norm(read_KMH, (read_KMH.shape[-1],)))
+        return self.mean(graph_KMH).squeeze(-1).T

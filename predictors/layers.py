@@ -40,15 +40,15 @@ class Tensors:
         op_MP, node_MPA: the number of each node's operation, and its features; 0 where there is no node.
         present_MP: where there is one.
         last_M: the place of each graph's output.
-        relation_MPQ: what a node (a row) hears of the others, in four ways of P columns each: the sum over what feeds it, the sum over what it feeds,
-            the mean over all of its ancestors, the mean over all of its descendants. Q = 4 P.
+        relation_MRP: what the nodes hear of the others, four rows for each: the sum over what feeds it, the sum over what it feeds, the mean over
+            all of its ancestors, the mean over all of its descendants. R = 4 P.
     """
 
     op_MP: Tensor
     node_MPA: Tensor
     present_MP: Tensor
     last_M: Tensor
-    relation_MPQ: Tensor
+    relation_MRP: Tensor
 
     def take(self, row_B: Tensor) -> Tensors:
         """The graphs of these numbers, in this order."""
@@ -74,7 +74,7 @@ def to_tensors(encoded: Encoded, device: torch.device) -> Tensors:
     for _ in range(num_places.bit_length()):
         reaches_MPP = (reaches_MPP + reaches_MPP @ reaches_MPP > 0).float()
     ways = [feeds_MPP.mT, feeds_MPP, _mean(reaches_MPP.mT), _mean(reaches_MPP)]
-    return Tensors(op_MP, node_MPA, present_MP, last_M, torch.cat(ways, dim=2))
+    return Tensors(op_MP, node_MPA, present_MP, last_M, torch.stack(ways, dim=2).flatten(1, 2))
 
 
 def _mean(relation_MPP: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def _mean(relation_MPP: Tensor) -> Tensor:
 
 
 class MemberLinear(nn.Module):
-    r"""A linear map for each member: y_k = x_k W_k + b_k; (N, K, I) or (N, I) to (N, K, H)."""
+    r"""A linear map for each member: y_k = x_k W_k + b_k; (K, N, I) or (N, I) to (K, N, H)."""
 
     def __init__(self, members: int, inputs: int, outputs: int, generator: torch.Generator, gain: float = 1.0) -> None:
         super().__init__()
@@ -92,8 +92,7 @@ class MemberLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The mapped features."""
-        x_KNI = x.transpose(0, 1) if x.dim() == 3 else x.expand(len(self.weight), *x.shape)
-        return torch.baddbmm(self.bias, x_KNI, self.weight).transpose(0, 1)
+        return torch.baddbmm(self.bias, x if x.dim() == 3 else x.expand(len(self.weight), *x.shape), self.weight)
 
 
 class FlowMessages(nn.Module):
@@ -104,7 +103,7 @@ class FlowMessages(nn.Module):
             + W_3 \, \mathrm{mean}_{j \leadsto i} h_j + W_4 \, \mathrm{mean}_{i \leadsto j} h_j + b_i))
 
     with one W for each member, b_i the biases of the five maps, summed as their values are, the norm over the features of a node,
-    and the arrow with a tail for a path of any length. (M, P, K, H) to the same.
+    and the arrow with a tail for a path of any length. (K, M, P, H) to the same.
     The two directions have weights of their own, as in Directed GNNs (Rossi et al. 2023); that a node sees all of its ancestors and descendants, and
     nothing else, is FlowerFormer's mask (Hwang et al. 2024), here with equal weights in place of attention.
     """
@@ -115,19 +114,26 @@ class FlowMessages(nn.Module):
         self.scale = nn.Parameter(torch.ones(members, width))
         self.shift = nn.Parameter(torch.zeros(members, width))
 
-    def forward(self, h_MPKH: Tensor, tensors: Tensors) -> Tensor:
+    def forward(self, h_KMPH: Tensor, tensors: Tensors) -> Tensor:
         """The nodes' features after the step."""
-        num_graphs, num_places, members, width = h_MPKH.shape
-        said_MPK5H = self.linear(h_MPKH.flatten(0, 1)).reshape(num_graphs, num_places, members, 5, width)
-        # The four relations side by side, so that one product of matrices sums what is heard in all four ways.
-        others_MQF = said_MPK5H[:, :, :, 1:].permute(0, 3, 1, 2, 4).reshape(num_graphs, 4 * num_places, members * width)
-        mixed_MPKH = said_MPK5H[:, :, :, 0] + (tensors.relation_MPQ @ others_MQF).view_as(h_MPKH)
-        return h_MPKH + torch.relu(nn.functional.layer_norm(mixed_MPKH, (width,)) * self.scale + self.shift)
+        members, num_graphs, num_places, width = h_KMPH.shape
+        nodes = num_graphs * num_places
+        own_KHH, others_KH4H = self.linear.weight.split([width, 4 * width], dim=2)
+        own_K1H, others_K14H = self.linear.bias.split([width, 4 * width], dim=2)
+        # Sums commute with linear maps, so the nodes' features are summed first: what a node hears in four ways then lies side by side, and no tensor of
+        # this size is ever rearranged, which took half of the time.
+        heard_KNF = (tensors.relation_MRP @ h_KMPH).view(members, nodes, 4 * width)
+        heavy_KN4 = tensors.relation_MRP.sum(-1).view(nodes, 4).expand(members, -1, -1)
+        mixed_KNH = torch.baddbmm(own_K1H, h_KMPH.view(members, nodes, width), own_KHH)
+        mixed_KNH = torch.baddbmm(mixed_KNH, heard_KNF, others_KH4H.unflatten(2, (4, width)).transpose(1, 2).reshape(members, 4 * width, width))
+        mixed_KNH = torch.baddbmm(mixed_KNH, heavy_KN4, others_K14H.view(members, 4, width))
+        normed_KNH = nn.functional.layer_norm(mixed_KNH, (width,)) * self.scale[:, None] + self.shift[:, None]
+        return h_KMPH + torch.relu(normed_KNH).view_as(h_KMPH)
 
 
-def read_out(h_MPKH: Tensor, tensors: Tensors) -> Tensor:
-    """(M, K, 4H) the features of each graph's input and output, and the mean and the largest over its nodes."""
-    absent_MP11 = ~tensors.present_MP[:, :, None, None]
-    output_MKH = h_MPKH[torch.arange(len(h_MPKH), device=h_MPKH.device), tensors.last_M]
-    mean_MKH = h_MPKH.masked_fill(absent_MP11, 0.0).sum(1) / (tensors.last_M + 1)[:, None, None]
-    return torch.cat([h_MPKH[:, 0], output_MKH, mean_MKH, h_MPKH.masked_fill(absent_MP11, -torch.inf).amax(1)], dim=-1)
+def read_out(h_KMPH: Tensor, tensors: Tensors) -> Tensor:
+    """(K, M, 4H) the features of each graph's input and output, and the mean and the largest over its nodes."""
+    absent_MP1 = ~tensors.present_MP[..., None]
+    output_KMH = h_KMPH[:, torch.arange(h_KMPH.shape[1], device=h_KMPH.device), tensors.last_M]
+    mean_KMH = h_KMPH.masked_fill(absent_MP1, 0.0).sum(2) / (tensors.last_M + 1)[:, None]
+    return torch.cat([h_KMPH[:, :, 0], output_KMH, mean_KMH, h_KMPH.masked_fill(absent_MP1, -torch.inf).amax(2)], dim=-1)

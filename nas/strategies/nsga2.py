@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-import numpy
-
-from nas.history import History, Trial
+from nas.history import History
 from nas.objectives import SCORE, Objective, values
-from nas.pareto import crowding, layers
+from nas.pareto import ranked
 from nas.seeds import generator
 from nas.strategies.strategy import Asked, novel, random_draws
 from spaces import Architecture, SearchSpace
@@ -51,27 +49,19 @@ class NSGA2:
             return Asked(novel(space, history, random_draws(space, history, seed), count))
         if len(history.observed) < 2:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "fewer than two have succeeded: random")
-        ranked = self._ranked(history.observed)[: self.population]
-        return Asked(novel(space, history, self._children(space, ranked, generator(seed, "nsga2", len(history.trials))), count))
+        best = [history.observed[place].architecture for place in ranked(values(history.observed, self.objectives))[: self.population]]
+        return Asked(novel(space, history, self._children(space, best, generator(seed, "nsga2", len(history.trials))), count))
 
-    def _ranked(self, observed: tuple[Trial, ...]) -> list[Architecture]:
-        """The best first: by layer, within a layer those with the most room around them, then the oldest."""
-        points_NK = values(observed, self.objectives)
-        layer_N, room_N = layers(points_NK), numpy.zeros(len(points_NK))
-        for layer in range(int(layer_N.max()) + 1):
-            room_N[layer_N == layer] = crowding(points_NK[layer_N == layer])
-        return [observed[place].architecture for place in numpy.lexsort((-room_N, layer_N))]
-
-    def _children(self, space: SearchSpace, ranked: list[Architecture], random: Random) -> Iterator[tuple[Architecture, str]]:
+    def _children(self, space: SearchSpace, best: list[Architecture], random: Random) -> Iterator[tuple[Architecture, str]]:
         while True:
-            parent, origin = self._parent(ranked, random), "mutation"
+            parent, origin = self._parent(best, random), "mutation"
             try:
                 if random.random() < self.crossover:
-                    parent, origin = crossover(space, parent, self._parent(ranked, random), random), "crossover"
+                    parent, origin = crossover(space, parent, self._parent(best, random), random), "crossover"
                 yield mutate(space, parent, random), origin
             except ValueError:
                 # The space rejects what these parents give; others may do. A draw that counts as a duplicate lets `novel` give up in the end.
                 yield parent, origin
 
-    def _parent(self, ranked: list[Architecture], random: Random) -> Architecture:
-        return ranked[min(random.randrange(len(ranked)), random.randrange(len(ranked)))]
+    def _parent(self, best: list[Architecture], random: Random) -> Architecture:
+        return best[min(random.randrange(len(best)), random.randrange(len(best)))]

@@ -8,20 +8,23 @@ evolution and the note says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
 import numpy
 
-from nas.acquisition import ACQUISITIONS
+from nas.acquisition import ACQUISITIONS, front_extensions, possible
 from nas.history import History, Predicted, Proposal, Trial
+from nas.objectives import SCORE, Objective, values
+from nas.pareto import ranked
 from nas.scorecard import rank_correlation
 from nas.seeds import derive, generator
 from nas.strategies.evolution import Evolution
+from nas.strategies.nsga2 import NSGA2
 from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
-from predictors.predictor import Predictor
+from predictors.predictor import Prediction, Predictor
 from spaces import Architecture, SearchSpace
 from spaces.operators import crossover, mutate, sample
 
@@ -34,7 +37,8 @@ class SurrogateSearch:
     """The candidates that the predictor, by an acquisition, finds most worth a training.
 
     Attributes:
-        predictor: fitted anew in every round.
+        predictor: fitted anew in every round, to each objective.
+        objectives: the run's; of several the candidates are chosen that, by the acquisition, add most hypervolume to the front.
         initial: at least so many are drawn at random before the first fit (whole batches).
         acquisition: `ucb`, `ei` or `thompson`.
         kappa: how many standard deviations of epistemic uncertainty `ucb` adds.
@@ -44,6 +48,7 @@ class SurrogateSearch:
     """
 
     predictor: Predictor = field(repr=False)
+    objectives: tuple[Objective, ...] = field(default=(SCORE,), repr=False)
     initial: int = 10
     acquisition: Literal["ucb", "ei", "thompson"] = "ucb"
     kappa: float = 0.25
@@ -62,44 +67,50 @@ class SurrogateSearch:
             raise ValueError(f"no acquisition is called {self.acquisition!r}; known: {', '.join(ACQUISITIONS)}")
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
-        """See `Strategy.ask`."""
+        """See `Strategy.ask`.
+
+        Raises:
+            ValueError: an observation lacks an objective.
+        """
         if len(history.trials) < self.initial:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "initial design: random")
         observed = history.observed
         if len(observed) < 2:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "fewer than two have succeeded: random")
         number = len(history.trials)
-        graphs = [space.graph(trial.architecture) for trial in observed]
-        scores = numpy.array([trial.score for trial in observed])
-        fitted = self.predictor.fit(graphs, scores, seed=derive(seed, "fit", number))
-
-        random = generator(seed, "candidates", number)
-        pool = novel(space, history, self._candidates(space, observed, random), self.candidates)
-        explored = novel(space, history, random_draws(space, history, seed), sum(random.random() < self.exploration for _ in range(count)))
+        best = [observed[place].architecture for place in ranked(values(observed, self.objectives))[: self.parents]]
+        pool = novel(space, history, self._candidates(space, best, generator(seed, "candidates", number)), self.candidates)
+        explores = generator(seed, "exploration", number)
+        explored = novel(space, history, random_draws(space, history, seed), sum(explores.random() < self.exploration for _ in range(count)))
         evolved, note = self._hedge(space, history, count - len(explored), seed)
-        fixed = _distinct((*explored, *evolved))
+        fixed = _distinct((*explored, *evolved))[:count]
         pool = _distinct((*fixed, *pool))
         if not pool:
             return Asked((), "no new candidate was found")
-        prediction = fitted.predict([space.graph(proposal.architecture) for proposal in pool])
-        gain = ACQUISITIONS[self.acquisition](
-            prediction.mean, prediction.epistemic, float(scores.max()), self.kappa, numpy.random.default_rng(derive(seed, "acquisition", number))
-        )
-        gain[: len(fixed)] = numpy.inf
-        chosen = numpy.argsort(-gain, kind="stable")[:count]
-        return Asked(
-            tuple(
-                with_prediction(
-                    pool[index], Predicted(*(float(values[index]) for values in (prediction.mean, prediction.aleatoric, prediction.epistemic)))
-                )
-                for index in chosen
-            ),
-            note,
-        )
+        told = self._predict(space, observed, pool, derive(seed, "fit", number))
+        chosen = (*range(len(fixed)), *self._choose(told, observed, len(fixed), count, numpy.random.default_rng(derive(seed, "acquisition", number))))
+        return Asked(tuple(with_prediction(pool[place], _predicted(told[SCORE], place)) for place in chosen), note)
 
-    def _candidates(self, space: SearchSpace, observed: tuple[Trial, ...], random: Random) -> Iterator[tuple[Architecture, str]]:
+    def _predict(self, space: SearchSpace, observed: tuple[Trial, ...], pool: tuple[Proposal, ...], seed: int) -> dict[Objective, Prediction]:
+        """What the predictor says of the score and of each objective of the pool, higher being better; it is fitted to each anew."""
+        known, asked = [space.graph(trial.architecture) for trial in observed], [space.graph(proposal.architecture) for proposal in pool]
+        targets = dict.fromkeys((SCORE, *self.objectives))
+        return {target: self.predictor.fit(known, values(observed, [target])[:, 0], seed=seed).predict(asked) for target in targets}
+
+    def _choose(
+        self, told: Mapping[Objective, Prediction], observed: tuple[Trial, ...], fixed: int, count: int, random: numpy.random.Generator
+    ) -> list[int]:
+        """The places in the pool of the most worthwhile candidates, those that are fixed left out."""
+        if len(self.objectives) == 1:
+            said, best = told[self.objectives[0]], float(values(observed, self.objectives).max())
+            gain_N = ACQUISITIONS[self.acquisition](said.mean, said.epistemic, best, self.kappa, random)
+            return (fixed + numpy.argsort(-gain_N[fixed:], kind="stable")[: count - fixed]).tolist()
+        mean_NK, std_NK = (numpy.stack([getattr(told[objective], part) for objective in self.objectives], axis=1) for part in ("mean", "epistemic"))
+        possible_SNK = possible(self.acquisition, mean_NK[fixed:], std_NK[fixed:], self.kappa, random)
+        return [fixed + place for place in front_extensions(possible_SNK, values(observed, self.objectives), count - fixed, random)]
+
+    def _candidates(self, space: SearchSpace, best: list[Architecture], random: Random) -> Iterator[tuple[Architecture, str]]:
         """Of ten candidates six are mutations of the best, half of them of two steps, two are crossovers, and two are random."""
-        best = [trial.architecture for trial in sorted(observed, key=lambda trial: (-trial.score, trial.number))[: self.parents]]
         for _ in range(20 * self.candidates):
             kind, parent = random.random(), random.choice(best)
             try:
@@ -115,12 +126,12 @@ class SurrogateSearch:
 
     def _hedge(self, space: SearchSpace, history: History, count: int, seed: int) -> tuple[tuple[Proposal, ...], str]:
         """Half of the batch by evolution where the surrogate has not ranked lately."""
-        ranked = trust(history, JUDGED)
-        if ranked is None or ranked > 0:
+        agreement = trust(history, JUDGED)
+        if agreement is None or agreement > 0:
             return (), ""
-        evolution = Evolution(population=max(self.initial, 10), tournament=5)
+        evolution = Evolution(population=max(self.initial, 10), tournament=5) if len(self.objectives) == 1 else NSGA2(self.objectives)
         evolved = evolution.ask(space, history, count // 2, seed).proposals
-        return evolved, f"the surrogate did not rank its latest {JUDGED} predictions (rank correlation {ranked:.2f}): half of the batch by evolution"
+        return evolved, f"the surrogate did not rank its latest {JUDGED} predictions (rank correlation {agreement:.2f}): half of the batch by evolution"
 
 
 def trust(history: History, latest: int) -> float | None:
@@ -129,6 +140,10 @@ def trust(history: History, latest: int) -> float | None:
     if len(judged) < latest:
         return None
     return rank_correlation(numpy.array([trial.prediction.mean for trial in judged]), numpy.array([trial.score for trial in judged]))  # type: ignore[union-attr]
+
+
+def _predicted(said: Prediction, place: int) -> Predicted:
+    return Predicted(float(said.mean[place]), float(said.aleatoric[place]), float(said.epistemic[place]))
 
 
 def _distinct(proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:

@@ -109,5 +109,5 @@ def test_a_run_is_after_the_objectives_of_its_configuration(tmp_path, shared_dat
 def test_other_strategies_refuse_objectives():
     wanted = {"space": "nasbench201", "evaluator": {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200"}, "strategy": "local"}
     config = parse_config({**wanted, "objectives": [{"name": "seconds", "goal": "minimise"}]}, "a test")
-    with pytest.raises(ConfigError, match="'local' is after the score alone; for other objectives take nsga2"):
+    with pytest.raises(ConfigError, match="'local' is after the score alone; for other objectives take surrogate or nsga2"):
         strategy_of(config)

@@ -28,8 +28,8 @@ def tensors_of(graphs):
 
 def test_a_node_hears_its_neighbours_ancestors_and_descendants():
     _, tensors = tensors_of(GRAPHS)
-    for graph, sides in zip(GRAPHS, tensors.relation_MPQ, strict=True):
-        relations = sides.unflatten(1, (4, -1)).transpose(0, 1)
+    for graph, heard in zip(GRAPHS, tensors.relation_MRP, strict=True):
+        relations = heard.unflatten(0, (-1, 4)).transpose(0, 1)
         count = len(graph.nodes)
         edges = nx.MultiDiGraph()
         edges.add_nodes_from(range(count))
@@ -54,10 +54,10 @@ def test_padding_changes_nothing():
 
 def test_a_member_linear_map_is_one_linear_map_a_member():
     layer = MemberLinear(3, 4, 5, torch.Generator().manual_seed(0))
-    x = torch.randn(7, 3, 4, generator=torch.Generator().manual_seed(1))
-    expected = torch.stack([x[:, member] @ layer.weight[member] + layer.bias[member] for member in range(3)], dim=1)
+    x = torch.randn(3, 7, 4, generator=torch.Generator().manual_seed(1))
+    expected = torch.stack([x[member] @ layer.weight[member] + layer.bias[member] for member in range(3)])
     torch.testing.assert_close(layer(x), expected)
-    torch.testing.assert_close(layer(x[:, 0]), torch.stack([x[:, 0] @ layer.weight[member] for member in range(3)], dim=1))
+    torch.testing.assert_close(layer(x[0]), torch.stack([x[0] @ layer.weight[member] for member in range(3)]))
 
 
 def test_members_share_nothing():
