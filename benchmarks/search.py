@@ -7,7 +7,8 @@ A strategy may be given settings, `evolution:population=50:tournament=10`, and t
 The search sees the objective. The regret on the test column is that of the architecture which the objective chose. Where the table lacks
 architectures of the space, the search is held to those that it has. With `--cost` (a column, or FILE.npz:COLUMN of the same rows; lower is better)
 strategies of several objectives minimise it too, and what was evaluated is also judged as a front: hypervolume above the exact front's worst
-values, extended by a tenth of its range, and IGD.
+values, extended by a tenth of its range, and IGD. Rows that are one network then all have their mean, for a search evaluates only one of them: which
+of the twins was measured a little faster it could not learn.
 Writes `results/search_SPACE_OBJECTIVE.csv`, a row for each strategy and seed.
 """
 
@@ -107,7 +108,16 @@ def read_table(space: str, path: str, objective: str, test: str, cost: str) -> T
     rows |= {architecture.decisions: row for row, architecture in enumerate(labels.architectures)}
     class_N = np.unique(keys, return_inverse=True)[1]
     held = labels.space if is_whole(labels.space, labels.architectures) else within(labels.space, frozenset(keys))
-    return Table(held, rows, class_N, labels.values_N, test_N, _cost(path, cost, len(keys)) if cost else None)
+    if not cost:
+        return Table(held, rows, class_N, labels.values_N, test_N, None)
+    return Table(held, rows, class_N, _of_class(labels.values_N, class_N), test_N, _of_class(_cost(path, cost, len(keys)), class_N))
+
+
+def _of_class(value_N: np.ndarray, class_N: np.ndarray) -> np.ndarray:
+    """(N,) the mean of each row's class over the rows that have a number."""
+    known_N = np.isfinite(value_N)
+    sum_C, count_C = (np.bincount(class_N, weights=each_N, minlength=class_N.max() + 1) for each_N in (np.where(known_N, value_N, 0.0), known_N))
+    return np.where(known_N, (sum_C / np.maximum(count_C, 1))[class_N], np.nan)
 
 
 def _cost(path: str, named: str, rows: int) -> np.ndarray:
