@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from random import Random
 
 import numpy
 
+from nas.constraints import Constraint, violation
 from nas.history import History, Trial
 from nas.objectives import SCORE, Objective, values
 from nas.pareto import crowding, layers
 from nas.seeds import generator
-from nas.strategies.strategy import Asked, novel, random_draws
+from nas.strategies.strategy import REFUSED, Asked, novel, random_draws
 from spaces import Architecture, SearchSpace
 from spaces.operators import crossover, mutate
 
@@ -21,15 +23,18 @@ from spaces.operators import crossover, mutate
 class NSGA2:
     """Parents win tournaments of two: the better layer of the non-dominated sorting, then the one with more room around it.
 
-    The population is the best of all that was observed, in that same order, so that no one is ever lost.
+    The population is the best of all that was observed, in that same order, so that no one is ever lost. Behind all that keep the constraints stand
+    those that do not, by how far they miss them (constrained domination, section VI).
 
     Attributes:
         objectives: the run's; with one it is a plain evolution with elitism.
+        constraints: the run's.
         population: how many live; at least as many are drawn at random first (whole batches).
         crossover: the share of children of two parents, mutated as well.
     """
 
     objectives: tuple[Objective, ...] = field(default=(SCORE,), repr=False)
+    constraints: tuple[Constraint, ...] = field(default=(), repr=False)
     population: int = 20
     crossover: float = 0.5
 
@@ -51,11 +56,17 @@ class NSGA2:
             return Asked(novel(space, history, random_draws(space, history, seed), count))
         if len(history.observed) < 2:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "fewer than two have succeeded: random")
-        ranked = self._ranked(history.observed)[: self.population]
-        return Asked(novel(space, history, self._children(space, ranked, generator(seed, "nsga2", len(history.trials))), count))
+        missed = {trial.number: violation(trial, self.constraints) for trial in history.observed}
+        kept = self._ranked(tuple(trial for trial in history.observed if not missed[trial.number]))
+        others = sorted((trial for trial in history.observed if missed[trial.number]), key=lambda trial: (missed[trial.number], trial.number))
+        ranked = [*kept, *(trial.architecture for trial in others)][: self.population]
+        children = self._children(space, ranked, generator(seed, "nsga2", len(history.trials)))
+        return Asked(novel(space, history, chain(children, random_draws(space, history, seed)), count))
 
     def _ranked(self, observed: tuple[Trial, ...]) -> list[Architecture]:
         """The best first: by layer, within a layer those with the most room around them, then the oldest."""
+        if not observed:
+            return []
         points_NK = values(observed, self.objectives)
         layer_N, room_N = layers(points_NK), numpy.zeros(len(points_NK))
         for layer in range(int(layer_N.max()) + 1):
@@ -63,15 +74,15 @@ class NSGA2:
         return [observed[place].architecture for place in numpy.lexsort((-room_N, layer_N))]
 
     def _children(self, space: SearchSpace, ranked: list[Architecture], random: Random) -> Iterator[tuple[Architecture, str]]:
-        while True:
+        refused = 0
+        while refused < REFUSED:
             parent, origin = self._parent(ranked, random), "mutation"
             try:
                 if random.random() < self.crossover:
                     parent, origin = crossover(space, parent, self._parent(ranked, random), random), "crossover"
                 yield mutate(space, parent, random), origin
             except ValueError:
-                # The space rejects what these parents give; others may do. A draw that counts as a duplicate lets `novel` give up in the end.
-                yield parent, origin
+                refused += 1  # The space rejects what comes of these parents; others go on.
 
     def _parent(self, ranked: list[Architecture], random: Random) -> Architecture:
         return ranked[min(random.randrange(len(ranked)), random.randrange(len(ranked)))]
