@@ -93,7 +93,9 @@ def constrained_space(config: RunConfig) -> SearchSpace:
                 check_told(space, name)
             except ValueError as error:
                 what = "objective" if any(objective.name == name for objective in config.objectives) else "constraint"
-                raise ConfigError(f"the {what} {name!r} is none of the numbers that an evaluation gives ({', '.join(measured)}), and {error}") from error
+                raise ConfigError(
+                    f"the {what} {name!r} is none of the numbers that an evaluation gives ({', '.join(measured)}), and {error}"
+                ) from error
     told = [constraint for constraint in config.constraints if constraint.name not in measured]
     held = within(space, told)
     if told:

@@ -51,7 +51,12 @@ class Broken:
     value: float | None
 
     def __str__(self) -> str:
-        return f"breaks {self.constraint} ({'not known' if self.value is None else shown(self.value)})"
+        if self.value is None:
+            return f"breaks {self.constraint} (not known)"
+        near = f"{self.value:.6g}"
+        # Never rounded onto the bound that it breaks.
+        exact = float(self.value).is_integer() or self.constraint.missed(float(near)) == 0
+        return f"breaks {self.constraint} ({shown(self.value) if exact else near})"
 
 
 def parse(text: str) -> Constraint:
@@ -90,7 +95,10 @@ def broken(trial: Trial, constraints: Sequence[Constraint]) -> tuple[Broken, ...
 
 def violation(trial: Trial, constraints: Sequence[Constraint]) -> float:
     """How far an observed trial is from being feasible: the sum over constraints of what is missed, in shares of the bound; 0 for a feasible one."""
-    return sum(math.inf if each.value is None else each.constraint.missed(each.value) / (abs(each.constraint.bound) or 1.0) for each in broken(trial, constraints))
+    return sum(
+        math.inf if each.value is None else each.constraint.missed(each.value) / (abs(each.constraint.bound) or 1.0)
+        for each in broken(trial, constraints)
+    )
 
 
 def feasible(history: History, constraints: Sequence[Constraint]) -> History:
@@ -117,7 +125,7 @@ def none_feasible(history: History, constraints: Sequence[Constraint]) -> str | 
 
 def shown(value: float) -> str:
     """The number as people write it, exactly: whole ones without a point."""
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(value)
 
 
 def _judged(trial: Trial, found: tuple[Broken, ...]) -> Trial:

@@ -78,6 +78,8 @@ def completed(space: SearchSpace, architecture: Architecture, outcome: Observati
         value = number_of(space, architecture, name)
         if isinstance(value, str):
             known = ", ".join(outcome.numbers)
-            return Failed("missing", f"the evaluation gave no {name!r}, which the run needs; it gave {known}, and of the graph: {value}", outcome.seconds)
+            return Failed(
+                "missing", f"the evaluation gave no {name!r}, which the run needs; it gave {known}, and of the graph: {value}", outcome.seconds
+            )
         added[name] = value
     return replace(outcome, metrics=(*outcome.metrics, *added.items())) if added else outcome

@@ -129,5 +129,3 @@ class MapElites:
         alike = [descriptor.name for place, descriptor in enumerate(self.descriptors) if len({cell[place] for cell in elites}) == 1]
         told = f"; all alike in {', '.join(alike)}" if alike else ""
         return f"{len(elites)} cells are filled{told}"
-
-
