@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from nas.config import ConfigError, RunConfig, TableSection, parse_config, settings_of
 from nas.executors import Executor, InlineExecutor, ProcessExecutor
+from nas.limits import check_told, within
 from nas.objectives import SCORE
 from nas.strategies import STRATEGIES, RandomSearch, Strategy
 from spaces import SearchSpace
 from spaces.load import load_space
+from spaces.operators import sample
 
 if TYPE_CHECKING:
     from nas.evaluators.evaluator import Evaluator
@@ -37,7 +40,7 @@ def compose(config: RunConfig) -> Parts:
         ConfigError: a plug-in or setting is unknown, or a device is not here.
         ValueError: the space or task cannot be had.
     """
-    space = shaped_space(config)
+    space = constrained_space(config)
     strategy = strategy_of(config)
     arms = {SEARCH: strategy}
     if config.baseline == "random" and not isinstance(strategy, RandomSearch):
@@ -49,7 +52,7 @@ def compose(config: RunConfig) -> Parts:
 
 
 def strategy_of(config: RunConfig) -> Strategy:
-    """The strategy, with the predictor and the objectives where it takes them: where it has these fields with `repr=False`.
+    """The strategy, with the predictor, the objectives and the constraints where it takes them: where it has these fields with `repr=False`.
 
     Raises:
         ConfigError: the strategy or a setting is unknown, or it cannot be after these objectives.
@@ -60,7 +63,8 @@ def strategy_of(config: RunConfig) -> Strategy:
 
         return settings_of("predictor", PREDICTORS, config.predictor)
 
-    strategy = settings_of("strategy", STRATEGIES, config.strategy, predictor=predictor, objectives=lambda: config.objectives)
+    offered: dict[str, Any] = {"predictor": predictor, "objectives": lambda: config.objectives, "constraints": lambda: config.constraints}
+    strategy = settings_of("strategy", STRATEGIES, config.strategy, **offered)
     if config.objectives != (SCORE,) and getattr(strategy, "objectives", None) != config.objectives:
         able = [name for name, known in STRATEGIES.items() if "objectives" in known.__dataclass_fields__]
         raise ConfigError(
@@ -73,6 +77,41 @@ def shaped_space(config: RunConfig) -> SearchSpace:
     """The space, for the shapes of the task's data."""
     space = load_space(config.space)
     return space if config.task is None else space.for_shapes(task_of(config).shapes)
+
+
+def constrained_space(config: RunConfig) -> SearchSpace:
+    """The space, for the shapes of the task's data, held to those constraints that its graphs tell before any evaluation.
+
+    Raises:
+        ConfigError: an objective or constraint is a number that neither an evaluation nor a graph gives.
+        ValueError: too few architectures keep the constraints to find one by chance.
+    """
+    space, measured = shaped_space(config), measured_numbers(config)
+    for name in needed_numbers(config):
+        if name not in measured:
+            try:
+                check_told(space, name)
+            except ValueError as error:
+                what = "objective" if any(objective.name == name for objective in config.objectives) else "constraint"
+                raise ConfigError(
+                    f"the {what} {name!r} is none of the numbers that an evaluation gives ({', '.join(measured)}), and {error}"
+                ) from error
+    told = [constraint for constraint in config.constraints if constraint.name not in measured]
+    held = within(space, told)
+    if told:
+        sample(held, Random(config.seed))
+    return held
+
+
+def measured_numbers(config: RunConfig) -> tuple[str, ...]:
+    """The numbers that only an evaluation gives, by name; all others that a run needs are the graph's. A table's own columns come before these."""
+    further = tuple(config.evaluator.metrics) if isinstance(config.evaluator, TableSection) else ("batch_size",)
+    return ("score", "seconds", *further)
+
+
+def needed_numbers(config: RunConfig) -> tuple[str, ...]:
+    """The numbers that the objectives and constraints are of, each once."""
+    return tuple(dict.fromkeys((*(objective.name for objective in config.objectives), *(constraint.name for constraint in config.constraints))))
 
 
 def task_of(config: RunConfig) -> Task:

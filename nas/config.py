@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, ValidationError, WithJsonSchema
 
+from nas.constraints import Constraint
+from nas.constraints import check as check_constraints
+from nas.constraints import parse as parse_constraint
 from nas.objectives import SCORE, Objective
 from nas.training.recipe import Recipe
 from spaces.load import find_named
@@ -51,6 +54,14 @@ def _named(default: str | None = None) -> BeforeValidator:
         return {"name": default, **value} if isinstance(value, dict) and default else value
 
     return BeforeValidator(expand)
+
+
+def _constraint(value: Any) -> Any:
+    return parse_constraint(value) if isinstance(value, str) else value
+
+
+# Written and kept as text.
+ConstraintText = Annotated[Constraint, BeforeValidator(_constraint), PlainSerializer(str), WithJsonSchema({"type": "string", "pattern": "(<=|>=)"})]
 
 
 class TableSection(_Section):
@@ -102,6 +113,7 @@ class RunConfig(_Section):
     strategy: Annotated[Named, _named("surrogate")] = Named(name="surrogate")
     predictor: Annotated[Named, _named("auto")] = Named(name="auto")
     objectives: tuple[Objective, ...] = Field(default=(SCORE,), min_length=1, description="what the strategy nsga2 is after; all others: the score")
+    constraints: tuple[ConstraintText, ...] = Field(default=(), description="NAME <= NUMBER or NAME >= NUMBER: what the result has to keep")
     training: Recipe = Field(default=Recipe(), description="how an architecture is trained")
     budget: int = Field(default=32, ge=1, description="how many architectures are evaluated")
     batch: int = Field(default=4, ge=1, description="how many of them at a time, between two looks of the strategy at the results")
@@ -161,6 +173,10 @@ def parse_config(loaded: Mapping[str, Any], where: str) -> RunConfig:
             f"{where}: finalists.epochs is {config.finalists.epochs}, fewer than training.epochs, {config.training.epochs}: a full training is at least as "
             "long as one of the search; raise it, or set it to null for three times as many"
         )
+    try:
+        check_constraints(config.constraints)
+    except ValueError as error:
+        raise ConfigError(f"{where}: constraints: {error}") from error
     if config.executor.name == "inline" and config.executor.time_limit is not None:
         raise ConfigError(f"{where}: executor.time_limit needs `executor: process`; an evaluation in this very process cannot be ended")
     return config

@@ -87,7 +87,7 @@ def describe(space: SearchSpace, graph: Graph, name: str) -> int:
 
 def label(descriptor: Descriptor, place: int) -> str:
     """What a place in a cell says: the value, or the range between edges."""
-    edges = [_short(edge) for edge in descriptor.edges]
+    edges = [short(edge) for edge in descriptor.edges]
     if not edges:
         return str(place).replace("-", "−")
     if place == 0:
@@ -95,7 +95,8 @@ def label(descriptor: Descriptor, place: int) -> str:
     return f"≥ {edges[-1]}" if place == len(edges) else f"{edges[place - 1]} to {edges[place]}"
 
 
-def _short(edge: float) -> str:
+def short(edge: float) -> str:
+    """The number with a letter for thousands, millions and billions: 1.5M."""
     for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(edge) >= factor:
             return f"{edge / factor:g}{letter}"

@@ -170,7 +170,7 @@ def with_shapes(space: SearchSpace, shapes: Any, where: str) -> SearchSpace:
 
 def _measured(trial: Trial, column: str) -> float:
     assert isinstance(trial.outcome, Observation)
-    known = {"score": trial.outcome.score, "seconds": trial.outcome.seconds, **dict(trial.outcome.metrics)}
+    known = trial.outcome.numbers
     if column not in known:
         raise ValueError(f"trial {trial.number} of the run has no number {column!r}; it has {', '.join(known)}")
     return known[column]

@@ -20,7 +20,8 @@ class Objective:
     """One number of an observation, and which way is better.
 
     Attributes:
-        name: `score`, `seconds`, or one of the observation's metrics, such as `parameters` or a latency.
+        name: `score`, `seconds`, or one of the observation's metrics, such as `parameters` or a latency. A run adds those that the graph alone tells
+            (`nas.limits.completed`).
         goal: a score is maximised; a cost is minimised.
     """
 
@@ -39,7 +40,7 @@ class Objective:
             ValueError: the observation has no such number; the message lists those that it has.
         """
         assert isinstance(trial.outcome, Observation)
-        known = {"score": trial.outcome.score, "seconds": trial.outcome.seconds, **dict(trial.outcome.metrics)}
+        known = trial.outcome.numbers
         if self.name not in known:
             raise ValueError(f"the objective {self.name!r} is none of the numbers that trial {trial.number} was observed with: {', '.join(known)}")
         return self.sign * known[self.name]

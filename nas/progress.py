@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from nas.compose import BASELINE, SEARCH, final_count
 from nas.config import RunConfig
+from nas.constraints import feasible
 from nas.evaluators.evaluator import Failed
 from nas.history import Final, History
 from nas.journal import Event
@@ -67,7 +68,7 @@ class Progress:
                 self._close_bar()
 
     def _advance_arm(self, history: History, name: str) -> None:
-        arm = history.of_arm(name)
+        arm = feasible(history.of_arm(name), self._config.constraints)
         title = {SEARCH: f"search ({self._config.strategy.name})", BASELINE: "random baseline"}.get(name, name)
         self._advance(title, len(arm.trials) - len(arm.pending), self._config.budget, _standing(arm))
 
@@ -116,7 +117,7 @@ class Progress:
 
 
 def _standing(arm: History) -> str:
-    best = f"best {arm.best.score:.4f} (trial {arm.best.number})" if arm.best is not None else "none succeeded yet"
+    best = f"best {arm.best.score:.4f} (trial {arm.best.number})" if arm.best is not None else "none yet"
     judged = next(
         (item.ranking["rank_correlation"] for item in reversed(arm.rounds) if item.ranking and item.ranking.get("rank_correlation") is not None), None
     )

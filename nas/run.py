@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from nas.compose import Parts, compose, executor_of, final_count
+from nas.compose import Parts, compose, executor_of, final_count, needed_numbers
 from nas.config import RunConfig, parse_config
+from nas.constraints import none_feasible, seen_by
 from nas.environment import environment
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
 from nas.executors import DISK_FULL, Executor, Job, Outcome
+from nas.fronts import finalists
 from nas.history import (
     EMPTY,
     Final,
-    Finalist,
     History,
     Trial,
     final_event,
@@ -30,6 +31,7 @@ from nas.history import (
     round_event,
 )
 from nas.journal import Event, Journal, create, open_for_writing
+from nas.limits import completed
 from nas.scorecard import scorecard
 from nas.seeds import derive
 from nas.trust import is_sealed, named_code, seal
@@ -166,7 +168,9 @@ class _Run:
             if left <= 0:
                 reason = "the budget is used"
                 break
-            asked = self.parts.arms[arm].ask(self.parts.space, history, min(self.config.batch, left), self.config.seed)
+            strategy = self.parts.arms[arm]
+            seen = seen_by(strategy, history, self.config.constraints)
+            asked = strategy.ask(self.parts.space, seen, min(self.config.batch, left), self.config.seed)
             if not asked.proposals:
                 reason = "no new architecture is left to propose"
                 break
@@ -188,7 +192,8 @@ class _Run:
         # The search comes first, so it is the one that ends a run in which nothing succeeds; a baseline without luck costs only itself.
         if not self.history.observed:
             raise RunFailed(_hopeless(history))
-        return reason
+        unkept = none_feasible(history, self.config.constraints)
+        return reason if unkept is None else f"{reason}; {unkept}"
 
     def _finish_round(self, arm: str, executor: Executor) -> None:
         """Evaluates what the last round still waits for, and judges what the surrogate had said of it."""
@@ -206,7 +211,7 @@ class _Run:
         for job, outcome in executor.run(jobs):
             self._check_disk(job, outcome)
             assert isinstance(outcome, Observation | Failed)
-            self.record(outcome_event(job.trial, outcome))
+            self.record(outcome_event(job.trial, completed(self.parts.space, job.architecture, outcome, needed_numbers(self.config))))
         history = self.history.of_arm(arm)
         last = history.rounds[-1]
         self.record(round_end_event(last.number, arm, scorecard([self.history.trial(number) for number in last.trials])))
@@ -214,11 +219,7 @@ class _Run:
     def _choose_finalists(self) -> None:
         if self.history.finalists or not self.config.finalists.count:
             return
-        events = []
-        for arm in self.parts.arms:
-            ranked = sorted(self.history.of_arm(arm).observed, key=lambda trial: (-trial.score, trial.number))
-            events += [finalist_event(Finalist(trial.number, rank, arm)) for rank, trial in enumerate(ranked[: self.config.finalists.count], start=1)]
-        self.record(*events)
+        self.record(*(finalist_event(each) for arm in self.parts.arms for each in finalists(self.history, self.config, arm)))
 
     def _train_finalists(self, executor: Executor) -> None:
         """Every finalist with every reporting seed; twins of the two arms once."""

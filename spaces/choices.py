@@ -31,11 +31,15 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 class Rejected(Exception):
-    """The space's program refused the choices made so far; `reason` says why. Raised by `Chooser.reject` only."""
+    """The choices made are refused; `reason` says why. Raised by `Chooser.reject`, and where a space's `limit` is passed.
 
-    def __init__(self, reason: str) -> None:
+    Attributes:
+        missed: by how much the limit was passed; None where there is no such number.
+    """
+
+    def __init__(self, reason: str, *, missed: float | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.missed = reason, missed
 
 
 @dataclass(frozen=True)

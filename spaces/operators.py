@@ -38,7 +38,7 @@ def domains(space: SearchSpace, architecture: Architecture) -> dict[str, Domain]
     """What each of the architecture's questions could have been answered, by path."""
     choose = space.replay(architecture)
     choose.domains = {}
-    space.run(choose)
+    space.returned(choose)
     return choose.domains
 
 
@@ -153,6 +153,7 @@ def _finite(path: str, domain: Domain, position: int) -> int:
 
 def _draw(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> tuple[Architecture, object]:
     reasons: Counter[str] = Counter()
+    missed: dict[str, float] = {}
     held = dict(space.held)
     for _ in range(ATTEMPTS):
         choose = Chooser(given, random, held=held)
@@ -160,10 +161,14 @@ def _draw(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> tu
             returned = space.run(choose)
         except Rejected as rejected:
             reasons[rejected.reason] += 1
+            if rejected.missed is not None:
+                missed[rejected.reason] = min(rejected.missed, missed.get(rejected.reason, rejected.missed))
             continue
         return Architecture(space.name, tuple(choose.decisions.items())), returned
-    shown = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.most_common(3))
-    raise ValueError(f"the space {space.name!r} rejected {ATTEMPTS} architectures in a row: {shown}. Ask for fewer impossible combinations")
+    nearest = {reason: f", the nearest missed it by {amount:,.6g}" for reason, amount in missed.items()}
+    shown = "; ".join(f"{reason} ({count} times{nearest.get(reason, '')})" for reason, count in reasons.most_common(3))
+    advice = "Loosen the constraint" if missed else "Ask for fewer impossible combinations"
+    raise ValueError(f"the space {space.name!r} rejected {ATTEMPTS} architectures in a row: {shown}. {advice}")
 
 
 def _attempt(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> Architecture | None:

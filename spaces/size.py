@@ -44,6 +44,8 @@ def size(space: SearchSpace, *, limit: int = 1_000_000) -> int | None:
     if first <= 2000:
         return first
     try:
+        if space.limit is not None:
+            raise _Coupled  # A limit may refuse what no probe finds.
         return _count(space)
     except _Coupled:
         counted = sum(1 for _ in islice(enumerate_all(space), limit + 1))

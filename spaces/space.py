@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from spaces.choices import Architecture, Chooser
+from spaces.choices import Architecture, Chooser, Rejected
 from spaces.domains import Answer
 from spaces.graph import Graph
 
@@ -37,6 +37,8 @@ class SearchSpace:
         builds: False where architectures are described, to be predicted and looked up in tables, but no network can be made of them.
         rows: reads published tables: `rows(columns)` gives the architecture of every row. None: there is no such table.
         held: decisions that are fixed (see `operators.fix`).
+        limit: why an architecture is outside, though the program makes it; None: none is. Whatever draws, changes or enumerates leaves those out, while
+            `graph` and `build` serve them all the same. It is called with every architecture that is looked at, so it should remember its answers.
     """
 
     name: str
@@ -46,6 +48,7 @@ class SearchSpace:
     builds: bool = True
     rows: Callable[[Mapping[str, numpy.ndarray]], list[Architecture]] | None = None
     held: tuple[tuple[str, Answer], ...] = ()
+    limit: Callable[[SearchSpace, Architecture], Rejected | None] | None = None
 
     def for_shapes(self, shapes: Shapes) -> SearchSpace:
         """The same space for other data."""
@@ -55,8 +58,16 @@ class SearchSpace:
         """What the program returns for the chooser's answers. A module is made on the meta device: it has shapes but no memory.
 
         Raises:
-            spaces.choices.Rejected: the program refused the choices.
+            spaces.choices.Rejected: the program refused the choices, or they are outside the limit.
         """
+        returned = self.returned(choose)
+        refused = None if self.limit is None else self.limit(self, Architecture(self.name, tuple(choose.decisions.items())))
+        if refused is not None:
+            raise refused
+        return returned
+
+    def returned(self, choose: Chooser) -> Graph | nn.Module:
+        """The same, whether or not it is inside the limit."""
         arguments = (choose, self.shapes) if _takes_shapes(self.define) else (choose,)
         if self.define in _GRAPH_PROGRAMS:
             return self.define(*arguments)
@@ -68,8 +79,11 @@ class SearchSpace:
         Raises:
             ValueError: the architecture belongs to another space, or its decisions do not answer this program's questions.
         """
+        return self._graph(architecture) if self.define in _GRAPH_PROGRAMS else _traced(self, architecture)
+
+    def _graph(self, architecture: Architecture) -> Graph:
         choose = self.replay(architecture)
-        graph = self.as_graph(self.run(choose))
+        graph = self.as_graph(self.returned(choose))
         self._check_replayed(architecture, choose)
         return graph
 
@@ -125,6 +139,12 @@ class SearchSpace:
         if len(choose.decisions) != len(architecture.decisions):
             unused = [path for path, _ in architecture.decisions if path not in choose.decisions]
             raise ValueError(f"the space {self.name!r} did not ask for {', '.join(unused)}, which the architecture decides: was the space changed?")
+
+
+@lru_cache(maxsize=4096)
+def _traced(space: SearchSpace, architecture: Architecture) -> Graph:
+    # A trace takes milliseconds, and an architecture's graph is asked for its key, its numbers, and by the predictor.
+    return space._graph(architecture)
 
 
 # Programs known to return graphs: they are called without torch, and without the meta device, which would cost more than the call.

@@ -25,6 +25,11 @@ class Observation:
     curve: tuple[float, ...] = ()
     metrics: tuple[tuple[str, float], ...] = ()
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """All that it tells, by name."""
+        return {"score": self.score, "seconds": self.seconds, **dict(self.metrics)}
+
 
 @dataclass(frozen=True)
 class Failed:

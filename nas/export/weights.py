@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nas.compose import SEARCH
 from nas.config import RunConfig, TableSection
+from nas.constraints import feasible
 from nas.evaluators.evaluator import FinalResult
 from nas.history import Final, History, Trial
 from nas.run import final_seed, weights_file, winner
@@ -42,7 +43,7 @@ def choose(directory: Path, config: RunConfig, history: History, number: int | N
     Raises:
         ValueError: there is no such trial, nothing was observed, or no weights were kept.
     """
-    trial = _trial(directory, history, number)
+    trial = _trial(directory, config, history, number)
     if untrained:
         return Chosen(trial, trial)
     trained = next(_trained(directory, config, history, trial), None)
@@ -51,15 +52,17 @@ def choose(directory: Path, config: RunConfig, history: History, number: int | N
     return trained
 
 
-def _trial(directory: Path, history: History, number: int | None) -> Trial:
+def _trial(directory: Path, config: RunConfig, history: History, number: int | None) -> Trial:
     if number is not None:
         return history.trial(number)
     best = winner(history, SEARCH)
     if best is not None:
         return history.trial(best)
-    observed = history.of_arm(SEARCH).best or history.best
+    seen = feasible(history, config.constraints)
+    observed = seen.of_arm(SEARCH).best or seen.best
     if observed is None:
-        raise ValueError(f"nothing in {directory} has a score yet, so there is no best trial; name one with --trial, or wait for the search")
+        lacks = "keeps the constraints" if history.observed else "has a score yet"
+        raise ValueError(f"nothing in {directory} {lacks}, so there is no best trial; name one with --trial, or wait for the search")
     return observed
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
+from nas.descriptors import short
 from nas.report.markup import Html
 
 WIDTH = 540
@@ -18,15 +19,17 @@ WIDTH = 540
 
 @dataclass(frozen=True)
 class Scale:
-    """Values from `low` to `high` lie between the places `start` and `end`; what is outside lies at the edge."""
+    """Values from `low` to `high` lie between the places `start` and `end`; what is outside lies at the edge. `log`: equal factors are equally far."""
 
     low: float
     high: float
     start: float
     end: float
+    log: bool = False
 
     def __call__(self, value: float) -> float:
-        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        value = min(max(value, self.low), self.high)
+        share = math.log(value / self.low) / math.log(self.high / self.low) if self.log else (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
     def holds(self, value: float) -> bool:
@@ -66,6 +69,13 @@ def axes(x_range: tuple[float, float], y_range: tuple[float, float], *, x_label:
     return Axes(x, y, ticks(x_low, x_high), y_ticks, x_label, y_label)
 
 
+def log_ticks(low: float, high: float) -> tuple[float, ...]:
+    """1, 2 and 5 times powers of ten between low and high, above 0; the powers alone where that would be many."""
+    powers = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    factors = (1,) if len(powers) > 4 else (1, 2, 5)
+    return tuple(factor * power for power in powers for factor in factors if low <= factor * power <= high)
+
+
 def ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:
     """Round values between low and high, about so many: multiples of 1, 2 or 5 times a power of ten."""
     span = high - low
@@ -81,8 +91,10 @@ def ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:
 
 
 def labels(values: Sequence[float]) -> tuple[str, ...]:
-    """The values with the decimals that their steps need; powers of ten where they are very large or very small."""
+    """The values with the decimals that their steps need; a letter for thousands and millions, powers of ten beyond these or where they are very small."""
     step = min((abs(after - before) for before, after in pairwise(values)), default=max(map(abs, values), default=1.0)) or 1.0
+    if step >= 100 and 1e4 <= max(map(abs, values)) < 1e12:
+        return tuple(short(value).replace("-", "−") for value in values)
     if not 1e-6 < step < 1e7 or max(map(abs, values), default=0.0) >= 1e7:
         return tuple(f"{value:.3g}".replace("-", "−") for value in values)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))

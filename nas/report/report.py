@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from nas.config import RunConfig, parse_config
+from nas.constraints import feasible
 from nas.history import History, fold
 from nas.journal import open_for_reading
-from nas.report import sections
+from nas.report import front_section, sections
 from nas.report.architectures import Drawable, architectures, drawable
 from nas.report.markup import Html, card, element, joined, pair, section, table
 from nas.report.style import STYLE
@@ -59,6 +60,7 @@ def write_report(directory: Path, out: Path | None = None, *, space: SearchSpace
 def page(name: str, history: History, config: RunConfig, environment: Mapping[str, Any], *, times: tuple[float, float], drawn: Drawable) -> str:
     """The whole page. `times`: when the run was created, and of its last event, in seconds since the epoch."""
     summary = summarize(history, config)
+    seen = feasible(history, config.constraints)
     head = joined(
         element("title", f"{name}: architecture search"),
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
@@ -74,10 +76,12 @@ def page(name: str, history: History, config: RunConfig, environment: Mapping[st
     )
     body = element(
         "main",
+        front_section.front(seen, summary),
         sections.finalists(summary),
-        sections.search(history, summary),
+        sections.search(seen, summary),
         sections.surrogate(history, summary),
-        architectures(history, summary, drawn),
+        architectures(seen, summary, drawn),
+        front_section.constraints(summary),
         sections.failures(history),
         _settings(config, environment),
     )

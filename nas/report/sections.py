@@ -8,6 +8,7 @@ from math import hypot
 from typing import Any
 
 from nas.compose import SEARCH
+from nas.constraints import CONSTRAINT
 from nas.evaluators.evaluator import Failed, Observation
 from nas.history import History, Trial
 from nas.report.charts import Judged, Series, Strip, agreement, bars, best_so_far, curves, strips
@@ -27,7 +28,14 @@ def tiles(summary: Mapping[str, Any]) -> Html:
     evaluated = " + ".join(str(arm["evaluated"]) for arm in summary["arms"].values())
     failed = sum(arm["failed"] for arm in summary["arms"].values())
     each = " each" if len(summary["arms"]) > 1 else ""
-    shown.append(_tile("evaluated", evaluated, f"of {summary['budget']}{each}; {failed or 'none'} failed"))
+    broken = f", {len(summary['infeasible'])} infeasible" if summary["infeasible"] else ""
+    if summary["front"]:
+        shares = {
+            name: f"{figure(100 * arm['hypervolume'], 1)} %" for name, arm in summary["front"]["arms"].items() if arm["hypervolume"] is not None
+        }
+        others = "; ".join(f"{name} {share}" for name, share in shares.items() if name != SEARCH)
+        shown.append(_tile("front, hypervolume", shares.get(SEARCH, "–"), others or "of the box of values", _style(SEARCH)))
+    shown.append(_tile("evaluated", evaluated, f"of {summary['budget']}{each}; {failed or 'none'} failed{broken}"))
     if pooled["predicted"]:
         shown.append(_tile("surrogate ranks", figure(pooled["rank_correlation"], 2), f"correlation, {counted(pooled['predicted'], 'result')}"))
         shown.append(_tile("in 90 % intervals", percent(pooled["coverage_90"]), "of the results"))
@@ -84,7 +92,7 @@ def search(history: History, summary: Mapping[str, Any]) -> Html:
             chart,
             how(
                 "Line: the best validation score up to that trial. A point for each trial, filled for the search; a triangle at the lower edge is a score "
-                "below what is shown, a tick on the axis a failure."
+                "below what is shown, a tick on the axis a failure or a broken constraint."
             ),
         )
     ]
@@ -189,10 +197,12 @@ def _series(name: str, arm: History, decimals: int) -> Series:
         points=tuple((places[trial.number], trial.score) for trial in arm.observed),
         style=_style(name),
         titles=tuple(f"trial {trial.number} ({trial.origin}): {trial.score:.6g}" for trial in arm.observed),
-        missing=tuple(
-            (places[trial.number], f"trial {trial.number}: {trial.outcome.kind}") for trial in arm.failed if isinstance(trial.outcome, Failed)
-        ),
+        missing=tuple((places[trial.number], _missing(trial.number, trial.outcome)) for trial in arm.failed if isinstance(trial.outcome, Failed)),
     )
+
+
+def _missing(number: int, outcome: Failed) -> str:
+    return f"trial {number}: {outcome.reason if outcome.kind == CONSTRAINT else outcome.kind}"
 
 
 def _learning(best: list[Trial]) -> Html:

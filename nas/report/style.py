@@ -37,7 +37,7 @@ p { margin: 0 0 12px; }
 .tile .search { color: var(--search); } .tile .baseline { color: var(--baseline); }
 .pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 20px; align-items: start; }
 .card { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 18px 20px 16px; min-width: 0; }
-.card + .card, .pair + .card, .card + .pair { margin-top: 20px; }
+.card + .card, .pair + .card, .pair + .pair, .card + .pair { margin-top: 20px; }
 .pair > .card { margin-top: 0; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
@@ -75,6 +75,7 @@ svg.chart .label { fill: var(--c); font-size: 13px; } svg.chart .won { font-weig
 svg.chart .curve { fill: none; stroke: var(--c); stroke-width: 2.2; stroke-linejoin: round; } svg.chart .thin { stroke-width: 1.6; }
 svg.chart .curve.search { stroke-width: 3.4; } svg.chart .curve.baseline { stroke-width: 1.6; }
 svg.chart .point { fill: var(--c); fill-opacity: 0.6; } svg.chart .point.baseline { fill: none; stroke: var(--c); stroke-opacity: 0.75; stroke-width: 1.2; }
+svg.chart .pale { fill: var(--c); fill-opacity: 0.35; } svg.chart .pale.baseline { fill: none; stroke: var(--c); stroke-opacity: 0.35; stroke-width: 1; }
 svg.chart .miss { stroke: var(--c); stroke-width: 2; }
 svg.chart .full { fill: var(--c); } svg.chart .edge { fill: var(--card); stroke: var(--c); stroke-width: 1.5; }
 svg.chart .ring { fill: var(--card); stroke: var(--c); stroke-width: 1.8; }

@@ -9,9 +9,12 @@ from typing import Any
 
 from nas.compose import BASELINE, SEARCH
 from nas.config import RunConfig
+from nas.constraints import CONSTRAINT, feasible, none_feasible
 from nas.evaluators.evaluator import Failed, FinalResult
 from nas.history import History
+from nas.objectives import SCORE
 from nas.report.figures import counted, decimals_for, duration, figure, percent, with_spread
+from nas.report.front import front, terminal_front
 from nas.report.verdict import compare
 from nas.run import winner
 from nas.scorecard import scorecard
@@ -23,11 +26,13 @@ def summarize(history: History, config: RunConfig) -> dict[str, Any]:
     Returns:
         What was run: `space`, `task`, `evaluator`, `strategy`, `predictor`, `seed`, `budget`. `finished` (the reason, or None). `seconds` of all
         evaluations and full trainings, a network that both arms share counted once. `arms` by name: `evaluated`, `failed`, `pending`, `seconds`,
-        `best` (trial and validation score), `winner` (a trial) and `finalists`, each with its `finals` by seed and the mean and standard deviation
-        of `validation` and `test` over the seeds. `comparison` of the winners (None without a baseline). `surrogate`: the scorecard by round and
+        `infeasible`, `best` (trial and validation score), `winner` (a trial) and `finalists`, each with its `finals` by seed and the mean and standard
+        deviation of `validation` and `test` over the seeds. `constraints`, the trials that break one (`infeasible`), and a sentence where all of the
+        search do (`unkept`). `front` (None with one objective). `comparison` of the winners (None without a baseline). `surrogate`: the scorecard by round and
         pooled. `notes` of the rounds. `failures` by kind. `decimals` to show scores with.
     """
-    arms = {name: _arm(history.of_arm(name), name) for name in arm_names(history, config)}
+    seen = feasible(history, config.constraints)
+    arms = {name: _arm(history.of_arm(name), seen.of_arm(name), name) for name in arm_names(history, config)}
     decimals = decimals_for([score for arm in arms.values() for score in _scores(arm)])
     return {
         "space": config.space,
@@ -40,7 +45,11 @@ def summarize(history: History, config: RunConfig) -> dict[str, Any]:
         "finished": history.finished,
         "seconds": _seconds(history),
         "arms": arms,
-        "comparison": _comparison(history, arms, decimals) if BASELINE in arms else None,
+        "constraints": [str(constraint) for constraint in config.constraints],
+        "infeasible": _infeasible(seen),
+        "unkept": none_feasible(history.of_arm(SEARCH), config.constraints),
+        "front": front(seen, config, tuple(arms)),
+        "comparison": _comparison(history, arms, config, decimals) if BASELINE in arms else None,
         "surrogate": _surrogate(history),
         "notes": [{"arm": item.arm, "round": item.number, "note": item.note} for item in history.rounds if item.note],
         "failures": _failures(history),
@@ -61,6 +70,14 @@ def winning(arm: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def headline(summary: Mapping[str, Any]) -> str:
     """What came out, in a sentence or two; random search's result at the same budget is part of it."""
+    if summary["unkept"] is not None:
+        return f"{summary['unkept'][0].upper()}{summary['unkept'][1:]}."
+    if summary["front"] is None:
+        return _by_score(summary)
+    return f"{summary['front']['sentence']} {_by_score(summary)}".rstrip()
+
+
+def _by_score(summary: Mapping[str, Any]) -> str:
     if summary["comparison"] is not None:
         return summary["comparison"]["sentence"]
     arm, won = summary["arms"][SEARCH], winning(summary["arms"][SEARCH])
@@ -80,7 +97,8 @@ def terminal_summary(summary: Mapping[str, Any]) -> str:
         "   ".join([row[0].ljust(widths[0]), *(cell.rjust(max(width, 12)) for cell, width in zip(row[1:], widths[1:], strict=True))]) for row in rows
     ]
     rule = "─" * len(table[0])
-    lines = [table[0], rule, *table[1:], rule, *_terminal_notes(summary), "", *textwrap.wrap(headline(summary), 100)]
+    shown = ["", *terminal_front(summary)] if summary["front"] else []
+    lines = [table[0], rule, *table[1:], rule, *_terminal_notes(summary), *shown, "", *textwrap.wrap(headline(summary), 100)]
     return "\n".join(f"  {line}".rstrip() for line in lines)
 
 
@@ -92,6 +110,8 @@ def _terminal_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
     yield row("evaluated", lambda arm: f"{arm['evaluated']} of {summary['budget']}")
     yield row("failed", lambda arm: str(arm["failed"]))
+    if summary["constraints"]:
+        yield row("infeasible", lambda arm: str(arm["infeasible"]))
     yield row("best validation", lambda arm: figure(arm["best"] and arm["best"]["validation"], decimals))
     yield row("  trial", lambda arm: str(arm["best"]["trial"]) if arm["best"] else "–")
     if any(arm["winner"] is not None for arm in summary["arms"].values()):
@@ -107,15 +127,21 @@ def _terminal_notes(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"surrogate   rank correlation {figure(pooled['rank_correlation'], 2)}, {inside}"
     if summary["failures"]:
         yield "failures    " + ", ".join(f"{item['count']} {item['kind']}" for item in summary["failures"])
+    if summary["constraints"]:
+        yield f"kept        {', '.join(summary['constraints'])}"
+    if summary["infeasible"]:
+        first, others = summary["infeasible"][0], len(summary["infeasible"]) - 1
+        yield f"infeasible  trial {first['trial']} {first['reason']}" + (f", and {counted(others, 'other')}" if others else "")
     state = "not finished" if summary["finished"] is None else f"finished: {summary['finished']}"
     yield f"state       {state}{'; ' + duration(summary['seconds']) + ' of evaluation' if summary['seconds'] else ''}"
 
 
-def _arm(history: History, name: str) -> dict[str, Any]:
-    best = history.best
+def _arm(history: History, seen: History, name: str) -> dict[str, Any]:
+    best = seen.best
     return {
         "evaluated": len(history.observed),
         "failed": len(history.failed),
+        "infeasible": len(history.observed) - len(seen.observed),
         "pending": len(history.pending),
         "seconds": _seconds(history),
         "best": None if best is None else {"trial": best.number, "validation": best.score},
@@ -149,10 +175,23 @@ def _statistics(values: Sequence[float]) -> dict[str, Any] | None:
     return {"mean": statistics.fmean(values), "deviation": statistics.stdev(values) if len(values) > 1 else None, "seeds": len(values)}
 
 
-def _comparison(history: History, arms: Mapping[str, Any], decimals: int) -> dict[str, Any]:
+def _infeasible(seen: History) -> list[dict[str, Any]]:
+    broken = ((trial, trial.outcome) for trial in seen.failed)
+    return [
+        {"trial": trial.number, "arm": trial.arm, "reason": outcome.reason}
+        for trial, outcome in broken
+        if isinstance(outcome, Failed) and outcome.kind == CONSTRAINT
+    ]
+
+
+def _comparison(history: History, arms: Mapping[str, Any], config: RunConfig, decimals: int) -> dict[str, Any]:
     winners = [arms[name]["winner"] for name in (SEARCH, BASELINE)]
     same_network = None not in winners and len({history.trial(number).canonical for number in winners}) == 1
-    return compare(arms[SEARCH], arms[BASELINE], same_network=same_network, decimals=decimals)
+    compared = compare(arms[SEARCH], arms[BASELINE], same_network=same_network, decimals=decimals)
+    if config.objectives == (SCORE,):
+        return compared
+    # Who wins by score alone decides nothing where the score is one objective of several, or none.
+    return {**compared, "sentence": f"By the score alone: {compared['sentence'][0].lower()}{compared['sentence'][1:]}"}
 
 
 def _surrogate(history: History) -> dict[str, Any]:

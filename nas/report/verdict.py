@@ -55,7 +55,8 @@ def _on_validation(search: Mapping[str, Any], baseline: Mapping[str, Any], decim
         return {**undecided, "sentence": f"The search has evaluated nothing yet{failed}."}
     said = f"The search's best validation score is {figure(best['validation'], decimals)} (trial {best['trial']}) after {counted(search['evaluated'], 'evaluation')}"
     if other is None:
-        return {**undecided, "sentence": f"{said}; random search at the same budget has no score yet."}
+        none = "none that keeps the constraints" if baseline["infeasible"] else "no score yet"
+        return {**undecided, "sentence": f"{said}; random search at the same budget has {none}."}
     difference = best["validation"] - other["validation"]
     said += f", random search's {figure(other['validation'], decimals)} after {baseline['evaluated']}."
     verdict = "ahead" if difference > 0 else "behind" if difference < 0 else "level"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 
 from nas.history import History, Trial
 from nas.seeds import generator
-from nas.strategies.strategy import Asked, novel, random_draws
+from nas.strategies.strategy import REFUSED, Asked, novel, random_draws
 from spaces import Architecture, SearchSpace
 from spaces.operators import crossover, mutate
 
@@ -41,14 +42,18 @@ class Evolution:
         if not living:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "nothing has succeeded yet: random")
         children = self._children(space, living, generator(seed, "evolution", len(history.trials)))
-        return Asked(novel(space, history, children, count))
+        return Asked(novel(space, history, chain(children, random_draws(space, history, seed)), count))
 
     def _children(self, space: SearchSpace, living: tuple[Trial, ...], random: Random) -> Iterator[tuple[Architecture, str]]:
-        while True:
+        refused = 0
+        while refused < REFUSED:
             parent, origin = self._parent(living, random), "mutation"
-            if random.random() < self.crossover:
-                parent, origin = crossover(space, parent, self._parent(living, random), random), "crossover"
-            yield mutate(space, parent, random), origin
+            try:
+                if random.random() < self.crossover:
+                    parent, origin = crossover(space, parent, self._parent(living, random), random), "crossover"
+                yield mutate(space, parent, random), origin
+            except ValueError:
+                refused += 1  # The space rejects what comes of these parents; others go on.
 
     def _parent(self, living: tuple[Trial, ...], random: Random) -> Architecture:
         rivals = random.sample(living, min(self.tournament, len(living)))

@@ -19,7 +19,7 @@ from nas.archive import archive
 from nas.descriptors import Cell, Descriptor, cell_of, check
 from nas.history import History, Predicted, Proposal, Trial
 from nas.seeds import derive, generator
-from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
+from nas.strategies.strategy import REFUSED, Asked, novel, random_draws, with_prediction
 from predictors.predictor import Predictor
 from spaces import Architecture, SearchSpace
 from spaces.operators import crossover, mutate
@@ -129,7 +129,3 @@ class MapElites:
         alike = [descriptor.name for place, descriptor in enumerate(self.descriptors) if len({cell[place] for cell in elites}) == 1]
         told = f"; all alike in {', '.join(alike)}" if alike else ""
         return f"{len(elites)} cells are filled{told}"
-
-
-# After so many refusals the batch is filled at random.
-REFUSED = 1000

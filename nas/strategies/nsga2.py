@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from random import Random
 
+from nas.constraints import Constraint, best_first
 from nas.history import History
-from nas.objectives import SCORE, Objective, values
-from nas.pareto import ranked
+from nas.objectives import SCORE, Objective
 from nas.seeds import generator
-from nas.strategies.strategy import Asked, novel, random_draws
+from nas.strategies.strategy import REFUSED, Asked, novel, random_draws
 from spaces import Architecture, SearchSpace
 from spaces.operators import crossover, mutate
 
@@ -19,15 +20,18 @@ from spaces.operators import crossover, mutate
 class NSGA2:
     """Parents win tournaments of two: the better layer of the non-dominated sorting, then the one with more room around it.
 
-    The population is the best of all that was observed, in that same order, so that no one is ever lost.
+    The population is the best of all that was observed, in that same order, so that no one is ever lost. Behind all that keep the constraints stand
+    those that do not, by how far they miss them (constrained domination, section VI).
 
     Attributes:
         objectives: the run's; with one it is a plain evolution with elitism.
+        constraints: the run's.
         population: how many live; at least as many are drawn at random first (whole batches).
         crossover: the share of children of two parents, mutated as well.
     """
 
     objectives: tuple[Objective, ...] = field(default=(SCORE,), repr=False)
+    constraints: tuple[Constraint, ...] = field(default=(), repr=False)
     population: int = 20
     crossover: float = 0.5
 
@@ -49,19 +53,20 @@ class NSGA2:
             return Asked(novel(space, history, random_draws(space, history, seed), count))
         if len(history.observed) < 2:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "fewer than two have succeeded: random")
-        best = [history.observed[place].architecture for place in ranked(values(history.observed, self.objectives))[: self.population]]
-        return Asked(novel(space, history, self._children(space, best, generator(seed, "nsga2", len(history.trials))), count))
+        best = [trial.architecture for trial in best_first(history.observed, self.objectives, self.constraints)[: self.population]]
+        children = self._children(space, best, generator(seed, "nsga2", len(history.trials)))
+        return Asked(novel(space, history, chain(children, random_draws(space, history, seed)), count))
 
     def _children(self, space: SearchSpace, best: list[Architecture], random: Random) -> Iterator[tuple[Architecture, str]]:
-        while True:
+        refused = 0
+        while refused < REFUSED:
             parent, origin = self._parent(best, random), "mutation"
             try:
                 if random.random() < self.crossover:
                     parent, origin = crossover(space, parent, self._parent(best, random), random), "crossover"
                 yield mutate(space, parent, random), origin
             except ValueError:
-                # The space rejects what these parents give; others may do. A draw that counts as a duplicate lets `novel` give up in the end.
-                yield parent, origin
+                refused += 1  # The space rejects what comes of these parents; others go on.
 
     def _parent(self, best: list[Architecture], random: Random) -> Architecture:
         return best[min(random.randrange(len(best)), random.randrange(len(best)))]

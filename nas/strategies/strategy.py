@@ -18,6 +18,8 @@ from spaces.canonical import canonical_key
 from spaces.operators import sample
 
 DUPLICATES = 1000
+# After so many refusals of what comes of the parents, the batch is filled at random.
+REFUSED = 100
 
 
 @dataclass(frozen=True)

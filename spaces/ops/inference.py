@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -181,13 +181,19 @@ def node_costs(graph: Graph, input_shape: Shape | None = None) -> tuple[NodeCost
         node = graph.nodes[number]
         if node.op in ("input", "output"):
             continue
-        op, attributes, inputs = find(node.op), settings(node), tuple([shapes[source] for source in graph.incoming[number]])
-        identity = (node.op, node.get("share"))
-        counted = identity[1] is not None and identity in shared
-        shared.add(identity)
-        parameters = 0 if counted else op.parameters(attributes, inputs)
-        result[number] = NodeCosts(shapes[number], parameters, op.multiply_adds(attributes, inputs, shapes[number]))
+        costs = _alone(node, tuple([shapes[source] for source in graph.incoming[number]]), shapes[number])
+        share = node.get("share")
+        result[number] = replace(costs, parameters=0) if (node.op, share) in shared else costs
+        if share is not None:
+            shared.add((node.op, share))
     return tuple(result)
+
+
+@lru_cache(maxsize=65536)
+def _alone(node: Node, inputs: Shapes, shape: Shape) -> NodeCosts:
+    """The counts of one node by itself: networks repeat theirs."""
+    op, attributes = find(node.op), settings(node)
+    return NodeCosts(shape, op.parameters(attributes, inputs), op.multiply_adds(attributes, inputs, shape))
 
 
 def needed(graph: Graph) -> tuple[int, ...]:
