@@ -5,10 +5,13 @@ Shapes: N candidates, M observed, K objectives, S draws, L directions; mean_N an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy
 from scipy.stats import norm
+
+from nas.constraints import Constraint
+from predictors.predictor import Prediction
 
 Array = numpy.ndarray
 Acquisition = Callable[[Array, Array, float, float, numpy.random.Generator], Array]
@@ -32,6 +35,17 @@ def thompson(mean_N: Array, std_N: Array, best: float, kappa: float, random: num
 
 
 ACQUISITIONS: Mapping[str, Acquisition] = {"ucb": upper_confidence_bound, "ei": expected_improvement, "thompson": thompson}
+
+
+def likely_kept(told: Mapping[str, Prediction], constraints: Sequence[Constraint]) -> Array:
+    """(N,) the probability that a candidate keeps all constraints, as if their numbers were independent Gaussians (Gardner et al. 2014)."""
+    likely_N = numpy.ones(len(next(iter(told.values())).mean))
+    for constraint in constraints:
+        said = told[constraint.name]
+        room_N = constraint.bound - said.mean if constraint.sense == "<=" else said.mean - constraint.bound
+        # A value at the bound keeps it, also where it is known for certain.
+        likely_N *= norm.cdf((room_N + 1e-9 * abs(constraint.bound)) / numpy.maximum(said.std, 1e-12))
+    return likely_N
 
 
 # Directions in which a front's growth is measured, and draws of what candidates may turn out to be.

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from random import Random
 from typing import Literal
 
 import numpy
 
-from nas.acquisition import ACQUISITIONS, front_extensions, possible
+from nas.acquisition import ACQUISITIONS, front_extensions, likely_kept, possible
+from nas.constraints import Constraint, best_first, broken
 from nas.history import History, Predicted, Proposal, Trial
+from nas.limits import number_of
 from nas.objectives import SCORE, Objective, values
-from nas.pareto import ranked
 from nas.scorecard import rank_correlation
 from nas.seeds import derive, generator
 from nas.strategies.evolution import Evolution
@@ -30,6 +32,8 @@ from spaces.operators import crossover, mutate, sample
 
 # The surrogate is distrusted when, over this many of its latest predictions, the rank correlation with what came out is not positive.
 JUDGED = 16
+# A candidate that keeps the constraints with less probability is taken only where there are no others.
+LIKELY = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class SurrogateSearch:
     Attributes:
         predictor: fitted anew in every round, to each objective.
         objectives: the run's; of several the candidates are chosen that, by the acquisition, add most hypervolume to the front.
+        constraints: the run's; what only an evaluation tells is predicted, and candidates that probably break it come last.
         initial: at least so many are drawn at random before the first fit (whole batches).
         acquisition: `ucb`, `ei` or `thompson`.
         kappa: how many standard deviations of epistemic uncertainty `ucb` adds.
@@ -49,6 +54,7 @@ class SurrogateSearch:
 
     predictor: Predictor = field(repr=False)
     objectives: tuple[Objective, ...] = field(default=(SCORE,), repr=False)
+    constraints: tuple[Constraint, ...] = field(default=(), repr=False)
     initial: int = 10
     acquisition: Literal["ucb", "ei", "thompson"] = "ucb"
     kappa: float = 0.25
@@ -78,7 +84,7 @@ class SurrogateSearch:
         if len(observed) < 2:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "fewer than two have succeeded: random")
         number = len(history.trials)
-        best = [observed[place].architecture for place in ranked(values(observed, self.objectives))[: self.parents]]
+        best = [trial.architecture for trial in best_first(observed, self.objectives, self.constraints)[: self.parents]]
         pool = novel(space, history, self._candidates(space, best, generator(seed, "candidates", number)), self.candidates)
         explores = generator(seed, "exploration", number)
         explored = novel(space, history, random_draws(space, history, seed), sum(explores.random() < self.exploration for _ in range(count)))
@@ -87,27 +93,47 @@ class SurrogateSearch:
         pool = _distinct((*fixed, *pool))
         if not pool:
             return Asked((), "no new candidate was found")
-        told = self._predict(space, observed, pool, derive(seed, "fit", number))
-        chosen = (*range(len(fixed)), *self._choose(told, observed, len(fixed), count, numpy.random.default_rng(derive(seed, "acquisition", number))))
-        return Asked(tuple(with_prediction(pool[place], _predicted(told[SCORE], place)) for place in chosen), note)
+        told = {name: self._predict(space, observed, pool, name, derive(seed, "fit", number)) for name in self._names}
+        random = numpy.random.default_rng(derive(seed, "acquisition", number))
+        chosen = (*range(len(fixed)), *self._choose(told, observed, len(fixed), count - len(fixed), random))
+        return Asked(tuple(with_prediction(pool[place], _predicted(told[SCORE.name], place)) for place in chosen), note)
 
-    def _predict(self, space: SearchSpace, observed: tuple[Trial, ...], pool: tuple[Proposal, ...], seed: int) -> dict[Objective, Prediction]:
-        """What the predictor says of the score and of each objective of the pool, higher being better; it is fitted to each anew."""
-        known, asked = [space.graph(trial.architecture) for trial in observed], [space.graph(proposal.architecture) for proposal in pool]
-        targets = dict.fromkeys((SCORE, *self.objectives))
-        return {target: self.predictor.fit(known, values(observed, [target])[:, 0], seed=seed).predict(asked) for target in targets}
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """The numbers that are predicted: the score, by which the surrogate is judged, and those of the objectives and constraints."""
+        return tuple(dict.fromkeys((SCORE.name, *(each.name for each in (*self.objectives, *self.constraints)))))
+
+    def _predict(self, space: SearchSpace, observed: tuple[Trial, ...], pool: tuple[Proposal, ...], name: str, seed: int) -> Prediction:
+        """What the predictor says of a number of the pool, or the graph itself where it gives that number."""
+        known_N = values(observed, [Objective(name)])[:, 0]
+        if all(number_of(space, trial.architecture, name) == number for trial, number in zip(observed, known_N.tolist(), strict=True)):
+            exact_M = numpy.array([number_of(space, proposal.architecture, name) for proposal in pool], dtype=numpy.float64)
+            return Prediction(exact_M, numpy.zeros(len(pool)), numpy.zeros(len(pool)))
+        fitted = self.predictor.fit([space.graph(trial.architecture) for trial in observed], known_N, seed=seed)
+        return fitted.predict([space.graph(proposal.architecture) for proposal in pool])
 
     def _choose(
-        self, told: Mapping[Objective, Prediction], observed: tuple[Trial, ...], fixed: int, count: int, random: numpy.random.Generator
+        self, told: Mapping[str, Prediction], observed: tuple[Trial, ...], fixed: int, count: int, random: numpy.random.Generator
     ) -> list[int]:
-        """The places in the pool of the most worthwhile candidates, those that are fixed left out."""
-        if len(self.objectives) == 1:
-            said, best = told[self.objectives[0]], float(values(observed, self.objectives).max())
-            gain_N = ACQUISITIONS[self.acquisition](said.mean, said.epistemic, best, self.kappa, random)
-            return (fixed + numpy.argsort(-gain_N[fixed:], kind="stable")[: count - fixed]).tolist()
-        mean_NK, std_NK = (numpy.stack([getattr(told[objective], part) for objective in self.objectives], axis=1) for part in ("mean", "epistemic"))
-        possible_SNK = possible(self.acquisition, mean_NK[fixed:], std_NK[fixed:], self.kappa, random)
-        return [fixed + place for place in front_extensions(possible_SNK, values(observed, self.objectives), count - fixed, random)]
+        """The places in the pool of the most worthwhile candidates, those that are fixed left out; behind them those that may break a constraint."""
+        likely_N = likely_kept(told, self.constraints)
+        able = numpy.flatnonzero(likely_N >= LIKELY)
+        able, feasible = able[able >= fixed], [trial for trial in observed if not broken(trial, self.constraints)]
+        chosen = able[self._most_worthwhile(told, able, feasible, count, random)].tolist() if feasible and len(able) else []
+        others = (place for place in numpy.argsort(-likely_N, kind="stable").tolist() if place >= fixed and place not in chosen)
+        return [*chosen, *islice(others, count - len(chosen))]
+
+    def _most_worthwhile(
+        self, told: Mapping[str, Prediction], able: numpy.ndarray, feasible: list[Trial], count: int, random: numpy.random.Generator
+    ) -> list[int]:
+        """Which of the able ones the acquisition finds best: by the one objective, or by what they add to the front together."""
+        known_MK = values(feasible, self.objectives)
+        mean_NK = numpy.stack([objective.sign * told[objective.name].mean[able] for objective in self.objectives], axis=1)
+        std_NK = numpy.stack([told[objective.name].epistemic[able] for objective in self.objectives], axis=1)
+        if len(self.objectives) > 1:
+            return front_extensions(possible(self.acquisition, mean_NK, std_NK, self.kappa, random), known_MK, count, random)
+        gain_N = ACQUISITIONS[self.acquisition](mean_NK[:, 0], std_NK[:, 0], float(known_MK.max()), self.kappa, random)
+        return numpy.argsort(-gain_N, kind="stable")[:count].tolist()
 
     def _candidates(self, space: SearchSpace, best: list[Architecture], random: Random) -> Iterator[tuple[Architecture, str]]:
         """Of ten candidates six are mutations of the best, half of them of two steps, two are crossovers, and two are random."""
@@ -131,7 +157,10 @@ class SurrogateSearch:
             return (), ""
         evolution = Evolution(population=max(self.initial, 10), tournament=5) if len(self.objectives) == 1 else NSGA2(self.objectives)
         evolved = evolution.ask(space, history, count // 2, seed).proposals
-        return evolved, f"the surrogate did not rank its latest {JUDGED} predictions (rank correlation {agreement:.2f}): half of the batch by evolution"
+        return (
+            evolved,
+            f"the surrogate did not rank its latest {JUDGED} predictions (rank correlation {agreement:.2f}): half of the batch by evolution",
+        )
 
 
 def trust(history: History, latest: int) -> float | None:
