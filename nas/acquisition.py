@@ -6,6 +6,7 @@ Shapes: N candidates, M observed, K objectives, S draws, L directions; mean_N an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy
 from scipy.stats import norm
@@ -14,27 +15,74 @@ from nas.constraints import Constraint
 from predictors.predictor import Prediction
 
 Array = numpy.ndarray
-Acquisition = Callable[[Array, Array, float, float, numpy.random.Generator], Array]
+# Draws that `noisy_ei` and `top` average over.
+OUTCOMES = 256
 
 
-def upper_confidence_bound(mean_N: Array, std_N: Array, best: float, kappa: float, random: numpy.random.Generator) -> Array:
+@dataclass(frozen=True)
+class Outlook:
+    """What the surrogate says of one objective.
+
+    Attributes:
+        mean_N, std_N: of the candidates.
+        known_mean_M, known_std_M: of what was observed, now that it has learnt from that.
+        best: the best value observed.
+    """
+
+    mean_N: Array
+    std_N: Array
+    known_mean_M: Array
+    known_std_M: Array
+    best: float
+
+
+# Of an outlook, kappa, how many candidates are to be chosen, and the generator: (N,) gains.
+Acquisition = Callable[[Outlook, float, int, numpy.random.Generator], Array]
+
+
+def upper_confidence_bound(outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator) -> Array:
     """mean + kappa * std (Srinivas et al., 2010)."""
-    return mean_N + kappa * std_N
+    return outlook.mean_N + kappa * outlook.std_N
 
 
-def expected_improvement(mean_N: Array, std_N: Array, best: float, kappa: float, random: numpy.random.Generator) -> Array:
+def expected_improvement(outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator) -> Array:
     """E[max(0, f - best)] of a Gaussian (Mockus, 1978): (mean - best) Phi(z) + std phi(z), z = (mean - best) / std."""
-    std_N = numpy.maximum(std_N, 1e-12)
-    gain_N = mean_N - best
-    return gain_N * norm.cdf(gain_N / std_N) + std_N * norm.pdf(gain_N / std_N)
+    return _improvement(outlook.mean_N, outlook.std_N, numpy.array([outlook.best]))
 
 
-def thompson(mean_N: Array, std_N: Array, best: float, kappa: float, random: numpy.random.Generator) -> Array:
+def noisy_expected_improvement(outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator) -> Array:
+    """The expected improvement over the best of what the observed may really be worth, their scores being noisy (Letham et al., 2019)."""
+    draw_SM = outlook.known_mean_M + outlook.known_std_M * random.standard_normal((OUTCOMES, len(outlook.known_mean_M)))
+    return _improvement(outlook.mean_N, outlook.std_N, draw_SM.max(1))
+
+
+def thompson(outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator) -> Array:
     """One draw from each candidate's Gaussian, independently (Thompson, 1933)."""
-    return mean_N + std_N * random.standard_normal(len(mean_N))
+    return outlook.mean_N + outlook.std_N * random.standard_normal(len(outlook.mean_N))
 
 
-ACQUISITIONS: Mapping[str, Acquisition] = {"ucb": upper_confidence_bound, "ei": expected_improvement, "thompson": thompson}
+def among_the_best(outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator) -> Array:
+    """The probability of being one of the `count` best candidates: expected top-k (as in top-two and top-k selection, Russo, 2016)."""
+    draw_SN = outlook.mean_N + outlook.std_N * random.standard_normal((OUTCOMES, len(outlook.mean_N)))
+    best_SC = numpy.argpartition(-draw_SN, min(count, draw_SN.shape[1]) - 1, axis=1)[:, :count]
+    share_N = numpy.bincount(best_SC.ravel(), minlength=draw_SN.shape[1]) / OUTCOMES
+    # Those that are among the best in no draw stand behind, in the order of their means.
+    return share_N + 1e-6 * numpy.argsort(numpy.argsort(outlook.mean_N)) / len(share_N)
+
+
+def _improvement(mean_N: Array, std_N: Array, best_S: Array) -> Array:
+    std_N1 = numpy.maximum(std_N, 1e-12)[:, None]
+    gain_NS = mean_N[:, None] - best_S
+    return (gain_NS * norm.cdf(gain_NS / std_N1) + std_N1 * norm.pdf(gain_NS / std_N1)).mean(1)
+
+
+ACQUISITIONS: Mapping[str, Acquisition] = {
+    "ucb": upper_confidence_bound,
+    "ei": expected_improvement,
+    "noisy_ei": noisy_expected_improvement,
+    "thompson": thompson,
+    "top": among_the_best,
+}
 
 
 def likely_kept(told: Mapping[str, Prediction], constraints: Sequence[Constraint]) -> Array:
@@ -53,7 +101,7 @@ DIRECTIONS, DRAWS = 512, 16
 
 
 def possible(acquisition: str, mean_NK: Array, std_NK: Array, kappa: float, random: numpy.random.Generator) -> Array:
-    """(S, N, K) what candidates may turn out to be, as the acquisition sees them: at their upper bound (`ucb`), in one draw, or in many (`ei`)."""
+    """(S, N, K) what candidates may turn out to be, as the acquisition sees them: at their upper bound (`ucb`), in one draw (`thompson`), or in many."""
     if acquisition == "ucb":
         return (mean_NK + kappa * std_NK)[None]
     draws = 1 if acquisition == "thompson" else DRAWS

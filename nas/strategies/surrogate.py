@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy
 
-from nas.acquisition import ACQUISITIONS, front_extensions, likely_kept, possible
+from nas.acquisition import ACQUISITIONS, Outlook, front_extensions, likely_kept, possible
 from nas.constraints import Constraint, best_first, broken
 from nas.history import History, Predicted, Proposal, Trial
 from nas.limits import number_of
@@ -37,6 +37,14 @@ LIKELY = 0.5
 
 
 @dataclass(frozen=True)
+class Told:
+    """What is said of one number: of the candidates, and of what was observed."""
+
+    pool: Prediction
+    observed: Prediction
+
+
+@dataclass(frozen=True)
 class SurrogateSearch:
     """The candidates that the predictor, by an acquisition, finds most worth a training.
 
@@ -45,7 +53,7 @@ class SurrogateSearch:
         objectives: the run's; of several the candidates are chosen that, by the acquisition, add most hypervolume to the front.
         constraints: the run's; what only an evaluation tells is predicted, and candidates that probably break it come last.
         initial: at least so many are drawn at random before the first fit (whole batches).
-        acquisition: `ucb`, `ei` or `thompson`.
+        acquisition: `ucb`, `ei`, `noisy_ei`, `thompson` or `top`.
         kappa: how many standard deviations of epistemic uncertainty `ucb` adds.
         candidates: how many the predictor looks at in a round.
         parents: how many of the best are mutated and crossed.
@@ -56,7 +64,7 @@ class SurrogateSearch:
     objectives: tuple[Objective, ...] = field(default=(SCORE,), repr=False)
     constraints: tuple[Constraint, ...] = field(default=(), repr=False)
     initial: int = 10
-    acquisition: Literal["ucb", "ei", "thompson"] = "ucb"
+    acquisition: Literal["ucb", "ei", "noisy_ei", "thompson", "top"] = "ucb"
     kappa: float = 0.25
     candidates: int = 1000
     parents: int = 10
@@ -96,27 +104,26 @@ class SurrogateSearch:
         told = {name: self._predict(space, observed, pool, name, derive(seed, "fit", number)) for name in self._names}
         random = numpy.random.default_rng(derive(seed, "acquisition", number))
         chosen = (*range(len(fixed)), *self._choose(told, observed, len(fixed), count - len(fixed), random))
-        return Asked(tuple(with_prediction(pool[place], _predicted(told[SCORE.name], place)) for place in chosen), note)
+        return Asked(tuple(with_prediction(pool[place], _predicted(told[SCORE.name].pool, place)) for place in chosen), note)
 
     @property
     def _names(self) -> tuple[str, ...]:
         """The numbers that are predicted: the score, by which the surrogate is judged, and those of the objectives and constraints."""
         return tuple(dict.fromkeys((SCORE.name, *(each.name for each in (*self.objectives, *self.constraints)))))
 
-    def _predict(self, space: SearchSpace, observed: tuple[Trial, ...], pool: tuple[Proposal, ...], name: str, seed: int) -> Prediction:
-        """What the predictor says of a number of the pool, or the graph itself where it gives that number."""
+    def _predict(self, space: SearchSpace, observed: tuple[Trial, ...], pool: tuple[Proposal, ...], name: str, seed: int) -> Told:
+        """What the predictor says of a number, or the graph itself where it gives that number."""
         known_N = values(observed, [Objective(name)])[:, 0]
         if all(number_of(space, trial.architecture, name) == number for trial, number in zip(observed, known_N.tolist(), strict=True)):
             exact_M = numpy.array([number_of(space, proposal.architecture, name) for proposal in pool], dtype=numpy.float64)
-            return Prediction(exact_M, numpy.zeros(len(pool)), numpy.zeros(len(pool)))
-        fitted = self.predictor.fit([space.graph(trial.architecture) for trial in observed], known_N, seed=seed)
-        return fitted.predict([space.graph(proposal.architecture) for proposal in pool])
+            return Told(_certain(exact_M), _certain(known_N))
+        known = [space.graph(trial.architecture) for trial in observed]
+        fitted = self.predictor.fit(known, known_N, seed=seed)
+        return Told(fitted.predict([space.graph(proposal.architecture) for proposal in pool]), fitted.predict(known))
 
-    def _choose(
-        self, told: Mapping[str, Prediction], observed: tuple[Trial, ...], fixed: int, count: int, random: numpy.random.Generator
-    ) -> list[int]:
+    def _choose(self, told: Mapping[str, Told], observed: tuple[Trial, ...], fixed: int, count: int, random: numpy.random.Generator) -> list[int]:
         """The places in the pool of the most worthwhile candidates, those that are fixed left out; behind them those that may break a constraint."""
-        likely_N = likely_kept(told, self.constraints)
+        likely_N = likely_kept({name: each.pool for name, each in told.items()}, self.constraints)
         able = numpy.flatnonzero(likely_N >= LIKELY)
         able, feasible = able[able >= fixed], [trial for trial in observed if not broken(trial, self.constraints)]
         chosen = able[self._most_worthwhile(told, able, feasible, count, random)].tolist() if feasible and len(able) else []
@@ -124,15 +131,18 @@ class SurrogateSearch:
         return [*chosen, *islice(others, count - len(chosen))]
 
     def _most_worthwhile(
-        self, told: Mapping[str, Prediction], able: numpy.ndarray, feasible: list[Trial], count: int, random: numpy.random.Generator
+        self, told: Mapping[str, Told], able: numpy.ndarray, feasible: list[Trial], count: int, random: numpy.random.Generator
     ) -> list[int]:
         """Which of the able ones the acquisition finds best: by the one objective, or by what they add to the front together."""
         known_MK = values(feasible, self.objectives)
-        mean_NK = numpy.stack([objective.sign * told[objective.name].mean[able] for objective in self.objectives], axis=1)
-        std_NK = numpy.stack([told[objective.name].epistemic[able] for objective in self.objectives], axis=1)
+        mean_NK = numpy.stack([objective.sign * told[objective.name].pool.mean[able] for objective in self.objectives], axis=1)
+        std_NK = numpy.stack([told[objective.name].pool.epistemic[able] for objective in self.objectives], axis=1)
         if len(self.objectives) > 1:
             return front_extensions(possible(self.acquisition, mean_NK, std_NK, self.kappa, random), known_MK, count, random)
-        gain_N = ACQUISITIONS[self.acquisition](mean_NK[:, 0], std_NK[:, 0], float(known_MK.max()), self.kappa, random)
+        objective = self.objectives[0]
+        of_known = told[objective.name].observed
+        outlook = Outlook(mean_NK[:, 0], std_NK[:, 0], objective.sign * of_known.mean, of_known.epistemic, float(known_MK.max()))
+        gain_N = ACQUISITIONS[self.acquisition](outlook, self.kappa, count, random)
         return numpy.argsort(-gain_N, kind="stable")[:count].tolist()
 
     def _candidates(self, space: SearchSpace, best: list[Architecture], random: Random) -> Iterator[tuple[Architecture, str]]:
@@ -169,6 +179,10 @@ def trust(history: History, latest: int) -> float | None:
     if len(judged) < latest:
         return None
     return rank_correlation(numpy.array([trial.prediction.mean for trial in judged]), numpy.array([trial.score for trial in judged]))  # type: ignore[union-attr]
+
+
+def _certain(number_N: numpy.ndarray) -> Prediction:
+    return Prediction(number_N, numpy.zeros(len(number_N)), numpy.zeros(len(number_N)))
 
 
 def _predicted(said: Prediction, place: int) -> Predicted:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy
 import pytest
 
-from nas.acquisition import ACQUISITIONS
+from nas.acquisition import ACQUISITIONS, Outlook
 from nas.strategies import MCTS, SMBO, Evolution, LocalSearch, RandomSearch, Strategy, SurrogateSearch
 from predictors import PREDICTORS
 from tests.contracts.strategy_contract import CELLS, check_strategy, play, score
@@ -19,6 +19,8 @@ STRATEGIES = {
     "local": LocalSearch(initial=4),
     "surrogate ucb": SurrogateSearch(PREDICTORS["ridge"](), initial=6, candidates=60),
     "surrogate ei": SurrogateSearch(PREDICTORS["ridge"](), initial=6, candidates=60, acquisition="ei"),
+    "surrogate noisy_ei": SurrogateSearch(PREDICTORS["ridge"](), initial=6, candidates=60, acquisition="noisy_ei"),
+    "surrogate top": SurrogateSearch(PREDICTORS["ridge"](), initial=6, candidates=60, acquisition="top"),
     "surrogate thompson": SurrogateSearch(PREDICTORS["ridge"](), initial=6, candidates=60, acquisition="thompson", exploration=0.5),
     "mcts": MCTS(initial=4),
     "mcts without bisection": MCTS(initial=4, bisection=False),
@@ -105,7 +107,7 @@ def _with_scores(history, scores):
         (lambda: LocalSearch(initial=0), "initial >= 1"),
         (lambda: SurrogateSearch(PREDICTORS["ridge"](), initial=1), "initial >= 2"),
         (lambda: SurrogateSearch(PREDICTORS["ridge"](), exploration=-1), "share between 0 and 1"),
-        (lambda: SurrogateSearch(PREDICTORS["ridge"](), acquisition="best"), "known: ucb, ei, thompson"),  # type: ignore[arg-type]
+        (lambda: SurrogateSearch(PREDICTORS["ridge"](), acquisition="best"), "known: ucb, ei, noisy_ei, thompson, top"),  # type: ignore[arg-type]
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make, message: str) -> None:
@@ -115,12 +117,18 @@ def test_settings_that_make_no_sense_are_refused(make, message: str) -> None:
 
 def test_acquisitions() -> None:
     mean, std, random = numpy.array([1.0, 0.0, 2.0]), numpy.array([0.0, 3.0, 1e-15]), numpy.random.default_rng(0)
-    assert ACQUISITIONS["ucb"](mean, std, 0.0, 2.0, random).tolist() == pytest.approx([1.0, 6.0, 2.0])
-    improvement = ACQUISITIONS["ei"](mean, std, 1.5, 0.0, random)
+    outlook = Outlook(mean, std, known_mean_M=numpy.array([1.2, 0.3]), known_std_M=numpy.zeros(2), best=1.5)
+    assert ACQUISITIONS["ucb"](outlook, 2.0, 1, random).tolist() == pytest.approx([1.0, 6.0, 2.0])
+    improvement = ACQUISITIONS["ei"](outlook, 0.0, 1, random)
     draws = numpy.random.default_rng(1).normal(0.0, 3.0, 400_000)
     assert improvement[0] == pytest.approx(0.0)
     assert improvement[1] == pytest.approx(numpy.maximum(draws - 1.5, 0).mean(), rel=0.02)
     assert improvement[2] == pytest.approx(0.5)
-    drawn = numpy.array([ACQUISITIONS["thompson"](mean, std, 0.0, 0.0, random) for _ in range(4000)])
+    # The lucky 1.5 is believed to be worth 1.2 at best.
+    assert ACQUISITIONS["noisy_ei"](outlook, 0.0, 1, random)[2] == pytest.approx(0.8)
+    drawn = numpy.array([ACQUISITIONS["thompson"](outlook, 0.0, 1, random) for _ in range(4000)])
     assert drawn.mean(0) == pytest.approx(mean, abs=0.2)
     assert drawn.std(0) == pytest.approx(std, abs=0.2)
+    share = ACQUISITIONS["top"](outlook, 0.0, 1, random)
+    assert share == pytest.approx([0.0, (draws > 2).mean(), (draws <= 2).mean()], abs=0.1)
+    assert ACQUISITIONS["top"](outlook, 0.0, 3, random) == pytest.approx(numpy.ones(3), abs=1e-5)
