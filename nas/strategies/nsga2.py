@@ -56,22 +56,22 @@ class NSGA2:
             return Asked(novel(space, history, random_draws(space, history, seed), count))
         if len(history.observed) < 2:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "fewer than two have succeeded: random")
-        missed = {trial.number: violation(trial, self.constraints) for trial in history.observed}
-        kept = self._ranked(tuple(trial for trial in history.observed if not missed[trial.number]))
-        others = sorted((trial for trial in history.observed if missed[trial.number]), key=lambda trial: (missed[trial.number], trial.number))
-        ranked = [*kept, *(trial.architecture for trial in others)][: self.population]
+        ranked = [trial.architecture for trial in self.ranked(history)[: self.population]]
         children = self._children(space, ranked, generator(seed, "nsga2", len(history.trials)))
         return Asked(novel(space, history, chain(children, random_draws(space, history, seed)), count))
 
-    def _ranked(self, observed: tuple[Trial, ...]) -> list[Architecture]:
-        """The best first: by layer, within a layer those with the most room around them, then the oldest."""
-        if not observed:
-            return []
-        points_NK = values(observed, self.objectives)
+    def ranked(self, history: History) -> list[Trial]:
+        """All that was observed, the best first: the feasible by layer, within a layer those with the most room, then the oldest; then the others."""
+        missed = {trial.number: violation(trial, self.constraints) for trial in history.observed}
+        kept = [trial for trial in history.observed if not missed[trial.number]]
+        others = sorted((trial for trial in history.observed if missed[trial.number]), key=lambda trial: (missed[trial.number], trial.number))
+        if not kept:
+            return others
+        points_NK = values(kept, self.objectives)
         layer_N, room_N = layers(points_NK), numpy.zeros(len(points_NK))
         for layer in range(int(layer_N.max()) + 1):
             room_N[layer_N == layer] = crowding(points_NK[layer_N == layer])
-        return [observed[place].architecture for place in numpy.lexsort((-room_N, layer_N))]
+        return [*(kept[place] for place in numpy.lexsort((-room_N, layer_N))), *others]
 
     def _children(self, space: SearchSpace, ranked: list[Architecture], random: Random) -> Iterator[tuple[Architecture, str]]:
         refused = 0
