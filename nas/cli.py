@@ -110,13 +110,20 @@ def export(
     format: Annotated[Literal["module", "pt2", "onnx"], typer.Option(help="A Python file with weights, torch.export's format, or ONNX.")] = "module",  # noqa: A002
     space: SpaceOption = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="The architecture with fresh weights, where none were kept.")] = False,
+    pareto: Annotated[bool, typer.Option("--pareto", help="Every network of the search's front, where it had several objectives.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Export a trained model that runs without this project, and prove it in a fresh process."""
     from nas.export import export as export_run
+    from nas.export import export_front
 
     with _sentences():
-        exported = export_run(directory, trial=trial, format=format, out=out, space=_space_of(directory, space), untrained=untrained)
+        if pareto and trial is not None:
+            raise ValueError(f"--pareto exports the whole front and --trial {trial} one network: give one of them")
+        if pareto:
+            exported = export_front(directory, format=format, out=out, space=_space_of(directory, space), untrained=untrained)
+        else:
+            exported = export_run(directory, trial=trial, format=format, out=out, space=_space_of(directory, space), untrained=untrained)
         if as_json:
             print(json.dumps(exported.to_dict()))
         else:

@@ -122,8 +122,9 @@ def feasible(history: History, constraints: Sequence[Constraint]) -> History:
 
 
 def seen_by(strategy: Any, history: History, constraints: Sequence[Constraint]) -> History:
-    """What the strategy is asked with: the whole history where it has the constraints itself, in a field of that name; else the feasible view."""
-    return history if hasattr(strategy, "constraints") else feasible(history, constraints)
+    """What the strategy is asked with: the whole history where it is given the constraints, in a field of that name without repr; else the feasible view."""
+    field = getattr(strategy, "__dataclass_fields__", {}).get("constraints")
+    return history if field is not None and not field.repr else feasible(history, constraints)
 
 
 def none_feasible(history: History, constraints: Sequence[Constraint]) -> str | None:

@@ -47,6 +47,8 @@ def growth(history: History, objectives: Sequence[Objective], worst_K: numpy.nda
         if not trial.is_observed:
             continue
         kept = members((*kept, trial), objectives)
+        if trial not in kept:
+            continue
         share = covered(kept, objectives, worst_K, best_K)
         if share > result[-1][1]:
             result.append((place, share))

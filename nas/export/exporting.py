@@ -102,13 +102,13 @@ def export(
     """
     directory, out = Path(directory), Path(out)
     check_format(format)
-    _check_free(out)
+    check_free(out)
     with open_for_reading(directory) as journal:
         config = parse_config(journal.config, f"the configuration in {directory}")
         environment, created, history = journal.environment, journal.created, fold(journal.events())
     chosen = choose(directory, config, history, trial, untrained=untrained)
     rebuilt = _rebuild(chosen, _space(config, environment, space, directory))
-    with _appearing(out) as folder:
+    with appearing(out) as folder:
         batches = cases(rebuilt.module, rebuilt.network_graph, rebuilt.shapes.input, rebuilt.preprocessing)
         _write(format, folder, chosen, rebuilt, batches)
         difference = verify(format, folder, batches)
@@ -200,7 +200,12 @@ def _architecture(chosen: Chosen, rebuilt: _Rebuilt) -> str:
     return "{\n" + ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in described.items()) + "\n}\n"
 
 
-def _check_free(out: Path) -> None:
+def check_free(out: Path) -> None:
+    """Nothing, if an export may be written there.
+
+    Raises:
+        ValueError: something is there already.
+    """
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; an export is a directory, so name another place with --out")
     if out.is_dir() and any(out.iterdir()):
@@ -208,7 +213,7 @@ def _check_free(out: Path) -> None:
 
 
 @contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
+def appearing(out: Path) -> Iterator[Path]:
     """A directory beside `out` that takes its place at the end, or vanishes where an error comes."""
     folder = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.unfinished")
     try:

@@ -12,6 +12,7 @@ from nas.history import EMPTY, History, Trial, fold, outcome_event, round_event
 from nas.strategies import Strategy
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
 from spaces.canonical import canonical_key
+from spaces.choices import Rejected
 
 Score = Callable[[Architecture], float | None]
 
@@ -34,6 +35,22 @@ def tiny(choose: Chooser) -> Graph:
 
 
 CELLS, TINY = SearchSpace("cells", cells), SearchSpace("tiny", tiny)
+
+# A limit that one of five of the architectures keeps.
+WIDEST = 6
+
+
+def wide(architecture: Architecture) -> int:
+    """The widths together, from 4 to 12."""
+    return sum(int(architecture.answers[f"width{number}"]) for number in range(4))  # type: ignore[arg-type]
+
+
+def refuse(space: SearchSpace, architecture: Architecture) -> Rejected | None:
+    """What is too wide."""
+    return Rejected("too wide", missed=wide(architecture) - WIDEST) if wide(architecture) > WIDEST else None
+
+
+NARROW = SearchSpace("cells", cells, limit=refuse)
 
 
 def score(architecture: Architecture) -> float:
@@ -87,5 +104,8 @@ def check_strategy(strategy: Strategy) -> None:
     assert len(failing.trials) == 32, "failures do not stop a strategy"
     half = play(strategy, CELLS, rounds=8, count=4, score=lambda architecture: score(architecture) if score(architecture) > 0.5 else None)
     assert len(half.trials) == 32
+    narrow = play(strategy, NARROW, rounds=6, count=4, score=score)
+    assert len(narrow.trials) == 24, "a limit of the space does not stop a strategy"
+    assert all(wide(trial.architecture) <= WIDEST for trial in narrow.trials), "nothing outside the space's limit is proposed"
     flat = play(strategy, CELLS, rounds=8, count=4, score=lambda architecture: 1.0)
     assert len(flat.trials) == 32, "equal scores do not stop a strategy"
