@@ -56,10 +56,12 @@ def profile(
         _print(known, rows, settings, as_json=as_json)
 
 
+# Architectures, each with what a run says of it: its trial and score.
 Whose = list[tuple["Architecture", dict[str, Any]]]
 
 
 def _of_run(directory: Path, trial: int | None, named: str | None, *, every: bool) -> tuple[SearchSpace, Whose]:
+    from nas.cli import _space_of
     from nas.config import parse_config
     from nas.export.exporting import run_space
     from nas.history import fold
@@ -68,8 +70,6 @@ def _of_run(directory: Path, trial: int | None, named: str | None, *, every: boo
 
     if trial is not None and every:
         raise ValueError("--trial and --all are two ways to say which trials: give one of them")
-    from nas.cli import _space_of
-
     with open_for_reading(directory) as journal:
         config = parse_config(journal.config, f"the configuration in {directory}")
         history, made = fold(journal.events()), journal.environment
