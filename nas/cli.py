@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nas.cli_predictor import predict, predictor_app
+from nas.cli_profile import profile
 from nas.cli_proxies import proxies
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ app.add_typer(space_app, name="space")
 app.add_typer(config_app, name="config")
 app.add_typer(predictor_app, name="predictor")
 app.command()(proxies)
+app.command()(profile)
 
 Overrides = Annotated[list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="Override a key of the config, such as -s budget=64.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

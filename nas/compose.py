@@ -47,6 +47,8 @@ def compose(config: RunConfig) -> Parts:
         arms[BASELINE] = RandomSearch()
     if isinstance(config.evaluator, TableSection):
         evaluator(config.model_dump(mode="json"), "cpu")
+    elif config.evaluator.latency is not None:
+        _found([config.evaluator.latency.device], "evaluator.latency.device")
     devices_of(config)
     return Parts(space, arms)
 
@@ -133,7 +135,9 @@ def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:
     from nas.evaluators.training import TrainEvaluator
 
     task = task_of(config)
-    return TrainEvaluator(load_space(config.space).for_shapes(task.shapes), task, config.training, final_recipe(config), device)
+    return TrainEvaluator(
+        load_space(config.space).for_shapes(task.shapes), task, config.training, final_recipe(config), device, latency=config.evaluator.latency
+    )
 
 
 def final_recipe(config: RunConfig) -> Recipe:
@@ -185,7 +189,7 @@ def devices_of(config: RunConfig) -> list[str]:
     return [devices[number % len(devices)] for number in range(workers)]
 
 
-def _found(devices: list[str]) -> list[str]:
+def _found(devices: list[str], key: str = "executor.devices") -> list[str]:
     from nas.training.training import find_device
 
     if not devices:
@@ -193,4 +197,4 @@ def _found(devices: list[str]) -> list[str]:
     try:
         return [str(find_device(device)) for device in devices]
     except ValueError as error:
-        raise ConfigError(f"executor.devices: {error}") from error
+        raise ConfigError(f"{key}: {error}") from error

@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from nas.constraints import Constraint
 from nas.constraints import check as check_constraints
 from nas.constraints import parse as parse_constraint
+from nas.latency.settings import LatencySettings
 from nas.objectives import SCORE, Objective
 from nas.training.recipe import Recipe
 from spaces.load import find_named
@@ -79,6 +80,7 @@ class TrainSection(_Section):
     """Scores come from training the architecture on the task, by the recipe in the section `training`."""
 
     name: Literal["train"] = "train"
+    latency: LatencySettings | None = Field(default=None, description="measure each trained network's `latency`, `latency_error` and `memory`")
 
 
 class FinalistsSection(_Section):
@@ -337,6 +339,8 @@ def _keys(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
     sections: dict[str, type[BaseModel]] = {"finalists": FinalistsSection, "executor": ExecutorSection}
     if len(location) > 1 and location[0] == "training":
         return [field.name for field in dataclasses.fields(Recipe)]
+    if len(location) > 3 and location[:3] == ("evaluator", "train", "latency"):
+        return [field.name for field in dataclasses.fields(LatencySettings)]
     if len(location) > 1 and location[0] == "evaluator":
         return list((TableSection if location[1] == "table" else TrainSection).model_fields)
     return list((sections[location[0]] if len(location) > 1 and location[0] in sections else model).model_fields)

@@ -75,3 +75,12 @@ def test_a_search_runs_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "6 of 6 evaluated" in printed
     assert "the best of 6: activation=" in printed
     assert "class" not in printed.split("test accuracy")[1]
+
+
+def test_flows_run_from_python_and_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    run("flows.py", monkeypatch, str(tmp_path))
+    first = capsys.readouterr().out
+    assert [line.split(":")[0] for line in first.splitlines()[:3]] == ["joint", "separate", "nested"]
+    assert first.count("is the best found with") == 8
+    run("flows.py", monkeypatch, str(tmp_path))
+    assert capsys.readouterr().out == first

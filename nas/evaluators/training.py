@@ -17,6 +17,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
+from nas.latency.measuring import measure
+from nas.latency.settings import LatencySettings
 from nas.seeds import derive
 from nas.tasks.task import Task
 from nas.training.recipe import Recipe
@@ -40,6 +42,7 @@ class TrainEvaluator:
         final_recipe: of a finalist's training; None: the search's.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         on_epoch: called with the number of epochs done and the validation score, during `evaluate` and `finalize`.
+        latency: how a network's latency is measured at the end of `evaluate`; None: it is not.
     """
 
     space: SearchSpace
@@ -48,6 +51,7 @@ class TrainEvaluator:
     final_recipe: Recipe | None = None
     device: str = "auto"
     on_epoch: Callable[[int, float], None] | None = None
+    latency: LatencySettings | None = None
 
     def evaluate(self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0) -> Observation | Failed:
         """Trains on the training split and scores on the validation split, with `fidelity` times the recipe's epochs (at least one).
@@ -68,6 +72,8 @@ class TrainEvaluator:
         space = self._space
         counted = costs(space.network_graph(space.graph(architecture)), self.task.shapes.input)
         metrics = {"parameters": counted.parameters, "multiply_adds": counted.multiply_adds, "batch_size": recipe.batch_size}
+        if self.latency is not None:
+            metrics |= self._measured(module, self.latency)
         return Observation(trained.validation, seconds, trained.curve, tuple((name, float(value)) for name, value in metrics.items()))
 
     def finalize(self, architecture: Architecture, *, seed: int, weights: Path | None = None) -> FinalResult | Failed:
@@ -88,6 +94,13 @@ class TrainEvaluator:
         if weights is not None:
             save_weights(module, weights, _described(self.task))
         return FinalResult(trained.validation, test, time.perf_counter() - started, trained.curve)
+
+    def _measured(self, module: nn.Module, settings: LatencySettings) -> dict[str, float]:
+        """Milliseconds of a pass, their error, and peak memory in bytes. The module is of no further use: it may be on another device."""
+        rows = torch.arange(settings.batch_size) % len(self.task.validation)
+        device = self._device if settings.device == "auto" else find_device(settings.device)
+        measured = measure(module, self.task.prepare(self.task.validation.inputs[rows]), settings, device)
+        return {"latency": measured.milliseconds, "latency_error": measured.error, "memory": measured.memory}
 
     def _attempt(self, architecture: Architecture, recipe: Recipe, seed: int) -> tuple[nn.Module, Trained, Recipe] | Failed:
         smaller = recipe.with_half_the_batch()

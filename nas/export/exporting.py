@@ -107,7 +107,7 @@ def export(
         config = parse_config(journal.config, f"the configuration in {directory}")
         environment, created, history = journal.environment, journal.created, fold(journal.events())
     chosen = choose(directory, config, history, trial, untrained=untrained)
-    rebuilt = _rebuild(chosen, _space(config, environment, space, directory))
+    rebuilt = _rebuild(chosen, run_space(config, environment, space, directory))
     with appearing(out) as folder:
         batches = cases(rebuilt.module, rebuilt.network_graph, rebuilt.shapes.input, rebuilt.preprocessing)
         _write(format, folder, chosen, rebuilt, batches)
@@ -134,7 +134,12 @@ def export(
     return Exported(out, format, files, chosen.trial.number, weights, seed, difference)
 
 
-def _space(config: RunConfig, environment: dict[str, Any], given: SearchSpace | None, directory: Path) -> SearchSpace:
+def run_space(config: RunConfig, environment: dict[str, Any], given: SearchSpace | None, directory: Path) -> SearchSpace:
+    """The space of a run, for the shapes that it had: the one given, or where it is no code the one that the configuration names.
+
+    Raises:
+        ValueError: it is code, and nobody has named it.
+    """
     if given is None and ":" in config.space:
         raise ValueError(
             f"the run {directory} says that its space is the code {config.space}, and code is not run because a run says so: "
