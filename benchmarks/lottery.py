@@ -3,14 +3,15 @@
     python benchmarks/lottery.py --space nasbench201 --table nasbench201.npz --objective c100_val_200 --test c100_test_200 \
         --budget 100 --strategies random,evolution,local,mcts,smbo,surrogate --settings surrogate=3,smbo=4 --plot OUT.svg
 
-What counts is the regret on the test column of the architecture that the objective chose (lower is better). Each of H settings is tried with S tuning seeds
-and T test seeds, which are disjoint. Said of each strategy, on test seeds: the regret's median and quartiles over settings and seeds, the mean of its default,
-best and worst setting; then the setting that was best on the tuning seeds, with its mean there and on the test seeds, and their difference, of which the
-part that the average setting does not show too, the seeds being harder or easier for all, is what choosing overstates. Then, for each pair, the probability that a random setting and seed of one beats a random setting and seed of the other; ties count half.
+What counts is the regret on the test column of the architecture that the objective chose (lower is better). Each setting is tried with tuning seeds and with
+test seeds, which are disjoint. Said of each strategy, on test seeds: the regret's median and quartiles over settings and seeds, the mean of its default, best
+and worst setting; then the setting that was best on the tuning seeds, with its mean there and on the test seeds, and their difference, of which the part that
+the average setting does not show too, the seeds being harder or easier for all, is what choosing overstates. Then, for each pair, the probability that a
+random setting and seed of one beats a random setting and seed of the other; ties count half.
 
 A grid with more settings than `--settings` is sampled, its default always among them. `--add-to FILE.csv` takes the rows of strategies that are not run
 again, so a strategy can be added later; with `--strategies ""` they are only printed and plotted. Writes `results/lottery_NAME.csv`, a row for each
-search, whose seeds of `search.py`'s other figures come along.
+search, with `search.py`'s other figures.
 """
 
 from __future__ import annotations
@@ -198,6 +199,9 @@ def main() -> None:
             for count, row in enumerate(pool.map(one_row, jobs), start=1):
                 rows.append(row)
                 print(f"\r{count}/{len(jobs)} searches", end="" if count < len(jobs) else "\n", file=sys.stderr, flush=True)
+                if count == len(jobs) or jobs[count][2:] != jobs[count - 1][2:]:
+                    written = save(rows, arguments)
+        print("written:", written)
     of = grouped(rows, "strategy")
     standings = {name: standing(own, [text for text in grouped(own, "setting") if is_default(text, arguments)]) for name, own in of.items()}
     pooled = {name: regrets(own, TEST) for name, own in of.items()}
@@ -207,13 +211,13 @@ def main() -> None:
         points = {name: {text: regrets(seeds, TEST).tolist() for text, seeds in grouped(own, "setting").items()} for name, own in of.items()}
         title = f"The hyper-parameter lottery: {arguments.space}, {arguments.test}, budget {arguments.budget}"
         arguments.plot.write_text(lottery_plot(points, chances, title) + "\n", encoding="utf-8")
-    if jobs:
-        rows.sort(key=lambda row: (list(GRIDS).index(row["strategy"]), row["setting"], row["phase"], row["seed"]))
-        named = arguments.name or f"{arguments.space}_{arguments.objective}"
-        print(
-            "written:",
-            record(f"lottery_{named}", [{key: f"{value:.5g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]),
-        )
+
+
+def save(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespace) -> Path:
+    """Writes what there is, in the order of the grids; after each seed, so that a run that is ended early leaves whole seeds."""
+    ordered = sorted(rows, key=lambda row: (list(GRIDS).index(row["strategy"]), row["setting"], row["phase"], row["seed"]))
+    shown = [{key: f"{value:.5g}" if isinstance(value, float) else value for key, value in row.items()} for row in ordered]
+    return record(f"lottery_{arguments.name or f'{arguments.space}_{arguments.objective}'}", shown)
 
 
 def parse() -> argparse.Namespace:

@@ -75,3 +75,13 @@ def test_a_search_runs_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "6 of 6 evaluated" in printed
     assert "the best of 6: activation=" in printed
     assert "class" not in printed.split("test accuracy")[1]
+
+
+def test_an_agent_outside_drives_a_run_and_goes_on_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        run("outside_agent.py", monkeypatch, str(tmp_path / "run"))
+    first, again = capsys.readouterr().out.splitlines()
+    assert first.startswith("100 evaluated, the best 7")
+    assert again == first
