@@ -14,7 +14,7 @@ import numpy as np
 
 from nas.report.axes import Scale, dot, labels, line, number, text, ticks
 
-ROW, TOP, LEFT, STRIP, CELL = 34, 78, 112, 400, 54
+ROW, TOP, LEFT, STRIP, CELL = 34, 96, 112, 400, 70
 # From a sure loss over an even chance to a sure win: the report's colours of the baseline and of the search.
 LOSS, EVEN, WIN = (217, 115, 106), (240, 241, 244), (72, 116, 201)
 
@@ -45,7 +45,7 @@ def lottery_plot(regrets: Mapping[str, Mapping[str, Sequence[float]]], chances: 
         f'<rect class="page" width="{number(width)}" height="{number(height)}" rx="8"/>',
         text(20, 32, title, "head"),
         text(LEFT, 58, "test regret, in points (lower is better)", "note"),
-        text(beside + LEFT, 40, "the row beats the column with probability", "note"),
+        text(beside + LEFT, 58, "the row beats the column with probability", "note"),
         *_across(x, TOP + ROW * len(names)),
     ]
     for place, name in enumerate(names):

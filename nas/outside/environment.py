@@ -281,7 +281,7 @@ class SearchEnvironment:
 
 def _gymnasium() -> Any:
     try:
-        import gymnasium
+        import gymnasium  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError("gymnasium is not installed, and only its spaces need it: pip install 'surrogate-nas[gymnasium]'") from error
     return gymnasium
