@@ -15,6 +15,7 @@ import typer
 from nas.cli_predictor import predict, predictor_app
 from nas.cli_profile import profile
 from nas.cli_proxies import proxies
+from nas.cli_trials import trials
 
 if TYPE_CHECKING:
     from spaces import Graph
@@ -84,6 +85,9 @@ def status(directory: Annotated[Path, typer.Argument(metavar="RUN", help="The ru
     """Show where a run stands; works while it goes on."""
     with _sentences():
         _print_summary(directory, as_json=as_json)
+
+
+app.command()(trials)
 
 
 @app.command()

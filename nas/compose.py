@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nas.training.recipe import Recipe
 
 SEARCH, BASELINE = "search", "random"
+# How the journal of a run names what `nas.outside` let propose.
+OUTSIDE = "outside"
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,13 @@ def strategy_of(config: RunConfig) -> Strategy:
     """The strategy, with the predictor, the objectives and the constraints where it takes them: where it has these fields with `repr=False`.
 
     Raises:
-        ConfigError: the strategy or a setting is unknown, or it cannot be after these objectives.
+        ConfigError: the strategy or a setting is unknown, or it cannot be after these objectives; or the run is driven by an agent outside.
     """
+    if config.strategy.name == OUTSIDE:
+        raise ConfigError(
+            "the strategy `outside` is an agent of somebody's own program, which proposes what is evaluated, so the program has to be run again: it opens "
+            "the run's directory by nas.outside.SearchEnvironment.from_config, and goes on; or name one of the strategies " + ", ".join(STRATEGIES)
+        )
 
     def predictor() -> Any:
         from predictors import PREDICTORS

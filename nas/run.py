@@ -5,7 +5,7 @@ Whatever is to be done next follows from the journal alone, so going on after a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from nas.history import (
     EMPTY,
     Final,
     History,
+    Proposal,
     Trial,
     final_event,
     finalist_event,
@@ -60,7 +61,7 @@ def start(config: RunConfig, directory: Path, watch: Watch) -> History:
     resolved = config.model_dump(mode="json")
     made = {**environment(), "shapes": asdict(parts.space.shapes), "seal": seal(resolved)}
     with create(directory, resolved, made) as journal:
-        return _Run(config, parts, journal, EMPTY, watch).to_its_end()
+        return Run(config, parts, journal, EMPTY, watch).to_its_end()
 
 
 def resume(directory: Path, watch: Watch, *, trust: bool = False) -> History:
@@ -77,8 +78,6 @@ def resume(directory: Path, watch: Watch, *, trust: bool = False) -> History:
         RunFailed: nothing succeeded.
     """
     with open_for_writing(directory) as journal:
-        for unfinished in directory.glob("weights/*.unfinished"):
-            unfinished.unlink(missing_ok=True)
         config = parse_config(journal.config, f"the configuration in {directory}")
         history = fold(journal.events())
         if history.finished is not None:
@@ -90,10 +89,8 @@ def resume(directory: Path, watch: Watch, *, trust: bool = False) -> History:
                 "look at that code, then pass --trust"
             )
         parts = compose(config)
-        for trial in history.trials:
-            check_unchanged(parts.space, trial)
-        run = _Run(config, parts, journal, history, watch)
-        run.record(resumed_event())
+        run = Run(config, parts, journal, history, watch)
+        run.take_up()
         return run.to_its_end()
 
 
@@ -133,8 +130,8 @@ def final_seed(config: RunConfig, index: int) -> int:
     return derive(config.seed, "final", index)
 
 
-class _Run:
-    """A run in progress: the journal, the history folded from it, and the means to go on."""
+class Run:
+    """A run in progress: the journal, the history folded from it, and the means to go on. `start`, `resume` and `nas.outside` make it."""
 
     def __init__(self, config: RunConfig, parts: Parts, journal: Journal, history: History, watch: Watch) -> None:
         self.config, self.parts, self.journal, self.history, self.watch = config, parts, journal, history, watch
@@ -146,20 +143,51 @@ class _Run:
         self.history = history
         self.watch(history, events)
 
-    def to_its_end(self) -> History:
+    def take_up(self) -> None:
+        """Begins to go on with a run that was interrupted.
+
+        Raises:
+            ValueError: the space has changed since.
+        """
+        for unfinished in self.journal.directory.glob("weights/*.unfinished"):
+            unfinished.unlink(missing_ok=True)
+        for trial in self.history.trials:
+            check_unchanged(self.parts.space, trial)
+        self.record(resumed_event())
+
+    def to_its_end(self, reason: str | None = None) -> History:
+        """What is left to do, then the event that ends the run, with this reason or the one for which the first arm ended."""
         with executor_of(self.config) as executor:
             reasons = [self._search(arm, executor) for arm in self.parts.arms]
             self._choose_finalists()
             self._train_finalists(executor)
-        self.record(finished_event(reasons[0]))
+        self.record(finished_event(reason or reasons[0]))
         return self.history
+
+    def propose(self, arm: str, proposals: Sequence[Proposal], note: str = "") -> None:
+        """A new round of the arm, journalled; `finish_round` evaluates it."""
+        first, number = len(self.history.trials), len(self.history.of_arm(arm).rounds)
+        trials = [
+            Trial(
+                number=first + place,
+                round=number,
+                arm=arm,
+                architecture=proposal.architecture,
+                origin=proposal.origin,
+                prediction=proposal.prediction,
+                canonical=proposal.canonical,
+                seed=derive(self.config.seed, "trial", first + place),
+            )
+            for place, proposal in enumerate(proposals)
+        ]
+        self.record(round_event(number, arm, trials, note))
 
     def _search(self, arm: str, executor: Executor) -> str:
         """Rounds until the budget is used or nothing new is found; says which."""
         while True:
             history = self.history.of_arm(arm)
             if history.rounds and history.rounds[-1].ranking is None:
-                self._finish_round(arm, executor)
+                self.finish_round(arm, executor)
                 continue
             if len(history.failed) >= HOPELESS and not history.observed:
                 reason = f"none of {len(history.failed)} evaluations succeeded"
@@ -174,28 +202,14 @@ class _Run:
             if not asked.proposals:
                 reason = "no new architecture is left to propose"
                 break
-            first, number = len(self.history.trials), len(history.rounds)
-            trials = [
-                Trial(
-                    number=first + place,
-                    round=number,
-                    arm=arm,
-                    architecture=proposal.architecture,
-                    origin=proposal.origin,
-                    prediction=proposal.prediction,
-                    canonical=proposal.canonical,
-                    seed=derive(self.config.seed, "trial", first + place),
-                )
-                for place, proposal in enumerate(asked.proposals)
-            ]
-            self.record(round_event(number, arm, trials, asked.note))
+            self.propose(arm, asked.proposals, asked.note)
         # The search comes first, so it is the one that ends a run in which nothing succeeds; a baseline without luck costs only itself.
         if not self.history.observed:
             raise RunFailed(_hopeless(history))
         unkept = none_feasible(history, self.config.constraints)
         return reason if unkept is None else f"{reason}; {unkept}"
 
-    def _finish_round(self, arm: str, executor: Executor) -> None:
+    def finish_round(self, arm: str, executor: Executor) -> None:
         """Evaluates what the last round still waits for, and judges what the surrogate had said of it."""
         pending = self.history.of_arm(arm).pending
         known = {trial.canonical: trial.outcome for trial in self.history.observed}

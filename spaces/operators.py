@@ -110,6 +110,29 @@ def enumerate_all(space: SearchSpace) -> Iterator[Architecture]:
         taken[-1] = (path, domain, position + 1)
 
 
+def next_question(space: SearchSpace, answers: Mapping[str, Answer]) -> tuple[str, Domain] | Architecture:
+    """The first question with more than one answer that these answers leave open, by path; the architecture where there is none.
+
+    The program is run to its end with the first answer for all that is open, so it has to complete with them, or to reject.
+
+    Raises:
+        Rejected: the program refused the answers before it asked for more.
+    """
+    choose = Chooser(answers, _FIRST, held=dict(space.held), keep_domains=True)
+    rejected: Rejected | None = None
+    try:
+        space.run(choose)
+    except Rejected as error:
+        rejected = error
+    assert choose.domains is not None
+    for path, domain in choose.domains.items():
+        if path not in answers and domain.size != 1:
+            return path, domain
+    if rejected is not None:
+        raise rejected
+    return Architecture(space.name, tuple(choose.decisions.items()))
+
+
 def fix(space: SearchSpace, held: Mapping[str, Answer]) -> SearchSpace:
     """The space with some decisions held, the rest free. Its architectures belong to the whole space too.
 

@@ -84,3 +84,13 @@ def test_flows_run_from_python_and_are_read_again(tmp_path: Path, monkeypatch: p
     assert first.count("is the best found with") == 8
     run("flows.py", monkeypatch, str(tmp_path))
     assert capsys.readouterr().out == first
+
+
+def test_an_agent_outside_drives_a_run_and_goes_on_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        run("outside_agent.py", monkeypatch, str(tmp_path / "run"))
+    first, again = capsys.readouterr().out.splitlines()
+    assert first.startswith("100 evaluated, the best 7")
+    assert again == first

@@ -1,0 +1,30 @@
+"""`SearchEnvironment` as an environment of gymnasium: the only module that imports it, and only on demand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gymnasium  # pyright: ignore[reportMissingImports]
+
+if TYPE_CHECKING:
+    from nas.outside.environment import SearchEnvironment
+
+
+class GymnasiumEnvironment(gymnasium.Env):
+    """Passes all on. `environment` is what it wraps."""
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
+
+    def __init__(self, environment: SearchEnvironment) -> None:
+        self.environment = environment
+        self.observation_space, self.action_space = environment.observation_space, environment.action_space
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        return self.environment.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> Any:
+        return self.environment.step(action)
+
+    def close(self) -> None:
+        self.environment.close()
