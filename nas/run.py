@@ -5,6 +5,7 @@ Whatever is to be done next follows from the journal alone, so going on after a 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from nas.evaluators.evaluator import Failed, FinalResult, Observation
 from nas.executors import DISK_FULL, Executor, Job, Outcome
 from nas.history import (
     EMPTY,
+    ROUNDING,
     Final,
     Finalist,
     History,
@@ -32,12 +34,16 @@ from nas.history import (
 from nas.journal import Event, Journal, create, open_for_writing
 from nas.scorecard import scorecard
 from nas.seeds import derive
+from nas.strategies.rungs import rungs_of
 from nas.trust import is_sealed, named_code, seal
 from spaces import SearchSpace
 from spaces.canonical import canonical_key
 
 # A run stops when so many evaluations have failed and none has succeeded.
 HOPELESS = 20
+
+# The folder of paused trainings in a run; it is gone when the search has ended.
+CHECKPOINTS = "checkpoints"
 
 Watch = Callable[[History, tuple[Event, ...]], None]
 
@@ -75,8 +81,9 @@ def resume(directory: Path, watch: Watch, *, trust: bool = False) -> History:
         RunFailed: nothing succeeded.
     """
     with open_for_writing(directory) as journal:
-        for unfinished in directory.glob("weights/*.unfinished"):
-            unfinished.unlink(missing_ok=True)
+        for folder in ("weights", CHECKPOINTS):
+            for unfinished in directory.glob(f"{folder}/*.unfinished"):
+                unfinished.unlink(missing_ok=True)
         config = parse_config(journal.config, f"the configuration in {directory}")
         history = fold(journal.events())
         if history.finished is not None:
@@ -126,6 +133,11 @@ def weights_file(directory: Path, trial: int, seed_index: int | None = None) -> 
     return directory / "weights" / (f"trial-{trial:05d}.safetensors" if seed_index is None else f"final-{trial:05d}-{seed_index}.safetensors")
 
 
+def checkpoint_file(directory: Path, trial: int) -> Path:
+    """Where a training pauses that began in this trial; its promotions go on from there, and pause there again."""
+    return directory / CHECKPOINTS / f"trial-{trial:05d}.safetensors"
+
+
 def final_seed(config: RunConfig, index: int) -> int:
     """The seed of a finalist's full training number `index`; never one that the search has used."""
     return derive(config.seed, "final", index)
@@ -147,6 +159,7 @@ class _Run:
     def to_its_end(self) -> History:
         with executor_of(self.config) as executor:
             reasons = [self._search(arm, executor) for arm in self.parts.arms]
+            shutil.rmtree(self.journal.directory / CHECKPOINTS, ignore_errors=True)
             self._choose_finalists()
             self._train_finalists(executor)
         self.record(finished_event(reasons[0]))
@@ -162,13 +175,18 @@ class _Run:
             if len(history.failed) >= HOPELESS and not history.observed:
                 reason = f"none of {len(history.failed)} evaluations succeeded"
                 break
-            left = self.config.budget - len(history.trials)
-            if left <= 0:
+            strategy, budget = self.parts.arms[arm], self.config.budget
+            count = min(self.config.batch, int((budget - history.spent + ROUNDING) / rungs_of(strategy)[0]))
+            if count < 1:
                 reason = "the budget is used"
                 break
-            asked = self.parts.arms[arm].ask(self.parts.space, history, min(self.config.batch, left), self.config.seed)
+            asked = strategy.ask(self.parts.space, history, count, self.config.seed)
             if not asked.proposals:
                 reason = "no new architecture is left to propose"
+                break
+            proposals = history.affordable(asked.proposals, budget)
+            if not proposals:
+                reason = "the budget is used"
                 break
             first, number = len(self.history.trials), len(history.rounds)
             trials = [
@@ -180,9 +198,11 @@ class _Run:
                     origin=proposal.origin,
                     prediction=proposal.prediction,
                     canonical=proposal.canonical,
-                    seed=derive(self.config.seed, "trial", first + place),
+                    seed=derive(self.config.seed, "trial", first + place) if proposal.continues is None else history.trial(proposal.continues).seed,
+                    fidelity=proposal.fidelity,
+                    continues=proposal.continues,
                 )
-                for place, proposal in enumerate(asked.proposals)
+                for place, proposal in enumerate(proposals)
             ]
             self.record(round_event(number, arm, trials, asked.note))
         # The search comes first, so it is the one that ends a run in which nothing succeeds; a baseline without luck costs only itself.
@@ -193,20 +213,19 @@ class _Run:
     def _finish_round(self, arm: str, executor: Executor) -> None:
         """Evaluates what the last round still waits for, and judges what the surrogate had said of it."""
         pending = self.history.of_arm(arm).pending
-        known = {trial.canonical: trial.outcome for trial in self.history.observed}
+        known = {(trial.canonical, trial.fidelity): trial.outcome for trial in self.history.observed}
         for trial in pending:
-            if trial.canonical in known:
+            if (trial.canonical, trial.fidelity) in known:
                 # The other arm has evaluated the same network: a duplicate costs no training.
-                self.record(outcome_event(trial.number, known[trial.canonical]))  # type: ignore[arg-type]
-        jobs = [
-            Job(trial=trial.number, architecture=trial.architecture, seed=trial.seed, weights=self._weights(trial.number), final=False)
-            for trial in pending
-            if trial.canonical not in known
-        ]
+                self.record(outcome_event(trial.number, known[trial.canonical, trial.fidelity]))  # type: ignore[arg-type]
+        jobs = [self._job(trial) for trial in pending if (trial.canonical, trial.fidelity) not in known]
         for job, outcome in executor.run(jobs):
             self._check_disk(job, outcome)
             assert isinstance(outcome, Observation | Failed)
             self.record(outcome_event(job.trial, outcome))
+            if job.checkpoint is not None and (job.fidelity == 1.0 or isinstance(outcome, Failed)):
+                # Nothing goes on from there any more. Where the process ends before this, the end of the search removes it.
+                Path(job.checkpoint).unlink(missing_ok=True)
         history = self.history.of_arm(arm)
         last = history.rounds[-1]
         self.record(round_end_event(last.number, arm, scorecard([self.history.trial(number) for number in last.trials])))
@@ -216,8 +235,8 @@ class _Run:
             return
         events = []
         for arm in self.parts.arms:
-            ranked = sorted(self.history.of_arm(arm).observed, key=lambda trial: (-trial.score, trial.number))
-            events += [finalist_event(Finalist(trial.number, rank, arm)) for rank, trial in enumerate(ranked[: self.config.finalists.count], start=1)]
+            ranked = self.history.of_arm(arm).ranked[: self.config.finalists.count]
+            events += [finalist_event(Finalist(trial.number, rank, arm)) for rank, trial in enumerate(ranked, start=1)]
         self.record(*events)
 
     def _train_finalists(self, executor: Executor) -> None:
@@ -250,6 +269,16 @@ class _Run:
                     Job(trial=trial.number, architecture=trial.architecture, seed=final_seed(self.config, index), weights=weights, final=True),
                     trial.canonical,
                 )
+
+    def _job(self, trial: Trial) -> Job:
+        """The evaluation of a trial; a training in parts is paused in the file of the trial that it began with."""
+        began = trial
+        while began.continues is not None:
+            began = self.history.trial(began.continues)
+        in_parts = trial.fidelity < 1 or trial.continues is not None
+        checkpoint = str(checkpoint_file(self.journal.directory, began.number)) if in_parts else None
+        weights = self._weights(trial.number)
+        return Job(trial.number, trial.architecture, trial.seed, weights, fidelity=trial.fidelity, checkpoint=checkpoint)
 
     def _weights(self, trial: int) -> str | None:
         return str(weights_file(self.journal.directory, trial)) if self.config.keep_weights == "all" else None

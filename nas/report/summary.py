@@ -11,7 +11,7 @@ from nas.compose import BASELINE, SEARCH
 from nas.config import RunConfig
 from nas.evaluators.evaluator import Failed, FinalResult
 from nas.history import History
-from nas.report.figures import counted, decimals_for, duration, figure, percent, with_spread
+from nas.report.figures import amount, at_fidelity, counted, decimals_for, duration, figure, percent, with_spread
 from nas.report.verdict import compare
 from nas.run import winner
 from nas.scorecard import scorecard
@@ -22,10 +22,10 @@ def summarize(history: History, config: RunConfig) -> dict[str, Any]:
 
     Returns:
         What was run: `space`, `task`, `evaluator`, `strategy`, `predictor`, `seed`, `budget`. `finished` (the reason, or None). `seconds` of all
-        evaluations and full trainings, a network that both arms share counted once. `arms` by name: `evaluated`, `failed`, `pending`, `seconds`,
-        `best` (trial and validation score), `winner` (a trial) and `finalists`, each with its `finals` by seed and the mean and standard deviation
-        of `validation` and `test` over the seeds. `comparison` of the winners (None without a baseline). `surrogate`: the scorecard by round and
-        pooled. `notes` of the rounds. `failures` by kind. `decimals` to show scores with.
+        evaluations and full trainings, a network that both arms share counted once. `arms` by name: `evaluated`, `spent` (of the budget), `failed`,
+        `pending`, `seconds`, `best` (trial, validation score, fidelity), `winner` (a trial) and `finalists`, each with its `finals` by seed and the
+        mean and standard deviation of `validation` and `test` over the seeds. `comparison` of the winners (None without a baseline). `surrogate`: the
+        scorecard by round and pooled. `notes` of the rounds. `failures` by kind. `decimals` to show scores with.
     """
     arms = {name: _arm(history.of_arm(name), name) for name in arm_names(history, config)}
     decimals = decimals_for([score for arm in arms.values() for score in _scores(arm)])
@@ -34,7 +34,7 @@ def summarize(history: History, config: RunConfig) -> dict[str, Any]:
         "task": None if config.task is None else config.task.name,
         "evaluator": config.evaluator.name,
         "strategy": config.strategy.name,
-        "predictor": config.predictor.name if config.strategy.name == "surrogate" else None,
+        "predictor": config.predictor.name if "surrogate" in (config.strategy.name, _over(config)) else None,
         "seed": config.seed,
         "budget": config.budget,
         "finished": history.finished,
@@ -52,6 +52,12 @@ def arm_names(history: History, config: RunConfig) -> tuple[str, ...]:
     """The arms that the configuration asks for, begun or not, and any others that the history has."""
     baseline = (BASELINE,) if config.baseline == "random" and config.strategy.name != "random" else ()
     return tuple(dict.fromkeys((SEARCH, *baseline, *(item.arm for item in history.rounds))))
+
+
+def _over(config: RunConfig) -> str | None:
+    """The strategy below one of several fidelities."""
+    over = config.strategy.settings.get("over")
+    return over.get("name") if isinstance(over, Mapping) else over
 
 
 def winning(arm: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -90,10 +96,13 @@ def _terminal_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     def row(label: str, cell: Callable[[Mapping[str, Any]], str]) -> tuple[str, ...]:
         return (label, *map(cell, summary["arms"].values()))
 
-    yield row("evaluated", lambda arm: f"{arm['evaluated']} of {summary['budget']}")
+    in_parts = any(arm["spent"] != arm["evaluated"] + arm["failed"] + arm["pending"] for arm in summary["arms"].values())
+    yield row("evaluated", lambda arm: str(arm["evaluated"]) + ("" if in_parts else f" of {summary['budget']}"))
+    if in_parts:
+        yield row("  in whole ones", lambda arm: f"{amount(arm['spent'])} of {summary['budget']}")
     yield row("failed", lambda arm: str(arm["failed"]))
     yield row("best validation", lambda arm: figure(arm["best"] and arm["best"]["validation"], decimals))
-    yield row("  trial", lambda arm: str(arm["best"]["trial"]) if arm["best"] else "–")
+    yield row("  trial", lambda arm: f"{arm['best']['trial']}{at_fidelity(arm['best']['fidelity'])}" if arm["best"] else "–")
     if any(arm["winner"] is not None for arm in summary["arms"].values()):
         yield row("winner: trial", lambda arm: str(arm["winner"]) if winning(arm) else "–")
         yield row("  validation", lambda arm: with_spread((winning(arm) or {}).get("validation"), decimals))
@@ -115,10 +124,11 @@ def _arm(history: History, name: str) -> dict[str, Any]:
     best = history.best
     return {
         "evaluated": len(history.observed),
+        "spent": history.spent,
         "failed": len(history.failed),
         "pending": len(history.pending),
         "seconds": _seconds(history),
-        "best": None if best is None else {"trial": best.number, "validation": best.score},
+        "best": None if best is None else {"trial": best.number, "validation": best.score, "fidelity": best.fidelity},
         "winner": winner(history, name),
         "finalists": [_finalist(history, finalist.trial, finalist.rank) for finalist in sorted(history.finalists, key=lambda item: item.rank)],
     }
