@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +19,9 @@ from nas.config import RunConfig, parse_config
 from nas.evaluators.evaluator import Failed, FinalResult
 from nas.history import History, fold
 from nas.journal import JournalError, open_for_reading
+from nas.progress import Progress
+from nas.report import write_report
+from nas.report.summary import summarize, terminal_summary
 from nas.run import HOPELESS, RunFailed, final_seed, resume, start, winner
 from nas.seeds import derive
 
@@ -236,6 +241,20 @@ def outcomes(history: History) -> list[tuple]:
     return [(trial.score, trial.outcome.curve) if trial.is_observed else (type(trial.outcome),) for trial in history.trials]  # type: ignore[union-attr]
 
 
+def events_of(directory: Path) -> tuple:
+    with open_for_reading(directory) as journal:
+        return journal.events()
+
+
+def test_the_progress_counts_parts_and_tells_promotions(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    with Progress(config(**HALVED), stream, interval=0.0) as progress:
+        start(config(**HALVED, baseline="none"), tmp_path / "run", progress)
+    said = stream.getvalue()
+    assert re.search(r"search \(asha\): 0\.44/5, best \d+\.\d+ \(trial \d at 0\.111 of the epochs\)", said)
+    assert re.search(r"round \d+: trial \d+ promoted to 1/3 of the epochs", said)
+
+
 def test_a_budget_is_used_in_parts_and_finalists_are_of_the_highest_fidelity(tmp_path: Path) -> None:
     history = start(config(**HALVED), tmp_path / "run", quiet)
     search, random = history.of_arm("search"), history.of_arm("random")
@@ -252,6 +271,12 @@ def test_a_budget_is_used_in_parts_and_finalists_are_of_the_highest_fidelity(tmp
     assert [item.trial for item in search.finalists][: len(full)] == full[:3]
     assert len({history.trial(item.trial).canonical for item in search.finalists}) == 3
     assert any("promoted to all epochs" in item.note for item in search.rounds)
+    shown = summarize(history, config(**HALVED))
+    assert shown["arms"]["search"]["best"]["fidelity"] == 1.0
+    assert f"{search.spent:.2f} of 5" in terminal_summary(shown)
+    assert "promoted to all epochs" in write_report(tmp_path / "run").read_text()
+    early = summarize(fold(events_of(tmp_path / "run")[:8]), config(**HALVED))
+    assert "at 0.111 of the epochs" in terminal_summary(early)
     judged = [item.ranking["predicted"] for item in search.rounds if item.ranking]
     assert judged == [sum(history.trial(number).prediction is not None for number in item.trials) for item in search.rounds]
 
