@@ -41,6 +41,7 @@ from nas.objectives import SCORE, Objective
 from nas.pareto import front, hypervolume, inverted_generational_distance
 from nas.seeds import derive
 from nas.strategies import STRATEGIES, Strategy
+from nas.strategies.rungs import rungs_of
 from nas.tasks.arrays import read_npz
 from spaces import Architecture, Chooser, Graph, SearchSpace
 from spaces.canonical import canonical_key
@@ -215,7 +216,10 @@ def strategy_named(text: str, arguments: argparse.Namespace) -> Strategy:
     }
     if arguments.cost and "objectives" in getattr(STRATEGIES.get(name), "__dataclass_fields__", ()):
         config["objectives"] = [asdict(SCORE), asdict(COST)]
-    return strategy_of(RunConfig.model_validate(config))
+    strategy = strategy_of(RunConfig.model_validate(config))
+    if len(rungs_of(strategy)) > 1:
+        raise SystemExit(f"{name} trains for shares of the epochs, of which this table has no scores: see benchmarks/halving.py")
+    return strategy
 
 
 def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:

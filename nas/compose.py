@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from nas.config import ConfigError, RunConfig, TableSection, parse_config, settings_of
+from nas.config import ConfigError, Named, RunConfig, TableSection, TrainSection, named_in, parse_config, settings_of
 from nas.executors import Executor, InlineExecutor, ProcessExecutor
 from nas.limits import check_told, within
 from nas.objectives import SCORE
 from nas.strategies import STRATEGIES, RandomSearch, Strategy
+from nas.strategies.rungs import rungs_of
 from spaces import SearchSpace
 from spaces.load import load_space
 from spaces.operators import sample
@@ -47,16 +48,17 @@ def compose(config: RunConfig) -> Parts:
     arms = {SEARCH: strategy}
     if config.baseline == "random" and not isinstance(strategy, RandomSearch):
         arms[BASELINE] = RandomSearch()
-    if isinstance(config.evaluator, TableSection):
-        evaluator(config.model_dump(mode="json"), "cpu")
-    elif config.evaluator.latency is not None:
+    if isinstance(config.evaluator, TrainSection) and config.evaluator.latency is not None:
         _found([config.evaluator.latency.device], "evaluator.latency.device")
+    _check_rungs(config, rungs_of(strategy))
     devices_of(config)
     return Parts(space, arms)
 
 
 def strategy_of(config: RunConfig) -> Strategy:
     """The strategy, with the predictor, the objectives and the constraints where it takes them: where it has these fields with `repr=False`.
+
+    The strategy below it (`strategy.over`), where it has one, is made in the same way.
 
     Raises:
         ConfigError: the strategy or a setting is unknown, or it cannot be after these objectives; or the run is driven by an agent outside.
@@ -73,13 +75,36 @@ def strategy_of(config: RunConfig) -> Strategy:
         return settings_of("predictor", PREDICTORS, config.predictor)
 
     offered: dict[str, Any] = {"predictor": predictor, "objectives": lambda: config.objectives, "constraints": lambda: config.constraints}
-    strategy = settings_of("strategy", STRATEGIES, config.strategy, **offered)
+
+    def made(named: Named) -> Strategy:
+        within = {Strategy: lambda value: made(named_in("strategy.over", value))}
+        return settings_of("strategy", STRATEGIES, named, within, **offered)
+
+    strategy = made(config.strategy)
     if config.objectives != (SCORE,) and getattr(strategy, "objectives", None) != config.objectives:
         able = [name for name, known in STRATEGIES.items() if "objectives" in known.__dataclass_fields__]
         raise ConfigError(
             f"the strategy {config.strategy.name!r} is after the score alone; for other objectives take {' or '.join(able)}, or leave `objectives` out"
         )
     return strategy
+
+
+def _check_rungs(config: RunConfig, rungs: tuple[float, ...]) -> None:
+    """Refuses fidelities of which the table has no scores, or that are not told apart by whole epochs. Reads the table."""
+    if isinstance(config.evaluator, TableSection):
+        from nas.evaluators.table import TableEvaluator
+
+        table = evaluator(config.model_dump(mode="json"), "cpu")
+        assert isinstance(table, TableEvaluator)
+        for fidelity in rungs:
+            table.column(fidelity)
+        return
+    epochs = [config.training.epochs_at(fidelity) for fidelity in rungs]
+    if len(set(epochs)) < len(epochs):
+        raise ConfigError(
+            f"the strategy {config.strategy.name!r} pauses trainings after {', '.join(map(str, epochs))} of training.epochs, and each should be more than the "
+            f"one before: raise training.epochs to {round(1 / rungs[0])} or more, or strategy.least"
+        )
 
 
 def shaped_space(config: RunConfig) -> SearchSpace:
@@ -138,7 +163,8 @@ def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:
         from nas.evaluators.table import table_evaluator
 
         table = config.evaluator
-        return table_evaluator(load_space(config.space), table.path, score=table.score, test=table.test, seconds=table.seconds, metrics=table.metrics)
+        columns = table.model_dump(exclude={"name", "path"})
+        return table_evaluator(load_space(config.space), table.path, **columns)
     from nas.evaluators.training import TrainEvaluator
 
     task = task_of(config)

@@ -74,6 +74,7 @@ class TableSection(_Section):
     test: str | None = Field(default=None, description="the column of test scores, read for the finalists only")
     seconds: str | None = Field(default=None, description="the column of training times")
     metrics: dict[str, str] = Field(default={}, description="further columns, by the names that they get in the results and in `objectives`")
+    fidelities: dict[float, str] = Field(default={}, description="columns of validation scores after fewer epochs, by their share of all epochs")
 
 
 class TrainSection(_Section):
@@ -117,7 +118,7 @@ class RunConfig(_Section):
     objectives: tuple[Objective, ...] = Field(default=(SCORE,), min_length=1, description="what the strategy nsga2 is after; all others: the score")
     constraints: tuple[ConstraintText, ...] = Field(default=(), description="NAME <= NUMBER or NAME >= NUMBER: what the result has to keep")
     training: Recipe = Field(default=Recipe(), description="how an architecture is trained")
-    budget: int = Field(default=32, ge=1, description="how many architectures are evaluated")
+    budget: int = Field(default=32, ge=1, description="how many evaluations, in whole ones: one of a third of the epochs counts a third")
     batch: int = Field(default=4, ge=1, description="how many of them at a time, between two looks of the strategy at the results")
     baseline: Literal["random", "none"] = Field(default="random", description="random search at the same budget, beside the search")
     finalists: FinalistsSection = FinalistsSection()
@@ -192,10 +193,13 @@ def _check_finite(value: Any, where: str, path: str = "") -> None:
         _check_finite(inner, where, f"{path}.{key}" if path else str(key))
 
 
-def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **offered: Callable[[], Any]) -> Any:
+def settings_of(
+    kind: str, registry: Mapping[str, Any], named: Named, within: Mapping[Any, Callable[[Any], Any]] | None = None, **offered: Callable[[], Any]
+) -> Any:
     """The plug-in `named`, a frozen dataclass of the registry or the user's own (`my_file.py:Name`), made with its settings, each checked.
 
     Args:
+        within: by the type of a field, what makes a plug-in of the setting: where one plug-in holds another.
         offered: by the name of a field, what makes its value; taken where the plug-in has that field with `repr=False`, which is no setting.
 
     Raises:
@@ -216,6 +220,9 @@ def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **offered:
             near = difflib.get_close_matches(key, fields, 1)
             known = f"; its settings are: {', '.join(fields)}" if fields else "; it has no settings"
             raise ConfigError(f"{kind} {named.name!r} has no setting {key!r}{f'; did you mean {near[0]!r}?' if near else known}")
+        if within and types[key] in within:
+            checked[key] = within[types[key]](value)
+            continue
         try:
             checked[key] = TypeAdapter(types[key]).validate_python(value)
         except ValidationError as error:
@@ -226,6 +233,18 @@ def settings_of(kind: str, registry: Mapping[str, Any], named: Named, **offered:
         return factory(**checked, **given)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def named_in(path: str, value: Any) -> Named:
+    """The section that a setting holds: a name, or `name` and settings.
+
+    Raises:
+        ConfigError: it is neither; `path` says where.
+    """
+    section = {"name": value} if isinstance(value, str) else value
+    if not isinstance(section, Mapping) or not isinstance(section.get("name"), str):
+        raise ConfigError(f"{path} should be a name, or a section with `name` and settings; got {json.dumps(value, default=str)[:80]}")
+    return Named.model_validate(section)
 
 
 def schema() -> dict[str, Any]:
@@ -257,11 +276,18 @@ def schema() -> dict[str, Any]:
 
 
 def _plug_in_schema(name: str, factory: Any, definitions: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    from nas.strategies import STRATEGIES, Strategy
+
     types = get_type_hints(factory)
     properties: dict[str, Any] = {"name": {"const": name}}
     for field in dataclasses.fields(factory):
         if not field.repr:
             continue  # Filled in by the engine, not by a config.
+        if types[field.name] is Strategy:
+            section = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+            default = next(name for name, made in STRATEGIES.items() if type(field.default) is made)
+            properties[field.name] = {"anyOf": [{"type": "string"}, section], "default": default}
+            continue
         adapter = TypeAdapter(types[field.name])
         properties[field.name] = adapter.json_schema()
         # References count from the root of the whole schema.
@@ -305,7 +331,10 @@ def _beside(loaded: dict[str, Any], folder: Path) -> dict[str, Any]:
     for section in _PLUG_INS:
         inner = result.get(section)
         if isinstance(inner, dict):
-            result[section] = {key: code(value) if key == "name" else value for key, value in inner.items()}
+            result[section] = {key: code(value) if key in ("name", "over") else value for key, value in inner.items()}
+            over = inner.get("over") if section == "strategy" else None
+            if isinstance(over, dict):
+                result[section]["over"] = {**over, "name": code(over.get("name"))}
             # A task may have its test images elsewhere; a table's `test` is a column.
             files = ("path", "test") if section == "task" else ("path",)
             result[section].update({key: found(inner[key]) for key in files if isinstance(inner.get(key), str)})

@@ -12,7 +12,7 @@ import numpy
 from nas.config import RunConfig
 from nas.constraints import feasible
 from nas.history import Finalist, History, Trial
-from nas.objectives import Objective, values
+from nas.objectives import SCORE, Objective, values
 from nas.pareto import front, hypervolume
 
 
@@ -57,12 +57,14 @@ def growth(history: History, objectives: Sequence[Objective], worst_K: numpy.nda
 
 def finalists(history: History, config: RunConfig, arm: str) -> tuple[Finalist, ...]:
     """Who of an arm is trained fully: feasible ones, the best in the objective; with several objectives members of the front, see `spread`."""
-    observed = feasible(history.of_arm(arm), config.constraints).observed
+    seen, count = feasible(history.of_arm(arm), config.constraints), config.finalists.count
     if len(config.objectives) > 1:
-        chosen = spread(observed, config.objectives, config.finalists.count)
+        chosen = spread(seen.fullest, config.objectives, count)
+    elif config.objectives == (SCORE,):
+        chosen = seen.ranked[:count]
     else:
         objective = config.objectives[0]
-        chosen = tuple(sorted(observed, key=lambda trial: (-objective.of(trial), trial.number)))[: config.finalists.count]
+        chosen = tuple(sorted(seen.fullest, key=lambda trial: (-objective.of(trial), trial.number)))[:count]
     return tuple(Finalist(trial.number, rank, arm) for rank, trial in enumerate(chosen, start=1))
 
 

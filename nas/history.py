@@ -4,6 +4,7 @@ Events go in, a frozen `History` comes out. Trials stand in the order of their n
 what is computed from a history does not depend on which worker was faster.
 
     round           {round, arm, proposals: [{trial, architecture, canonical, origin, prediction, seed}], note}   before any evaluation
+                    a proposal of fewer epochs has `fidelity` too, and one that goes on with another trial's training `continues`
     observation     {trial, score, seconds, curve, metrics}
     failure         {trial, kind, reason, seconds, detail}
     round_end       {round, arm, ranking: {...}}      how right the surrogate was
@@ -17,6 +18,7 @@ what is computed from a history does not depend on which worker was faster.
 from __future__ import annotations
 
 import json
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -48,12 +50,16 @@ class Proposal:
         origin: where it comes from: `random`, `mutation`, `crossover`, ...
         prediction: what the surrogate believes of it; None where no surrogate was asked.
         canonical: the canonical key of its graph; two proposals with one key are one architecture.
+        fidelity: the share of an evaluation's epochs that it is to be trained, more than 0.
+        continues: the number of the trial whose training goes on, of the same architecture and a lower fidelity: this is its promotion.
     """
 
     architecture: Architecture
     origin: str
     prediction: Predicted | None
     canonical: str
+    fidelity: float = 1.0
+    continues: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,9 @@ class Trial:
         round: the number of its round within its arm.
         arm: which of the compared strategies proposed it.
         architecture, origin, prediction, canonical: as in `Proposal`.
-        seed: what the evaluation draws from.
+        seed: what the evaluation draws from; a promotion's is that of the trial that it continues.
         outcome: None while it is pending.
+        fidelity, continues: as in `Proposal`.
     """
 
     number: int
@@ -78,6 +85,8 @@ class Trial:
     canonical: str
     seed: int
     outcome: Observation | Failed | None = None
+    fidelity: float = 1.0
+    continues: int | None = None
 
     @property
     def is_observed(self) -> bool:
@@ -94,6 +103,16 @@ class Trial:
         if not isinstance(self.outcome, Observation):
             raise ValueError(f"trial {self.number} has no score: {'it is pending' if self.outcome is None else self.outcome.reason}")
         return self.outcome.score
+
+    def with_score(self, score: float) -> Trial:
+        """The same with another score.
+
+        Raises:
+            ValueError: the trial was not observed.
+        """
+        if not isinstance(self.outcome, Observation):
+            raise ValueError(f"trial {self.number} has no score that another could take the place of")
+        return replace(self, outcome=replace(self.outcome, score=score))
 
 
 @dataclass(frozen=True)
@@ -164,13 +183,55 @@ class History:
         return frozenset(trial.canonical for trial in self.trials)
 
     @cached_property
+    def latest(self) -> tuple[Trial, ...]:
+        """What is known of each training: a trial whose promotion has ended gives way to it, a promotion that is pending does not count yet."""
+        ended = {trial.continues for trial in self.trials if trial.outcome is not None}
+        return tuple(trial for trial in self.trials if trial.number not in ended and not (trial.outcome is None and trial.continues is not None))
+
+    @cached_property
+    def ranked(self) -> tuple[Trial, ...]:
+        """The observed trials of `latest`, the best first: by fidelity, as a score of few epochs is no match for one of all, then by score, then number."""
+        observed = (trial for trial in self.latest if trial.is_observed)
+        return tuple(sorted(observed, key=lambda trial: (-trial.fidelity, -trial.score, trial.number)))
+
+    @cached_property
+    def fullest(self) -> tuple[Trial, ...]:
+        """The observed trials of the highest fidelity among them: scores that can be compared."""
+        highest = max((trial.fidelity for trial in self.observed), default=1.0)
+        return tuple(trial for trial in self.observed if trial.fidelity == highest)
+
+    @cached_property
     def best(self) -> Trial | None:
-        """The trial with the highest score; of equals the one with the lower number. None while nothing is observed."""
-        return max(self.observed, key=lambda trial: trial.score, default=None)
+        """The first of `ranked`: with one fidelity the highest score, of equals the lower number. None while nothing is observed."""
+        return max((trial for trial in self.latest if trial.is_observed), key=lambda trial: (trial.fidelity, trial.score), default=None)
 
     def best_so_far(self) -> tuple[float, ...]:
-        """The highest score after each observed trial."""
-        return tuple(accumulate((trial.score for trial in self.observed), max))
+        """The highest score after each observed trial of the highest fidelity."""
+        return tuple(accumulate((trial.score for trial in self.fullest), max))
+
+    def cost(self, item: Proposal | Trial) -> float:
+        """What it uses of a budget, in full evaluations: its fidelity less that of the trial that it continues."""
+        return item.fidelity - (0.0 if item.continues is None else self.trial(item.continues).fidelity)
+
+    @cached_property
+    def spent(self) -> float:
+        """What all trials use of a budget, failed and pending ones included; without fidelities their number."""
+        return math.fsum(self.cost(trial) for trial in self.trials)
+
+    @cached_property
+    def used(self) -> float:
+        """The same without the pending ones."""
+        return math.fsum(self.cost(trial) for trial in self.trials if trial.outcome is not None)
+
+    def affordable(self, proposals: Iterable[Proposal], budget: float) -> tuple[Proposal, ...]:
+        """The proposals in their order, without those that what is left of the budget does not suffice for."""
+        left, kept = budget - self.spent + ROUNDING, list[Proposal]()
+        for proposal in proposals:
+            cost = self.cost(proposal)
+            if cost <= left:
+                left -= cost
+                kept.append(proposal)
+        return tuple(kept)
 
     def of_arm(self, arm: str) -> History:
         """The same for one arm alone; the trials keep their numbers."""
@@ -186,6 +247,9 @@ class History:
 
 
 EMPTY = History()
+
+# Shares of a budget are added up, and thirds are not exact.
+ROUNDING = 1e-9
 
 
 def fold(events: Iterable[Event], history: History = EMPTY) -> History:
@@ -276,8 +340,26 @@ def _apply_round(draft: _Draft, body: Mapping[str, Any]) -> None:
         if trial.number <= last:
             raise ValueError(f"trials are numbered upwards; after trial {last} came {trial.number}")
         last = trial.number
+        _check_promotion(draft, trial)
     draft.trials.extend(trials)
     draft.rounds.append(Round(body["round"], body["arm"], tuple(trial.number for trial in trials), body.get("note", "")))
+
+
+def _check_promotion(draft: _Draft, trial: Trial) -> None:
+    if not 0 < trial.fidelity <= 1:
+        raise ValueError(f"a fidelity is a share of the epochs, more than 0 and at most 1; trial {trial.number} has {trial.fidelity}")
+    if trial.continues is None:
+        return
+    before = draft.trials[_place(draft.trials, trial.continues)]
+    if not before.is_observed:
+        raise ValueError(f"trial {before.number} is pending, or failed, and cannot be promoted to trial {trial.number}")
+    if any(other.continues == before.number for other in draft.trials):
+        raise ValueError(f"trial {before.number} is promoted already; a second promotion, trial {trial.number}, came")
+    if (before.arm, before.canonical, before.seed) != (trial.arm, trial.canonical, trial.seed) or before.fidelity >= trial.fidelity:
+        raise ValueError(
+            f"a promotion has the arm, the architecture and the seed of the trial that it continues, and a higher fidelity; "
+            f"trial {trial.number} is no such promotion of trial {before.number}"
+        )
 
 
 def _apply_observation(draft: _Draft, body: Mapping[str, Any]) -> None:
@@ -337,6 +419,10 @@ KINDS: Mapping[str, Callable[[_Draft, Mapping[str, Any]], None]] = MappingProxyT
 
 
 def _proposal_body(trial: Trial) -> dict[str, Any]:
+    # Only where there is something to say, so that a journal without fidelities is what it always was.
+    further: dict[str, Any] = {} if trial.fidelity == 1.0 else {"fidelity": trial.fidelity}
+    if trial.continues is not None:
+        further["continues"] = trial.continues
     return {
         "trial": trial.number,
         "architecture": json.loads(trial.architecture.to_json()),
@@ -344,6 +430,7 @@ def _proposal_body(trial: Trial) -> dict[str, Any]:
         "origin": trial.origin,
         "prediction": None if trial.prediction is None else asdict(trial.prediction),
         "seed": trial.seed,
+        **further,
     }
 
 
@@ -358,6 +445,8 @@ def _trial(body: Mapping[str, Any], proposal: Mapping[str, Any]) -> Trial:
         prediction=None if prediction is None else Predicted(prediction["mean"], prediction["aleatoric"], prediction["epistemic"]),
         canonical=proposal["canonical"],
         seed=proposal["seed"],
+        fidelity=_number(proposal.get("fidelity", 1.0)),
+        continues=proposal.get("continues"),
     )
 
 

@@ -56,7 +56,7 @@ def read_labels(source: str | Path, *, space: str | None = None, column: str | N
         source: the directory, file or name.
         space: as a configuration names it. A table needs it; a run knows its own, which is taken where this user began the run on this machine.
         column: a table's column, `NAME` or `NAME:INDEX` for one of two dimensions. Of a run `score` (the default), `seconds`, or a metric of its
-            observations.
+            observations; where it trained some architectures for fewer epochs, those of the highest fidelity alone.
 
     Raises:
         ValueError: there is no such source, space or column, or the table is not one of the space.
@@ -145,7 +145,7 @@ def _of_run(directory: Path, where: str | None, column: str) -> Labels:
         )
     where = config.space if where is None else as_path(where)
     space = with_shapes(load_space(where), environment.get("shapes"), f"the journal of {directory}")
-    trials = history.observed
+    trials = history.fullest
     if not trials:
         raise ValueError(f"no evaluation of the run {directory} has succeeded yet, so it has no scores to learn from")
     for trial in trials:

@@ -13,6 +13,7 @@ from nas.constraints import feasible
 from nas.evaluators.evaluator import Failed
 from nas.history import Final, History
 from nas.journal import Event
+from nas.report.figures import at_fidelity
 
 _WIDEST = 110
 
@@ -70,14 +71,16 @@ class Progress:
     def _advance_arm(self, history: History, name: str) -> None:
         arm = feasible(history.of_arm(name), self._config.constraints)
         title = {SEARCH: f"search ({self._config.strategy.name})", BASELINE: "random baseline"}.get(name, name)
-        self._advance(title, len(arm.trials) - len(arm.pending), self._config.budget, _standing(arm))
+        # Without fidelities a whole number, the number of trials.
+        used = round(arm.used, 2)
+        self._advance(title, int(used) if used == int(used) else used, self._config.budget, _standing(arm))
 
     def _note(self, event: Event) -> None:
         note = event.body.get("note", "")
-        if note and ":" in note and not note.startswith("initial"):
+        if note and (":" in note or "promoted" in note) and not note.startswith("initial"):
             self._line(f"round {event.body['round']}: {note}")
 
-    def _advance(self, title: str, done: int, total: int, standing: str) -> None:
+    def _advance(self, title: str, done: float, total: int, standing: str) -> None:
         assert self._stream is not None
         if self._stream.isatty():
             self._advance_bar(title, done, total, standing)
@@ -90,7 +93,7 @@ class Progress:
             left = (now - self._began) / (done - self._first) * (total - done)
             self._line(f"{title}: {done}/{total}, {standing}" + (f", {_duration(left)} left" if done < total else ""))
 
-    def _advance_bar(self, title: str, done: int, total: int, standing: str) -> None:
+    def _advance_bar(self, title: str, done: float, total: int, standing: str) -> None:
         from tqdm import tqdm
 
         if title != self._phase:
@@ -117,7 +120,7 @@ class Progress:
 
 
 def _standing(arm: History) -> str:
-    best = f"best {arm.best.score:.4f} (trial {arm.best.number})" if arm.best is not None else "none yet"
+    best = f"best {arm.best.score:.4f} (trial {arm.best.number}{at_fidelity(arm.best.fidelity)})" if arm.best is not None else "none yet"
     judged = next(
         (item.ranking["rank_correlation"] for item in reversed(arm.rounds) if item.ranking and item.ranking.get("rank_correlation") is not None), None
     )

@@ -5,6 +5,7 @@ Whatever is to be done next follows from the journal alone, so going on after a 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from nas.executors import DISK_FULL, Executor, Job, Outcome
 from nas.fronts import finalists
 from nas.history import (
     EMPTY,
+    ROUNDING,
     Final,
     History,
     Proposal,
@@ -35,12 +37,16 @@ from nas.journal import Event, Journal, create, open_for_writing
 from nas.limits import completed
 from nas.scorecard import scorecard
 from nas.seeds import derive
+from nas.strategies.rungs import rungs_of
 from nas.trust import is_sealed, named_code, seal
 from spaces import SearchSpace
 from spaces.canonical import canonical_key
 
 # A run stops when so many evaluations have failed and none has succeeded.
 HOPELESS = 20
+
+# The folder of paused trainings in a run; it is gone when the search has ended.
+CHECKPOINTS = "checkpoints"
 
 Watch = Callable[[History, tuple[Event, ...]], None]
 
@@ -125,6 +131,11 @@ def weights_file(directory: Path, trial: int, seed_index: int | None = None) -> 
     return directory / "weights" / (f"trial-{trial:05d}.safetensors" if seed_index is None else f"final-{trial:05d}-{seed_index}.safetensors")
 
 
+def checkpoint_file(directory: Path, trial: int) -> Path:
+    """Where a training pauses that began in this trial; its promotions go on from there, and pause there again."""
+    return directory / CHECKPOINTS / f"trial-{trial:05d}.safetensors"
+
+
 def final_seed(config: RunConfig, index: int) -> int:
     """The seed of a finalist's full training number `index`; never one that the search has used."""
     return derive(config.seed, "final", index)
@@ -149,8 +160,9 @@ class Run:
         Raises:
             ValueError: the space has changed since.
         """
-        for unfinished in self.journal.directory.glob("weights/*.unfinished"):
-            unfinished.unlink(missing_ok=True)
+        for folder in ("weights", CHECKPOINTS):
+            for unfinished in self.journal.directory.glob(f"{folder}/*.unfinished"):
+                unfinished.unlink(missing_ok=True)
         for trial in self.history.trials:
             check_unchanged(self.parts.space, trial)
         self.record(resumed_event())
@@ -159,6 +171,7 @@ class Run:
         """What is left to do, then the event that ends the run, with this reason or the one for which the first arm ended."""
         with executor_of(self.config) as executor:
             reasons = [self._search(arm, executor) for arm in self.parts.arms]
+            shutil.rmtree(self.journal.directory / CHECKPOINTS, ignore_errors=True)
             self._choose_finalists()
             self._train_finalists(executor)
         self.record(finished_event(reason or reasons[0]))
@@ -176,7 +189,9 @@ class Run:
                 origin=proposal.origin,
                 prediction=proposal.prediction,
                 canonical=proposal.canonical,
-                seed=derive(self.config.seed, "trial", first + place),
+                seed=derive(self.config.seed, "trial", first + place) if proposal.continues is None else self.history.trial(proposal.continues).seed,
+                fidelity=proposal.fidelity,
+                continues=proposal.continues,
             )
             for place, proposal in enumerate(proposals)
         ]
@@ -192,17 +207,20 @@ class Run:
             if len(history.failed) >= HOPELESS and not history.observed:
                 reason = f"none of {len(history.failed)} evaluations succeeded"
                 break
-            left = self.config.budget - len(history.trials)
-            if left <= 0:
+            strategy, budget = self.parts.arms[arm], self.config.budget
+            count = min(self.config.batch, int((budget - history.spent + ROUNDING) / rungs_of(strategy)[0]))
+            if count < 1:
                 reason = "the budget is used"
                 break
-            strategy = self.parts.arms[arm]
-            seen = seen_by(strategy, history, self.config.constraints)
-            asked = strategy.ask(self.parts.space, seen, min(self.config.batch, left), self.config.seed)
+            asked = strategy.ask(self.parts.space, seen_by(strategy, history, self.config.constraints), count, self.config.seed)
             if not asked.proposals:
                 reason = "no new architecture is left to propose"
                 break
-            self.propose(arm, asked.proposals, asked.note)
+            proposals = history.affordable(asked.proposals, budget)
+            if not proposals:
+                reason = "the budget is used"
+                break
+            self.propose(arm, proposals, asked.note)
         # The search comes first, so it is the one that ends a run in which nothing succeeds; a baseline without luck costs only itself.
         if not self.history.observed:
             raise RunFailed(_hopeless(history))
@@ -212,20 +230,19 @@ class Run:
     def finish_round(self, arm: str, executor: Executor) -> None:
         """Evaluates what the last round still waits for, and judges what the surrogate had said of it."""
         pending = self.history.of_arm(arm).pending
-        known = {trial.canonical: trial.outcome for trial in self.history.observed}
+        known = {(trial.canonical, trial.fidelity): trial.outcome for trial in self.history.observed}
         for trial in pending:
-            if trial.canonical in known:
+            if (trial.canonical, trial.fidelity) in known:
                 # The other arm has evaluated the same network: a duplicate costs no training.
-                self.record(outcome_event(trial.number, known[trial.canonical]))  # type: ignore[arg-type]
-        jobs = [
-            Job(trial=trial.number, architecture=trial.architecture, seed=trial.seed, weights=self._weights(trial.number), final=False)
-            for trial in pending
-            if trial.canonical not in known
-        ]
+                self.record(outcome_event(trial.number, known[trial.canonical, trial.fidelity]))  # type: ignore[arg-type]
+        jobs = [self._job(trial) for trial in pending if (trial.canonical, trial.fidelity) not in known]
         for job, outcome in executor.run(jobs):
             self._check_disk(job, outcome)
             assert isinstance(outcome, Observation | Failed)
             self.record(outcome_event(job.trial, completed(self.parts.space, job.architecture, outcome, needed_numbers(self.config))))
+            if job.checkpoint is not None and (job.fidelity == 1.0 or isinstance(outcome, Failed)):
+                # Nothing goes on from there any more. Where the process ends before this, the end of the search removes it.
+                Path(job.checkpoint).unlink(missing_ok=True)
         history = self.history.of_arm(arm)
         last = history.rounds[-1]
         self.record(round_end_event(last.number, arm, scorecard([self.history.trial(number) for number in last.trials])))
@@ -265,6 +282,16 @@ class Run:
                     Job(trial=trial.number, architecture=trial.architecture, seed=final_seed(self.config, index), weights=weights, final=True),
                     trial.canonical,
                 )
+
+    def _job(self, trial: Trial) -> Job:
+        """The evaluation of a trial; a training in parts is paused in the file of the trial that it began with."""
+        began = trial
+        while began.continues is not None:
+            began = self.history.trial(began.continues)
+        in_parts = trial.fidelity < 1 or trial.continues is not None
+        checkpoint = str(checkpoint_file(self.journal.directory, began.number)) if in_parts else None
+        weights = self._weights(trial.number)
+        return Job(trial.number, trial.architecture, trial.seed, weights, fidelity=trial.fidelity, checkpoint=checkpoint)
 
     def _weights(self, trial: int) -> str | None:
         return str(weights_file(self.journal.directory, trial)) if self.config.keep_weights == "all" else None

@@ -37,6 +37,8 @@ def is_sealed(config: Mapping[str, Any], given: str) -> bool:
 def named_code(config: Mapping[str, Any]) -> tuple[str, ...]:
     """What a configuration names to be imported: files and modules of the user's."""
     names = [config.get("space"), *((config.get(section) or {}).get("name") for section in ("task", "strategy", "predictor"))]
+    over = (config.get("strategy") or {}).get("over")
+    names.append(over.get("name") if isinstance(over, Mapping) else over)
     return tuple(name for name in names if isinstance(name, str) and ":" in name)
 
 

@@ -60,8 +60,14 @@ class FinalResult:
 class Evaluator(Protocol):
     """Scores architectures. May raise: whoever calls it (`nas.executors.attempt`) turns an exception into `Failed`."""
 
-    def evaluate(self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0) -> Observation | Failed:
-        """The validation score. `fidelity` is the share of a search evaluation's epochs; trained weights go to the file `weights` (safetensors)."""
+    def evaluate(
+        self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0, checkpoint: Path | None = None
+    ) -> Observation | Failed:
+        """The validation score after `fidelity` times a search evaluation's epochs: a training that is paused, not a shorter one.
+
+        Trained weights go to the file `weights` (safetensors). What the training needs to go on may be kept in the file `checkpoint`, and taken from
+        there by the evaluation of the same architecture with the same seed and a higher fidelity; whether it is there changes no result.
+        """
         ...
 
     def finalize(self, architecture: Architecture, *, seed: int, weights: Path | None = None) -> FinalResult | Failed:

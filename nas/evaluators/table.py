@@ -30,6 +30,7 @@ class TableEvaluator:
         test: the test score by row, or None.
         seconds: by row, or None.
         metrics: further columns by name.
+        fidelities: the validation score after fewer epochs, by their share of all epochs.
     """
 
     space: SearchSpace
@@ -39,20 +40,38 @@ class TableEvaluator:
     test: numpy.ndarray | None = None
     seconds: numpy.ndarray | None = None
     metrics: Mapping[str, numpy.ndarray] = field(default_factory=dict)
+    fidelities: Mapping[float, numpy.ndarray] = field(default_factory=dict)
 
-    def evaluate(self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0) -> Observation | Failed:
-        """The table's validation score, whatever the seed; a table has no weights to write.
+    def evaluate(
+        self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0, checkpoint: Path | None = None
+    ) -> Observation | Failed:
+        """The table's validation score, whatever the seed; a table has no weights or checkpoints to write.
+
+        Of the seconds of the whole training it gives the fidelity's share, counted from the training's beginning.
 
         Raises:
-            ValueError: a fidelity other than 1, which a table does not have, or an architecture of another space.
+            ValueError: a fidelity of which the table has no scores, or an architecture of another space.
         """
-        if fidelity != 1.0:
-            raise ValueError(f"a table has finished trainings only, so its fidelity is 1; got {fidelity}")
-        row = self._row(architecture)
-        if row is None or not numpy.isfinite(self.scores[row]):
-            return self._missing(architecture, "score")
+        scores, row = self.column(fidelity), self._row(architecture)
+        if row is None or not numpy.isfinite(scores[row]):
+            return self._missing(architecture, "score" if fidelity == 1.0 else f"score of the fidelity {fidelity:.4g}")
         metrics = tuple((name, float(column[row])) for name, column in self.metrics.items() if numpy.isfinite(column[row]))
-        return Observation(float(self.scores[row]), self._seconds(row), metrics=metrics)
+        return Observation(float(scores[row]), self._seconds(row) * fidelity, metrics=metrics)
+
+    def column(self, fidelity: float) -> numpy.ndarray:
+        """The validation scores of a fidelity, which may be a hundredth of it off: 0.037 is 1/27.
+
+        Raises:
+            ValueError: there are none; the message lists the fidelities that there are.
+        """
+        known = {**self.fidelities, 1.0: self.scores}
+        nearest = min(known, key=lambda each: abs(each - fidelity))
+        if abs(nearest - fidelity) > 0.01 * fidelity:
+            raise ValueError(
+                f"the table {self.source} has scores of the fidelities {', '.join(f'{each:g}' for each in sorted(known))} alone; got {fidelity:.4g}. "
+                "Name a column for it in evaluator.fidelities"
+            )
+        return known[nearest]
 
     def finalize(self, architecture: Architecture, *, seed: int, weights: Path | None = None) -> FinalResult | Failed:
         """The table's validation and test score."""
@@ -101,6 +120,7 @@ def table_evaluator(
     seconds: str | None = None,
     epochs: int = 1,
     metrics: Mapping[str, str] | None = None,
+    fidelities: Mapping[float, str] | None = None,
 ) -> TableEvaluator:
     """An evaluator on the columns of an npz file.
 
@@ -111,21 +131,25 @@ def table_evaluator(
         test: the column of test scores, which the search does not see; the search's own column is refused.
         seconds: the column of training times, times `epochs` where it holds the seconds of one epoch.
         metrics: columns that come along with each observation, by the name they get there.
+        fidelities: columns of validation scores after fewer epochs, by their share of all epochs, more than 0 and less than 1.
 
     Raises:
-        ValueError: there is no such file or column, two rows are of one architecture, the space has no tables, or the search would see the
-            test scores.
+        ValueError: there is no such file or column, two rows are of one architecture, the space has no tables, a fidelity is none, or the search
+            would see the test scores.
     """
     if space.rows is None:
         raise ValueError(f"the space {space.name!r} has no `rows` to tell which architecture each row of a table is: evaluate by training instead")
-    columns, metrics = read_npz(find_table(path)), dict(metrics or {})
+    columns, metrics, fidelities = read_npz(find_table(path)), dict(metrics or {}), dict(fidelities or {})
+    for fidelity in fidelities:
+        if not 0 < fidelity < 1:
+            raise ValueError(f"a table's fidelities are shares of the epochs, more than 0 and less than 1, which is the score itself; got {fidelity}")
     held = f"it has {', '.join(columns)}"
-    used = [name for name in (score, test, seconds, *metrics.values()) if name is not None]
+    used = [name for name in (score, test, seconds, *metrics.values(), *fidelities.values()) if name is not None]
     for name in used:
         if name not in columns:
             raise ValueError(f"the table {path} has no column {name!r}; {held}")
-    if test is not None and test in (score, *metrics.values()):
-        raise ValueError(f"the search would see the test scores: the column {test!r} is both the test and the score or a metric")
+    if test is not None and test in (score, *metrics.values(), *fidelities.values()):
+        raise ValueError(f"the search would see the test scores: the column {test!r} is both the test and the score, a metric or a fidelity")
     try:
         architectures = space.rows(columns)
     except KeyError as error:
@@ -141,7 +165,8 @@ def table_evaluator(
             shape = columns[name].shape
             raise ValueError(f"the column {name!r} of {path} should be {len(architectures)} numbers, one a row; it is {columns[name].dtype} {shape}")
     times = columns[seconds] * epochs if seconds is not None else None
-    return TableEvaluator(space, str(path), architectures, columns[score], columns[test] if test is not None else None, times, named)
+    lower = {fidelity: columns[column] for fidelity, column in fidelities.items()}
+    return TableEvaluator(space, str(path), architectures, columns[score], columns[test] if test is not None else None, times, named, lower)
 
 
 def find_table(path: str | Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -13,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
@@ -21,6 +19,7 @@ from nas.latency.measuring import measure
 from nas.latency.settings import LatencySettings
 from nas.seeds import derive
 from nas.tasks.task import Task
+from nas.training.checkpoint import identity, read_checkpoint, write_checkpoint, write_tensors
 from nas.training.recipe import Recipe
 from nas.training.training import NotFinite, Trained, evaluate_split, find_device, own_randomness, train
 from spaces import Architecture, SearchSpace
@@ -53,16 +52,19 @@ class TrainEvaluator:
     on_epoch: Callable[[int, float], None] | None = None
     latency: LatencySettings | None = None
 
-    def evaluate(self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0) -> Observation | Failed:
-        """Trains on the training split and scores on the validation split, with `fidelity` times the recipe's epochs (at least one).
+    def evaluate(
+        self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0, checkpoint: Path | None = None
+    ) -> Observation | Failed:
+        """Trains on the training split and scores on the validation split, after `fidelity` times the recipe's epochs (at least one).
 
-        Where the memory does not suffice it is tried once more with half the batch.
+        Fewer than all are a pause: the training goes on from the file `checkpoint` where an evaluation with the same seed has left it there, and a
+        result does not depend on that. Where the memory does not suffice it is tried once more with half the batch.
 
         Raises:
             ValueError: the architecture is not of this space, or its network does not fit the task.
         """
         started = time.perf_counter()
-        result = self._attempt(architecture, self.recipe.at_fidelity(fidelity), seed)
+        result = self._attempt(architecture, self.recipe, seed, self.recipe.epochs_at(fidelity), checkpoint)
         seconds = time.perf_counter() - started
         if isinstance(result, Failed):
             return replace(result, seconds=seconds)
@@ -102,12 +104,14 @@ class TrainEvaluator:
         measured = measure(module, self.task.prepare(self.task.validation.inputs[rows]), settings, device)
         return {"latency": measured.milliseconds, "latency_error": measured.error, "memory": measured.memory}
 
-    def _attempt(self, architecture: Architecture, recipe: Recipe, seed: int) -> tuple[nn.Module, Trained, Recipe] | Failed:
+    def _attempt(
+        self, architecture: Architecture, recipe: Recipe, seed: int, until: int | None = None, checkpoint: Path | None = None
+    ) -> tuple[nn.Module, Trained, Recipe] | Failed:
         smaller = recipe.with_half_the_batch()
         for attempt in (recipe, smaller):
             detail = ""
             try:
-                return (*self._train(architecture, attempt, seed), attempt)
+                return (*self._train(architecture, attempt, seed, until, checkpoint), attempt)
             except NotFinite as error:
                 return Failed("not finite", str(error))
             except (MemoryError, RuntimeError) as error:
@@ -120,10 +124,18 @@ class TrainEvaluator:
         reason = f"the memory of {self._device} did not suffice with batches of {recipe.batch_size}, nor of {smaller.batch_size}"
         return Failed("out of memory", reason, detail=detail)
 
-    def _train(self, architecture: Architecture, recipe: Recipe, seed: int) -> tuple[nn.Module, Trained]:
+    def _train(self, architecture: Architecture, recipe: Recipe, seed: int, until: int | None, checkpoint: Path | None) -> tuple[nn.Module, Trained]:
         with own_randomness(derive(seed, "weights"), torch.device("cpu")):
             module = self._space.build(architecture)
-        return module, train(module, self._resident, recipe, seed=derive(seed, "training"), device=self._device, on_epoch=self.on_epoch)
+        of = identity(recipe, architecture.key, seed, self._device)
+        paused = None if checkpoint is None else read_checkpoint(checkpoint, of)
+        if paused is not None and not (paused.fits(module) and len(paused.curve) <= (until or recipe.epochs)):
+            paused = None
+        own = derive(seed, "training")
+        trained = train(module, self._resident, recipe, seed=own, device=self._device, on_epoch=self.on_epoch, until=until, paused=paused)
+        if checkpoint is not None and trained.paused is not None:
+            write_checkpoint(trained.paused, checkpoint, of)
+        return module, trained
 
     @cached_property
     def _space(self) -> SearchSpace:
@@ -150,15 +162,8 @@ def save_weights(module: nn.Module, path: Path, metadata: Mapping[str, str] | No
 
     Tied weights are written once for each name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-    try:
-        save_file(state, unfinished, dict(metadata or {}))
-        os.replace(unfinished, path)
-    finally:
-        # What is left of it would fill a full disk further.
-        unfinished.unlink(missing_ok=True)
+    write_tensors(state, path, metadata or {})
 
 
 def _described(task: Task) -> dict[str, str]:

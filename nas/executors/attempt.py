@@ -34,6 +34,7 @@ class Job:
         weights: the file that the trained weights go to; None keeps none.
         final: a full training with a test score (`Evaluator.finalize`), not a search evaluation.
         fidelity: the share of a search evaluation's epochs, 0 to 1.
+        checkpoint: the file that a training of fewer epochs is paused in, and goes on from; None: nowhere.
     """
 
     trial: int
@@ -42,6 +43,7 @@ class Job:
     weights: str | None = None
     final: bool = False
     fidelity: float = 1.0
+    checkpoint: str | None = None
 
 
 class Executor(Protocol):
@@ -66,12 +68,13 @@ def attempt(evaluator: Evaluator, job: Job) -> Outcome:
     A result with a number that is not finite is a failure too (`not finite`), as the journal takes finite numbers only.
     """
     start = time.perf_counter()
-    weights = None if job.weights is None else Path(job.weights)
+    weights, checkpoint = (None if path is None else Path(path) for path in (job.weights, job.checkpoint))
     try:
         if job.final:
             outcome = _checked(evaluator.finalize(job.architecture, seed=job.seed, weights=weights), FinalResult)
         else:
-            outcome = _checked(evaluator.evaluate(job.architecture, seed=job.seed, weights=weights, fidelity=job.fidelity), Observation)
+            observed = evaluator.evaluate(job.architecture, seed=job.seed, weights=weights, fidelity=job.fidelity, checkpoint=checkpoint)
+            outcome = _checked(observed, Observation)
     except Exception as error:
         # torch's own error has this name; torch is not imported to ask.
         memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

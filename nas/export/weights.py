@@ -78,7 +78,8 @@ def _trained(directory: Path, config: RunConfig, history: History, trial: Trial)
                 yield Chosen(trial, twin, path, final)
     for twin in twins:
         path = weights_file(directory, twin.number)
-        if path.is_file():
+        # A promotion is the same network, of another number of epochs.
+        if twin.fidelity == trial.fidelity and path.is_file():
             yield Chosen(trial, twin, path)
 
 

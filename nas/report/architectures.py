@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.config import RunConfig
 from nas.history import History, Trial
-from nas.report.figures import figure, with_spread
+from nas.report.figures import at_fidelity, figure, with_spread
 from nas.report.markup import Html, details, element, section, table
 from spaces import SearchSpace, Shapes
 from spaces.load import known_spaces, load_space
@@ -69,8 +69,11 @@ def _shown(history: History, summary: Mapping[str, Any]) -> list[tuple[Trial, st
             role = "winner" if item["trial"] == arm["winner"] else f"finalist {item['rank']}"
             result.append((history.trial(item["trial"]), f"{name}, {role}: trial {item['trial']}, {score}", first))
     if not result:
-        best = sorted(history.observed, key=lambda trial: (-trial.score, trial.number))[:SHOWN]
-        result = [(trial, f"{trial.arm}: trial {trial.number}, validation {figure(trial.score, decimals)}", True) for trial in best]
+        best = history.ranked[:SHOWN]
+        result = [
+            (trial, f"{trial.arm}: trial {trial.number}{at_fidelity(trial.fidelity)}, validation {figure(trial.score, decimals)}", True)
+            for trial in best
+        ]
     return sorted(result, key=lambda item: not item[2])
 
 

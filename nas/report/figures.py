@@ -53,3 +53,13 @@ def duration(seconds: float) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 trial`, `2 trials`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def amount(spent: float) -> str:
+    """What is used of a budget: `7`, or `7.33` where trainings of fewer epochs count as parts."""
+    return f"{spent:.2f}".rstrip("0").rstrip(".")
+
+
+def at_fidelity(fidelity: float) -> str:
+    """` at 0.333 of the epochs`, to put behind a trial; nothing where it was trained for all of them."""
+    return "" if fidelity == 1.0 else f" at {fidelity:.3g} of the epochs"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from itertools import groupby
+from itertools import accumulate, groupby
 from math import hypot
 from typing import Any
 
@@ -12,7 +13,7 @@ from nas.constraints import CONSTRAINT
 from nas.evaluators.evaluator import Failed, Observation
 from nas.history import History, Trial
 from nas.report.charts import Judged, Series, Strip, agreement, bars, best_so_far, curves, strips
-from nas.report.figures import counted, duration, figure, percent, with_spread
+from nas.report.figures import amount, at_fidelity, counted, duration, figure, percent, with_spread
 from nas.report.markup import Html, card, details, element, how, joined, pair, section, table
 from nas.report.summary import winning
 from nas.scorecard import NINETY
@@ -25,7 +26,7 @@ def tiles(summary: Mapping[str, Any]) -> Html:
     """The figures to see first."""
     decimals, pooled = summary["decimals"], summary["surrogate"]["pooled"]
     shown = [_arm_tile(name, arm, decimals) for name, arm in summary["arms"].items()]
-    evaluated = " + ".join(str(arm["evaluated"]) for arm in summary["arms"].values())
+    evaluated = " + ".join(amount(arm["spent"]) if _in_parts(arm) else str(arm["evaluated"]) for arm in summary["arms"].values())
     failed = sum(arm["failed"] for arm in summary["arms"].values())
     each = " each" if len(summary["arms"]) > 1 else ""
     broken = f", {len(summary['infeasible'])} infeasible" if summary["infeasible"] else ""
@@ -42,6 +43,11 @@ def tiles(summary: Mapping[str, Any]) -> Html:
     if summary["seconds"]:
         shown.append(_tile("evaluation time", duration(summary["seconds"]), "with full trainings"))
     return element("div", *shown, style="tiles")
+
+
+def _in_parts(arm: Mapping[str, Any]) -> bool:
+    """Whether there are trainings of fewer epochs, so that a trial is not a whole evaluation."""
+    return arm["spent"] != arm["evaluated"] + arm["failed"] + arm["pending"]
 
 
 def finalists(summary: Mapping[str, Any]) -> Html:
@@ -85,7 +91,7 @@ def search(history: History, summary: Mapping[str, Any]) -> Html:
     arms = {name: history.of_arm(name) for name in summary["arms"]}
     series = [_series(name, arm, summary["decimals"]) for name, arm in arms.items() if arm.trials]
     labels = {"description": "Best validation score so far in each arm", "x_label": "trials", "y_label": "validation score"}
-    chart = best_so_far(series, budget=max(summary["budget"], *(len(arm.trials) for arm in arms.values())), **labels)
+    chart = best_so_far(series, budget=max(summary["budget"], *(math.ceil(arm.spent) for arm in arms.values())), **labels)
     shown = [
         card(
             "Best so far",
@@ -190,13 +196,14 @@ def _tile(what: str, much: str, more: str, style: str = "") -> Html:
 
 
 def _series(name: str, arm: History, decimals: int) -> Series:
-    # Places count the arm's own trials, failures too: they use the budget as well.
-    places = {trial.number: place for place, trial in enumerate(arm.trials, start=1)}
+    # Places are what the arm has used of the budget, failures too: where every trial is a whole evaluation, their count. Scores of different fidelities
+    # cannot be compared, so those of the highest alone are shown.
+    places = dict(zip((trial.number for trial in arm.trials), accumulate(map(arm.cost, arm.trials)), strict=True))
     return Series(
         label=f"{name} {figure(arm.best.score, decimals)}" if arm.best else name,
-        points=tuple((places[trial.number], trial.score) for trial in arm.observed),
+        points=tuple((places[trial.number], trial.score) for trial in arm.fullest),
         style=_style(name),
-        titles=tuple(f"trial {trial.number} ({trial.origin}): {trial.score:.6g}" for trial in arm.observed),
+        titles=tuple(f"trial {trial.number}{at_fidelity(trial.fidelity)} ({trial.origin}): {trial.score:.6g}" for trial in arm.fullest),
         missing=tuple((places[trial.number], _missing(trial.number, trial.outcome)) for trial in arm.failed if isinstance(trial.outcome, Failed)),
     )
 
@@ -251,7 +258,7 @@ def _notes(summary: Mapping[str, Any]) -> list[list[str]]:
 def _best(history: History, count: int) -> list[Trial]:
     """The best trials, each network once."""
     unique: dict[str, Trial] = {}
-    for trial in sorted(history.observed, key=lambda trial: (-trial.score, trial.number)):
+    for trial in history.ranked:
         unique.setdefault(trial.canonical, trial)
     return list(unique.values())[:count]
 

@@ -13,7 +13,7 @@ from nas.constraints import CONSTRAINT, feasible, none_feasible
 from nas.evaluators.evaluator import Failed, FinalResult
 from nas.history import History
 from nas.objectives import SCORE
-from nas.report.figures import counted, decimals_for, duration, figure, percent, with_spread
+from nas.report.figures import amount, at_fidelity, counted, decimals_for, duration, figure, percent, with_spread
 from nas.report.front import front, terminal_front
 from nas.report.verdict import compare
 from nas.run import winner
@@ -25,8 +25,8 @@ def summarize(history: History, config: RunConfig) -> dict[str, Any]:
 
     Returns:
         What was run: `space`, `task`, `evaluator`, `strategy`, `predictor`, `seed`, `budget`. `finished` (the reason, or None). `seconds` of all
-        evaluations and full trainings, a network that both arms share counted once. `arms` by name: `evaluated`, `failed`, `pending`, `seconds`,
-        `infeasible`, `best` (trial and validation score), `winner` (a trial) and `finalists`, each with its `finals` by seed and the mean and standard
+        evaluations and full trainings, a network that both arms share counted once. `arms` by name: `evaluated`, `spent` (of the budget), `failed`, `pending`,
+        `seconds`, `infeasible`, `best` (trial, validation score, fidelity), `winner` (a trial) and `finalists`, each with its `finals` by seed and the mean and standard
         deviation of `validation` and `test` over the seeds. `constraints`, the trials that break one (`infeasible`), and a sentence where all of the
         search do (`unkept`). `front` (None with one objective). `comparison` of the winners (None without a baseline). `surrogate`: the scorecard by round and
         pooled. `notes` of the rounds. `failures` by kind. `decimals` to show scores with.
@@ -39,7 +39,7 @@ def summarize(history: History, config: RunConfig) -> dict[str, Any]:
         "task": None if config.task is None else config.task.name,
         "evaluator": config.evaluator.name,
         "strategy": config.strategy.name,
-        "predictor": config.predictor.name if config.strategy.name == "surrogate" else None,
+        "predictor": config.predictor.name if "surrogate" in (config.strategy.name, _over(config)) else None,
         "seed": config.seed,
         "budget": config.budget,
         "finished": history.finished,
@@ -61,6 +61,12 @@ def arm_names(history: History, config: RunConfig) -> tuple[str, ...]:
     """The arms that the configuration asks for, begun or not, and any others that the history has."""
     baseline = (BASELINE,) if config.baseline == "random" and config.strategy.name != "random" else ()
     return tuple(dict.fromkeys((SEARCH, *baseline, *(item.arm for item in history.rounds))))
+
+
+def _over(config: RunConfig) -> str | None:
+    """The strategy below one of several fidelities."""
+    over = config.strategy.settings.get("over")
+    return over.get("name") if isinstance(over, Mapping) else over
 
 
 def winning(arm: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -108,12 +114,15 @@ def _terminal_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     def row(label: str, cell: Callable[[Mapping[str, Any]], str]) -> tuple[str, ...]:
         return (label, *map(cell, summary["arms"].values()))
 
-    yield row("evaluated", lambda arm: f"{arm['evaluated']} of {summary['budget']}")
+    in_parts = any(arm["spent"] != arm["evaluated"] + arm["failed"] + arm["pending"] for arm in summary["arms"].values())
+    yield row("evaluated", lambda arm: str(arm["evaluated"]) + ("" if in_parts else f" of {summary['budget']}"))
+    if in_parts:
+        yield row("  in whole ones", lambda arm: f"{amount(arm['spent'])} of {summary['budget']}")
     yield row("failed", lambda arm: str(arm["failed"]))
     if summary["constraints"]:
         yield row("infeasible", lambda arm: str(arm["infeasible"]))
     yield row("best validation", lambda arm: figure(arm["best"] and arm["best"]["validation"], decimals))
-    yield row("  trial", lambda arm: str(arm["best"]["trial"]) if arm["best"] else "–")
+    yield row("  trial", lambda arm: f"{arm['best']['trial']}{at_fidelity(arm['best']['fidelity'])}" if arm["best"] else "–")
     if any(arm["winner"] is not None for arm in summary["arms"].values()):
         yield row("winner: trial", lambda arm: str(arm["winner"]) if winning(arm) else "–")
         yield row("  validation", lambda arm: with_spread((winning(arm) or {}).get("validation"), decimals))
@@ -140,11 +149,12 @@ def _arm(history: History, seen: History, name: str) -> dict[str, Any]:
     best = seen.best
     return {
         "evaluated": len(history.observed),
+        "spent": history.spent,
         "failed": len(history.failed),
         "infeasible": len(history.observed) - len(seen.observed),
         "pending": len(history.pending),
         "seconds": _seconds(history),
-        "best": None if best is None else {"trial": best.number, "validation": best.score},
+        "best": None if best is None else {"trial": best.number, "validation": best.score, "fidelity": best.fidelity},
         "winner": winner(history, name),
         "finalists": [_finalist(history, finalist.trial, finalist.rank) for finalist in sorted(history.finalists, key=lambda item: item.rank)],
     }

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from nas.report.figures import counted, decimals_for, figure, with_spread
+from nas.report.figures import at_fidelity, counted, decimals_for, figure, with_spread
 
 # Two means of a few seeds are called different when they are further apart than this many standard errors of their difference.
 TELLING = 2.0
@@ -53,14 +53,19 @@ def _on_validation(search: Mapping[str, Any], baseline: Mapping[str, Any], decim
     if best is None:
         failed = f"; {counted(search['failed'], 'evaluation')} failed" if search["failed"] else ""
         return {**undecided, "sentence": f"The search has evaluated nothing yet{failed}."}
-    said = f"The search's best validation score is {figure(best['validation'], decimals)} (trial {best['trial']}) after {counted(search['evaluated'], 'evaluation')}"
+    trial = f"trial {best['trial']}{at_fidelity(best['fidelity'])}"
+    said = (
+        f"The search's best validation score is {figure(best['validation'], decimals)} ({trial}) after {counted(search['evaluated'], 'evaluation')}"
+    )
     if other is None:
         none = "none that keeps the constraints" if baseline["infeasible"] else "no score yet"
         return {**undecided, "sentence": f"{said}; random search at the same budget has {none}."}
     difference = best["validation"] - other["validation"]
     said += f", random search's {figure(other['validation'], decimals)} after {baseline['evaluated']}."
     verdict = "ahead" if difference > 0 else "behind" if difference < 0 else "level"
-    if baseline["evaluated"] >= search["evaluated"] and difference <= 0:
+    if best["fidelity"] != other["fidelity"]:
+        return {**undecided, "sentence": f"{said} Of different numbers of epochs they cannot be compared."}
+    if baseline["spent"] >= search["spent"] and difference <= 0:
         said += " So far random search is as good or better."
     return {"on": "validation", "difference": difference, "standard_error": None, "verdict": verdict, "sentence": said}
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+from nas.strategies.asha import ASHA
 from nas.strategies.evolution import Evolution
+from nas.strategies.hyperband import Hyperband
 from nas.strategies.local import LocalSearch
 from nas.strategies.map_elites import MapElites
 from nas.strategies.mcts import MCTS
@@ -21,6 +23,22 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "mcts": MCTS,
     "smbo": SMBO,
     "nsga2": NSGA2,
+    "asha": ASHA,
+    "hyperband": Hyperband,
 }
 
-__all__ = ["MCTS", "NSGA2", "SMBO", "STRATEGIES", "Asked", "Evolution", "LocalSearch", "MapElites", "RandomSearch", "Strategy", "SurrogateSearch"]
+__all__ = [
+    "ASHA",
+    "MCTS",
+    "NSGA2",
+    "SMBO",
+    "STRATEGIES",
+    "Asked",
+    "Evolution",
+    "Hyperband",
+    "LocalSearch",
+    "MapElites",
+    "RandomSearch",
+    "Strategy",
+    "SurrogateSearch",
+]

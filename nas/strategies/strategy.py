@@ -7,7 +7,7 @@ and resuming is replay. It knows no evaluator and no store.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -37,7 +37,7 @@ class Strategy(Protocol):
         """Up to `count` architectures to evaluate next, none of which the history or the answer itself holds already (by canonical key).
 
         A pure function of its arguments: the same history and seed give the same proposals, in any process. Fewer than `count`, or none,
-        where no new ones are found.
+        where no new ones are found. A promotion (`Proposal.continues`) is the one proposal of an architecture that the history holds.
         """
         ...
 
@@ -80,4 +80,4 @@ def random_draws(space: SearchSpace, history: History, seed: int) -> Iterator[tu
 
 def with_prediction(proposal: Proposal, prediction: Predicted) -> Proposal:
     """The proposal with what the surrogate says of it."""
-    return Proposal(architecture=proposal.architecture, origin=proposal.origin, prediction=prediction, canonical=proposal.canonical)
+    return replace(proposal, prediction=prediction)

@@ -58,16 +58,15 @@ class Recipe:
             if not holds:
                 raise ValueError(f"a recipe's {name} is {expected}; got {getattr(self, name)!r}")
 
-    def at_fidelity(self, fidelity: float) -> Recipe:
-        """The recipe with that share of the epochs, at least one; its warm-up shrinks alike.
+    def epochs_at(self, fidelity: float) -> int:
+        """How many of the epochs are trained at that fidelity, at least one. The learning rate stays that of the whole training, which is only paused.
 
         Raises:
             ValueError: the fidelity is not in (0, 1].
         """
         if not 0 < fidelity <= 1:
             raise ValueError(f"a fidelity is a share of the epochs, more than 0 and at most 1; got {fidelity}")
-        epochs = max(1, round(self.epochs * fidelity))
-        return replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * epochs / self.epochs)
+        return max(1, round(self.epochs * fidelity))
 
     def with_half_the_batch(self) -> Recipe:
         """Half the batch, and the learning rate that goes with it: half for SGD (Goyal et al. 2017), by the square root for AdamW."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from nas.seeds import derive
 from nas.tasks.task import Split, Task
+from nas.training.checkpoint import Moving, Paused
 from nas.training.recipe import Recipe, batch_bounds, learning_rates
 
 
@@ -31,49 +32,67 @@ class Trained:
         validation: the metric on the validation split after the last epoch (not after the best, which would flatter).
         curve: the same after each epoch.
         seconds: wall-clock, validation included.
-        epochs: how many were trained.
+        epochs: how many were trained, those before a pause counted.
+        paused: where it stands, if that is before the recipe's last epoch.
     """
 
     validation: float
     curve: tuple[float, ...]
     seconds: float
     epochs: int
+    paused: Paused | None = None
 
 
 def train(
-    module: nn.Module, task: Task, recipe: Recipe, *, seed: int, device: torch.device, on_epoch: Callable[[int, float], None] | None = None
+    module: nn.Module,
+    task: Task,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    on_epoch: Callable[[int, float], None] | None = None,
+    until: int | None = None,
+    paused: Paused | None = None,
 ) -> Trained:
     """Trains the module where it stands (it is moved to the device), and scores it on the validation split after each epoch.
+
+    A training that is paused and goes on is the same as one that was never paused: on the CPU bit for bit.
 
     Args:
         module: takes inputs of `task.shapes.input` behind the batch dimension.
         seed: draws the order of the samples, the augmentation, and what the module itself draws (dropout).
         on_epoch: called with the number of epochs done and the validation score.
+        until: the epoch after which to pause, on the learning rates of the whole recipe; None: to its end.
+        paused: where an earlier call with the same arguments has paused; it must fit the module, and not be further than `until`.
 
     Raises:
         NotFinite: the loss of an epoch or an output on the validation split is not finite.
         ValueError: the module has no parameters, or the recipe does not suit the task.
     """
+    last = recipe.epochs if until is None else until
     task = task.resident(device, "train", "validation")
     module.to(device)
     if recipe.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    step = _make_step(module, task, recipe, device)
+    moving = _moving(module, recipe, seed, device)
+    step = _make_step(moving, task, recipe)
     bounds = batch_bounds(len(task.train), recipe.batch_size)
     rates = learning_rates(recipe, len(bounds))
-    order_generator, augment_generator = (torch.Generator(device).manual_seed(derive(seed, purpose)) for purpose in ("order", "augmentation"))
     curve: list[float] = []
     started = time.perf_counter()
     with own_randomness(derive(seed, "module"), device), _convolutions_tried_out():
-        for epoch in range(recipe.epochs):
+        if paused is not None:
+            moving.go_on(paused)
+            curve += paused.curve
+        for epoch in range(len(curve), last):
             module.train()
             total = torch.zeros((), device=device)
-            order = torch.randperm(len(task.train), generator=order_generator, device=device)
-            for (first, last), rate in zip(bounds, rates[epoch * len(bounds) :], strict=False):
-                rows = order[first:last]
+            order = torch.randperm(len(task.train), generator=moving.generators["order"], device=device)
+            for (first, end), rate in zip(bounds, rates[epoch * len(bounds) :], strict=False):
+                rows = order[first:end]
                 inputs = task.train.inputs[rows]
                 if task.augment is not None:
-                    inputs = task.augment(inputs, augment_generator)
+                    inputs = task.augment(inputs, moving.generators["augmentation"])
                 total += step(task.prepare(inputs), task.train.targets[rows], rate)
             # The one place in an epoch, beside the validation, where the host waits for the device.
             if not torch.isfinite(total):
@@ -81,15 +100,22 @@ def train(
             curve.append(evaluate_split(module, task.validation, task, recipe.batch_size, device, amp=recipe.amp))
             if on_epoch is not None:
                 on_epoch(epoch + 1, curve[-1])
-    return Trained(curve[-1], tuple(curve), time.perf_counter() - started, recipe.epochs)
+        rest = moving.pause(tuple(curve)) if last < recipe.epochs else None
+    return Trained(curve[-1], tuple(curve), time.perf_counter() - started, last, rest)
 
 
-def _make_step(module: nn.Module, task: Task, recipe: Recipe, device: torch.device) -> Callable[[Tensor, Tensor, float], Tensor]:
-    """`step(inputs, targets, learning_rate)` changes the weights once and gives the loss, which stays on the device."""
-    loss_function = task.loss_function(recipe.label_smoothing)
-    optimizer = make_optimizer(module, recipe)
+def _moving(module: nn.Module, recipe: Recipe, seed: int, device: torch.device) -> Moving:
     precision = half_precision(device) if recipe.amp else None
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+    generators = {purpose: torch.Generator(device).manual_seed(derive(seed, purpose)) for purpose in ("order", "augmentation")}
+    return Moving(module, make_optimizer(module, recipe), scaler, generators, device)
+
+
+def _make_step(moving: Moving, task: Task, recipe: Recipe) -> Callable[[Tensor, Tensor, float], Tensor]:
+    """`step(inputs, targets, learning_rate)` changes the weights once and gives the loss, which stays on the device."""
+    loss_function = task.loss_function(recipe.label_smoothing)
+    module, optimizer, scaler, device = moving.module, moving.optimizer, moving.scaler, moving.device
+    precision = half_precision(device) if recipe.amp else None
 
     def step(inputs: Tensor, targets: Tensor, learning_rate: float) -> Tensor:
         for group in optimizer.param_groups:

@@ -11,18 +11,24 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from nas.evaluators.evaluator import Evaluator, Failed, FinalResult, Observation
 from spaces import Architecture
 
 
-def check_evaluator(evaluator: Evaluator, architectures: Sequence[Architecture], folder: Path) -> None:
-    """Asserts the protocol on some architectures that the evaluator can score; weights go to the (empty) folder."""
+def check_evaluator(evaluator: Evaluator, architectures: Sequence[Architecture], folder: Path, fidelities: Sequence[float] = ()) -> None:
+    """Asserts the protocol on some architectures that the evaluator can score; weights go to the (empty) folder.
+
+    `fidelities`: lower ones that it has scores of, ascending.
+    """
     assert len(architectures) >= 2
     for architecture in architectures:
         check_observation(evaluator, architecture, folder)
     check_final_result(evaluator, architectures[0], folder)
     check_foreign_architecture(evaluator)
+    if fidelities:
+        check_fidelities(evaluator, architectures[0], folder, (*fidelities, 1.0))
 
 
 def check_observation(evaluator: Evaluator, architecture: Architecture, folder: Path) -> None:
@@ -57,6 +63,25 @@ def check_final_result(evaluator: Evaluator, architecture: Architecture, folder:
     assert math.isfinite(first.validation)
     assert math.isfinite(first.test)
     assert (first.validation, first.test, first.curve) == (second.validation, second.test, second.curve)
+
+
+def check_fidelities(evaluator: Evaluator, architecture: Architecture, folder: Path, fidelities: Sequence[float]) -> None:
+    """A training that goes on fidelity by fidelity gives what each gives by itself, whether a checkpoint is there or not."""
+    checkpoint, curve = folder / "checkpoints" / "trial.safetensors", ()
+    for fidelity in fidelities:
+        weights = folder / f"alone-{fidelity:.3f}.safetensors", folder / f"on-{fidelity:.3f}.safetensors"
+        alone = evaluator.evaluate(architecture, seed=7, weights=weights[0], fidelity=fidelity)
+        going_on = evaluator.evaluate(architecture, seed=7, weights=weights[1], fidelity=fidelity, checkpoint=checkpoint)
+        assert isinstance(alone, Observation)
+        assert isinstance(going_on, Observation)
+        assert (alone.score, alone.curve, alone.metrics) == (going_on.score, going_on.curve, going_on.metrics)
+        assert alone.curve[: len(curve)] == curve, "fewer epochs are the first ones of all"
+        assert weights[0].exists() == weights[1].exists()
+        if weights[0].exists():
+            first, second = map(load_file, weights)
+            assert first.keys() == second.keys()
+            assert all(torch.equal(first[name], second[name]) for name in first)
+        curve = alone.curve
 
 
 def check_foreign_architecture(evaluator: Evaluator) -> None:

@@ -11,6 +11,7 @@ named by the architecture's decision `do`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
 from nas.executors import Executor, Job
@@ -36,9 +37,9 @@ def every_job_comes_back_once_with_its_own_outcome(make: Make) -> None:
 
 def what_the_job_says_reaches_the_evaluator(make: Make) -> None:
     with make() as executor:
-        ((_, outcome),) = executor.run([job(3, fidelity=0.25, weights="somewhere/w.safetensors")])
+        ((_, outcome),) = executor.run([replace(job(3, fidelity=0.25, weights="somewhere/w.safetensors"), checkpoint="elsewhere/c.paused")])
     assert isinstance(outcome, Observation)
-    assert dict(outcome.metrics) == {"fidelity": 0.25, "weights": float(len("w.safetensors"))}
+    assert dict(outcome.metrics) == {"fidelity": 0.25, "weights": float(len("w.safetensors")), "checkpoint": float(len("c.paused"))}
 
 
 def finals_are_finalized(make: Make) -> None:

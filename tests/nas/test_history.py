@@ -184,3 +184,76 @@ def test_a_history_is_a_value():
     assert fold(small()) == fold(small())
     assert hash(fold(small())) == hash(fold(small()))
     assert isinstance(fold([]), History)
+
+
+def lower(number: int, key: int, fidelity: float, continues: int | None = None, **changes) -> Trial:
+    seed = key if continues is not None else number
+    return Trial(number, 0, "a", Architecture("toy", (("x", key),)), "o", None, f"key{key}", seed, fidelity=fidelity, continues=continues, **changes)
+
+
+def halved() -> list[Event]:
+    """Three at a ninth; 0 and 2 go on to a third, where 2 fails; 0 goes on to the end and is pending; 5 is new."""
+    return [
+        history.round_event(0, "a", [lower(0, 0, 1 / 9), lower(1, 1, 1 / 9), lower(2, 2, 1 / 9)]),
+        *(history.outcome_event(number, Observation(score)) for number, score in enumerate((0.3, 0.2, 0.9))),
+        history.round_event(1, "a", [lower(3, 0, 1 / 3, 0), lower(4, 2, 1 / 3, 2)]),
+        history.outcome_event(3, Observation(0.25)),
+        history.outcome_event(4, Failed("killed", "gone")),
+        history.round_event(2, "a", [lower(5, 5, 1 / 9), lower(6, 0, 1.0, 3)]),
+        history.outcome_event(5, Observation(0.7)),
+    ]
+
+
+def test_a_score_of_few_epochs_is_no_match_for_one_of_more():
+    result = fold(halved())
+    assert [item.number for item in result.latest] == [1, 3, 4, 5]
+    assert [item.number for item in result.ranked] == [3, 5, 1]
+    assert [item.number for item in result.fullest] == [3]
+    assert result.best is not None
+    assert result.best.number == 3
+    assert result.best_so_far() == (0.25,)
+    assert result.keys == {"key0", "key1", "key2", "key5"}
+    done = fold([history.outcome_event(6, Observation(0.1))], result)
+    assert [item.number for item in done.ranked] == [6, 5, 1]
+
+
+def test_the_budget_counts_epochs_once():
+    result = fold(halved())
+    assert result.spent == pytest.approx(3 / 9 + 2 * 2 / 9 + 1 / 9 + 2 / 3)
+    assert result.used == pytest.approx(result.spent - 2 / 3)
+    assert fold(small()).spent == 5
+    wanted = [
+        history.Proposal(lower(9, 1, 1).architecture, "promotion", None, "key1", 1 / 3, 1),
+        *(history.Proposal(lower(9, new, 1).architecture, "o", None, f"key{new}", 1 / 9) for new in (7, 8)),
+    ]
+    for left, kept in ((0, []), (1 / 9, [1]), (2 / 9, [0]), (3 / 9, [0, 1]), (1, [0, 1, 2])):
+        assert result.affordable(wanted, result.spent + left) == tuple(wanted[place] for place in kept)
+
+
+def test_fidelities_are_journalled_where_there_are_any():
+    events = halved()
+    assert fold([Event(event.kind, json.loads(json.dumps(event.body))) for event in events]) == fold(events)
+    assert [{"fidelity", "continues"} & set(proposal) for event in (events[0], events[4], events[7]) for proposal in event.body["proposals"]] == [
+        *[{"fidelity"}] * 3,
+        *[{"fidelity", "continues"}] * 2,
+        {"fidelity"},
+        {"continues"},
+    ]
+    assert not any({"fidelity", "continues"} & set(proposal) for proposal in small()[0].body["proposals"])
+
+
+@pytest.mark.parametrize(
+    ("trial", "says"),
+    [
+        (lower(7, 1, 1 / 9, 1), "trial 7 is no such promotion of trial 1"),
+        (lower(7, 1, 1 / 3, 5), "trial 7 is no such promotion of trial 5"),
+        (lower(7, 1, 1 / 3, 50), "there is no trial 50"),
+        (lower(7, 7, 0.0), "a fidelity is a share of the epochs"),
+        (lower(7, 7, 1.5), "a fidelity is a share of the epochs"),
+        (lower(7, 2, 1.0, 2), "trial 2 is promoted already"),
+        (lower(7, 0, 1.0, 6), "trial 6 is pending, or failed"),
+    ],
+)
+def test_what_is_no_promotion_is_refused(trial, says):
+    with pytest.raises(ValueError, match=says):
+        fold([history.round_event(3, "a", [trial])], fold(halved()))

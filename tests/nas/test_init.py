@@ -10,7 +10,7 @@ import yaml
 
 from nas.config import ConfigError, RunConfig, load_config
 from nas.init import NAMES, init
-from nas.strategies import SurrogateSearch
+from nas.strategies import STRATEGIES
 from nas.training.recipe import Recipe
 from spaces.load import load_space
 
@@ -27,13 +27,19 @@ def keys(text: str) -> set[str]:
 def expected_keys(config: RunConfig) -> set[str]:
     sections = {
         "training": [field.name for field in dataclasses.fields(Recipe)],
-        "strategy": ["name", *(field.name for field in dataclasses.fields(SurrogateSearch) if field.repr)],
+        "strategy": ["name", *settings_of(config.strategy.name)],
         "finalists": list(type(config.finalists).model_fields),
         "executor": list(type(config.executor).model_fields),
         "evaluator": list(type(config.evaluator).model_fields),
     }
+    if "over" in sections["strategy"]:
+        assert set(config.strategy.settings["over"]) == {"name", *settings_of(config.strategy.settings["over"]["name"])}
     wanted = set(RunConfig.model_fields) | {f"{section}.{name}" for section, names in sections.items() for name in names}
     return wanted if config.evaluator.name == "train" else {key for key in wanted if not key.startswith("training")}
+
+
+def settings_of(strategy: str) -> list[str]:
+    return [field.name for field in dataclasses.fields(STRATEGIES[strategy]) if field.repr]  # type: ignore[arg-type]
 
 
 def assert_complete(path: Path) -> RunConfig:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +19,10 @@ from nas.config import RunConfig, parse_config
 from nas.evaluators.evaluator import Failed, FinalResult
 from nas.history import History, fold
 from nas.journal import JournalError, open_for_reading
+from nas.progress import Progress
+from nas.report import write_report
+from nas.report.figures import amount
+from nas.report.summary import summarize, terminal_summary
 from nas.run import HOPELESS, RunFailed, final_seed, resume, start, winner
 from nas.seeds import derive
 
@@ -197,3 +203,199 @@ def test_a_second_controller_is_refused_while_readers_are_welcome(tmp_path: Path
     finally:
         running.kill()
         running.wait()
+
+
+HALVED = {
+    "strategy": {"name": "asha", "over": {"name": "surrogate", "initial": 4, "candidates": 30}, "least": 0.1111},
+    "evaluator": {
+        "name": "table",
+        "path": "builtin:nasbench201",
+        "score": "c100_val_200",
+        "test": "c100_test_200",
+        "fidelities": {0.1111: "c10_val_12", 0.3333: "c100_val_12"},
+    },
+    "budget": 5,
+}
+
+
+class Interrupted(Exception):
+    """Stands for the end of the process."""
+
+
+def interrupting(after: int):
+    """Watches until so many events have come."""
+    seen = []
+
+    def watch(history: History, events: tuple) -> None:
+        seen.extend(events)
+        if len(seen) >= after:
+            raise Interrupted
+
+    return watch
+
+
+def whole(history: History) -> list[tuple]:
+    return [(*proposal, trial.fidelity, trial.continues) for proposal, trial in zip(proposals(history), history.trials, strict=True)]
+
+
+def outcomes(history: History) -> list[tuple]:
+    return [(trial.score, trial.outcome.curve) if trial.is_observed else (type(trial.outcome),) for trial in history.trials]  # type: ignore[union-attr]
+
+
+def events_of(directory: Path) -> tuple:
+    with open_for_reading(directory) as journal:
+        return journal.events()
+
+
+def test_the_progress_counts_parts_and_tells_promotions(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    with Progress(config(**HALVED), stream, interval=0.0) as progress:
+        start(config(**HALVED, baseline="none"), tmp_path / "run", progress)
+    said = stream.getvalue()
+    assert re.search(r"search \(asha\): 0\.44/5, best \d+\.\d+ \(trial \d at 0\.111 of the epochs\)", said)
+    assert re.search(r"round \d+: trial \d+ promoted to 1/3 of the epochs", said)
+
+
+def test_a_budget_is_used_in_parts_and_finalists_are_of_the_highest_fidelity(tmp_path: Path) -> None:
+    history = start(config(**HALVED), tmp_path / "run", quiet)
+    search, random = history.of_arm("search"), history.of_arm("random")
+    assert history.finished == "the budget is used"
+    assert 5 - 1 / 9 < search.spent <= 5 + 1e-9
+    assert random.spent == len(random.trials) == 5
+    assert {trial.fidelity for trial in search.trials} == {1 / 9, 1 / 3, 1.0}
+    for trial in search.trials:
+        if trial.continues is not None:
+            before = history.trial(trial.continues)
+            assert (before.canonical, before.seed) == (trial.canonical, trial.seed)
+            assert before.fidelity < trial.fidelity
+    full = [trial.number for trial in search.ranked if trial.fidelity == 1.0]
+    assert [item.trial for item in search.finalists][: len(full)] == full[:3]
+    assert len({history.trial(item.trial).canonical for item in search.finalists}) == 3
+    assert any("promoted to all epochs" in item.note for item in search.rounds)
+    shown = summarize(history, config(**HALVED))
+    assert shown["arms"]["search"]["best"]["fidelity"] == 1.0
+    assert f"{amount(search.spent)} of 5" in terminal_summary(shown)
+    assert "promoted to all epochs" in write_report(tmp_path / "run").read_text()
+    early = summarize(fold(events_of(tmp_path / "run")[:8]), config(**HALVED))
+    assert "at 0.111 of the epochs" in terminal_summary(early)
+    judged = [item.ranking["predicted"] for item in search.rounds if item.ranking]
+    assert judged == [sum(history.trial(number).prediction is not None for number in item.trials) for item in search.rounds]
+
+
+def test_both_arms_share_results_of_the_same_fidelity_alone(tmp_path: Path) -> None:
+    small = {**HALVED, "space": str(fixed_space(tmp_path)), "budget": 12, "batch": 6, "strategy": {"name": "asha", "least": 0.3333}}
+    history = start(config(**small), tmp_path / "run", quiet)
+    found: dict[tuple, set] = {}
+    for trial in history.observed:
+        found.setdefault((trial.canonical, trial.fidelity), set()).add(trial.score)
+    assert all(len(scores) == 1 for scores in found.values())
+    both = [key for key, _ in found if {(key, 1 / 3), (key, 1.0)} <= found.keys()]
+    assert any(found[key, 1 / 3] != found[key, 1.0] for key in both)
+
+
+def fixed_space(folder: Path) -> str:
+    (folder / "few.py").write_text(
+        "from spaces.nasbench201 import space as whole\nfrom spaces.operators import fix\n"
+        "space = fix(whole, {path: 'nor_conv_3x3' for path in ('edge_0_1', 'edge_0_2', 'edge_1_2', 'edge_0_3')})\n"
+    )
+    return f"{folder / 'few.py'}:space"
+
+
+TINY = """
+import torch
+from torch import nn
+
+from nas.tasks.task import Split, Task
+from spaces import SearchSpace, Shapes
+
+
+def task():
+    inputs = torch.randn(48, 4, generator=torch.Generator().manual_seed(0))
+    train, validation = (Split(part, (part[:, 0] > 0).long()) for part in (inputs[:32], inputs[32:]))
+    return Task("tiny", train, validation, validation, Shapes((4,), (2,)))
+
+
+def define(choose, shapes):
+    width = choose.integer("width", 1, 200)
+    return nn.Sequential(nn.Linear(4, width), nn.Dropout(0.1), nn.ReLU(), nn.Linear(width, 2))
+
+
+space = SearchSpace("tiny", define)
+"""
+
+
+def trained(folder: Path) -> RunConfig:
+    """A search that trains: milliseconds for each network."""
+    (folder / "tiny.py").write_text(TINY)
+    return parse_config(
+        {
+            "space": f"{folder / 'tiny.py'}:space",
+            "task": f"{folder / 'tiny.py'}:task",
+            "strategy": {"name": "asha", "over": "random"},
+            "training": {"epochs": 9, "batch_size": 8, "warmup_epochs": 0.5, "learning_rate": 0.01},
+            "executor": {"name": "inline", "devices": "cpu"},
+            "budget": 3,
+            "batch": 3,
+            "baseline": "none",
+            "finalists": {"count": 1, "seeds": 1, "epochs": 9},
+        },
+        "the test's configuration",
+    )
+
+
+def test_a_run_of_paused_trainings_that_ends_after_any_event_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
+    checked = trained(tmp_path)
+    uninterrupted = start(checked, tmp_path / "whole", quiet)
+    assert {trial.fidelity for trial in uninterrupted.trials} == {1 / 9, 1 / 3, 1.0}
+    with open_for_reading(tmp_path / "whole") as journal:
+        length = len(journal.events())
+    assert not (tmp_path / "whole" / "checkpoints").exists()
+    for after in range(1, length):
+        run = tmp_path / f"run-{after}"
+        with pytest.raises(Interrupted):
+            start(checked, run, interrupting(after))
+        for left in (run / "checkpoints").glob("*"):
+            # Once lost, once damaged, else as it was left; an unfinished one beside it.
+            left.with_name(f"{left.name}.1.unfinished").write_bytes(b"half")
+            if after % 3 == 0:
+                left.unlink()
+            elif after % 3 == 1:
+                left.write_bytes(left.read_bytes()[:-1])
+        history = resume(run, quiet)
+        assert whole(history) == whole(uninterrupted)
+        assert outcomes(history) == outcomes(uninterrupted)
+        assert [(final.trial, final.result.test) for final in history.finals] == [(final.trial, final.result.test) for final in uninterrupted.finals]  # type: ignore[union-attr]
+        assert not (run / "checkpoints").exists()
+
+
+def test_a_checkpoint_is_gone_when_nothing_goes_on_from_it_any_more(tmp_path: Path) -> None:
+    kept: list[set[str]] = []
+    folder = tmp_path / "run" / "checkpoints"
+
+    def watch(history: History, events: tuple) -> None:
+        if events[0].kind == "round_end":
+            ended = {trial.continues for trial in history.trials if trial.outcome is not None}
+            waiting = [trial for trial in history.latest if trial.is_observed and trial.fidelity < 1 and trial.number not in ended]
+            kept.append({f"trial-{began(history, trial):05d}.safetensors" for trial in waiting} ^ {file.name for file in folder.iterdir()})
+
+    def began(history: History, trial) -> int:
+        return trial.number if trial.continues is None else began(history, history.trial(trial.continues))
+
+    start(trained(tmp_path), tmp_path / "run", watch)
+    assert kept == [set()] * len(kept)
+    assert len(kept) > 4
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("moments", [(2, 9), (14, 20)])
+def test_a_killed_run_of_paused_trainings_resumes_the_same(moments: tuple[int, ...], tmp_path: Path) -> None:
+    checked = trained(tmp_path)
+    uninterrupted = start(checked, tmp_path / "whole", quiet)
+    (tmp_path / "c.yaml").write_text(json.dumps(checked.model_dump(mode="json")))
+    arguments = ["search", "c.yaml", "--out", "run"]
+    for moment in moments:
+        killed_when(moment, process(arguments, tmp_path), tmp_path / "run")
+        arguments = ["resume", "run"]
+    history = resume(tmp_path / "run", quiet, trust=True)
+    assert whole(history) == whole(uninterrupted)
+    assert outcomes(history) == outcomes(uninterrupted)

@@ -117,14 +117,12 @@ def test_a_recipe_is_checked(changes):
         Recipe(**changes)
 
 
-def test_fidelity_shortens_the_training():
-    recipe = Recipe(epochs=10, warmup_epochs=2)
-    assert (recipe.at_fidelity(0.5).epochs, recipe.at_fidelity(0.5).warmup_epochs) == (5, 1)
-    assert recipe.at_fidelity(0.01).epochs == 1
-    assert recipe.at_fidelity(1) == recipe
+def test_a_fidelity_is_a_share_of_the_epochs():
+    recipe = Recipe(epochs=10)
+    assert [recipe.epochs_at(fidelity) for fidelity in (1, 0.5, 1 / 3, 0.01)] == [10, 5, 3, 1]
     for fidelity in (0, 1.5):
         with pytest.raises(ValueError, match="more than 0 and at most 1"):
-            recipe.at_fidelity(fidelity)
+            recipe.epochs_at(fidelity)
 
 
 # Training

@@ -27,13 +27,17 @@ class Scripted:
         self.device = device
         self.calls = 0
 
-    def evaluate(self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0) -> Observation | Failed:
+    def evaluate(
+        self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0, checkpoint: Path | None = None
+    ) -> Observation | Failed:
         self.calls += 1
         x = architecture.answers["x"]
         assert isinstance(x, int)
         metrics = [("fidelity", fidelity)]
         if weights is not None:
             metrics.append(("weights", float(len(weights.name))))
+        if checkpoint is not None:
+            metrics.append(("checkpoint", float(len(checkpoint.name))))
         return self.behave(str(architecture.answers["do"])) or Observation(x + seed / 10_000, 0.5, (0.25,), tuple(metrics))
 
     def finalize(self, architecture: Architecture, *, seed: int, weights: Path | None = None) -> FinalResult | Failed:

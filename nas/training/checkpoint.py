@@ -1,0 +1,141 @@
+"""A training that is paused between two epochs: all that its next step depends on, as a value and as a safetensors file.
+
+The file is a cache and nothing more. What is missing, damaged or of another training is not read, and the training starts over with the same numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from nas.training.recipe import Recipe
+
+# Of what a file holds; one of another format is not read.
+FORMAT = 1
+# What the tensors belong to, by the first part of their names.
+MODULE, OPTIMIZER, RANDOM = "module", "optimizer", "random"
+
+
+@dataclass(frozen=True, eq=False)
+class Paused:
+    """A training after some epochs.
+
+    Attributes:
+        curve: the validation score after each epoch so far.
+        tensors: by name, on the CPU: the module's, the optimizer's, and the states of the generators.
+        scaler: the state of the loss scaling, empty where there is none.
+    """
+
+    curve: tuple[float, ...]
+    tensors: Mapping[str, Tensor]
+    scaler: Mapping[str, float]
+
+    def fits(self, module: nn.Module) -> bool:
+        """Whether its tensors are those of the module, by name, shape and type."""
+        own = {f"{MODULE}.{name}": (tensor.shape, tensor.dtype) for name, tensor in _tensors(module).items()}
+        return own == {name: (tensor.shape, tensor.dtype) for name, tensor in self.tensors.items() if name.startswith(f"{MODULE}.")}
+
+
+@dataclass(frozen=True)
+class Moving:
+    """What changes in the course of a training. Torch's own generators, the CPU's and the device's, belong to it too."""
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    generators: Mapping[str, torch.Generator]
+    device: torch.device
+
+    def pause(self, curve: tuple[float, ...]) -> Paused:
+        """A copy of where it stands."""
+        states = {f"{MODULE}.{name}": tensor for name, tensor in _tensors(self.module).items()}
+        for place, state in self.optimizer.state_dict()["state"].items():
+            states |= {f"{OPTIMIZER}.{place}.{name}": tensor for name, tensor in state.items() if tensor is not None}
+        states |= {f"{RANDOM}.{name}": generator.get_state() for name, generator in self.generators.items()}
+        states[f"{RANDOM}.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            states[f"{RANDOM}.cuda"] = torch.cuda.get_rng_state(self.device)
+        return Paused(curve, {name: tensor.detach().cpu().contiguous().clone() for name, tensor in states.items()}, self.scaler.state_dict())
+
+    @torch.no_grad()
+    def go_on(self, paused: Paused) -> None:
+        """Puts everything back to where it stood. The module must be one that the paused state fits."""
+        for name, tensor in _tensors(self.module).items():
+            tensor.copy_(paused.tensors[f"{MODULE}.{name}"])
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in paused.tensors.items():
+            kind, place, own = [*name.split(".", 2), "", ""][:3]
+            if kind == OPTIMIZER:
+                state.setdefault(int(place), {})[own] = _laid_out_as(parameters[int(place)], tensor)
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.scaler.load_state_dict(dict(paused.scaler))
+        for name, generator in self.generators.items():
+            generator.set_state(paused.tensors[f"{RANDOM}.{name}"])
+        torch.set_rng_state(paused.tensors[f"{RANDOM}.cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(paused.tensors[f"{RANDOM}.cuda"], self.device)
+
+
+def identity(recipe: Recipe, architecture: str, seed: int, device: torch.device) -> str:
+    """What a checkpoint is of: the digest of the recipe, the architecture's key, the seed and the kind of device."""
+    return hashlib.blake2b(json.dumps([FORMAT, asdict(recipe), architecture, seed, device.type]).encode(), digest_size=16).hexdigest()
+
+
+def write_checkpoint(paused: Paused, path: Path, of: str) -> None:
+    """Writes the file, whole or not at all. `of` is the training's `identity`."""
+    about = {"of": of, "content": _digest(paused.tensors), "curve": json.dumps(paused.curve), "scaler": json.dumps(dict(paused.scaler))}
+    write_tensors(paused.tensors, path, about)
+
+
+def read_checkpoint(path: Path, of: str) -> Paused | None:
+    """What the file holds; None where there is none, it is not whole, or it is of another training."""
+    with suppress(SafetensorError, OSError, ValueError, KeyError, TypeError), safe_open(path, framework="pt") as file:
+        about: dict[str, Any] = file.metadata() or {}
+        if about["of"] != of:
+            return None
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if about["content"] == _digest(tensors):
+            return Paused(tuple(map(float, json.loads(about["curve"]))), tensors, json.loads(about["scaler"]))
+    return None
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+    """Writes a safetensors file: whole, or not at all where the process ends in between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    try:
+        save_file(dict(tensors), unfinished, dict(metadata))
+        os.replace(unfinished, path)
+    finally:
+        # What is left of it would fill a full disk further.
+        unfinished.unlink(missing_ok=True)
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters and buffers, each once, those too that a state_dict leaves out: the next step depends on them."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """The value in the parameter's order of memory, as the optimizer has made it: its kernels walk through both alike."""
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value) if value.shape == parameter.shape else value
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
