@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from spaces.choices import Architecture, Chooser, Rejected
@@ -34,12 +36,13 @@ def sample_graph(space: SearchSpace, random: Random) -> tuple[Architecture, Grap
     return architecture, space.as_graph(returned)  # type: ignore[arg-type]
 
 
-def domains(space: SearchSpace, architecture: Architecture) -> dict[str, Domain]:
-    """What each of the architecture's questions could have been answered, by path."""
+@lru_cache(maxsize=100_000)
+def domains(space: SearchSpace, architecture: Architecture) -> Mapping[str, Domain]:
+    """What each of the architecture's questions could have been answered, by path. Remembered: one parent has many children."""
     choose = space.replay(architecture)
     choose.domains = {}
     space.returned(choose)
-    return choose.domains
+    return MappingProxyType(choose.domains)
 
 
 def mutate(space: SearchSpace, parent: Architecture, random: Random) -> Architecture:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from random import Random
 
 from nas.history import History, Trial
@@ -74,7 +73,7 @@ class MCTS:
         low, high = min(scores, default=0.0), max(scores, default=0.0)
         root = Node()
         for trial in history.trials:
-            way = _way(_asked(space, trial.architecture), trial.architecture.answers, self.bisection)
+            way = _way(domains(space, trial.architecture), trial.architecture.answers, self.bisection)
             _visit(root, way, _scaled(trial, low, high))
         return root
 
@@ -219,11 +218,6 @@ def _scaled(trial: Trial, low: float, high: float) -> float | None:
     if not trial.is_observed:
         return 0.0
     return (trial.score - low) / (high - low) if high > low else 1.0
-
-
-@lru_cache(maxsize=100_000)
-def _asked(space: SearchSpace, architecture: Architecture) -> dict[str, Domain]:
-    return domains(space, architecture)
 
 
 def _completes(space: SearchSpace, choose: Chooser) -> bool:
