@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from nas.history import EMPTY, History
 from nas.strategies import MCTS, RandomSearch
-from nas.strategies.mcts import CELLS, Fork, Node, _asked, _descend, _visit, _way
+from nas.strategies.mcts import CELLS, Fork, Node, _descend, _visit, _way
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
 from spaces.domains import Domain, Integer, OneOf, Permutation, Real, Subset
 from spaces.load import load_space
-from spaces.operators import enumerate_all, sample
+from spaces.operators import domains, enumerate_all, sample
 from tests.contracts.strategy_contract import CELLS as ROWS
 from tests.contracts.strategy_contract import play, score
 
@@ -205,7 +205,7 @@ def test_one_node_is_added_for_a_visit() -> None:
     space = load_space("nasbench201")
     for number in range(50):
         architecture = sample(space, random)
-        _visit(root, _way(_asked(space, architecture), architecture.answers, True), random.random())
+        _visit(root, _way(domains(space, architecture), architecture.answers, True), random.random())
         assert count(root) <= number + 2
     assert root.visits == root.scored == 50 == sum(child.visits for child in root.children.values())
 
