@@ -58,11 +58,11 @@ def growth(history: History, objectives: Sequence[Objective], worst_K: numpy.nda
 def finalists(history: History, config: RunConfig, arm: str) -> tuple[Finalist, ...]:
     """Who of an arm is trained fully: feasible ones, the best in the objective; with several objectives members of the front, see `spread`."""
     observed = feasible(history.of_arm(arm), config.constraints).observed
-    if len(config.objectives) > 1:
+    first, *others = config.objectives
+    if others:
         chosen = spread(observed, config.objectives, config.finalists.count)
     else:
-        objective = config.objectives[0]
-        chosen = tuple(sorted(observed, key=lambda trial: (-objective.of(trial), trial.number)))[: config.finalists.count]
+        chosen = tuple(sorted(observed, key=lambda trial: (-first.of(trial), trial.number)))[: config.finalists.count]
     return tuple(Finalist(trial.number, rank, arm) for rank, trial in enumerate(chosen, start=1))
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from nas.config import ConfigError, RunConfig, load_config
 from nas.init import NAMES, init
-from nas.strategies import SurrogateSearch
+from nas.strategies import STRATEGIES
 from nas.training.recipe import Recipe
 from spaces.load import load_space
 
@@ -27,7 +27,7 @@ def keys(text: str) -> set[str]:
 def expected_keys(config: RunConfig) -> set[str]:
     sections = {
         "training": [field.name for field in dataclasses.fields(Recipe)],
-        "strategy": ["name", *(field.name for field in dataclasses.fields(SurrogateSearch) if field.repr)],
+        "strategy": ["name", *(field.name for field in dataclasses.fields(STRATEGIES[config.strategy.name]) if field.repr)],  # type: ignore[arg-type]
         "finalists": list(type(config.finalists).model_fields),
         "executor": list(type(config.executor).model_fields),
         "evaluator": list(type(config.evaluator).model_fields),
