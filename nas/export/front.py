@@ -107,10 +107,9 @@ def export_front(
 
 
 def _members(directory: Path, config: RunConfig, history: History) -> tuple[Trial, ...]:
-    if len(config.objectives) < 2:
-        raise ValueError(
-            f"the run {directory} has one objective, {config.objectives[0].name}, so it has no front: leave --pareto out to export its winner"
-        )
+    first, *others = config.objectives
+    if not others:
+        raise ValueError(f"the run {directory} has one objective, {first.name}, so it has no front: leave --pareto out to export its winner")
     chosen = members(feasible(history.of_arm(SEARCH), config.constraints).observed, config.objectives)
     if not chosen:
         lacks = "no trial that keeps its constraints" if history.observed else "no evaluated trial"

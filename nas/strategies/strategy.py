@@ -19,7 +19,7 @@ from spaces.operators import sample
 
 DUPLICATES = 1000
 # After so many refusals of what comes of the parents, the batch is filled at random.
-REFUSED = 100
+REFUSED = 50
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ def test_the_chart_draws_what_a_front_dominates(kinds):
     assert len(corners) == 2 + 2 * len(points)
     for before, after in pairwise(corners):
         assert before[0] == after[0] or before[1] == after[1], "stairs"
-    titles = [item.text for item in root.iter("{http://www.w3.org/2000/svg}title")]
+    titles = [item.text or "" for item in root.iter("{http://www.w3.org/2000/svg}title")]
     assert sorted(titles) == ["pale", "point 1", "point 2", "point 3", "point 4"]
 
 
