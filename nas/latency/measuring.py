@@ -10,7 +10,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas.latency.settings import LatencySettings
-from nas.latency.timing import time_passes, trouble
+from nas.latency.timing import Clock, time_passes, trouble
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,13 @@ class Latency:
 
 
 def measure(
-    module: nn.Module, inputs: Tensor, settings: LatencySettings, device: torch.device, *, clock: Callable[[], float] = time.perf_counter
+    module: nn.Module,
+    inputs: Tensor,
+    settings: LatencySettings,
+    device: torch.device,
+    *,
+    clock: Clock = time.perf_counter,
+    processor: Clock = time.process_time,
 ) -> Latency:
     """The latency of the module, which is moved to the device and left there in evaluation mode; while no other such measurement runs on the machine.
 
@@ -56,7 +62,7 @@ def measure(
         module: takes the inputs.
         inputs: (N, ...), a whole batch, as the network takes it.
         settings: `batch_size` and `device` are the caller's to heed.
-        clock: gives seconds.
+        clock, processor: as in `nas.latency.timing.time_passes`.
     """
     module.to(device, memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     inputs = inputs.to(device).contiguous()
@@ -68,7 +74,7 @@ def measure(
 
     with torch.no_grad(), _threads(settings.threads), alone():
         memory = peak_memory(module, inputs)
-        timing = time_passes(run, within=settings.within, limit=settings.limit, clock=clock)
+        timing = time_passes(run, within=settings.within, limit=settings.limit, clock=clock, processor=processor)
     return Latency(1e3 * timing.median, 1e3 * timing.error, timing.repeats, memory, timing.spread, timing.drift, trouble(timing, settings.within))
 
 

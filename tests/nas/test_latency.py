@@ -59,7 +59,7 @@ def forever(draw: Callable[[], float]) -> Iterator[float]:
 
 def timed(draw: Callable[[], float], within: float = 0.02, limit: float = 100.0):
     clock = Turned(forever(draw))
-    return time_passes(clock.run, within=within, limit=limit, clock=clock), clock
+    return time_passes(clock.run, within=within, limit=limit, clock=clock, processor=clock), clock
 
 
 def test_passes_that_never_differ_are_known_at_once() -> None:
@@ -71,7 +71,7 @@ def test_passes_that_never_differ_are_known_at_once() -> None:
 def test_the_warm_up_goes_on_while_passes_get_faster_and_does_not_count() -> None:
     seconds = [2.0 * 0.8**number if number < 15 else 0.1 for number in range(5000)]
     clock = Turned(iter(seconds))
-    timing = time_passes(clock.run, within=0.02, limit=1000, clock=clock)
+    timing = time_passes(clock.run, within=0.02, limit=1000, clock=clock, processor=clock)
     assert timing.median == pytest.approx(0.1)
     assert clock.passes - timing.repeats >= 20
     assert timing.error == pytest.approx(0)
@@ -116,13 +116,35 @@ def test_some_slow_passes_move_neither_the_median_nor_its_error() -> None:
     assert timing.spread > 10
 
 
+@pytest.mark.parametrize("calm_every", [3, 1000])
+def test_passes_in_which_the_process_was_off_the_processor_are_left_out(calm_every: int) -> None:
+    """A calm pass takes 2 ms, all of them the process's own; the others wait 24 ms besides, always alike, so that their spread tells nothing."""
+    passes, wall, own = 0, 0.0, 0.0
+
+    def run() -> None:
+        nonlocal passes, wall, own
+        passes += 1
+        wall += 0.002 if passes % calm_every == 0 else 0.026
+        own += 0.002
+
+    timing = time_passes(run, within=0.02, limit=2.0, clock=lambda: wall, processor=lambda: own)
+    if calm_every == 3:
+        assert timing.median == pytest.approx(0.002)
+        assert (timing.disturbed, trouble(timing, 0.02)) == (0.0, "")
+        assert BLOCKS <= timing.repeats < passes / 2
+    else:
+        assert timing.median == pytest.approx(0.026)
+        assert timing.disturbed > 0.9
+        assert trouble(timing, 0.02) == "disturbed in 100% of the passes"
+
+
 @pytest.mark.parametrize("persistence", [0.0, 0.8])
 def test_the_interval_holds_the_true_median_about_as_often_as_it_says(persistence: float) -> None:
     """Of independent passes, and of passes whose slowness lasts (log-normal, AR(1)); the true median is 1."""
     source, inside, naive = numpy.random.default_rng(7), 0, 0
     for _ in range(400):
         noise_N = source.normal(size=600) * math.sqrt(1 - persistence**2)
-        seconds_N = numpy.exp(0.2 * lfilter([1.0], [1.0, -persistence], noise_N)[200:])
+        seconds_N = numpy.exp(0.2 * numpy.asarray(lfilter([1.0], [1.0, -persistence], noise_N))[200:])
         timing = summarize(seconds_N)
         inside += abs(timing.median - 1) <= timing.error
         naive += abs(timing.median - 1) <= 1.96 * 1.2533 * seconds_N.std() / 20
@@ -144,7 +166,9 @@ def test_measuring_a_module_uses_the_clock_it_is_given_and_leaves_threads_alone(
             return inputs @ self.weight
 
     now, before = 0.0, torch.get_num_threads()
-    results = [measure(Slow(seconds), torch.zeros(4, 3), LatencySettings(), CPU, clock=lambda: now) for seconds in (0.002, 0.003)]
+    results = [
+        measure(Slow(seconds), torch.zeros(4, 3), LatencySettings(), CPU, clock=lambda: now, processor=lambda: now) for seconds in (0.002, 0.003)
+    ]
     assert [result.milliseconds for result in results] == pytest.approx([8.0, 12.0])
     assert all(result.trouble == "" for result in results)
     assert [result.memory for result in results] == [4 * (15 + 12 + 20)] * 2
