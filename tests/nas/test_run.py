@@ -21,6 +21,7 @@ from nas.history import History, fold
 from nas.journal import JournalError, open_for_reading
 from nas.progress import Progress
 from nas.report import write_report
+from nas.report.figures import amount
 from nas.report.summary import summarize, terminal_summary
 from nas.run import HOPELESS, RunFailed, final_seed, resume, start, winner
 from nas.seeds import derive
@@ -273,7 +274,7 @@ def test_a_budget_is_used_in_parts_and_finalists_are_of_the_highest_fidelity(tmp
     assert any("promoted to all epochs" in item.note for item in search.rounds)
     shown = summarize(history, config(**HALVED))
     assert shown["arms"]["search"]["best"]["fidelity"] == 1.0
-    assert f"{search.spent:.2f} of 5" in terminal_summary(shown)
+    assert f"{amount(search.spent)} of 5" in terminal_summary(shown)
     assert "promoted to all epochs" in write_report(tmp_path / "run").read_text()
     early = summarize(fold(events_of(tmp_path / "run")[:8]), config(**HALVED))
     assert "at 0.111 of the epochs" in terminal_summary(early)
