@@ -4,8 +4,9 @@
 
 The budget counts whole evaluations of 108 epochs. A strategy sees validation accuracies, those of its rungs. At each mark the cell with the best
 accuracy among those that were trained longest so far is chosen, and its regret after 108 epochs is shown: on validation, and on test (the mean of three
-trainings), in points. The search is held to the cells of which all four accuracies are known. `asha/gp` is `asha` over `surrogate/gp`, which looks at 100
-candidates each time. Each look at the results hands out four whole evaluations, or sixteen of any fidelity.
+trainings), in points. The search is held to the 20,001 cells of which all four accuracies are known: the space is one choice among them, so the
+surrogate's candidates are 300 random ones each time, and `evolution` searches the cells' own space, which rejects all others. `asha/gp` is `asha` over
+`surrogate/gp`. Each look at the results hands out four whole evaluations, or sixteen of any fidelity.
 
 The table's short trainings are trainings of their own, each with its learning rate brought down to 0, not the first epochs of the long one.
 Writes `results/halving_nasbench101.csv`, a row for each strategy and seed.
@@ -35,7 +36,7 @@ from nas.history import EMPTY, ROUNDING, History, Trial, fold, outcome_event, ro
 from nas.strategies import ASHA, Evolution, Hyperband, RandomSearch, Strategy, SurrogateSearch
 from nas.strategies.rungs import rungs_of
 from predictors import PREDICTORS
-from spaces import SearchSpace
+from spaces import Chooser, Graph, SearchSpace
 from spaces.canonical import canonical_key
 from spaces.load import load_space
 
@@ -47,27 +48,38 @@ FIDELITIES = {1 / 27: "val_acc_4", 1 / 9: "val_acc_12", 1 / 3: "val_acc_36"}
 
 def strategies() -> dict[str, Strategy]:
     """By the names of the table of results."""
-    surrogate = SurrogateSearch(PREDICTORS["gp"](), candidates=100)
+    surrogate = SurrogateSearch(PREDICTORS["gp"](), candidates=300)
     return {
         "random": RandomSearch(),
         "evolution": Evolution(),
         "surrogate/gp": surrogate,
         "asha/random": ASHA(RandomSearch(), least=LEAST),
         "hyperband/random": Hyperband(RandomSearch(), least=LEAST),
-        "asha/gp": ASHA(surrogate, least=LEAST),
         "hyperband/gp": Hyperband(surrogate, least=LEAST),
+        "asha/gp": ASHA(surrogate, least=LEAST),
     }
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The cells with all four accuracies. `space` holds them alone."""
+    """The cells with all four accuracies, by canonical key the row of each."""
 
     table: TableEvaluator
     keys: dict[str, int]
 
     @cached_property
-    def space(self) -> SearchSpace:
+    def listed(self) -> SearchSpace:
+        """One choice among them."""
+        graphs = [self.table.space.graph(self.table.architectures[row]) for row in self.keys.values()]
+
+        def define(choose: Chooser) -> Graph:
+            return graphs[choose.integer("cell", 0, len(graphs) - 1)]
+
+        return SearchSpace("nasbench101_listed", define)
+
+    @cached_property
+    def held(self) -> SearchSpace:
+        """The space of all cells, which rejects the others."""
         return within(self.table.space, frozenset(self.keys))
 
 
@@ -82,8 +94,9 @@ def read(path: Path) -> Cells:
 def search(cells: Cells, strategy: Strategy, budget: float, seed: int) -> History:
     """The whole search, as `nas.run` makes it."""
     history, in_parts = EMPTY, len(rungs_of(strategy)) > 1
+    space = cells.held if isinstance(strategy, Evolution) else cells.listed
     while (count := min(BATCH_IN_PARTS if in_parts else BATCH, int((budget - history.spent + ROUNDING) / rungs_of(strategy)[0]))) > 0:
-        proposals = history.affordable(strategy.ask(cells.space, history, count, seed).proposals, budget)
+        proposals = history.affordable(strategy.ask(space, history, count, seed).proposals, budget)
         if not proposals:
             break
         first, number = len(history.trials), len(history.rounds)

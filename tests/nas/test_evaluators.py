@@ -103,8 +103,20 @@ def test_a_number_that_is_not_there_is_a_failure(table):
     assert sum(isinstance(result, Observation) for result in results) == 725
     check_failure(results[0], "missing", "builtin:nasbench201 has no score")
     check_failure(sparse.finalize(sparse.architectures[0], seed=0), "missing", "without a test column")
-    with pytest.raises(ValueError, match=r"its fidelity is 1; got 0\.5"):
+    with pytest.raises(ValueError, match=r"scores of the fidelities 1 alone; got 0\.5\. Name a column for it in evaluator\.fidelities"):
         table.evaluate(table.architectures[0], seed=0, fidelity=0.5)
+
+
+def test_columns_give_lower_fidelities():
+    table = table_evaluator(NASBENCH201, "builtin:nasbench201", **COLUMNS, seconds="c100_epoch_seconds", epochs=200, fidelities={0.06: "c100_val_12"})
+    whole, early = (table.evaluate(table.architectures[7], seed=0, fidelity=fidelity) for fidelity in (1.0, 12 / 200))
+    assert isinstance(whole, Observation)
+    assert isinstance(early, Observation)
+    assert early.score == table.fidelities[0.06][7] != whole.score == table.scores[7]
+    assert early.seconds == pytest.approx(0.06 * whole.seconds)
+    assert table.evaluate(table.architectures[7], seed=0, fidelity=0.0605) == replace(early, seconds=pytest.approx(0.0605 * whole.seconds))
+    with pytest.raises(ValueError, match=r"scores of the fidelities 0\.06, 1 alone; got 0\.062"):
+        table.evaluate(table.architectures[7], seed=0, fidelity=0.062)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +127,9 @@ def test_a_number_that_is_not_there_is_a_failure(table):
         ("builtin:nasbench201", {"score": "accuracy"}, "no column 'accuracy'; it has arch, c10_val_12"),
         ("builtin:nasbench201", {"test": "c100_val_200"}, "the search would see the test scores"),
         ("builtin:nasbench201", {"metrics": {"peek": "c100_test_200"}}, "the search would see the test scores"),
+        ("builtin:nasbench201", {"fidelities": {0.06: "c100_test_200"}}, "the search would see the test scores"),
+        ("builtin:nasbench201", {"fidelities": {1.0: "c100_val_12"}}, "fidelities are shares of the epochs, more than 0 and less than 1"),
+        ("builtin:nasbench201", {"fidelities": {0.06: "c100_val_13"}}, "no column 'c100_val_13'"),
         ("builtin:nasbench201", {"seconds": "arch"}, "'arch' of .* should be 15625 numbers, one a row"),
     ],
 )

@@ -276,7 +276,7 @@ def test_a_budget_is_used_in_parts_and_finalists_are_of_the_highest_fidelity(tmp
     assert shown["arms"]["search"]["best"]["fidelity"] == 1.0
     assert f"{amount(search.spent)} of 5" in terminal_summary(shown)
     assert "promoted to all epochs" in write_report(tmp_path / "run").read_text()
-    early = summarize(fold(events_of(tmp_path / "run")[:5]), config(**HALVED))
+    early = summarize(fold(events_of(tmp_path / "run")[:4]), config(**HALVED))
     assert "at 0.111 of the epochs" in terminal_summary(early)
     judged = [item.ranking["predicted"] for item in search.rounds if item.ranking]
     assert judged == [sum(history.trial(number).prediction is not None for number in item.trials) for item in search.rounds]
