@@ -7,6 +7,7 @@ from nas.strategies.local import LocalSearch
 from nas.strategies.map_elites import MapElites
 from nas.strategies.mcts import MCTS
 from nas.strategies.nsga2 import NSGA2
+from nas.strategies.pgvae import PGVAE
 from nas.strategies.random import RandomSearch
 from nas.strategies.smbo import SMBO
 from nas.strategies.strategy import Asked, Strategy
@@ -21,6 +22,7 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "mcts": MCTS,
     "smbo": SMBO,
     "nsga2": NSGA2,
+    "pgvae": PGVAE,
 }
 
-__all__ = ["MCTS", "NSGA2", "SMBO", "STRATEGIES", "Asked", "Evolution", "LocalSearch", "MapElites", "RandomSearch", "Strategy", "SurrogateSearch"]
+__all__ = ["MCTS", "NSGA2", "PGVAE", "SMBO", "STRATEGIES", "Asked", "Evolution", "LocalSearch", "MapElites", "RandomSearch", "Strategy", "SurrogateSearch"]
