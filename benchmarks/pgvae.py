@@ -185,10 +185,13 @@ def judge(problem: Problem, before: History, after: History) -> dict[str, float]
     assert before.best is not None
     assert after.best is not None
     proposed = after.trials[len(before.trials) :]
+    half = History(after.trials[: len(before.trials) + ROUNDS * COUNT // 2]).best
+    assert half is not None
     return {
         "best_of_training": before.best.score,
         "best": after.best.score,
         "improvement_percent": 100 * (after.best.score / before.best.score - 1),
+        "half_way_regret": problem.best[0] - half.score,
         "regret": problem.best[0] - after.best.score,
         "test_regret": problem.best[1] - problem.test(after.best.architecture),
         "mean_proposed": float(np.mean([trial.score for trial in proposed])),

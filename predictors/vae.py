@@ -38,13 +38,13 @@ class Recipe:
         order: weight of that rule, lambda in the paper; 0 makes it an ordinary autoencoder.
     """
 
-    latent: int = 8
+    latent: int = 4
     width: int = 32
-    steps: int = 150
-    learning_rate: float = 1e-2
+    steps: int = 300
+    learning_rate: float = 2e-2
     beta: float = 0.01
     tau: float = 5.0
-    order: float = 1.0
+    order: float = 100.0
 
 
 @dataclass(frozen=True, eq=False)

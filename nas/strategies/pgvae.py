@@ -51,15 +51,15 @@ class PGVAE:
 
     initial: int = 20
     weighting: Literal["pgvae", "rwr", "dbas", "cbas", "cem"] = "pgvae"
-    latent: int = 8
+    latent: int = 4
     width: int = 32
-    steps: int = 150
+    steps: int = 300
     beta: float = 0.01
     tau: float = 5.0
-    order: float = 1.0
+    order: float = 100.0
     target: float = 0.99
     quantile: float = 0.95
-    temperature: float = 0.1
+    temperature: float = 0.03
 
     def __post_init__(self) -> None:
         for name, least in (("initial", 2), ("latent", 1), ("width", 1), ("steps", 1)):
@@ -67,10 +67,12 @@ class PGVAE:
                 raise ValueError(f"pgvae needs {name} to be {least} or more; got {getattr(self, name)}")
         if self.weighting not in WEIGHTINGS:
             raise ValueError(f"pgvae knows no weighting {self.weighting!r}; known: {', '.join(WEIGHTINGS)}")
-        if self.beta < 0 or self.order < 0 or self.tau <= 0 or self.temperature <= 0:
-            raise ValueError(
-                f"pgvae needs beta >= 0, order >= 0, tau > 0 and temperature > 0; got {self.beta}, {self.order}, {self.tau} and {self.temperature}"
-            )
+        for name in ("beta", "order"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"pgvae needs {name} to be 0 or more; got {getattr(self, name)}")
+        for name in ("tau", "temperature"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"pgvae needs {name} to be above 0; got {getattr(self, name)}")
         if not (0 <= self.target <= 1 and 0 <= self.quantile < 1):
             raise ValueError(f"pgvae's target and quantile are shares of the scores between 0 and 1; got {self.target} and {self.quantile}")
 
