@@ -5,11 +5,14 @@
 For each imbalance (the share of fit ones in the training set of 200) and separation (no fit one is nearer to a poor one than so many decisions), strategies
 are given the training set as their history and propose 10 times 20 cells of NAS-Bench-201. Poor cells have three or more edges without a convolution or
 skip and score below 60; fit ones have at most one such edge and score from 64 to 68, so that neither is near the table's best. Poor ones at exactly the
-separation make up half of them, where there are as many. Before that the same in a toy: two real numbers, a broad hill with 95 % of the training set, and
-far from it the foot of a higher one with 5 %.
+separation make up half of them, where there are as many.
+
+    python benchmarks/pgvae.py --problems toy --name pgvae_toy ...
+
+The same in a toy: two real numbers, a hill with 95 % of the training set, and far from it the slope of a higher one with 5 %.
 
 Strategies are compared seed by seed: all start from the same training sets. A strategy may be given settings, `pgvae:weighting=cbas:latent=4`.
-Writes `results/pgvae.csv`, a row for each strategy, cell and seed.
+Writes `results/pgvae.csv`, a row for each strategy, problem and seed.
 """
 
 from __future__ import annotations
@@ -104,10 +107,10 @@ def toy() -> Problem:
 
     def training(seed: int) -> list[Architecture]:
         random = np.random.default_rng([seed, 0])
-        foot, crowd = [], []
+        foot = []
         while len(foot) < TRAINING // 20:
-            # Between one and a half and two and a half widths from the top.
-            angle, distance = random.uniform(0, 2 * math.pi), random.uniform(1.5, 2.5)
+            # One to one and a third widths from the top: from 1.0, where the other hill has its top, to 1.5.
+            angle, distance = random.uniform(0, 2 * math.pi), random.uniform(1.0, 1.35)
             foot.append(HILLS[1][0] + distance * np.array([math.cos(angle), math.sin(angle)]))
         crowd = list(np.clip(random.normal(HILLS[0][0], 1.2, (TRAINING - len(foot), 2)), -8, 8))
         points = [foot[place] if place < len(foot) else crowd[place - len(foot)] for place in random.permutation(TRAINING)]
@@ -212,8 +215,8 @@ def main() -> None:
     arguments = parse()
     strategies = {text: strategy_named(text) for text in arguments.strategies}
     table = read_table("nasbench201", str(arguments.table), arguments.objective, arguments.test, "")
-    problems = [toy(), *(cells(table, imbalance, separation) for imbalance in IMBALANCES for separation in SEPARATIONS)]
-    problems = [problem for problem in problems if arguments.problems is None or problem.name in arguments.problems]
+    grid = [cells(table, imbalance, separation) for imbalance in IMBALANCES for separation in SEPARATIONS]
+    problems = [problem for problem in (toy(), *grid) if problem.name in arguments.problems] if arguments.problems else grid
     rows: list[dict[str, Any]] = []
     for problem in problems:
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
@@ -260,7 +263,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--objective", required=True, help="the column that the search sees, higher is better")
     parser.add_argument("--test", required=True, help="the column that what it chose is judged by")
     parser.add_argument("--strategies", type=lambda text: text.split(","), default=list(METHODS), help="the first is compared with the others")
-    parser.add_argument("--problems", type=lambda text: text.split(";"), help="names as printed, with semicolons between; by default all")
+    parser.add_argument(
+        "--problems", type=lambda text: text.split(";"), help="names as printed, with semicolons between; by default the nine of NAS-Bench-201"
+    )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=1000, help="reporting seeds; tune on others")
     parser.add_argument("--name", default="pgvae", help="of the CSV; empty: none is written")

@@ -49,7 +49,7 @@ class PGVAE:
         temperature: of `rwr`: weights are exp(rank / temperature), the worst architecture's rank 0, the best one's 1.
     """
 
-    initial: int = 20
+    initial: int = 40
     weighting: Literal["pgvae", "rwr", "dbas", "cbas", "cem"] = "pgvae"
     latent: int = 4
     width: int = 32

@@ -102,7 +102,7 @@ def test_it_reconstructs_and_draws_what_it_saw() -> None:
     assert (drawn_NG == code_NG).mean() > 0.9
     assert (drawn_NG < np.array(SIZES)).all()
     assert network.log_likelihood(code_NG).mean() > network.log_likelihood(np.zeros_like(code_NG)[:1]).mean() - 10
-    far = network.decode(np.random.default_rng(0).normal(0, 30, (500, 8)), np.random.default_rng(0))
+    far = network.decode(np.random.default_rng(0).normal(0, 30, (500, 4)), np.random.default_rng(0))
     assert (far < np.array(SIZES)).all(), "categories that a group does not have are never drawn"
 
 
@@ -116,7 +116,7 @@ def test_rows_without_weight_are_not_learnt() -> None:
     code_NG = np.array([[0, 0, 0, 0], [4, 2, 1, 4]] * 20)
     weight_N = np.array([2.0, 0.0] * 20)
     network = fit_vae(Recipe(order=0.0), code_NG, SIZES, np.zeros(40), weight_N, seed=0)
-    drawn_MG = network.decode(np.random.default_rng(0).normal(size=(100, 8)), np.random.default_rng(0))
+    drawn_MG = network.decode(np.random.default_rng(0).normal(size=(100, 4)), np.random.default_rng(0))
     assert (drawn_MG == 0).mean() > 0.85
 
 
