@@ -56,7 +56,7 @@ def mutate(space: SearchSpace, parent: Architecture, random: Random) -> Architec
         raise ValueError(f"no decision of the space {space.name!r} can be changed: each has one answer only")
     for _ in range(ATTEMPTS):
         path, domain = open_paths[int(random.random() * len(open_paths))]
-        child = _attempt(space, {**parent.answers, path: _other(domain, parent.answers[path], random)}, random)
+        child = attempt(space, {**parent.answers, path: _other(domain, parent.answers[path], random)}, random)
         if child is not None and child != parent:
             return child
     raise ValueError(f"the space {space.name!r} rejected {ATTEMPTS} mutations of {parent}")
@@ -86,7 +86,7 @@ def neighbours(space: SearchSpace, architecture: Architecture, random: Random) -
     found: dict[Architecture, None] = {}
     for path, domain in domains(space, architecture).items():
         for answer in domain.near(architecture.answers[path]):
-            neighbour = _attempt(space, {**architecture.answers, path: answer}, random)
+            neighbour = attempt(space, {**architecture.answers, path: answer}, random)
             if neighbour is not None and neighbour != architecture:
                 found[neighbour] = None
     return tuple(found)
@@ -146,6 +146,12 @@ def fix(space: SearchSpace, held: Mapping[str, Answer]) -> SearchSpace:
     return replace(space, held=tuple({**dict(space.held), **held, **lists}.items()))
 
 
+def attempt(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> Architecture | None:
+    """The architecture that answers as given, where that is asked and possible, and else at random; None where the program rejects it."""
+    choose = Chooser(given, random, held=dict(space.held))
+    return Architecture(space.name, tuple(choose.decisions.items())) if _completes(space, choose) else None
+
+
 class Steady(Random):
     """Draws the answer at one place of every domain: with 0.0 the first."""
 
@@ -195,11 +201,6 @@ def _draw(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> tu
     shown = "; ".join(f"{reason} ({count} times{nearest.get(reason, '')})" for reason, count in reasons.most_common(3))
     advice = "Loosen the constraint" if missed else "Ask for fewer impossible combinations"
     raise ValueError(f"the space {space.name!r} rejected {ATTEMPTS} architectures in a row: {shown}. {advice}")
-
-
-def _attempt(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> Architecture | None:
-    choose = Chooser(given, random, held=dict(space.held))
-    return Architecture(space.name, tuple(choose.decisions.items())) if _completes(space, choose) else None
 
 
 def _crossed(space: SearchSpace, wanted: dict[str, Answer], others: dict[str, Answer], random: Random) -> Architecture | None:

@@ -9,6 +9,7 @@ from nas.strategies.local import LocalSearch
 from nas.strategies.map_elites import MapElites
 from nas.strategies.mcts import MCTS
 from nas.strategies.nsga2 import NSGA2
+from nas.strategies.pgvae import PGVAE
 from nas.strategies.random import RandomSearch
 from nas.strategies.smbo import SMBO
 from nas.strategies.strategy import Asked, Strategy
@@ -25,12 +26,14 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "nsga2": NSGA2,
     "asha": ASHA,
     "hyperband": Hyperband,
+    "pgvae": PGVAE,
 }
 
 __all__ = [
     "ASHA",
     "MCTS",
     "NSGA2",
+    "PGVAE",
     "SMBO",
     "STRATEGIES",
     "Asked",

@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from nas.acquisition import ACQUISITIONS, Outlook
-from nas.strategies import MCTS, SMBO, Evolution, LocalSearch, RandomSearch, Strategy, SurrogateSearch
+from nas.strategies import MCTS, PGVAE, SMBO, Evolution, LocalSearch, RandomSearch, Strategy, SurrogateSearch
 from predictors import PREDICTORS
 from tests.contracts.strategy_contract import CELLS, check_strategy, play, score
 
@@ -25,6 +25,7 @@ STRATEGIES = {
     "mcts": MCTS(initial=4),
     "mcts without bisection": MCTS(initial=4, bisection=False),
     "smbo": SMBO(initial=6, pool=60),
+    "pgvae": PGVAE(initial=8, steps=60),
 }
 
 
@@ -38,7 +39,7 @@ def test_each_informed_strategy_beats_random_on_an_easy_landscape() -> None:
         return float(numpy.mean([play(strategy, CELLS, 10, 4, score, seed).best.score for seed in range(5)]))  # type: ignore[union-attr]
 
     chance = mean_best(RandomSearch())
-    for name in ("evolution", "local", "surrogate ucb", "mcts", "smbo"):
+    for name in ("evolution", "local", "surrogate ucb", "mcts", "smbo", "pgvae"):
         assert mean_best(STRATEGIES[name]) > chance, name
 
 
