@@ -12,6 +12,7 @@ from nas.config import RunConfig
 from nas.evaluators.evaluator import Failed
 from nas.history import Final, History
 from nas.journal import Event
+from nas.stopping import budget_of
 
 _WIDEST = 110
 
@@ -69,7 +70,7 @@ class Progress:
     def _advance_arm(self, history: History, name: str) -> None:
         arm = history.of_arm(name)
         title = {SEARCH: f"search ({self._config.strategy.name})", BASELINE: "random baseline"}.get(name, name)
-        self._advance(title, len(arm.trials) - len(arm.pending), self._config.budget, _standing(arm))
+        self._advance(title, len(arm.trials) - len(arm.pending), budget_of(name, history, self._config), _standing(arm))
 
     def _note(self, event: Event) -> None:
         note = event.body.get("note", "")

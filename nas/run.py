@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from nas.compose import Parts, compose, executor_of, final_count
+from nas.compose import SEARCH, Parts, compose, executor_of, final_count
 from nas.config import RunConfig, parse_config
 from nas.environment import environment
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
@@ -30,8 +30,10 @@ from nas.history import (
     round_event,
 )
 from nas.journal import Event, Journal, create, open_for_writing
+from nas.pace import search_seconds
 from nas.scorecard import scorecard
 from nas.seeds import derive
+from nas.stopping import budget_of, reason_to_stop
 from nas.trust import is_sealed, named_code, seal
 from spaces import SearchSpace
 from spaces.canonical import canonical_key
@@ -153,7 +155,7 @@ class _Run:
         return self.history
 
     def _search(self, arm: str, executor: Executor) -> str:
-        """Rounds until the budget is used or nothing new is found; says which."""
+        """Rounds until the budget is used, a rule ends the search or nothing new is found; says which."""
         while True:
             history = self.history.of_arm(arm)
             if history.rounds and history.rounds[-1].ranking is None:
@@ -162,9 +164,13 @@ class _Run:
             if len(history.failed) >= HOPELESS and not history.observed:
                 reason = f"none of {len(history.failed)} evaluations succeeded"
                 break
-            left = self.config.budget - len(history.trials)
+            left = budget_of(arm, self.history, self.config) - len(history.trials)
             if left <= 0:
                 reason = "the budget is used"
+                break
+            stopped = reason_to_stop(history, self.config, lambda: search_seconds(self.journal.events(), SEARCH)) if arm == SEARCH else None
+            if stopped is not None:
+                reason = stopped
                 break
             asked = self.parts.arms[arm].ask(self.parts.space, history, min(self.config.batch, left), self.config.seed)
             if not asked.proposals:
