@@ -85,7 +85,7 @@ def gain_of(scores: Sequence[float], evaluations: int, succeeding: float | None 
     ahead = math.log1p((evaluations if succeeding is None else succeeding) / len(scores))
     improved = _improvements(scores)
     seen, since = BEFOREHAND + sum(place >= len(scores) * SINCE for place, _ in improved), 1 - math.log(SINCE)
-    probability = 1 - (since / (since + ahead)) ** seen
+    probability = -math.expm1(-seen * math.log1p(ahead / since))
     mean = _size(scores, [size for _, size in improved[-LATEST:]]) * seen * ahead / since
     scale = mean / probability / math.gamma(1 + 1 / SHAPE) if probability else 0.0
     low, high = (scale * math.log(max(1.0, probability / tail)) ** (1 / SHAPE) for tail in (0.95, 0.05))
@@ -114,7 +114,7 @@ def forecast(events: Sequence[Event], history: History, config: RunConfig) -> Fo
     arm = history.of_arm(SEARCH)
     between = not arm.pending and bool(arm.trials)
     stopped = reason_to_stop(arm, config, lambda: search_seconds(events, SEARCH)) if between else None
-    over = stopped is not None or len(arm.trials) >= config.budget and not arm.pending or any(trial.arm != SEARCH for trial in history.trials)
+    over = stopped is not None or (len(arm.trials) >= config.budget and not arm.pending) or any(trial.arm != SEARCH for trial in history.trials)
     left = 0 if over or history.finalists else config.budget - len(arm.trials) + len(arm.pending)
     steps = sorted({min(left, config.batch * 2**power) for power in range(5)}) if left else []
     gains = tuple(gain for step in steps if (gain := gain_ahead(arm, step)) is not None)

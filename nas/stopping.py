@@ -28,7 +28,7 @@ def reason_to_stop(arm: History, config: RunConfig, seconds: Callable[[], float]
     """
     stop = config.stop
     if stop.hours is not None and seconds() >= 3600 * stop.hours:
-        return f"{_hours(stop.hours)} of search are over"
+        return f"the search has run for {_hours(stop.hours)}"
     if stop.stale is not None and arm.observed and (stale := evaluations_since_better(arm, config.objectives)) >= stop.stale:
         better = "better score" if len(config.objectives) == 1 else "change of the front"
         return f"no {better} in {stale} evaluations"
