@@ -43,6 +43,7 @@ class Rehearsal:
         """
         device = find_device(self.whole.device)
         if device.type == "cuda":
+            torch.cuda.init()
             torch.cuda.reset_peak_memory_stats(device)
         ends: list[float] = []
         started = time.perf_counter()
