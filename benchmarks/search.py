@@ -35,7 +35,7 @@ from benchmarks.record import record
 from nas.compose import strategy_of
 from nas.config import RunConfig
 from nas.evaluators.evaluator import Failed, Observation
-from nas.history import EMPTY, Trial, fold, outcome_event, round_event
+from nas.history import EMPTY, History, Trial, fold, outcome_event, round_event
 from nas.labels import read_labels
 from nas.objectives import SCORE, Objective
 from nas.pareto import front, hypervolume, inverted_generational_distance
@@ -152,6 +152,11 @@ def within(space: SearchSpace, keys: frozenset[str]) -> SearchSpace:
 
 def search(table: Table, strategy: Strategy, budget: int, batch: int, seed: int) -> list[int]:
     """The rows that were evaluated, in their order; evaluating is looking up, so a run is the strategy's own time."""
+    return searched(table, strategy, budget, batch, seed)[1]
+
+
+def searched(table: Table, strategy: Strategy, budget: int, batch: int, seed: int) -> tuple[History, list[int]]:
+    """The same with the history, where what was predicted stands too."""
     history, found = EMPTY, list[int]()
     while len(found) < budget:
         asked = strategy.ask(table.space, history, min(batch, budget - len(found)), seed)
@@ -181,7 +186,7 @@ def search(table: Table, strategy: Strategy, budget: int, batch: int, seed: int)
         ends = [outcome_event(trial.number, outcome) for trial, outcome in zip(trials, outcomes, strict=True)]
         history = fold([round_event(len(history.rounds), "search", trials), *ends], history)
         found += rows
-    return found
+    return history, found
 
 
 def judge(table: Table, rows: list[int]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nas.cli_forecast import forecast
 from nas.cli_predictor import predict, predictor_app
 from nas.cli_profile import profile
 from nas.cli_proxies import proxies
@@ -35,6 +36,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(predictor_app, name="predictor")
 app.command()(proxies)
 app.command()(profile)
+app.command()(forecast)
 
 Overrides = Annotated[list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="Override a key of the config, such as -s budget=64.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -305,7 +307,8 @@ def _print_summary(directory: Path, *, as_json: bool = False) -> None:
 
     with open_for_reading(directory) as journal:
         config = parse_config(journal.config, f"the configuration in {directory}")
-        summary: dict[str, Any] = {"run": str(directory), **summarize(fold(journal.events()), config), "config": journal.config}
+        events = journal.events()
+        summary: dict[str, Any] = {"run": str(directory), **summarize(fold(events), config, events), "config": journal.config}
     print(json.dumps(summary) if as_json else terminal_summary(summary))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.config import ConfigError, Named, RunConfig, TableSection, TrainSection, named_in, parse_config, settings_of
 from nas.executors import Executor, InlineExecutor, ProcessExecutor
+from nas.executors.worker import make_evaluator
 from nas.limits import check_told, within
 from nas.objectives import SCORE
 from nas.strategies import STRATEGIES, RandomSearch, Strategy
@@ -139,8 +140,9 @@ def constrained_space(config: RunConfig) -> SearchSpace:
 
 def measured_numbers(config: RunConfig) -> tuple[str, ...]:
     """The numbers that only an evaluation gives, by name; all others that a run needs are the graph's. A table's own columns come before these."""
-    further = tuple(config.evaluator.metrics) if isinstance(config.evaluator, TableSection) else ("batch_size",)
-    return ("score", "seconds", *further)
+    if isinstance(config.evaluator, TableSection):
+        return ("score", "seconds", *config.evaluator.metrics)
+    return ("score", "seconds", "batch_size", *(("latency", "latency_error", "memory") if config.evaluator.latency is not None else ()))
 
 
 def needed_numbers(config: RunConfig) -> tuple[str, ...]:
@@ -183,18 +185,18 @@ def final_count(config: RunConfig) -> int:
     return 1 if isinstance(config.evaluator, TableSection) else config.finalists.seeds
 
 
-def executor_of(config: RunConfig) -> Executor:
-    """Where evaluations run."""
+def executor_of(config: RunConfig, factory: str = "nas.compose:evaluator") -> Executor:
+    """Where evaluations run; `factory` is what makes their evaluator, `module:function`."""
     settings = config.model_dump(mode="json")
     devices = devices_of(config)
     if config.executor.name == "inline":
-        return InlineExecutor(lambda: evaluator(settings, devices[0]))
+        return InlineExecutor(lambda: make_evaluator(factory, settings, devices[0]))
     threads = max(1, (os.cpu_count() or 1) // len(devices))
     limit = config.executor.time_limit
     # A full training may take as much longer as it has more epochs; held to the search's limit the finalists would be lost.
     longer = 1.0 if isinstance(config.evaluator, TableSection) else max(1.0, final_recipe(config).epochs / config.training.epochs)
     limits = None if limit is None else (limit, limit * longer)
-    return ProcessExecutor("nas.compose:evaluator", settings, devices, time_limits=limits, threads=threads)
+    return ProcessExecutor(factory, settings, devices, time_limits=limits, threads=threads)
 
 
 def devices_of(config: RunConfig) -> list[str]:

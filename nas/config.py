@@ -105,6 +105,14 @@ class ExecutorSection(_Section):
     )
 
 
+class StopSection(_Section):
+    """What ends a search before its budget is used."""
+
+    hours: float | None = Field(default=None, gt=0, description="hours that the search may run; none: as long as it takes")
+    stale: int | None = Field(default=None, ge=1, description="evaluations in a row without a better score")
+    gain: float | None = Field(default=None, gt=0, description="the expected gain of the rest of the budget, below which it is left")
+
+
 class RunConfig(_Section):
     """Everything that a run is."""
 
@@ -120,6 +128,7 @@ class RunConfig(_Section):
     training: Recipe = Field(default=Recipe(), description="how an architecture is trained")
     budget: int = Field(default=32, ge=1, description="how many evaluations, in whole ones: one of a third of the epochs counts a third")
     batch: int = Field(default=4, ge=1, description="how many of them at a time, between two looks of the strategy at the results")
+    stop: StopSection = StopSection()
     baseline: Literal["random", "none"] = Field(default="random", description="random search at the same budget, beside the search")
     finalists: FinalistsSection = FinalistsSection()
     executor: Annotated[ExecutorSection, _named("process")] = ExecutorSection()
@@ -180,6 +189,10 @@ def parse_config(loaded: Mapping[str, Any], where: str) -> RunConfig:
         check_constraints(config.constraints)
     except ValueError as error:
         raise ConfigError(f"{where}: constraints: {error}") from error
+    if config.stop.gain is not None and config.objectives != (SCORE,):
+        raise ConfigError(
+            f"{where}: stop.gain is about the score alone, and this run has other objectives: leave it out; stop.stale counts evaluations since the front changed"
+        )
     if config.executor.name == "inline" and config.executor.time_limit is not None:
         raise ConfigError(f"{where}: executor.time_limit needs `executor: process`; an evaluation in this very process cannot be ended")
     return config
@@ -365,7 +378,7 @@ def _sentence(item: Mapping[str, Any], where: str, model: type[BaseModel]) -> st
 
 
 def _keys(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
-    sections: dict[str, type[BaseModel]] = {"finalists": FinalistsSection, "executor": ExecutorSection}
+    sections: dict[str, type[BaseModel]] = {"finalists": FinalistsSection, "executor": ExecutorSection, "stop": StopSection}
     if len(location) > 1 and location[0] == "training":
         return [field.name for field in dataclasses.fields(Recipe)]
     if len(location) > 3 and location[:3] == ("evaluator", "train", "latency"):

@@ -58,13 +58,13 @@ def growth(history: History, objectives: Sequence[Objective], worst_K: numpy.nda
 def finalists(history: History, config: RunConfig, arm: str) -> tuple[Finalist, ...]:
     """Who of an arm is trained fully: feasible ones, the best in the objective; with several objectives members of the front, see `spread`."""
     seen, count = feasible(history.of_arm(arm), config.constraints), config.finalists.count
-    if len(config.objectives) > 1:
+    first, *others = config.objectives
+    if others:
         chosen = spread(seen.fullest, config.objectives, count)
-    elif config.objectives == (SCORE,):
+    elif first == SCORE:
         chosen = seen.ranked[:count]
     else:
-        objective = config.objectives[0]
-        chosen = tuple(sorted(seen.fullest, key=lambda trial: (-objective.of(trial), trial.number)))[:count]
+        chosen = tuple(sorted(seen.fullest, key=lambda trial: (-first.of(trial), trial.number)))[:count]
     return tuple(Finalist(trial.number, rank, arm) for rank, trial in enumerate(chosen, start=1))
 
 

@@ -14,6 +14,7 @@ from nas.evaluators.evaluator import Failed
 from nas.history import Final, History
 from nas.journal import Event
 from nas.report.figures import at_fidelity
+from nas.stopping import budget_of
 
 _WIDEST = 110
 
@@ -73,7 +74,7 @@ class Progress:
         title = {SEARCH: f"search ({self._config.strategy.name})", BASELINE: "random baseline"}.get(name, name)
         # Without fidelities a whole number, the number of trials.
         used = round(arm.used, 2)
-        self._advance(title, int(used) if used == int(used) else used, self._config.budget, _standing(arm))
+        self._advance(title, int(used) if used == int(used) else used, budget_of(name, history, self._config), _standing(arm))
 
     def _note(self, event: Event) -> None:
         note = event.body.get("note", "")

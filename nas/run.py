@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from nas.compose import Parts, compose, executor_of, final_count, needed_numbers
+from nas.compose import SEARCH, Parts, compose, executor_of, final_count, needed_numbers
 from nas.config import RunConfig, parse_config
 from nas.constraints import none_feasible, seen_by
 from nas.environment import environment
@@ -35,8 +35,10 @@ from nas.history import (
 )
 from nas.journal import Event, Journal, create, open_for_writing
 from nas.limits import completed
+from nas.pace import search_seconds
 from nas.scorecard import scorecard
 from nas.seeds import derive
+from nas.stopping import budget_of, reason_to_stop
 from nas.strategies.rungs import rungs_of
 from nas.trust import is_sealed, named_code, seal
 from spaces import SearchSpace
@@ -198,7 +200,7 @@ class Run:
         self.record(round_event(number, arm, trials, note))
 
     def _search(self, arm: str, executor: Executor) -> str:
-        """Rounds until the budget is used or nothing new is found; says which."""
+        """Rounds until the budget is used, a rule ends the search or nothing new is found; says which."""
         while True:
             history = self.history.of_arm(arm)
             if history.rounds and history.rounds[-1].ranking is None:
@@ -207,10 +209,14 @@ class Run:
             if len(history.failed) >= HOPELESS and not history.observed:
                 reason = f"none of {len(history.failed)} evaluations succeeded"
                 break
-            strategy, budget = self.parts.arms[arm], self.config.budget
+            strategy, budget = self.parts.arms[arm], budget_of(arm, self.history, self.config)
             count = min(self.config.batch, int((budget - history.spent + ROUNDING) / rungs_of(strategy)[0]))
             if count < 1:
                 reason = "the budget is used"
+                break
+            stopped = reason_to_stop(history, self.config, lambda: search_seconds(self.journal.events(), SEARCH)) if arm == SEARCH else None
+            if stopped is not None:
+                reason = stopped
                 break
             asked = strategy.ask(self.parts.space, seen_by(strategy, history, self.config.constraints), count, self.config.seed)
             if not asked.proposals:

@@ -17,7 +17,14 @@ from nas.report.markup import Html, card, details, element, how, pair, section, 
 
 # So many members of a front stand in the table; the others are behind a line.
 ROWS = 12
-NAMES = {"seconds": "seconds", "parameters": "parameters", "multiply_adds": "multiply-adds", "score": "validation score"}
+NAMES = {
+    "latency": "latency, ms",
+    "memory": "memory, bytes",
+    "seconds": "seconds",
+    "parameters": "parameters",
+    "multiply_adds": "multiply-adds",
+    "score": "validation score",
+}
 
 
 def front(seen: History, summary: Mapping[str, Any]) -> Html:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ import yaml
 from nas.config import RunConfig, parse_config
 from nas.constraints import feasible
 from nas.history import History, fold
-from nas.journal import open_for_reading
+from nas.journal import Event, open_for_reading
 from nas.report import front_section, sections
 from nas.report.architectures import Drawable, architectures, drawable
 from nas.report.markup import Html, card, element, joined, pair, section, table
+from nas.report.outlook import outlook
 from nas.report.style import STYLE
 from nas.report.summary import headline, summarize
 from spaces import SearchSpace
@@ -44,7 +45,7 @@ def write_report(directory: Path, out: Path | None = None, *, space: SearchSpace
         config = parse_config(journal.config, f"the configuration in {directory}")
         name, environment, begun = directory.resolve().name, journal.environment, journal.created
     last = events[-1].time if events else begun
-    html = page(name, fold(events), config, environment, times=(begun, last), drawn=drawable(config, environment, space))
+    html = page(name, fold(events), config, environment, events=events, times=(begun, last), drawn=drawable(config, environment, space))
     part = out.with_name(out.name + ".part")
     try:
         # Whole or not at all: a browser that reloads never sees half a page.
@@ -57,9 +58,18 @@ def write_report(directory: Path, out: Path | None = None, *, space: SearchSpace
     return out
 
 
-def page(name: str, history: History, config: RunConfig, environment: Mapping[str, Any], *, times: tuple[float, float], drawn: Drawable) -> str:
-    """The whole page. `times`: when the run was created, and of its last event, in seconds since the epoch."""
-    summary = summarize(history, config)
+def page(
+    name: str,
+    history: History,
+    config: RunConfig,
+    environment: Mapping[str, Any],
+    *,
+    events: Sequence[Event] = (),
+    times: tuple[float, float],
+    drawn: Drawable,
+) -> str:
+    """The whole page. `events`: those of the history; `times`: when the run was created, and of its last event, in seconds since the epoch."""
+    summary = summarize(history, config, events)
     seen = feasible(history, config.constraints)
     head = joined(
         element("title", f"{name}: architecture search"),
@@ -100,7 +110,9 @@ def _state(summary: Mapping[str, Any], times: tuple[float, float]) -> str:
     if summary["finished"] is not None:
         return f"Finished: {summary['finished']}. Begun {begun}, ended {last}."
     pending = sum(arm["pending"] for arm in summary["arms"].values())
-    return f"Not finished{f', {pending} pending' if pending else ''}. Begun {begun}; last event {last}."
+    ahead = outlook(summary["forecast"], summary["decimals"])
+    said = f" {ahead[0].upper()}{ahead[1:]}." if ahead else ""
+    return f"Not finished{f', {pending} pending' if pending else ''}. Begun {begun}; last event {last}.{said}"
 
 
 def _settings(config: RunConfig, environment: Mapping[str, Any]) -> Html:

@@ -5,23 +5,31 @@ from __future__ import annotations
 import statistics
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from nas.compose import BASELINE, SEARCH
 from nas.config import RunConfig
 from nas.constraints import CONSTRAINT, feasible, none_feasible
 from nas.evaluators.evaluator import Failed, FinalResult
+from nas.forecast import forecast
 from nas.history import History
+from nas.journal import Event
 from nas.objectives import SCORE
 from nas.report.figures import amount, at_fidelity, counted, decimals_for, duration, figure, percent, with_spread
 from nas.report.front import front, terminal_front
+from nas.report.outlook import outlook
 from nas.report.verdict import compare
 from nas.run import winner
 from nas.scorecard import scorecard
 
 
-def summarize(history: History, config: RunConfig) -> dict[str, Any]:
+def summarize(history: History, config: RunConfig, events: Sequence[Event] = ()) -> dict[str, Any]:
     """The run in figures, JSON values throughout; what is not known yet is None. Works at any moment of a run.
+
+    Args:
+        history, config: the run's.
+        events: those that the history is the fold of; their times tell how long the run will go on.
 
     Returns:
         What was run: `space`, `task`, `evaluator`, `strategy`, `predictor`, `seed`, `budget`. `finished` (the reason, or None). `seconds` of all
@@ -29,7 +37,7 @@ def summarize(history: History, config: RunConfig) -> dict[str, Any]:
         `seconds`, `infeasible`, `best` (trial, validation score, fidelity), `winner` (a trial) and `finalists`, each with its `finals` by seed and the mean and standard
         deviation of `validation` and `test` over the seeds. `constraints`, the trials that break one (`infeasible`), and a sentence where all of the
         search do (`unkept`). `front` (None with one objective). `comparison` of the winners (None without a baseline). `surrogate`: the scorecard by round and
-        pooled. `notes` of the rounds. `failures` by kind. `decimals` to show scores with.
+        pooled. `notes` of the rounds. `failures` by kind. `forecast`: what is ahead (`nas.forecast.Forecast`). `decimals` to show scores with.
     """
     seen = feasible(history, config.constraints)
     arms = {name: _arm(history.of_arm(name), seen.of_arm(name), name) for name in arm_names(history, config)}
@@ -53,6 +61,7 @@ def summarize(history: History, config: RunConfig) -> dict[str, Any]:
         "surrogate": _surrogate(history),
         "notes": [{"arm": item.arm, "round": item.number, "note": item.note} for item in history.rounds if item.note],
         "failures": _failures(history),
+        "forecast": None if (ahead := forecast(events, history, config)) is None else asdict(ahead),
         "decimals": decimals,
     }
 
@@ -141,8 +150,15 @@ def _terminal_notes(summary: Mapping[str, Any]) -> Iterator[str]:
     if summary["infeasible"]:
         first, others = summary["infeasible"][0], len(summary["infeasible"]) - 1
         yield f"infeasible  trial {first['trial']} {first['reason']}" + (f", and {counted(others, 'other')}" if others else "")
+    if summary["forecast"] is not None and (ahead := outlook(summary["forecast"], summary["decimals"])):
+        yield from _under("forecast    ", ahead)
     state = "not finished" if summary["finished"] is None else f"finished: {summary['finished']}"
     yield f"state       {state}{'; ' + duration(summary['seconds']) + ' of evaluation' if summary['seconds'] else ''}"
+
+
+def _under(label: str, text: str) -> Iterator[str]:
+    lines = textwrap.wrap(text, 100 - len(label))
+    yield from (f"{label if place == 0 else ' ' * len(label)}{line}" for place, line in enumerate(lines))
 
 
 def _arm(history: History, seen: History, name: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy
@@ -21,7 +20,6 @@ from nas.strategies.strategy import Asked, novel, random_draws
 from predictors.vae import Network, Recipe, fit_vae, sampling_scale
 from spaces import Architecture, SearchSpace
 from spaces.codes import Codes, codes
-from spaces.domains import Domain
 from spaces.operators import attempt, domains
 
 # Places drawn and decoded at once, and how often before the rest of a batch is drawn at random.
@@ -86,7 +84,7 @@ class PGVAE:
 
     def _draws(self, space: SearchSpace, history: History, seed: int) -> Iterator[tuple[Architecture, str]]:
         done = [trial for trial in history.trials if trial.outcome is not None]
-        code = codes([_asked(space, trial.architecture) for trial in done])
+        code = codes([domains(space, trial.architecture) for trial in done])
         if code.sizes:
             yield from self._decoded(space, code, done, derive(seed, "pgvae", len(history.trials)))
         yield from random_draws(space, history, seed)
@@ -133,8 +131,3 @@ def ranks(done: list[Trial]) -> numpy.ndarray:
     score_N = numpy.array([trial.score if trial.is_observed else worst for trial in done])
     ordered_N = numpy.sort(score_N)
     return (numpy.searchsorted(ordered_N, score_N, "left") + numpy.searchsorted(ordered_N, score_N, "right") - 1) / 2 / max(len(done) - 1, 1)
-
-
-@lru_cache(maxsize=100_000)
-def _asked(space: SearchSpace, architecture: Architecture) -> dict[str, Domain]:
-    return domains(space, architecture)

@@ -137,9 +137,9 @@ class SurrogateSearch:
         known_MK = values(feasible, self.objectives)
         mean_NK = numpy.stack([objective.sign * told[objective.name].pool.mean[able] for objective in self.objectives], axis=1)
         std_NK = numpy.stack([told[objective.name].pool.epistemic[able] for objective in self.objectives], axis=1)
-        if len(self.objectives) > 1:
+        objective, *others = self.objectives
+        if others:
             return front_extensions(possible(self.acquisition, mean_NK, std_NK, self.kappa, random), known_MK, count, random)
-        objective = self.objectives[0]
         of_known = told[objective.name].observed
         outlook = Outlook(mean_NK[:, 0], std_NK[:, 0], objective.sign * of_known.mean, of_known.epistemic, float(known_MK.max()))
         gain_N = ACQUISITIONS[self.acquisition](outlook, self.kappa, count, random)
