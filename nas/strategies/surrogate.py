@@ -63,7 +63,7 @@ class SurrogateSearch:
     predictor: Predictor = field(repr=False)
     objectives: tuple[Objective, ...] = field(default=(SCORE,), repr=False)
     constraints: tuple[Constraint, ...] = field(default=(), repr=False)
-    initial: int = 10
+    initial: int = 8
     acquisition: Literal["ucb", "ei", "noisy_ei", "thompson", "top"] = "ucb"
     kappa: float = 0.25
     candidates: int = 1000
