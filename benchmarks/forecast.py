@@ -11,7 +11,7 @@ in NAS-Bench-101, whose table is a part of the space, the first three. A forecas
     upper half     the same, its deviation that of the scores above their median
     records, iid   as of independent draws with an exponential tail, fitted to the best quarter: P(gain > x) = k e / (n + k e), e = exp(-x / b)
     predictions    the Gaussian around the surrogate's latest ten predictions, as wide as it has been wrong; where there are predictions
-    records        `nas.forecast.gain_of`: the rate and the sizes of the improvements so far, and the spread of the best quarter
+    records        `nas.gain.gain_of`: the rate and the sizes of the improvements so far, and the spread of the best quarter
 
 and judged by coverage of the interval, bias (mean forecast less gain), mean absolute error, and the Brier score of the probability of any gain. Errors
 are shares of the mean gain at that table, so that tables of different units can be pooled. Writes `results/forecast.csv`: a row for each strategy, table,
@@ -37,7 +37,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
 from benchmarks.search import read_table, searched, strategy_named
-from nas.forecast import gain_of
+from nas.gain import gain_of
 
 BUDGET, BATCH, MOMENTS = 100, 10, (20, 40, 60)
 FAST = ("random", "evolution", "local")
@@ -205,7 +205,7 @@ def main() -> None:
     arguments = parser.parse_args()
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     rows = [row for trace in traces(arguments.data, seeds) for row in judged(trace)]
-    units = {str(row["table"]): float(row["gain"]) for row in means(rows, ["table"])}  # type: ignore[arg-type]
+    units = {str(row["table"]): float(row["gain"]) for row in means([row for row in rows if row["forecast"] == "records"], ["table"])}  # type: ignore[arg-type]
     shares = [{**row, **{name: float(row[name]) / units[str(row["table"])] for name in ("gain", "bias", "error")}} for row in rows]  # type: ignore[arg-type]
     for by in ([], ["strategy"], ["table"], ["after"]):
         print_summary(means(shares, [*by, "forecast"]), by)

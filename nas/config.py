@@ -123,7 +123,9 @@ class RunConfig(_Section):
     evaluator: Annotated[TrainSection | TableSection, Field(discriminator="name"), _named("train")] = TrainSection()
     strategy: Annotated[Named, _named("surrogate")] = Named(name="surrogate")
     predictor: Annotated[Named, _named("auto")] = Named(name="auto")
-    objectives: tuple[Objective, ...] = Field(default=(SCORE,), min_length=1, description="what the strategies surrogate and nsga2 are after; all others: the score")
+    objectives: tuple[Objective, ...] = Field(
+        default=(SCORE,), min_length=1, description="what the strategies surrogate and nsga2 are after; all others: the score"
+    )
     constraints: tuple[ConstraintText, ...] = Field(default=(), description="NAME <= NUMBER or NAME >= NUMBER: what the result has to keep")
     training: Recipe = Field(default=Recipe(), description="how an architecture is trained")
     budget: int = Field(default=32, ge=1, description="how many evaluations, in whole ones: one of a third of the epochs counts a third")

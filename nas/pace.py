@@ -58,8 +58,8 @@ def total(work: Iterable[tuple[float, Pace]]) -> Range:
         mean += pieces * pace.mean
         of_mean = pace.deviation**2 / max(pace.count, 1) + (pace.doubt * pace.mean) ** 2
         variance += pieces * pace.deviation**2 + pieces**2 * of_mean
-    if mean <= 0:
-        return Range(0.0, 0.0, 0.0)
+    if mean < 1e-9:
+        return Range(mean, mean, mean)
     spread = math.sqrt(math.log1p(variance / mean**2))
     low, high = (mean * math.exp(side * NINETY * spread - spread**2 / 2) for side in (-1, 1))
     # Of a very wide one the median is far below the mean.

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nas.compose import SEARCH
 from nas.constraints import feasible
-from nas.forecast import evaluations_left, gain_ahead
+from nas.gain import evaluations_left, gain_ahead
 from nas.history import History
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ def reason_to_stop(arm: History, config: RunConfig, seconds: Callable[[], float]
 
 def budget_of(arm: str, history: History, config: RunConfig) -> int:
     """How many evaluations the arm gets: the budget; under rules that end the search, every other arm as many as the search has used."""
-    from nas.compose import SEARCH
-
     if arm == SEARCH or config.stop == type(config.stop)():
         return config.budget
     return min(config.budget, max(1, round(history.of_arm(SEARCH).spent)))

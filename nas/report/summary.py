@@ -61,7 +61,9 @@ def summarize(history: History, config: RunConfig, events: Sequence[Event] = ())
         "surrogate": _surrogate(history),
         "notes": [{"arm": item.arm, "round": item.number, "note": item.note} for item in history.rounds if item.note],
         "failures": _failures(history),
-        "forecast": None if (ahead := forecast(events, history, config)) is None else asdict(ahead),
+        "forecast": None
+        if (ahead := forecast(events, history, config)) is None
+        else {**asdict(ahead), "gains": [asdict(gain) for gain in ahead.gains]},
         "decimals": decimals,
     }
 

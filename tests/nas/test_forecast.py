@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from nas.config import RunConfig, parse_config
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
-from nas.forecast import LEAST, forecast, gain_ahead, gain_of
+from nas.forecast import forecast
+from nas.gain import LEAST, gain_ahead, gain_of
 from nas.history import (
     EMPTY,
     Final,
@@ -197,6 +198,17 @@ def test_what_the_baseline_takes_over_costs_nothing() -> None:
     assert trained(script.history) == set(range(12))
     left = told(script, config)
     assert left.seconds is not None
+    assert left.seconds.mean == pytest.approx(8 * 5)
+
+
+def test_the_baseline_is_as_slow_as_what_is_drawn_at_random() -> None:
+    script, config = Script(), config_of(baseline="random", finalists={"count": 0})
+    script.round("search", [0.1, 0.2, 0.3, 0.4], thinking=0, wall=30, origin="random", keys="same")
+    for _ in range(2):
+        script.round("search", [0.1, 0.2, 0.3, 0.4], thinking=0, wall=80, seconds=40.0)
+    left = told(script, config)
+    assert left.seconds is not None
+    # A search's network takes 20 s of two workers now, one drawn at random a quarter of it; the start of the workers is not in it.
     assert left.seconds.mean == pytest.approx(8 * 5)
 
 
