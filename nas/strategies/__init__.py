@@ -25,4 +25,17 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "pgvae": PGVAE,
 }
 
-__all__ = ["MCTS", "NSGA2", "PGVAE", "SMBO", "STRATEGIES", "Asked", "Evolution", "LocalSearch", "MapElites", "RandomSearch", "Strategy", "SurrogateSearch"]
+__all__ = [
+    "MCTS",
+    "NSGA2",
+    "PGVAE",
+    "SMBO",
+    "STRATEGIES",
+    "Asked",
+    "Evolution",
+    "LocalSearch",
+    "MapElites",
+    "RandomSearch",
+    "Strategy",
+    "SurrogateSearch",
+]
