@@ -30,7 +30,10 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
 }
 
 __all__ = [
+<<<<<<< HEAD
     "ASHA",
+=======
+>>>>>>> pgvae
     "MCTS",
     "NSGA2",
     "PGVAE",
@@ -38,7 +41,10 @@ __all__ = [
     "STRATEGIES",
     "Asked",
     "Evolution",
+<<<<<<< HEAD
     "Hyperband",
+=======
+>>>>>>> pgvae
     "LocalSearch",
     "MapElites",
     "RandomSearch",
