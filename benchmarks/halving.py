@@ -157,7 +157,9 @@ def main() -> None:
             figures = {"trials": len(history.trials), "trained_fully": sum(trial.fidelity == 1 for trial in history.trials), **judge(cells, history)}
             rows.append({"strategy": name, "seed": seed, **figures, "seconds": time.perf_counter() - started})
         print_summary(name, [row for row in rows if row["strategy"] == name])
-    print("written:", record("halving_nasbench101", [{key: _text(value) for key, value in row.items()} for row in rows]))
+        # After each strategy, for the last ones take long.
+        written = record("halving_nasbench101", [{key: _text(value) for key, value in row.items()} for row in rows])
+        print("written:", written, flush=True)
 
 
 def print_summary(name: str, rows: list[dict[str, Any]]) -> None:

@@ -30,10 +30,7 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
 }
 
 __all__ = [
-<<<<<<< HEAD
     "ASHA",
-=======
->>>>>>> pgvae
     "MCTS",
     "NSGA2",
     "PGVAE",
@@ -41,10 +38,7 @@ __all__ = [
     "STRATEGIES",
     "Asked",
     "Evolution",
-<<<<<<< HEAD
     "Hyperband",
-=======
->>>>>>> pgvae
     "LocalSearch",
     "MapElites",
     "RandomSearch",

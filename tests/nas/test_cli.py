@@ -100,7 +100,10 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
         (["budget=0"], ["budget", "greater than or equal to 1", "got 0"]),
         (["training.epochs=0"], ["epochs", "at least 1"]),
         (["space=nasbench202"], ["no space is called 'nasbench202'", "did you mean 'nasbench201'?", "convnet"]),
-        (["strategy=annealing"], ["no strategy is called 'annealing'", "evolution, local, map_elites, mcts, nsga2, pgvae, random, smbo, surrogate"]),
+        (
+            ["strategy=annealing"],
+            ["no strategy is called 'annealing'", "asha, evolution, hyperband, local, map_elites, mcts, nsga2, pgvae, random, smbo, surrogate"],
+        ),
         (["strategy.popluation=3"], ["has no setting 'popluation'", "did you mean 'population'?"]),
         (["strategy.population=x"], ["strategy.population", "'x'"]),
         (["strategy.population=2"], ["1 <= tournament <= population"]),

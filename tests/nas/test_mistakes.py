@@ -205,10 +205,10 @@ def test_a_time_limit_of_years_is_a_time_limit() -> None:
 )
 @pytest.mark.parametrize("final", [False, True], ids=["search", "final"])
 def test_a_disk_full_of_weights_stops_the_run_and_fails_no_trial(error: Exception, final: bool, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import nas.evaluators.training as training
+    import nas.training.checkpoint as writing
 
     space_left = {"files": 5 if final else 3}
-    save_file = training.save_file
+    save_file = writing.save_file
 
     def save(state: object, path: Path, metadata: object) -> None:
         space_left["files"] -= 1
@@ -217,7 +217,7 @@ def test_a_disk_full_of_weights_stops_the_run_and_fails_no_trial(error: Exceptio
             raise error
         save_file(state, path, metadata)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "save_file", save)
+    monkeypatch.setattr(writing, "save_file", save)
     config = parse_config(
         {
             "space": "mine.py:good",
@@ -241,7 +241,7 @@ def test_a_disk_full_of_weights_stops_the_run_and_fails_no_trial(error: Exceptio
     assert len(stopped.finals) == (1 if final else 0)
     assert not list((here / "run/weights").glob("*.unfinished")), "half a file would keep the disk full"
 
-    monkeypatch.setattr(training, "save_file", save_file)
+    monkeypatch.setattr(writing, "save_file", save_file)
     (here / "run/weights/trial-00009.safetensors.1.unfinished").write_bytes(b"of a worker that was killed")
     resumed, whole = resume(here / "run", quiet), start(config, here / "whole", quiet)
     assert [(trial.architecture, trial.score) for trial in resumed.trials] == [(trial.architecture, trial.score) for trial in whole.trials]
