@@ -46,7 +46,7 @@ GRIDS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "smbo": {"pool": (64, 256, 1000), "epsilon": (0.0, 0.1, 0.3), "decay": (0.01, 0.1, 1.0)},
     "nsga2": {"population": (10, 20, 40), "crossover": (0.0, 0.5, 1.0)},
     "map_elites": {"initial": (10, 20, 40), "crossover": (0.0, 0.5), "children": (1, 20)},
-    "surrogate": {"predictor": ("gp",), "kappa": (0.0, 0.25, 1.0), "initial": (5, 10, 20), "acquisition": ("ucb", "ei", "thompson")},
+    "surrogate": {"predictor": ("gp",), "kappa": (0.0, 0.25, 1.0), "initial": (4, 8, 16), "acquisition": ("ucb", "ei", "thompson")},
 }
 TUNING, TEST = "tuning", "test"
 

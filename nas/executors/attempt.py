@@ -73,7 +73,9 @@ def attempt(evaluator: Evaluator, job: Job) -> Outcome:
         if job.final:
             outcome = _checked(evaluator.finalize(job.architecture, seed=job.seed, weights=weights), FinalResult)
         else:
-            observed = evaluator.evaluate(job.architecture, seed=job.seed, weights=weights, fidelity=job.fidelity, checkpoint=checkpoint)
+            # An evaluator that knows no pauses is never asked for one.
+            pauses = {} if checkpoint is None else {"checkpoint": checkpoint}
+            observed = evaluator.evaluate(job.architecture, seed=job.seed, weights=weights, fidelity=job.fidelity, **pauses)
             outcome = _checked(observed, Observation)
     except Exception as error:
         # torch's own error has this name; torch is not imported to ask.
