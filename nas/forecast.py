@@ -96,7 +96,7 @@ def _full_trainings(rounds: Sequence[Measured], history: History, config: RunCon
         done = {(history.trial(final.trial).canonical, final.seed) for final in history.finals}
         count = len(networks) * final_count(config) - len(done)
     seconds = [final.result.seconds for final in history.finals if isinstance(final.result, FinalResult)]
-    longer, doubt = 1.0, 0.05
+    longer, doubt = 1.0, 0.1
     if not sum(seconds):
         longer, doubt = _longer(config), UNSEEN
         seconds = [trial.outcome.seconds for trial in chosen if trial.outcome is not None]

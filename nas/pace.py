@@ -44,7 +44,7 @@ class Pace:
     mean: float
     deviation: float
     count: int
-    doubt: float = 0.05
+    doubt: float = 0.1
 
 
 def total(work: Iterable[tuple[float, Pace]]) -> Range:
@@ -66,7 +66,7 @@ def total(work: Iterable[tuple[float, Pace]]) -> Range:
     return Range(mean, min(low, mean), max(high, mean))
 
 
-def pace_of(pieces: Sequence[float], *, doubt: float = 0.05) -> Pace:
+def pace_of(pieces: Sequence[float], *, doubt: float = 0.1) -> Pace:
     """The pace of measured pieces, at least one."""
     mean = statistics.fmean(pieces)
     return Pace(mean, statistics.stdev(pieces) if len(pieces) > 1 else UNKNOWN * mean, len(pieces), doubt)
