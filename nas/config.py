@@ -191,6 +191,9 @@ def parse_config(loaded: Mapping[str, Any], where: str) -> RunConfig:
         check_constraints(config.constraints)
     except ValueError as error:
         raise ConfigError(f"{where}: constraints: {error}") from error
+    names = [objective.name for objective in config.objectives]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{where}: objectives: each number is one objective; got {', '.join(names)}")
     if config.stop.gain is not None and config.objectives != (SCORE,):
         raise ConfigError(
             f"{where}: stop.gain is about the score alone, and this run has other objectives: leave it out; stop.stale counts evaluations since the front changed"

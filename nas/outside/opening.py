@@ -59,8 +59,8 @@ def open_run(config: RunConfig, directory: Path, agent: Mapping[str, Any] | None
 
 
 def _parts(config: RunConfig) -> Parts:
-    """The run's parts, checked as those of any search: any strategy without settings stands in for the one outside."""
-    composed = compose(config.model_copy(update={"strategy": Named(name="local")}))
+    """The run's parts, checked as those of any search: a strategy for any objectives stands in for the one outside."""
+    composed = compose(config.model_copy(update={"strategy": Named(name="nsga2")}))
     return replace(composed, arms={**composed.arms, SEARCH: Elsewhere()})
 
 

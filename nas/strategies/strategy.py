@@ -22,6 +22,10 @@ DUPLICATES = 1000
 REFUSED = 50
 
 
+# So many times in a row the space may refuse a thousand draws.
+TRIES = 5
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a strategy proposes, and a sentence on how it came to it where that is worth saying."""
@@ -49,14 +53,20 @@ def key_of(space: SearchSpace, architecture: Architecture) -> str:
 
 
 def novel(
-    space: SearchSpace, history: History, drawn: Iterable[tuple[Architecture, str]], count: int, taken: Iterable[str] = ()
+    space: SearchSpace,
+    history: History,
+    drawn: Iterable[tuple[Architecture, str]],
+    count: int,
+    taken: Iterable[str] = (),
+    *,
+    patience: int = DUPLICATES,
 ) -> tuple[Proposal, ...]:
-    """The first `count` of the (architecture, origin) drawn whose canonical key is new. Gives up after many duplicates in a row."""
+    """The first `count` of the (architecture, origin) drawn whose canonical key is new. Gives up after more than `patience` duplicates in a row."""
     seen = set(history.keys) | set(taken)
     proposals: list[Proposal] = []
     wasted = 0
     for architecture, origin in drawn:
-        if len(proposals) == count or wasted > DUPLICATES:
+        if len(proposals) == count or wasted > patience:
             break
         key = key_of(space, architecture)
         if key in seen:
@@ -71,11 +81,26 @@ def novel(
 def random_draws(space: SearchSpace, history: History, seed: int) -> Iterator[tuple[Architecture, str]]:
     """Endless random architectures: a stream of its own for each number of trials so far.
 
-    All strategies start from these streams, so that a search and its random baseline share their first evaluations.
+    All strategies start from these streams, so that a search and its random baseline share their first evaluations. The stream ends where the space
+    refuses draw after draw.
+
+    Raises:
+        ValueError: the space does so from the first draw on.
     """
     random = generator(seed, "random", len(history.trials))
+    refused = 0
     while True:
-        yield sample(space, random), "random"
+        try:
+            architecture = sample(space, random)
+        except ValueError:
+            refused += 1
+            if refused < TRIES:
+                continue
+            if history.trials:
+                return  # Held so tightly that what is left cannot be found by chance.
+            raise
+        refused = 0
+        yield architecture, "random"
 
 
 def with_prediction(proposal: Proposal, prediction: Predicted) -> Proposal:

@@ -32,6 +32,8 @@ from spaces.operators import crossover, mutate, sample
 
 # The surrogate is distrusted when, over this many of its latest predictions, the rank correlation with what came out is not positive.
 JUDGED = 16
+# So many duplicates in a row, and the pool is what there is: in a space held tightly each draw takes hundreds of attempts.
+PATIENCE = 100
 # A candidate that keeps the constraints with less probability is taken only where there are no others.
 LIKELY = 0.5
 
@@ -93,12 +95,14 @@ class SurrogateSearch:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "fewer than two have succeeded: random")
         number = len(history.trials)
         best = [trial.architecture for trial in best_first(observed, self.objectives, self.constraints)[: self.parents]]
-        pool = novel(space, history, self._candidates(space, best, generator(seed, "candidates", number)), self.candidates)
+        pool = novel(space, history, self._candidates(space, best, generator(seed, "candidates", number)), self.candidates, patience=PATIENCE)
         explores = generator(seed, "exploration", number)
         explored = novel(space, history, random_draws(space, history, seed), sum(explores.random() < self.exploration for _ in range(count)))
         evolved, note = self._hedge(space, history, count - len(explored), seed)
         fixed = _distinct((*explored, *evolved))[:count]
         pool = _distinct((*fixed, *pool))
+        if len(pool) < count:
+            pool = (*pool, *novel(space, history, random_draws(space, history, seed), count - len(pool), [proposal.canonical for proposal in pool]))
         if not pool:
             return Asked((), "no new candidate was found")
         told = {name: self._predict(space, observed, pool, name, derive(seed, "fit", number)) for name in self._names}
@@ -147,7 +151,7 @@ class SurrogateSearch:
 
     def _candidates(self, space: SearchSpace, best: list[Architecture], random: Random) -> Iterator[tuple[Architecture, str]]:
         """Of ten candidates six are mutations of the best, half of them of two steps, two are crossovers, and two are random."""
-        for _ in range(20 * self.candidates):
+        for _ in range(10 * self.candidates):
             kind, parent = random.random(), random.choice(best)
             try:
                 if kind < 0.6:

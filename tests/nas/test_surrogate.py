@@ -1,6 +1,6 @@
 """The surrogate search beyond one score: fronts, constraints, and numbers that the graph itself tells."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from nas.acquisition import front_extensions, likely_kept, possible
 from nas.constraints import Constraint, broken
 from nas.evaluators.evaluator import Observation
 from nas.history import EMPTY, History, Trial, fold, outcome_event, round_event
+from nas.limits import number_of, within
 from nas.objectives import SCORE, Objective, values
 from nas.pareto import hypervolume
 from nas.strategies import RandomSearch, SurrogateSearch
@@ -131,3 +132,19 @@ def test_a_value_at_the_bound_keeps_it() -> None:
     assert likely_kept({"cost": known}, [Constraint("cost", ">=", 8.0)]).round(6).tolist() == [0, 1, 1]
     likely_N = likely_kept({"cost": unsure, "score": known}, [Constraint("cost", "<=", 8.0), Constraint("score", ">=", 0.0)])
     assert likely_N == pytest.approx([0.8413, 0.5, 0.1587], abs=1e-4)
+
+
+def test_a_space_held_tightly_is_searched_all_the_same() -> None:
+    # One architecture in 256 is inside: four convolutions, each of three widths.
+    narrow = within(CELLS, [Constraint("count:conv2d", ">=", 4)])
+    history = EMPTY
+    for number in range(6):
+        proposals = replace(searching(), candidates=1000).ask(narrow, history, 4, 0).proposals
+        trials = [
+            Trial(4 * number + place, number, "search", each.architecture, each.origin, each.prediction, each.canonical, 0)
+            for place, each in enumerate(proposals)
+        ]
+        ends = [outcome_event(trial.number, observe(trial.architecture)) for trial in trials]
+        history = fold([round_event(number, "search", trials), *ends], history)
+    assert len(history.keys) == len(history.trials) == 24
+    assert all(number_of(narrow, trial.architecture, "count:conv2d") == 4 for trial in history.trials)

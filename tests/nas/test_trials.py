@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from nas.config import parse_config
 from nas.evaluators.evaluator import Failed, Observation
 from nas.history import Predicted, Trial, fold, outcome_event, round_event
 from nas.run import start
-from nas.trials import of_runs, to_csv, trajectory
+from nas.trials import of_runs, to_csv, to_text, trajectory
 from spaces import Architecture
 
 
@@ -30,6 +31,8 @@ def test_a_row_holds_all_of_a_trial() -> None:
         "round": 0,
         "arm": "search",
         "origin": "mutation",
+        "fidelity": 1.0,
+        "continues": None,
         "decisions": {"op": "relu", "rate": 0.1},
         "canonical": "key 0",
         "seed": 0,
@@ -77,3 +80,16 @@ def test_the_command_prints_and_writes_the_same_rows(run: Path, tmp_path: Path, 
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.split() == ["trial", "round", "arm", "origin", "score", "expected", "seconds", "architecture"]
     assert len(lines) == len(written)
+
+
+def test_trainings_cut_short_are_told_from_whole_ones() -> None:
+    paused = replace(trial(0), fidelity=1 / 9)
+    promoted = replace(trial(1), architecture=paused.architecture, canonical=paused.canonical, seed=paused.seed, fidelity=1 / 3, continues=0)
+    events = [round_event(0, "search", [paused]), outcome_event(0, Observation(0.4)), round_event(1, "search", [replace(promoted, round=1)])]
+    rows = [{"run": "runs/a", **row} for row in trajectory(fold(events))]
+    assert [(row["fidelity"], row["continues"]) for row in rows] == [(1 / 9, None), (1 / 3, 0)]
+    heads, first, second = to_text(rows).splitlines()
+    assert heads.split()[4:6] == ["epochs", "score"]
+    assert first.split()[4:6] == ["0.111", "0.4"]
+    assert second.split()[4:6] == ["0.333", "pending"]
+    assert "epochs" not in to_text([{"run": "runs/a", **row} for row in trajectory(fold([round_event(0, "search", [trial(0)])]))])
