@@ -239,7 +239,8 @@ def print_problem(rows: list[dict[str, Any]], strategies: Sequence[str]) -> None
     for text in strategies:
         lead = first - [row["best"] for row in own[text]]
         shown = "".join(
-            f"  {name.replace('_', ' ')} {mean_and_error([row[name] for row in own[text]])}" for name in ("improvement_percent", "regret")
+            f"  {name.replace('_', ' ')} {mean_and_error([row[name] for row in own[text]])}"
+            for name in ("improvement_percent", "half_way_regret", "regret")
         )
         shown += f"  test {mean_and_error([row['test_regret'] for row in own[text]])}  lead {mean_and_error(lead)}"
         shown += (
