@@ -11,7 +11,6 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from nas.history import History, Round
 from nas.journal import Event
@@ -132,11 +131,11 @@ def evaluation_pace(rounds: Sequence[Measured], history: History) -> Pace | None
     paid = trained(history)
     pieces = [(item, [history.trial(number) for number in item.round.trials if number in paid]) for item in rounds]
     pieces = [(item, trials) for item, trials in pieces if trials]
-    shares = [sum(_fidelity(trial) for trial in trials) for _, trials in pieces]
+    shares = [sum(history.cost(trial) for trial in trials) for _, trials in pieces]
     if not pieces:
         return None
     mean = sum(item.evaluating for item, _ in pieces) / sum(shares)
-    seconds = [trial.outcome.seconds / _fidelity(trial) for _, trials in pieces for trial in trials if trial.outcome is not None]
+    seconds = [trial.outcome.seconds / history.cost(trial) for _, trials in pieces for trial in trials if trial.outcome is not None]
     if not sum(seconds):
         seconds = [item.evaluating / share for (item, _), share in zip(pieces, shares, strict=True)]
     own = pace_of(seconds)
@@ -151,11 +150,6 @@ def side_by_side(rounds: Sequence[Measured], history: History) -> float:
     )
     wall = sum(item.evaluating for item in rounds)
     return max(1.0, work / wall) if wall > 0 else 1.0
-
-
-def _fidelity(trial: Any) -> float:
-    # A trial of an older journal has none: it was trained in full.
-    return getattr(trial, "fidelity", 1.0)
 
 
 def _ends(event: Event, arm: str) -> bool:
