@@ -21,11 +21,15 @@ from spaces.space import SearchSpace
 ATTEMPTS = 1000
 
 
+class NothingDrawn(ValueError):
+    """The space rejected as many draws in a row as are attempted."""
+
+
 def sample(space: SearchSpace, random: Random) -> Architecture:
     """One architecture: every question answered at random. Rejected draws are thrown away.
 
     Raises:
-        ValueError: the program rejected a thousand draws in a row; the message gives its reasons.
+        NothingDrawn: the space rejected a thousand draws in a row; the message gives its reasons.
     """
     return _draw(space, {}, random)[0]
 
@@ -200,7 +204,7 @@ def _draw(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> tu
     nearest = {reason: f", the nearest missed it by {amount:,.6g}" for reason, amount in missed.items()}
     shown = "; ".join(f"{reason} ({count} times{nearest.get(reason, '')})" for reason, count in reasons.most_common(3))
     advice = "Loosen the constraint" if missed else "Ask for fewer impossible combinations"
-    raise ValueError(f"the space {space.name!r} rejected {ATTEMPTS} architectures in a row: {shown}. {advice}")
+    raise NothingDrawn(f"the space {space.name!r} rejected {ATTEMPTS} architectures in a row: {shown}. {advice}")
 
 
 def _crossed(space: SearchSpace, wanted: dict[str, Answer], others: dict[str, Answer], random: Random) -> Architecture | None:

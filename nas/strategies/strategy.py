@@ -15,7 +15,7 @@ from nas.history import History, Predicted, Proposal
 from nas.seeds import generator
 from spaces import Architecture, SearchSpace
 from spaces.canonical import canonical_key
-from spaces.operators import sample
+from spaces.operators import NothingDrawn, sample
 
 DUPLICATES = 1000
 # After so many refusals of what comes of the parents, the batch is filled at random.
@@ -85,14 +85,14 @@ def random_draws(space: SearchSpace, history: History, seed: int) -> Iterator[tu
     refuses draw after draw.
 
     Raises:
-        ValueError: the space does so from the first draw on.
+        spaces.operators.NothingDrawn: the space does so from the first draw on.
     """
     random = generator(seed, "random", len(history.trials))
     refused = 0
     while True:
         try:
             architecture = sample(space, random)
-        except ValueError:
+        except NothingDrawn:
             refused += 1
             if refused < TRIES:
                 continue

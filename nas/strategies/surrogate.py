@@ -17,7 +17,7 @@ from typing import Literal
 import numpy
 
 from nas.acquisition import ACQUISITIONS, Outlook, front_extensions, likely_kept, possible
-from nas.constraints import Constraint, best_first, broken
+from nas.constraints import Constraint, best_first, broken, seen_by
 from nas.history import History, Predicted, Proposal, Trial
 from nas.limits import number_of
 from nas.objectives import SCORE, Objective, values
@@ -169,8 +169,9 @@ class SurrogateSearch:
         agreement = trust(history, JUDGED)
         if agreement is None or agreement > 0:
             return (), ""
-        evolution = Evolution(population=max(self.initial, 10), tournament=5) if len(self.objectives) == 1 else NSGA2(self.objectives)
-        evolved = evolution.ask(space, history, count // 2, seed).proposals
+        alone = self.objectives == (SCORE,)
+        evolution = Evolution(population=max(self.initial, 10), tournament=5) if alone else NSGA2(self.objectives, self.constraints)
+        evolved = evolution.ask(space, seen_by(evolution, history, self.constraints), count // 2, seed).proposals
         return (
             evolved,
             f"the surrogate did not rank its latest {JUDGED} predictions (rank correlation {agreement:.2f}): half of the batch by evolution",

@@ -8,15 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.acquisition import front_extensions, likely_kept, possible
-from nas.constraints import Constraint, broken
+from nas.constraints import Constraint, broken, feasible
 from nas.evaluators.evaluator import Observation
 from nas.history import EMPTY, History, Trial, fold, outcome_event, round_event
 from nas.limits import number_of, within
 from nas.objectives import SCORE, Objective, values
 from nas.pareto import hypervolume
-from nas.strategies import RandomSearch, SurrogateSearch
+from nas.strategies import Evolution, RandomSearch, SurrogateSearch
 from predictors import PREDICTORS
 from predictors.predictor import Prediction
+from spaces import SearchSpace
 from tests.contracts.strategy_contract import CELLS
 
 COST = Objective("cost", "minimise")
@@ -148,3 +149,29 @@ def test_a_space_held_tightly_is_searched_all_the_same() -> None:
         history = fold([round_event(number, "search", trials), *ends], history)
     assert len(history.keys) == len(history.trials) == 24
     assert all(number_of(narrow, trial.architecture, "count:conv2d") == 4 for trial in history.trials)
+
+
+def test_evolution_helps_out_with_what_keeps_the_constraints() -> None:
+    # The best score breaks the constraint: where the surrogate is distrusted, its place is not taken by mutations of that.
+    cheap = (Constraint("cost", "<=", 8.0),)
+    history = play(searching(constraints=cheap, exploration=0.0), 28, 0)
+    upside_down = [
+        trial if trial.prediction is None else replace(trial, prediction=replace(trial.prediction, mean=-trial.score)) for trial in history.trials
+    ]
+    distrusted = replace(history, trials=tuple(upside_down))
+    strategy = searching(constraints=cheap, exploration=0.0)
+    asked = strategy.ask(CELLS, distrusted, 4, 0)
+    assert "half of the batch by evolution" in asked.note
+    parents = Evolution(population=10, tournament=5).ask(CELLS, feasible(distrusted, cheap), 2, 0).proposals
+    assert [item.architecture for item in asked.proposals[:2]] == [item.architecture for item in parents]
+
+
+def test_a_mistake_in_a_program_is_not_taken_for_a_rejection() -> None:
+    def mistaken(choose):
+        if choose.integer("size", 1, 9) > 1:
+            raise ValueError("the program's own mistake")
+        return CELLS.define(choose)
+
+    space = SearchSpace("mistaken", mistaken)
+    with pytest.raises(ValueError, match="the program's own mistake"):
+        RandomSearch().ask(space, play(RandomSearch(), 4, 0), 4, 0)
