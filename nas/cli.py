@@ -236,11 +236,12 @@ def config_show(config: Annotated[Path, typer.Argument(help="A configuration fil
     """Check a configuration file and print it with the defaults of its own keys filled in."""
     import yaml
 
-    from nas.compose import strategy_of
+    from nas.compose import check_numbers, strategy_of
     from nas.config import load_config
 
     with _sentences():
         checked = load_config(config, override or ())
+        check_numbers(checked)
         strategy_of(checked)  # Its settings, and the predictor's, are checked by themselves.
         resolved = checked.model_dump(mode="json")
         print(json.dumps(resolved) if as_json else yaml.safe_dump(resolved, sort_keys=False), end="" if not as_json else "\n")

@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from nas.config import ConfigError, Named, RunConfig, TableSection, TrainSection, named_in, parse_config, settings_of
+from nas.descriptors import operations
 from nas.executors import Executor, InlineExecutor, ProcessExecutor
 from nas.executors.worker import make_evaluator
 from nas.limits import check_told, within
@@ -121,21 +122,38 @@ def constrained_space(config: RunConfig) -> SearchSpace:
         ConfigError: an objective or constraint is a number that neither an evaluation nor a graph gives.
         ValueError: too few architectures keep the constraints to find one by chance.
     """
+    check_numbers(config)
     space, measured = shaped_space(config), measured_numbers(config)
     for name in needed_numbers(config):
         if name not in measured:
             try:
                 check_told(space, name)
             except ValueError as error:
-                what = "objective" if any(objective.name == name for objective in config.objectives) else "constraint"
-                raise ConfigError(
-                    f"the {what} {name!r} is none of the numbers that an evaluation gives ({', '.join(measured)}), and {error}"
-                ) from error
+                raise _not_a_number(config, name, error) from error
     told = [constraint for constraint in config.constraints if constraint.name not in measured]
     held = within(space, told)
     if told:
         sample(held, Random(config.seed))
     return held
+
+
+def check_numbers(config: RunConfig) -> None:
+    """Refuses objectives and constraints of numbers that nothing gives, as far as their names tell it.
+
+    Raises:
+        ConfigError: the message lists what is known.
+    """
+    for name in needed_numbers(config):
+        if name not in measured_numbers(config):
+            try:
+                operations(name)
+            except ValueError as error:
+                raise _not_a_number(config, name, error) from error
+
+
+def _not_a_number(config: RunConfig, name: str, error: ValueError) -> ConfigError:
+    what = "objective" if any(objective.name == name for objective in config.objectives) else "constraint"
+    return ConfigError(f"the {what} {name!r} is none of the numbers that an evaluation gives ({', '.join(measured_numbers(config))}), and {error}")
 
 
 def measured_numbers(config: RunConfig) -> tuple[str, ...]:

@@ -173,7 +173,11 @@ def parse_config(loaded: Mapping[str, Any], where: str) -> RunConfig:
     try:
         config = RunConfig.model_validate(loaded)
     except ValidationError as error:
-        raise ConfigError("\n".join(_sentence(item, where, RunConfig) for item in error.errors(include_url=False))) from error
+        items = error.errors(include_url=False)
+        # A list whose items are wrong is also said to be too short.
+        within = {item["loc"][0] for item in items if len(item["loc"]) > 1}
+        items = [item for item in items if not (item["type"] == "too_short" and item["loc"][0] in within)]
+        raise ConfigError("\n".join(_sentence(item, where, RunConfig) for item in items)) from error
     try:
         json.dumps(config.model_dump(mode="json"), allow_nan=False)
     except ValueError as error:
@@ -360,6 +364,7 @@ def _beside(loaded: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 _PLUG_INS = ("task", "evaluator", "strategy", "predictor")
+_LISTS = {"objectives": "[{name: score}, {name: parameters, goal: minimise}]", "constraints": '["parameters <= 1e6"]'}
 _NOT_A_SECTION = ("model_type", "model_attributes_type", "dataclass_type")
 
 
@@ -375,7 +380,9 @@ def _sentence(item: Mapping[str, Any], where: str, model: type[BaseModel]) -> st
     if item["type"] == "value_error":
         return f"{where}: {path}: {item['ctx']['error']}"
     message = item["msg"][0].lower() + item["msg"][1:]
-    if item["type"] in _NOT_A_SECTION:
+    if location[0] in _LISTS and item["type"] in ("tuple_type", "too_short", *_NOT_A_SECTION):
+        message = f"should be a list, such as {_LISTS[location[0]]}"
+    elif item["type"] in _NOT_A_SECTION:
         message = "should be a name, or a section with `name` and settings" if path in (*_PLUG_INS, "executor") else "should be keys and values"
     elif item["type"] == "union_tag_invalid":
         message = f"should be one of {item['ctx']['expected_tags']}"

@@ -17,6 +17,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
@@ -76,6 +77,16 @@ def cell_of(space: SearchSpace, architecture: Architecture, descriptors: tuple[D
     return tuple(_place(describe(space, graph, descriptor.name), descriptor.edges) for descriptor in descriptors)
 
 
+def operations(name: str) -> frozenset[str]:
+    """The operations that a descriptor counts; none for the others.
+
+    Raises:
+        ValueError: there is no such descriptor.
+    """
+    _measure(name)
+    return frozenset(op.strip() for op in name.partition(":")[2].split(",") if op.strip())
+
+
 def describe(space: SearchSpace, graph: Graph, name: str) -> int:
     """The number of that name for a graph of the space.
 
@@ -119,7 +130,9 @@ def _measure(name: str) -> _Measure:
     if colon and kind in _OF_OPERATIONS and all(ops) and (len(ops) == 1 or kind == "longest"):
         measure = _OF_OPERATIONS[kind]
         return lambda space, graph: measure(graph, frozenset(ops))
-    raise ValueError(f"there is no descriptor {name!r}; known are {', '.join(_PLAIN)}, count:OP, written:OP and longest:OP,OP for operations OP")
+    near = get_close_matches(name, _PLAIN, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise ValueError(f"there is no descriptor {name!r}{hint} Known are {', '.join(_PLAIN)}, count:OP, written:OP and longest:OP,OP for operations OP")
 
 
 def _depth(space: SearchSpace, graph: Graph) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from random import Random
 
 from nas.constraints import Constraint
-from nas.descriptors import NETWORK, describe
+from nas.descriptors import NETWORK, describe, operations
 from nas.evaluators.evaluator import Failed, Observation
 from spaces import Architecture, SearchSpace
 from spaces.choices import Rejected
@@ -16,6 +17,8 @@ from spaces.operators import sample
 
 # A number is told in a space where it is told of one of so many random architectures: a few may be broken.
 DRAWS = 8
+# Operations that so many random architectures lack are taken for misspelt, unless they are in the vocabulary.
+DRAWS_OF_OPERATIONS = 200
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,9 @@ def check_told(space: SearchSpace, name: str) -> None:
     """Nothing, if the graphs of the space tell the number of that name.
 
     Raises:
-        ValueError: they do not; the message says why, and lists what is known.
+        ValueError: they do not, or it counts an operation that no graph has; the message says why, and lists what is known.
     """
+    _check_operations(space, name)
     said = ""
     for draw in range(DRAWS):
         value = number_of(space, sample(space, Random(draw)), name)
@@ -65,6 +69,20 @@ def check_told(space: SearchSpace, name: str) -> None:
             return
         said = value
     raise ValueError(said)
+
+
+def _check_operations(space: SearchSpace, name: str) -> None:
+    """A misspelt operation would be counted 0 times in every graph, and every bound on it be kept."""
+    from spaces.ops import OPS
+
+    unknown = operations(name) - set(OPS)
+    if not unknown:
+        return
+    seen = {node.op for draw in range(DRAWS_OF_OPERATIONS) for node in space.graph(sample(space, Random(draw))).nodes}
+    for op in sorted(unknown - seen):
+        near = get_close_matches(op, sorted(seen), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"no graph of the space {space.name!r} has the operation {op!r}{hint} They have {', '.join(sorted(seen))}")
 
 
 def completed(space: SearchSpace, architecture: Architecture, outcome: Observation | Failed, names: Iterable[str]) -> Observation | Failed:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.compose import compose, strategy_of
+from nas.compose import check_numbers, compose, strategy_of
 from nas.config import ConfigError, RunConfig, parse_config
 from nas.constraints import CONSTRAINT, Constraint, best_first, broken, check, feasible, none_feasible, parse, seen_by, violation
 from nas.descriptors import describe
@@ -89,6 +89,20 @@ def test_bounds_that_contradict_each_other_are_refused():
     check([Constraint("parameters", ">=", 5), Constraint("parameters", "<=", 5), Constraint("latency", "<=", 4)])
 
 
+@pytest.mark.parametrize("given", ["parameters <= 3", [3]])
+def test_constraints_are_a_list_of_texts(given):
+    with pytest.raises(ConfigError, match=r'constraints.*: should be a list, such as \["parameters <= 1e6"\]; got [^\n]*$'):
+        config(constraints=given)
+
+
+@pytest.mark.parametrize("given", ["score", ["score"], []])
+def test_objectives_are_a_list_of_sections(given):
+    with pytest.raises(
+        ConfigError, match=r"objectives.*: should be a list, such as \[\{name: score\}, \{name: parameters, goal: minimise\}\]; got [^\n]*$"
+    ):
+        config(objectives=given)
+
+
 def test_the_configuration_keeps_constraints_as_text():
     settings = config().model_dump(mode="json")
     assert settings["constraints"] == ["parameters <= 400000", "latency <= 20"]
@@ -97,11 +111,15 @@ def test_the_configuration_keeps_constraints_as_text():
 
 def test_names_that_nothing_gives_are_refused_before_the_run():
     with pytest.raises(
-        ConfigError, match=r"the constraint 'lateny' .*\(score, seconds, latency\), and there is no descriptor 'lateny'; known are depth"
+        ConfigError, match=r"the constraint 'lateny' .*\(score, seconds, latency\), and there is no descriptor 'lateny'\. Known are depth"
     ):
         compose(config(constraints=["lateny <= 3"]))
     with pytest.raises(ConfigError, match=r"the objective 'size' is none of the numbers"):
         compose(config(objectives=[{"name": "score"}, {"name": "size"}], constraints=[]))
+    with pytest.raises(ConfigError, match=r"no graph of the space 'nasbench201' has the operation 'nor_conv_3'; did you mean 'nor_conv_3x3'\?"):
+        compose(config(constraints=["count:nor_conv_3 <= 3"]))
+    with pytest.raises(ConfigError, match=r"there is no descriptor 'paramters'; did you mean 'parameters'\?"):
+        check_numbers(config(constraints=["paramters <= 3"]))
     with pytest.raises(ValueError, match="cannot be told in the space 'flexibert'"):
         check_told(load_space("flexibert"), "parameters")
 

@@ -115,7 +115,7 @@ def test_edges_divide_values_into_ranges() -> None:
 @pytest.mark.parametrize(
     ("descriptors", "message"),
     [
-        ((Descriptor("latency"),), "no descriptor 'latency'; known are depth, nodes"),
+        ((Descriptor("latency"),), "no descriptor 'latency'. Known are depth, nodes"),
         ((Descriptor("count:"),), "no descriptor 'count:'"),
         ((Descriptor("count:a,b"),), "no descriptor 'count:a,b'"),
         ((Descriptor("longest:a,"),), "no descriptor 'longest:a,'"),
