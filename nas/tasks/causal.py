@@ -45,6 +45,8 @@ class Causal:
         later = torch.arange(length, device=device) > cuts[:, None]
         changed = torch.where(later, 1 + (tokens - 1 + shifts) % (self.vocabulary - 1), tokens)
         outputs = probe(tokens.contiguous())
+        if outputs.ndim != 3 or outputs.shape[1] != length:
+            return  # Not even of the task's shape, which training says.
         differences = ((outputs - probe(changed)).abs().amax(2) * ~later).amax(1) / outputs.abs().max()
         row = int(differences.argmax())
         if differences[row] > TOLERANCE:

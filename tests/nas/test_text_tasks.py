@@ -384,6 +384,26 @@ def test_a_causal_network_is_trained(mix):
     assert trained.curve == unchecked.curve, "the check draws from nothing that training draws from"
 
 
+def test_outputs_of_another_shape_are_said_to_be_that():
+    task = token_task(check=Causal(9))
+    with pytest.raises(ValueError, match=r"gives outputs of shape \(9,\), and the task 'tokens' needs \(6, 9\)"):
+        train(nn.EmbeddingBag(9, 9), task, Recipe(epochs=1), seed=0, device=CPU)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+@pytest.mark.parametrize("amp", [False, True])
+@pytest.mark.parametrize("objective", ["masked", "causal"])
+def test_cuda_takes_the_same_path(tmp_path, objective, amp):
+    task = load_task("language_model", path=save_poem(tmp_path / "p.txt"), length=16, vocabulary=60, objective=objective)
+    size = task.shapes.output[1]
+    trained = train(
+        seeded(lambda: Mixing("causal attention", size)), task, Recipe(epochs=8, batch_size=8, amp=amp), seed=0, device=torch.device("cuda", 0)
+    )
+    assert trained.validation > -math.log(size)
+    with pytest.raises(ValueError, match="objective: masked"):
+        train(Mixing("attention", size).cuda(), replace(task, check=Causal(size)), Recipe(epochs=1), seed=0, device=torch.device("cuda", 0))
+
+
 def test_a_training_with_masks_goes_on_from_a_pause_as_if_there_were_none(tmp_path):
     task = load_task("language_model", path=save_poem(tmp_path / "p.txt"), length=16, vocabulary=60)
     size, recipe = task.shapes.output[1], Recipe(epochs=4, batch_size=16)
