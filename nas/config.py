@@ -357,8 +357,8 @@ def _beside(loaded: dict[str, Any], folder: Path) -> dict[str, Any]:
             over = inner.get("over") if section == "strategy" else None
             if isinstance(over, dict):
                 result[section]["over"] = {**over, "name": code(over.get("name"))}
-            # A task may have its test images elsewhere; a table's `test` is a column.
-            files = ("path", "test") if section == "task" else ("path",)
+            # A task may have its other samples elsewhere; a table's `test` is a column.
+            files = ("path", "test", "validation") if section == "task" else ("path",)
             result[section].update({key: found(inner[key]) for key in files if isinstance(inner.get(key), str)})
     return result
 

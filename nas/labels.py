@@ -15,9 +15,10 @@ from nas.evaluators.table import BUILTIN, find_table
 from nas.history import Trial, fold
 from nas.journal import FILE, open_for_reading
 from nas.run import check_unchanged
+from nas.shapes import shapes_from_json
 from nas.tasks.arrays import read_npz
 from nas.trust import is_sealed
-from spaces import Architecture, SearchSpace, Shapes
+from spaces import Architecture, SearchSpace
 from spaces.load import known_spaces, load_space
 
 # What a table of any space may say of its rows: each one's architecture, as `Architecture.to_json` writes it.
@@ -162,10 +163,7 @@ def with_shapes(space: SearchSpace, shapes: Any, where: str) -> SearchSpace:
     """
     if shapes is None:
         return space
-    try:
-        return space.for_shapes(Shapes(tuple(map(int, shapes["input"])), tuple(map(int, shapes["output"]))))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{where} should give shapes as {{"input": [...], "output": [...]}}; got {shapes!r}') from error
+    return space.for_shapes(shapes_from_json(shapes, where))
 
 
 def _measured(trial: Trial, column: str) -> float:

@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -23,6 +23,7 @@ from nas.config import Named, RunConfig, settings_of
 from nas.environment import environment
 from nas.labels import Labels, as_path
 from nas.seeds import derive
+from nas.shapes import shapes_to_json
 from nas.trained import About, Trained
 from nas.trust import seal
 from predictors import PREDICTORS, Fitted, Prediction
@@ -144,7 +145,7 @@ def fit(
         settings=settings,
         space=labels.where,
         space_name=labels.space.name,
-        shapes=asdict(labels.space.shapes),
+        shapes=shapes_to_json(labels.space.shapes),
         source=labels.source,
         column=labels.column,
         lower_is_better=lower_is_better,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from nas.compose import SEARCH, Parts, compose, executor_of, final_count, needed_numbers
@@ -38,6 +37,7 @@ from nas.limits import completed
 from nas.pace import search_seconds
 from nas.scorecard import scorecard
 from nas.seeds import derive
+from nas.shapes import shapes_to_json
 from nas.stopping import budget_of, reason_to_stop
 from nas.strategies.rungs import rungs_of
 from nas.trust import is_sealed, named_code, seal
@@ -67,7 +67,7 @@ def start(config: RunConfig, directory: Path, watch: Watch) -> History:
     """
     parts = compose(config)
     resolved = config.model_dump(mode="json")
-    made = {**environment(), "shapes": asdict(parts.space.shapes), "seal": seal(resolved)}
+    made = {**environment(), "shapes": shapes_to_json(parts.space.shapes), "seal": seal(resolved)}
     with create(directory, resolved, made) as journal:
         return Run(config, parts, journal, EMPTY, watch).to_its_end()
 

@@ -40,7 +40,7 @@ class About(BaseModel):
     settings: dict[str, Any]
     space: str
     space_name: str
-    shapes: dict[str, tuple[int, ...]]
+    shapes: dict[str, tuple[int, ...] | int]
     source: str
     column: str
     lower_is_better: bool

@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shapes:
-    """What goes in and comes out of a network, without the batch dimension: images are (channels, height, width)."""
+    """What goes in and comes out of a network, without the batch dimension: images are (channels, height, width).
+
+    Attributes:
+        vocabulary: how many different tokens, where the inputs are tokens.
+    """
 
     input: tuple[int, ...]
     output: tuple[int, ...]
+    vocabulary: int | None = None
 
 
 @dataclass(frozen=True)

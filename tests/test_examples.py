@@ -6,12 +6,14 @@ import runpy
 import sys
 import tomllib
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from spaces import Shapes
 from spaces.check import check
 from spaces.load import known_spaces, load_space
+from spaces.operators import sample
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -60,6 +62,22 @@ def test_the_plugin_is_known_once_it_is_installed(tmp_path: Path, monkeypatch: p
 def test_the_task_can_be_learned(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     run("own_task.py", monkeypatch)
     assert float(capsys.readouterr().out.split(", ")[-1]) > 0.5
+
+
+def test_the_text_space_shows_checks_and_trains_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tokenizers")
+    run("text_space.py", monkeypatch)
+    printed = capsys.readouterr().out
+    assert "no problems" in printed
+    assert float(printed.split(", ")[-1]) > 0.8
+
+
+@pytest.mark.parametrize("shapes", [Shapes((5,), (2,), vocabulary=7), Shapes((64,), (5,), vocabulary=300)])
+def test_the_text_space_serves_other_texts(shapes: Shapes) -> None:
+    space = load_space(f"{EXAMPLES / 'text_space.py'}:space")
+    assert check(space.for_shapes(shapes), 8, seed=5, size_seconds=0.5).problems == ()
+    with pytest.raises(ValueError, match="tasks whose inputs are tokens"):
+        space.for_shapes(Shapes((64,), (2,))).graph(sample(space, Random(0)))
 
 
 def test_the_task_takes_its_options_from_a_config() -> None:

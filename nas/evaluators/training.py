@@ -167,7 +167,8 @@ def save_weights(module: nn.Module, path: Path, metadata: Mapping[str, str] | No
 
 
 def _described(task: Task) -> dict[str, str]:
-    """What a user of the weights must know of their training: the raw inputs' type, their normalisation, the score and the classes' names."""
+    """What a user of the weights must know of their training: the raw inputs' type, their normalisation or tokenizer, the score and the classes' names."""
     inputs = str(task.train.inputs.dtype).removeprefix("torch.")
     metric = task.metric if isinstance(task.metric, str) else getattr(task.metric, "__name__", "metric")
-    return {"inputs": inputs, "normalize": json.dumps(task.normalize), "metric": metric, "classes": json.dumps(task.classes)}
+    described = {"inputs": inputs, "normalize": json.dumps(task.normalize), "metric": metric, "classes": json.dumps(task.classes)}
+    return {**described, "tokenizer": task.tokenizer} if task.tokenizer else described

@@ -10,12 +10,15 @@ from typing import Any
 
 from nas.config import RunConfig, TableSection
 from nas.evaluators.evaluator import FinalResult
-from nas.export.preprocessing import Preprocessing, classes_of
+from nas.export.preprocessing import Preprocessing, classes_of, tokenizer_of
 from nas.export.weights import Chosen
 from nas.history import History
 from spaces import Graph, Shapes
 from spaces.draw import draw_text
 from spaces.ops import Costs
+
+# The tokenizer's file beside the network, where its inputs are tokens of a text.
+TOKENIZER = "tokenizer.json"
 
 _LONGEST_DRAWING = 120
 _MOST_CLASSES = 100
@@ -45,6 +48,17 @@ outputs, = session.run(None, {{"inputs": inputs}})  # inputs: a NumPy array, {in
 ```
 """,
 }
+
+_TOKENIZE = f"""Text becomes the network's inputs by `{TOKENIZER}`, a file of the library `tokenizers`, which cuts and pads each to the length here.
+
+```python
+{{imported}}
+from tokenizers import Tokenizer
+
+tokenizer = Tokenizer.from_file("{TOKENIZER}")
+inputs = {{array}}([tokenizer.encode(text).ids for text in ["a text of yours"]])
+```
+"""
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,9 @@ def _usage(card: Card) -> str:
     prepares = card.preprocessing is not None and not card.preprocessing.does_nothing
     inputs = f"(batch, {', '.join(map(str, card.shapes.input))})"
     usage = _USAGE[card.format].format(prepared="model.preprocess(inputs)" if prepares else "inputs", inputs=inputs)
+    if tokenizer_of(card.metadata) is not None:
+        library, array = ("numpy", "numpy.array") if card.format == "onnx" else ("torch", "torch.tensor")
+        usage = f"{_TOKENIZE.format(imported=f'import {library}', array=array)}\n{usage}"
     difference = f"they differ by {card.difference:.1e} at most" if card.difference else "they are equal"
     checked = f"Its outputs were compared with the original network's in a process that has not this project: {difference}."
     return f"{usage}\n{checked}\n"
@@ -109,7 +126,10 @@ def _shapes(card: Card) -> Iterator[tuple[str, str]]:
             "classes",
             ", ".join(classes[:_MOST_CLASSES]) + (f", ... ({len(classes)}: see architecture.json)" if len(classes) > _MOST_CLASSES else ""),
         )
-    yield "preprocessing", "not known" if card.preprocessing is None else str(card.preprocessing)
+    if tokenizer_of(card.metadata) is not None:
+        yield "preprocessing", f"text to tokens (int64) by `{TOKENIZER}`; 0 is the padding"
+    else:
+        yield "preprocessing", "not known" if card.preprocessing is None else str(card.preprocessing)
     yield "parameters", f"{card.costs.parameters:,}"
     yield "multiply-adds", f"{card.costs.multiply_adds:,} for one sample"
     yield "largest activation", f"{card.costs.largest_activation:,} numbers for one sample"

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.config import RunConfig, parse_config
-from nas.export.card import Card, render, title
+from nas.export.card import TOKENIZER, Card, render, title
 from nas.export.formats import Format, check_format, module_source, write_module, write_onnx, write_pt2
-from nas.export.preprocessing import Preprocessing, classes_of, preprocessing_of
+from nas.export.preprocessing import Preprocessing, classes_of, preprocessing_of, tokenizer_of
 from nas.export.verify import Cases, ExportError, cases, verify
 from nas.export.weights import Chosen, choose, load_weights, read_weights
 from nas.history import fold
@@ -23,6 +23,7 @@ from nas.journal import open_for_reading
 from nas.labels import with_shapes
 from nas.run import check_unchanged
 from nas.seeds import derive
+from nas.shapes import shapes_to_json
 from spaces import Graph, SearchSpace, Shapes
 from spaces.load import load_space
 from spaces.ops import costs
@@ -113,6 +114,8 @@ def export(
         _write(format, folder, chosen, rebuilt, batches)
         difference = verify(format, folder, batches)
         (folder / "architecture.json").write_text(_architecture(chosen, rebuilt), encoding="utf-8")
+        if (tokenizer := tokenizer_of(rebuilt.metadata)) is not None:
+            (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
         card = Card(
             format=format,
             config=config,
@@ -195,7 +198,7 @@ def _architecture(chosen: Chosen, rebuilt: _Rebuilt) -> str:
         **json.loads(chosen.source.architecture.to_json()),
         "key": chosen.source.architecture.key,
         "canonical": chosen.source.canonical,
-        "shapes": {"input": rebuilt.shapes.input, "output": rebuilt.shapes.output},
+        "shapes": shapes_to_json(rebuilt.shapes),
         "classes": classes_of(rebuilt.metadata),
         "preprocessing": None if preprocessing is None else vars(preprocessing),
         "graph": json.loads(rebuilt.graph.to_json()),

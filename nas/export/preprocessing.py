@@ -90,6 +90,24 @@ def classes_of(metadata: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def tokenizer_of(metadata: Mapping[str, str]) -> str | None:
+    """The file of the library `tokenizers` that makes the network's inputs of a text, as JSON; None where a weights file gives none.
+
+    Raises:
+        ValueError: what it gives is no such file.
+    """
+    text = metadata.get("tokenizer")
+    if text is None:
+        return None
+    try:
+        described = json.loads(text)
+    except json.JSONDecodeError:
+        described = None
+    if not isinstance(described, dict) or "model" not in described:
+        raise ValueError(f"a weights file's `tokenizer` is the JSON of a tokenizer; got {text[:80]!r}")
+    return text
+
+
 def preprocessing_of(metadata: Mapping[str, str]) -> Preprocessing | None:
     """What a weights file says of its training's inputs; None where it says nothing.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from nas.environment import environment
 from nas.history import EMPTY, History, fold
 from nas.journal import FILE, Journal, create, open_for_writing
 from nas.run import Run, Watch
+from nas.shapes import shapes_to_json
 from nas.strategies import Asked
 from nas.trust import seal
 from spaces import SearchSpace
@@ -46,7 +47,7 @@ def open_run(config: RunConfig, directory: Path, agent: Mapping[str, Any] | None
     config = parse_config(resolved, "the configuration")
     parts = _parts(config)
     if not (directory / FILE).is_file():
-        journal = create(directory, resolved, {**environment(), "shapes": asdict(parts.space.shapes), "seal": seal(resolved)})
+        journal = create(directory, resolved, {**environment(), "shapes": shapes_to_json(parts.space.shapes), "seal": seal(resolved)})
         return Run(config, parts, journal, EMPTY, watch)
     journal = open_for_writing(directory)
     try:

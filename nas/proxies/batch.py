@@ -55,12 +55,17 @@ def noise_batch(shapes: Shapes, size: int, seed: int, *, tokens: int | None = No
 
 
 def task_batch(task: Task, size: int, seed: int) -> Batch:
-    """Samples of the training split, drawn without repetition and prepared as for training, but not augmented; with the task's loss.
+    """Samples of the training split, drawn without repetition, corrupted and prepared as for training, but not augmented; with the task's loss.
 
     Raises:
         ValueError: the split has fewer than `size` samples.
     """
     if size > len(task.train):
         raise ValueError(f"the training split of {task.name!r} has {len(task.train)} samples, fewer than the batch's {size}: ask for a smaller batch")
-    rows = torch.randperm(len(task.train), generator=torch.Generator().manual_seed(seed))[:size]
-    return Batch(task.prepare(task.train.inputs[rows]), task.train.targets[rows], task.loss_function(), seed)
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(task.train), generator=generator)[:size]
+    inputs, targets = task.train.inputs[rows], task.train.targets[rows]
+    if task.corrupt is not None:
+        # Without it there is nothing to learn: what a corrupted input hides is its target.
+        inputs, targets = task.corrupt(inputs, targets, generator)
+    return Batch(task.prepare(inputs), targets, task.loss_function(), seed)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy
 
 from nas.proxies.measuring import Plan
+from nas.shapes import shapes_to_json
 from nas.tasks.arrays import read_npz
 from spaces import Architecture
 
@@ -117,7 +118,7 @@ def _settings(plan: Plan, architectures: Sequence[Architecture]) -> str:
     for architecture in architectures:
         digest.update(architecture.key.encode())
     # The device changes the rounding only.
-    stated = {name: value for name, value in asdict(plan).items() if name != "device"}
+    stated = {name: value for name, value in {**asdict(plan), "shapes": shapes_to_json(plan.shapes)}.items() if name != "device"}
     return json.dumps({**stated, "architectures": f"{len(architectures)}, digest {digest.hexdigest()}"})
 
 

@@ -11,7 +11,8 @@ from nas.config import RunConfig
 from nas.history import History, Trial
 from nas.report.figures import at_fidelity, figure, with_spread
 from nas.report.markup import Html, details, element, section, table
-from spaces import SearchSpace, Shapes
+from nas.shapes import shapes_from_json
+from spaces import SearchSpace
 from spaces.load import known_spaces, load_space
 
 # How many architectures are shown while there are no finalists.
@@ -36,8 +37,8 @@ def drawable(config: RunConfig, environment: Mapping[str, Any], given: SearchSpa
     try:
         space = load_space(config.space) if space is None else space
         shapes = environment.get("shapes")
-        return Drawable(space if shapes is None else space.for_shapes(Shapes(tuple(shapes["input"]), tuple(shapes["output"]))))
-    except (ValueError, KeyError, TypeError) as error:
+        return Drawable(space if shapes is None else space.for_shapes(shapes_from_json(shapes, "the journal")))
+    except ValueError as error:
         return Drawable(None, f"Not drawn: {error}.")
 
 

@@ -17,6 +17,8 @@ TASKS: dict[str, str] = {
     "cifar10": "nas.tasks.cifar10:cifar10",
     "digits": "nas.tasks.digits:digits",
     "images": "nas.tasks.images:images",
+    "language_model": "nas.tasks.language_model:language_model",
+    "text": "nas.tasks.text:text",
 }
 
 

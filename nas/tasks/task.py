@@ -1,6 +1,6 @@
 """What a task is: data in three splits, a loss, a metric, and the shapes that go in and come out.
 
-Shapes: N samples, C channels, H height, W width, K classes.
+Shapes: N samples, C channels, H height, W width, L positions of a sequence, K classes or tokens.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.tasks.token_scores import check_tokens, negative_nats_per_token, token_accuracy, token_cross_entropy
 from spaces import Shapes
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Metric = Callable[[Tensor, Tensor], float]
 Augment = Callable[[Tensor, torch.Generator], Tensor]
+Corrupt = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+Check = Callable[[nn.Module, Tensor], None]
 
 INPUT_TYPES = (torch.float32, torch.uint8, torch.int64)
 
@@ -28,8 +31,8 @@ class Split:
     """Inputs and targets of equal length, in memory or on a device.
 
     Attributes:
-        inputs: (N, C, H, W) or (N, features) or (N, length); float32, uint8 (pixels, scaled to 0..1 on the device) or int64 (tokens, left alone).
-        targets: (N,) int64 class numbers for cross-entropy, else float32.
+        inputs: (N, C, H, W) or (N, features) or (N, L); float32, uint8 (pixels, scaled to 0..1 on the device) or int64 (tokens, left alone).
+        targets: (N,) int64 class numbers for cross-entropy, (N, L) int64 for that of tokens, else float32.
 
     Raises:
         ValueError: no samples, different lengths, or inputs of another type.
@@ -64,11 +67,15 @@ class Task:
     Attributes:
         train, validation, test: the splits. The test split is read by `finalize` only.
         shapes: of one input and one output, without the batch dimension.
-        loss: `loss(outputs, targets)`, a scalar tensor, or a name among `cross_entropy`, `mse`.
-        metric: `metric(outputs, targets)` over a whole split, higher is better, or a name among `accuracy`, `negative_mse`.
+        loss: `loss(outputs, targets)`, a scalar tensor, or a name among `cross_entropy`, `mse`, `token_cross_entropy`.
+        metric: `metric(outputs, targets)` over a whole split, higher is better, or a name among `accuracy`, `negative_mse`,
+            `negative_nats_per_token`, `token_accuracy`. A `nas.tasks.token_scores.Mean` is taken a batch at a time.
         augment: `augment(inputs, generator)` on a training batch, on its device, before it is scaled and normalised.
+        corrupt: `corrupt(inputs, targets, generator)` gives a training batch's inputs and targets, where these are drawn together; after `augment`.
+        check: `check(module, inputs)` on a few prepared validation inputs, once before a training: raises a ValueError if the network does not suit the task.
         normalize: mean and standard deviation for each channel (the second dimension), of inputs scaled to 0..1.
         classes: their names, in the order of their numbers; empty where they have none. An export hands them on.
+        tokenizer: where the inputs are tokens of a text, the file of the library `tokenizers` that makes them, as JSON. An export hands it on.
 
     Raises:
         ValueError: the splits do not fit the shapes, the labels do not fit the classes, or a name is unknown.
@@ -79,11 +86,14 @@ class Task:
     validation: Split
     test: Split
     shapes: Shapes
-    loss: Loss | Literal["cross_entropy", "mse"] = "cross_entropy"
-    metric: Metric | Literal["accuracy", "negative_mse"] = "accuracy"
+    loss: Loss | Literal["cross_entropy", "mse", "token_cross_entropy"] = "cross_entropy"
+    metric: Metric | Literal["accuracy", "negative_mse", "negative_nats_per_token", "token_accuracy"] = "accuracy"
     augment: Augment | None = None
     normalize: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     classes: tuple[str, ...] = ()
+    tokenizer: str = ""
+    corrupt: Corrupt | None = None
+    check: Check | None = None
 
     def __post_init__(self) -> None:
         for kind, value, known in (("loss", self.loss, LOSSES), ("metric", self.metric, METRICS)):
@@ -96,6 +106,8 @@ class Task:
                 raise ValueError(f"the task {self.name!r} takes inputs of shape {self.shapes.input}; its {part} inputs are {found}")
             if self.loss == "cross_entropy":
                 _check_labels(self.name, part, split.targets, self.shapes.output)
+            if self.loss == "token_cross_entropy":
+                check_tokens(self.name, part, split.targets, self.shapes.output)
         if self.classes and (len(self.classes),) != self.shapes.output:
             raise ValueError(f"the task {self.name!r} names {len(self.classes)} classes, and its outputs have the shape {self.shapes.output}")
         if self.normalize is not None:
@@ -111,10 +123,12 @@ class Task:
         Raises:
             ValueError: label smoothing is asked of another loss than cross-entropy.
         """
-        if label_smoothing and self.loss != "cross_entropy":
-            raise ValueError(f"label_smoothing={label_smoothing} needs the loss 'cross_entropy'; {self.name!r} has {self.loss!r}: set it to 0")
         if self.loss == "cross_entropy":
             return lambda outputs, targets: functional.cross_entropy(outputs, targets, label_smoothing=label_smoothing)
+        if self.loss == "token_cross_entropy":
+            return lambda outputs, targets: token_cross_entropy(outputs, targets, label_smoothing)
+        if label_smoothing:
+            raise ValueError(f"label_smoothing={label_smoothing} needs the loss 'cross_entropy'; {self.name!r} has {self.loss!r}: set it to 0")
         return self.loss if callable(self.loss) else LOSSES[self.loss]
 
     def metric_function(self) -> Metric:
@@ -155,8 +169,13 @@ def _mse(outputs: Tensor, targets: Tensor) -> Tensor:
     return functional.mse_loss(outputs, targets)
 
 
-LOSSES: dict[str, Loss] = {"cross_entropy": functional.cross_entropy, "mse": _mse}
-METRICS: dict[str, Metric] = {"accuracy": accuracy, "negative_mse": negative_mse}
+LOSSES: dict[str, Loss] = {"cross_entropy": functional.cross_entropy, "mse": _mse, "token_cross_entropy": token_cross_entropy}
+METRICS: dict[str, Metric] = {
+    "accuracy": accuracy,
+    "negative_mse": negative_mse,
+    "negative_nats_per_token": negative_nats_per_token,
+    "token_accuracy": token_accuracy,
+}
 
 
 @lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ CPU and CUDA run the same code. On the CPU one seed gives one result, bit for bi
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from nas.seeds import derive
 from nas.tasks.task import Split, Task
+from nas.tasks.token_scores import Mean
 from nas.training.checkpoint import Moving, Paused
 from nas.training.recipe import Recipe, batch_bounds, learning_rates
 
@@ -67,13 +69,15 @@ def train(
 
     Raises:
         NotFinite: the loss of an epoch or an output on the validation split is not finite.
-        ValueError: the module has no parameters, or the recipe does not suit the task.
+        ValueError: the module has no parameters, or the recipe or the network does not suit the task.
     """
     last = recipe.epochs if until is None else until
     task = task.resident(device, "train", "validation")
     module.to(device)
     if recipe.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if task.check is not None:
+        task.check(module, task.prepare(task.validation.inputs[:2]))
     moving = _moving(module, recipe, seed, device)
     step = _make_step(moving, task, recipe)
     bounds = batch_bounds(len(task.train), recipe.batch_size)
@@ -90,10 +94,12 @@ def train(
             order = torch.randperm(len(task.train), generator=moving.generators["order"], device=device)
             for (first, end), rate in zip(bounds, rates[epoch * len(bounds) :], strict=False):
                 rows = order[first:end]
-                inputs = task.train.inputs[rows]
+                inputs, targets = task.train.inputs[rows], task.train.targets[rows]
                 if task.augment is not None:
                     inputs = task.augment(inputs, moving.generators["augmentation"])
-                total += step(task.prepare(inputs), task.train.targets[rows], rate)
+                if task.corrupt is not None:
+                    inputs, targets = task.corrupt(inputs, targets, moving.generators["augmentation"])
+                total += step(task.prepare(inputs), targets, rate)
             # The one place in an epoch, beside the validation, where the host waits for the device.
             if not torch.isfinite(total):
                 raise NotFinite(f"the loss was not finite in epoch {epoch + 1} of {recipe.epochs}: lower the learning rate, or clip the gradient")
@@ -152,14 +158,32 @@ def evaluate_split(module: nn.Module, split: Split, task: Task, batch_size: int,
     """
     module.eval()
     precision = half_precision(device) if amp else None
-    outputs = []
-    for inputs in split.inputs.split(batch_size):
+
+    def outputs_for(inputs: Tensor) -> Tensor:
         with torch.autocast(device.type, precision, enabled=precision is not None):
-            outputs.append(module(task.prepare(inputs.to(device))).float())
-    joined = torch.cat(outputs)
-    if not torch.isfinite(joined).all():
+            return module(task.prepare(inputs.to(device))).float()
+
+    metric = task.metric_function()
+    if isinstance(metric, Mean):
+        score, finite = _mean_score(metric, outputs_for, split, batch_size, device)
+    else:
+        joined = torch.cat([outputs_for(inputs) for inputs in split.inputs.split(batch_size)])
+        finite = bool(torch.isfinite(joined).all())
+        score = float(metric(joined, split.targets.to(device))) if finite else math.nan
+    if not finite:
         raise NotFinite(f"the network's outputs for {len(split)} samples are not all finite")
-    return float(task.metric_function()(joined, split.targets.to(device)))
+    return score
+
+
+def _mean_score(metric: Mean, outputs_for: Callable[[Tensor], Tensor], split: Split, batch_size: int, device: torch.device) -> tuple[float, bool]:
+    """The metric, and whether all outputs are finite. A batch's outputs are forgotten before the next one's; the host waits at the end."""
+    total, count = torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), dtype=torch.float64, device=device)
+    finite = torch.ones((), dtype=torch.bool, device=device)
+    for inputs, targets in zip(split.inputs.split(batch_size), split.targets.split(batch_size), strict=True):
+        outputs = outputs_for(inputs)
+        added, counted = metric.parts(outputs, targets.to(device))
+        total, count, finite = total + added, count + counted, finite & torch.isfinite(outputs).all()
+    return (total / count).item(), bool(finite)
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
