@@ -211,7 +211,7 @@ def strategy_named(text: str, arguments: argparse.Namespace) -> Strategy:
     """The strategy of `name:setting=value:...`, checked as in a configuration."""
     name, *given = text.split(":")
     settings = {key: yaml.safe_load(value) for key, _, value in (setting.partition("=") for setting in given)}
-    predictor = settings.pop("predictor", "auto")
+    predictor = settings.pop("predictor", "quick")
     evaluator = {"name": "table", "path": str(arguments.table), "score": arguments.objective}
     config: dict[str, Any] = {
         "space": arguments.space,

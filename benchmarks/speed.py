@@ -95,7 +95,7 @@ def surrogate_round() -> float:
     scores = [sum("nor_conv" in str(answer) for _, answer in trial.architecture.decisions) for trial in trials]
     ends = [outcome_event(trial.number, Observation(score)) for trial, score in zip(trials, scores, strict=True)]
     history = fold([round_event(0, "search", trials), *ends])
-    strategy = SurrogateSearch(PREDICTORS["auto"]())
+    strategy = SurrogateSearch(PREDICTORS["quick"]())
     began = time.perf_counter()
     assert len(strategy.ask(space, history, 10, 0).proposals) == 10
     return time.perf_counter() - began

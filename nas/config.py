@@ -122,7 +122,7 @@ class RunConfig(_Section):
     )
     evaluator: Annotated[TrainSection | TableSection, Field(discriminator="name"), _named("train")] = TrainSection()
     strategy: Annotated[Named, _named("surrogate")] = Named(name="surrogate")
-    predictor: Annotated[Named, _named("auto")] = Named(name="auto")
+    predictor: Annotated[Named, _named("quick")] = Named(name="quick")
     objectives: tuple[Objective, ...] = Field(
         default=(SCORE,), min_length=1, description="what the strategies surrogate and nsga2 are after; all others: the score"
     )

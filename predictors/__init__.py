@@ -12,10 +12,24 @@ from predictors.ensemble import GNN
 from predictors.gp import GP
 from predictors.predictor import Fitted, Prediction, Predictor
 from predictors.ridge import Ridge
-from predictors.stack import Auto
+from predictors.stack import Auto, Quick
 from predictors.trees import ExtraTrees, Trees
 
 # The registry comes last: its function `predictor` takes the name of the module `predictors.predictor` in this package.
 from predictors.registry import PREDICTORS, load_predictor, predictor  # isort: skip
 
-__all__ = ["GNN", "GP", "PREDICTORS", "Auto", "ExtraTrees", "Fitted", "Prediction", "Predictor", "Ridge", "Trees", "load_predictor", "predictor"]
+__all__ = [
+    "GNN",
+    "GP",
+    "PREDICTORS",
+    "Auto",
+    "ExtraTrees",
+    "Fitted",
+    "Prediction",
+    "Predictor",
+    "Quick",
+    "Ridge",
+    "Trees",
+    "load_predictor",
+    "predictor",
+]

@@ -23,6 +23,8 @@ from predictors.losses import pairwise_logistic, squared_error
 WARM_UP = 20
 # Members are trained in so many parts, on as many cores as there are. Always the same number, so that results do not depend on the cores.
 PARTS = 4
+# Members that have fewer features than this together are trained in one part: what a step costs beside its arithmetic would be paid for every part.
+FEATURES_OF_PARTS = 256
 # In one batch: beyond, a step on deep networks would take gigabytes.
 MOST_PAIRS_OF_NODES = 1 << 21
 
@@ -57,7 +59,8 @@ def train(
         left_out_NK: true where a member does not see the graph.
         hidden_K: the share of the nodes that each member does not see, others in every step.
     """
-    members = np.array_split(np.arange(network.sizes.members), min(PARTS, network.sizes.members))
+    count = network.sizes.members
+    members = np.array_split(np.arange(count), min(PARTS, count) if count * network.sizes.width >= FEATURES_OF_PARTS else 1)
     parts = [network.only(int(some[0]), int(some[-1]) + 1) for some in members]
     everything = _everything(encoded, network.device)
     with one_thread(), ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:

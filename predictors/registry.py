@@ -9,13 +9,13 @@ from typing import Any
 
 from predictors.features import encoding_from_json
 from predictors.predictor import Fitted, Predictor
-from predictors.stack import LEARNERS, RESTORERS, Auto, restore_auto
+from predictors.stack import LEARNERS, RESTORERS, Auto, Quick, restore_stack
 from predictors.store import Stored, read
 from predictors.targets import normal_scores_from
 from predictors.training import FittedModel, part
 from spaces.graph import INPUT, OUTPUT, Edge, Graph
 
-PREDICTORS: dict[str, Callable[..., Predictor]] = {"auto": Auto, **LEARNERS}
+PREDICTORS: dict[str, Callable[..., Predictor]] = {"auto": Auto, "quick": Quick, **LEARNERS}
 SMALLEST = Graph((INPUT, OUTPUT), (Edge(0, 1),))
 
 
@@ -59,7 +59,7 @@ def _restore(stored: Stored) -> FittedModel:
     # A predictor fitted on a GPU is asked on the CPU.
     settings = predictor(stored.name, **{name: "cpu" if name == "device" else value for name, value in stored.settings.items()})
     encoding = encoding_from_json(stored.state["encoding"])
-    restore = {"auto": restore_auto, **RESTORERS}[stored.name]
+    restore = {"auto": restore_stack, "quick": restore_stack, **RESTORERS}[stored.name]
     model = restore(settings, encoding, stored.state["model"], part(stored.arrays, "model."))
     scale, simplified, dead = float(stored.state["scale"]), bool(stored.state["simplified"]), stored.state["dead"]
     if dead is not None:

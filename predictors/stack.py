@@ -1,4 +1,4 @@
-"""Several learners at once, each weighed by what it says about labels that it did not see: the default predictor.
+"""Several learners at once, each weighed by what it says about labels that it did not see: the default predictors.
 
 Shapes: N training graphs, M graphs, L learners.
 """
@@ -52,8 +52,7 @@ class Auto:
         unknown = [name for name in self.members if name not in LEARNERS]
         if unknown or not self.members or len(set(self.members)) < len(self.members):
             raise ValueError(f"the predictor auto needs different members out of {', '.join(LEARNERS)}; got {', '.join(self.members) or 'none'}")
-        if not self.caution > 0:
-            raise ValueError(f"the predictor auto needs caution above 0; got {self.caution!r}")
+        _check_caution(self.name, self.caution)
         self.learners()
 
     def learners(self) -> dict[str, Learner]:
@@ -70,16 +69,60 @@ class Auto:
 
     def learn(self, training: Training, seed: int) -> Learnt:
         """See `training.Learner`."""
-        learnt = {name: learner.learn(training, seed) for name, learner in self.learners().items()}
-        count = len(training.normal_N)
-        if not training.has_folds:
-            equal = {name: 1 / len(learnt) for name in learnt}
-            return Learnt(Stack(equal, {name: each.model for name, each in learnt.items()}), ignorance(count))
-        weights = stack_weights(list(learnt.values()), training.normal_N, self.caution, seed)
-        kept = {name: float(weight) for name, weight in zip(learnt, weights, strict=True) if weight > 0}
-        left_out = mixture(list(kept.values()), [learnt[name].left_out for name in kept])
-        excess = sum(weight**2 * learnt[name].excess for name, weight in kept.items())
-        return Learnt(Stack(kept, {name: learnt[name].model for name in kept}), left_out, excess)
+        return learn_stack(self.learners(), self.caution, training, seed)
+
+
+@dataclass(frozen=True)
+class Quick:
+    """The stack of the Gaussian process and a smaller graph network: for searches, which learn anew in every round.
+
+    Attributes:
+        caution, device: as for `Auto`.
+    """
+
+    name: ClassVar[str] = "quick"
+
+    caution: float = 10.0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        _check_caution(self.name, self.caution)
+        self.learners()
+
+    def learners(self) -> dict[str, Learner]:
+        """The members' settings; chosen on Macro, Graph and Accel (docs/predictors.md)."""
+        return {"gp": GP(), "gnn": GNN(members=3, width=24, steps=60, device=self.device)}
+
+    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedModel:
+        """Learn each member and weigh them.
+
+        Raises:
+            ValueError: see `predictor.check_training`.
+        """
+        return fit(self, graphs, scores, seed)
+
+    def learn(self, training: Training, seed: int) -> Learnt:
+        """See `training.Learner`."""
+        return learn_stack(self.learners(), self.caution, training, seed)
+
+
+def learn_stack(learners: Mapping[str, Learner], caution: float, training: Training, seed: int) -> Learnt:
+    """Each learner's model, and their weights."""
+    learnt = {name: learner.learn(training, seed) for name, learner in learners.items()}
+    count = len(training.normal_N)
+    if not training.has_folds:
+        equal = {name: 1 / len(learnt) for name in learnt}
+        return Learnt(Stack(equal, {name: each.model for name, each in learnt.items()}), ignorance(count))
+    weights = stack_weights(list(learnt.values()), training.normal_N, caution, seed)
+    kept = {name: float(weight) for name, weight in zip(learnt, weights, strict=True) if weight > 0}
+    left_out = mixture(list(kept.values()), [learnt[name].left_out for name in kept])
+    excess = sum(weight**2 * learnt[name].excess for name, weight in kept.items())
+    return Learnt(Stack(kept, {name: learnt[name].model for name in kept}), left_out, excess)
+
+
+def _check_caution(name: str, caution: float) -> None:
+    if not caution > 0:
+        raise ValueError(f"the predictor {name} needs caution above 0; got {caution!r}")
 
 
 @dataclass(frozen=True)
@@ -102,7 +145,7 @@ class Stack:
         return {f"{name}.{key}": array for name, model in self.models.items() for key, array in model.arrays().items()}
 
 
-def restore_auto(settings: Auto, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Stack:
+def restore_stack(settings: Auto | Quick, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Stack:
     """The model that was saved.
 
     Raises:

@@ -54,7 +54,7 @@ def test_twins_are_left_out_together():
     assert (folds_of(graphs[:6], 4, seed=0) == -1).all()
 
 
-@pytest.mark.parametrize("name", ["gp", "gnn", "trees", "ridge", "auto"])
+@pytest.mark.parametrize("name", ["gp", "gnn", "trees", "ridge", "auto", "quick"])
 def test_too_few_labels_for_folds_give_the_spread_of_the_scores(name):
     from predictors import predictor
 

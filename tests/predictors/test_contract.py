@@ -12,6 +12,7 @@ SMALL = {
     "ridge": {},
     "gp": {},
     "auto": {"members": ("gp", "trees", "ridge")},
+    "quick": {},
 }
 
 
