@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shapes:
-    """What goes in and comes out of a network, without the batch dimension: images are (channels, height, width)."""
+    """What goes in and comes out of a network, without the batch dimension: images are (channels, height, width).
+
+    `vocabulary` says how many different tokens there are, where the inputs are tokens.
+    """
 
     input: tuple[int, ...]
     output: tuple[int, ...]
+    vocabulary: int | None = None
 
 
 @dataclass(frozen=True)
