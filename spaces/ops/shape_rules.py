@@ -18,11 +18,6 @@ Rule = Callable[[Attributes, tuple[Shape, ...]], Shape]
 BATCH = -1
 DTYPES = {name: name for name in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")}
 
-# What a parameter or a buffer may start as besides one number, and how many numbers say more of it: draws between two numbers; the orthonormal cosine
-# transform (DCT-II) as a matrix; at (i, j) the distance j - i, held between -number and number, plus number.
-PATTERNS = {"uniform": 2, "cosine": 0, "distance": 1}
-SQUARE = ("cosine", "distance")
-
 
 def elements(shape: Shape) -> int:
     """The number of elements for one sample."""
@@ -294,28 +289,6 @@ def pixel_shuffling(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     if in_channels % factor**2:
         raise ValueError(f"the {in_channels} channels must be a multiple of upscale_factor² = {factor**2}")
     return (BATCH, in_channels // factor**2, height * factor, width * factor)
-
-
-def constant(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """A parameter or a buffer."""
-    shape, fill, dtype = attributes["shape"], attributes["fill"], attributes.get("dtype", "float32")
-    if not isinstance(shape, tuple) or any(not isinstance(size, int) or size < 1 for size in shape):
-        raise ValueError(f"shape must be a tuple of sizes above 0, got {shape!r}")
-    if not is_number(fill) and not is_pattern(fill):
-        known = ", ".join(f"({', '.join((name, *['number'] * count))})" for name, count in PATTERNS.items())
-        raise ValueError(f"fill must be a number, or one of {known}; got {fill!r}")
-    if isinstance(fill, tuple) and fill[0] in SQUARE and (len(shape) != 2 or shape[0] != shape[1]):
-        raise ValueError(f"fill={fill!r} is for a square, (size, size); got the shape {shape}")
-    if isinstance(fill, tuple) and fill[0] == "distance" and not (isinstance(fill[1], int) and fill[1] > 0):
-        raise ValueError(f"a distance is held below a whole number above 0, got {fill[1]!r}")
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
-    return shape
-
-
-def is_pattern(fill: Any) -> bool:
-    """The name of a pattern, and the numbers that it takes."""
-    return isinstance(fill, tuple) and fill[:1] and fill[0] in PATTERNS and len(fill) == 1 + PATTERNS[fill[0]] and all(map(is_number, fill[1:]))
 
 
 def with_number(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:

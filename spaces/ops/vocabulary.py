@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spaces.ops import constant_rules as constants
 from spaces.ops import count_rules as counts
 from spaces.ops import rearranging_rules as rearranging
 from spaces.ops import sequence_rules as sequences
@@ -229,8 +230,8 @@ def _combinations() -> list[Op]:
         Op("eq_scalar", rules.with_number, value, call=text.with_scalar("{} == {}")),
         Op("masked_fill", sequences.masked_filling, value, call=text.masked_fill, **two),
         *(Op(name, rules.with_number, value, call=text.with_scalar(pattern)) for name, pattern in scalars),
-        Op("parameter", rules.constant, tensor, parameters=counts.tensor_parameters, **held),
-        Op("buffer", rules.constant, {**tensor, "dtype": "float32"}, **held),
+        Op("parameter", constants.constant, tensor, parameters=counts.tensor_parameters, **held),
+        Op("buffer", constants.constant, {**tensor, "dtype": "float32"}, **held),
     ]
 
 
