@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Shapes:
     """What goes in and comes out of a network, without the batch dimension: images are (channels, height, width).
 
-    `vocabulary` says how many different tokens there are, where the inputs are tokens.
+    Attributes:
+        vocabulary: how many different tokens, where the inputs are tokens.
     """
 
     input: tuple[int, ...]
