@@ -122,9 +122,9 @@ def masked_fill(attributes: Attributes, values: tuple[str, ...], owner: str) -> 
 
 
 def fourier_transform2d(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
-    """`torch.real(torch.fft.fft2(x, norm="ortho"))`"""
+    """`torch.real(torch.fft.fft2(x.float(), norm="ortho"))`: in half precision there is no transform on CUDA."""
     norm = "" if attributes["norm"] is None else f", norm={literal(attributes['norm'])}"
-    return f"torch.real(torch.fft.fft2({values[0]}{norm}))"
+    return f"torch.real(torch.fft.fft2({values[0]}.float(){norm}))"
 
 
 def dynamic_convolution(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
