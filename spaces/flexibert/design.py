@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from spaces.choices import Architecture, Chooser
 from spaces.flexibert.description import Layer, describe
-from spaces.flexibert.network import network
+from spaces.flexibert.encoder import network
 from spaces.graph import Graph
 from spaces.space import SearchSpace, Shapes
 

@@ -1,4 +1,4 @@
-"""What the heads of one operation make of a layer's input: (B, T, H) to (B, T, N E). See `network` for the letters."""
+"""What the heads of one operation make of a layer's input: (B, T, H) to (B, T, N E). See `encoder` for the letters."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The networks compute what the papers say: each operation against plain loops with the same weights.
 
-Letters as in `spaces.flexibert.network`: T tokens, H the width of a layer, N heads of an operation, E the width of a head.
+Letters as in `spaces.flexibert.encoder`: T tokens, H the width of a layer, N heads of an operation, E the width of a head.
 """
 
 from __future__ import annotations
@@ -157,9 +157,9 @@ def by_loops(state, layers, tokens_T, *, whole, farthest=mixers.FARTHEST):
     value_TH = norm(state, "embedding_norm", state["embedding_tokens.weight"][tokens_T])
     real = [place for place, token in enumerate(tokens_T.tolist()) if token != 0]
     for number, layer in enumerate(layers):
-        value_TH = layer_by_loops(state, f"layers_{number}", layer, value_TH, real, farthest)
-        if f"layers_{number}_projection.weight" in state:
+        if layer.hidden != value_TH.shape[1]:
             value_TH = linear(state, f"layers_{number}_projection", value_TH)
+        value_TH = layer_by_loops(state, f"layers_{number}", layer, value_TH, real, farthest)
     if whole:
         value_TH = sum((value_TH[place] for place in real), torch.zeros_like(value_TH[0])) / max(1, len(real))
     return linear(state, "head", value_TH)

@@ -5,7 +5,7 @@ Shapes: B texts in a batch, T tokens, H the width of a layer, N heads of an oper
 
 from __future__ import annotations
 
-from itertools import groupby, pairwise
+from itertools import groupby
 
 from spaces.flexibert.description import Layer, layers_of
 from spaces.flexibert.mixers import Heads, Parts, linear_transform, self_attention, span_convolution
@@ -21,7 +21,7 @@ def network(cell: Graph, shapes: Shapes) -> Graph:
     """The whole network: embedded tokens with a layer norm, the layers, and a head for whole texts or for every token.
 
     A layer adds to its input what its heads make of it, projected, and normalises; then what its feed-forward layers make of that, and normalises
-    again. Where the next layer has another width a projection follows. Attention leaves padding out; transforms and convolutions do not, as in the
+    again. In front of a layer of another width than the one before stands a projection. Attention leaves padding out; transforms and convolutions do not, as in the
     authors' code. Heads of one operation stand together, sorted by its name, so descriptions with one canonical key give one network.
 
     For `shapes.output` (classes,) the tokens' mean without padding is projected: it needs no token of its own in front of a text, and every token has a
@@ -38,11 +38,11 @@ def network(cell: Graph, shapes: Shapes) -> Graph:
     value = _dropped(parts, parts.node("layer_norm", value, label="embedding.norm"))
     # For the scores of all heads and queries: (B, 1, 1, T).
     is_hidden = parts.node("reshape", is_padding, shape=("batch", 1, 1, length))
-    for number, (layer, following) in enumerate(pairwise((*layers, None))):
-        assert layer is not None
+    width = layers[0].hidden
+    for number, layer in enumerate(layers):
+        if layer.hidden != width:
+            value, width = parts.node("linear", value, out_features=layer.hidden, label=f"layers.{number}.projection"), layer.hidden
         value = _layer(parts, layer, value, is_hidden, length=length, label=f"layers.{number}")
-        if following is not None and following.hidden != layer.hidden:
-            value = parts.node("linear", value, out_features=following.hidden, label=f"layers.{number}.projection")
     if len(shapes.output) == 1:
         value = _mean(parts, value, is_padding, length)
     return parts.builder.output(parts.node("linear", value, out_features=shapes.output[-1], label="head"))
