@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy
 
-from spaces.flexibert2 import HEADS, LAYERS, OPERATIONS, STACKS
+from spaces.flexibert.design import OPERATIONS
+from spaces.flexibert.edgetran import DESIGN
 
 MEASURES = ("latency", "energy", "peak_power")
 
 
 def read_edgetran(path: Path) -> dict[str, numpy.ndarray]:
-    """The columns that `spaces.flexibert2.rows` reads, and three for each device (N,): the transformers in the order of their first measurement.
+    """The columns that `spaces.flexibert.edgetran.rows` reads, and three for each device (N,): the transformers in the order of their first measurement.
 
     Raises:
         ValueError: a model's lists are not as long as it has layers, a head is not as wide as the hidden size and the number of heads say, or a
@@ -45,10 +46,10 @@ def read_edgetran(path: Path) -> dict[str, numpy.ndarray]:
 
 
 def _describe(models: list[dict[str, Any]], path: Path) -> dict[str, numpy.ndarray]:
-    count, most = len(models), max(LAYERS)
+    count, most = len(models), max(DESIGN.layers)
     hidden = numpy.zeros((count, most), dtype=numpy.int64)
-    operations = numpy.full((count, most, max(HEADS)), -1, dtype=numpy.int64)
-    feed_forward = numpy.zeros((count, most, max(STACKS)), dtype=numpy.int64)
+    operations = numpy.full((count, most, max(DESIGN.heads)), -1, dtype=numpy.int64)
+    feed_forward = numpy.zeros((count, most, max(DESIGN.stacks)), dtype=numpy.int64)
     for row, model in enumerate(models):
         lengths = {name: len(model[name]) for name in ("o", "h", "f")}
         if set(lengths.values()) != {model["l"]}:

@@ -1,7 +1,7 @@
 """Turns FlexiBERT's measured small transformers into a table: python benchmarks/qnli_table.py flexibert_qnli.json.gz qnli.npz
 
 The input is a JSON list of {"model": {l, a, h, s, f}, "qnli": accuracy}: layers, attention heads, hidden sizes, similarities, feed-forward sizes. The
-table has the columns that the space `flexibert` reads, and `qnli`.
+table has the columns that the space `flexibert_qnli` reads, and `qnli`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy
 
-from spaces.flexibert import LAYERS, SIMILARITIES
+from spaces.flexibert.qnli import DESIGN, SIMILARITIES
 
 
 def read_qnli(path: Path) -> dict[str, numpy.ndarray]:
@@ -24,7 +24,7 @@ def read_qnli(path: Path) -> dict[str, numpy.ndarray]:
     """
     with gzip.open(path, "rt") as file:
         measured = json.load(file)
-    most = max(LAYERS)
+    most = max(DESIGN.layers)
     columns = {"layers": numpy.array([item["model"]["l"] for item in measured]), "qnli": numpy.array([item["qnli"] for item in measured])}
     for name, short in (("heads", "a"), ("hidden", "h"), ("similarity", "s"), ("feed_forward", "f")):
         columns[name] = numpy.zeros((len(measured), most), dtype=numpy.int64)

@@ -44,6 +44,8 @@ def describe(item: Node) -> str:
     for name, value in item.attributes:
         if name in ("out_channels", "out_features"):
             words.insert(0, f"{value} {name.removeprefix('out_')}")
+        elif name == "kernel_size" and (item.op.endswith("1d") or item.op == "span_convolution"):
+            words.append(f"kernel {value}")
         elif name == "kernel_size":
             words.append(f"{value}×{value}" if isinstance(value, int) else "×".join(map(str, value)) if isinstance(value, tuple) else str(value))
         elif name == "shape" and isinstance(value, tuple):

@@ -14,8 +14,17 @@ from typing import Any
 
 from spaces.space import SearchSpace
 
-_BUILT_IN = ("accel_nasbench", "convnet", "flexibert", "flexibert2", "nasbench101", "nasbench201", "nasbench_graph", "nasbench_macro", "nats_size")
-SPACES: dict[str, str] = {name: f"spaces.{name}:space" for name in _BUILT_IN}
+_BUILT_IN = ("accel_nasbench", "convnet", "nasbench101", "nasbench201", "nasbench_graph", "nasbench_macro", "nats_size")
+SPACES: dict[str, str] = {name: f"spaces.{name}:space" for name in _BUILT_IN} | {
+    "flexibert": "spaces.flexibert.named:paper",
+    "flexibert2": "spaces.flexibert.edgetran:space",
+    "flexibert_coarse": "spaces.flexibert.named:coarse",
+    "flexibert_full": "spaces.flexibert.named:full",
+    "flexibert_homogeneous": "spaces.flexibert.named:homogeneous",
+    "flexibert_qnli": "spaces.flexibert.qnli:space",
+    "flexibert_small": "spaces.flexibert.named:small",
+    "flexibert_tiny": "spaces.flexibert.named:tiny",
+}
 
 
 def known_spaces() -> dict[str, str]:

@@ -6,6 +6,7 @@ import math
 
 from spaces.ops import shape_rules as rules
 from spaces.ops.operation import Shapes
+from spaces.ops.sequence_rules import letter_sizes
 from spaces.ops.shape_rules import Attributes, Shape, each, elements
 
 
@@ -77,6 +78,21 @@ def attention_multiply_adds(attributes: Attributes, inputs: Shapes, output: Shap
     """Query by key and weights by value: L S (E + V) for each head."""
     query, key, value = inputs[:3]
     return elements(query[:-1]) * key[-2] * (query[-1] + value[-1])
+
+
+def einsum_multiply_adds(attributes: Attributes, inputs: Shapes, output: Shape) -> int:
+    """One for each combination of the letters' sizes."""
+    return elements(tuple(letter_sizes(attributes["equation"], inputs).values()))
+
+
+def fourier_multiply_adds(attributes: Attributes, inputs: Shapes, output: Shape) -> int:
+    """n log2 n for the n numbers of a sample, as the fast transform of real numbers takes about."""
+    return math.ceil(elements(output) * math.log2(output[-2] * output[-1]))
+
+
+def dynamic_convolution_multiply_adds(attributes: Attributes, inputs: Shapes, output: Shape) -> int:
+    """For each output element one for each tap."""
+    return elements(output) * inputs[1][-1]
 
 
 def tensor_parameters(attributes: Attributes, inputs: Shapes) -> int:

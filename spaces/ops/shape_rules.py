@@ -291,16 +291,6 @@ def pixel_shuffling(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     return (BATCH, in_channels // factor**2, height * factor, width * factor)
 
 
-def constant(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """A parameter or a buffer."""
-    shape, fill, dtype = attributes["shape"], attributes["fill"], attributes.get("dtype", "float32")
-    if not isinstance(shape, tuple) or any(not isinstance(size, int) or size < 1 for size in shape):
-        raise ValueError(f"shape must be a tuple of sizes above 0, got {shape!r}")
-    if not is_number(fill) or dtype not in DTYPES:
-        raise ValueError(f"fill must be a number and dtype one of {', '.join(DTYPES)}; got {fill!r} and {dtype!r}")
-    return shape
-
-
 def with_number(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     """The input's own shape, `value` being a number."""
     if not is_number(attributes["value"]):

@@ -111,6 +111,28 @@ def attention(attributes: Attributes, values: tuple[str, ...], owner: str) -> st
     return f"nn.functional.scaled_dot_product_attention({', '.join(shown)})"
 
 
+def einsum(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """`torch.einsum("bti,tij->btj", x, x1)`"""
+    return f"torch.einsum({literal(attributes['equation'])}, {', '.join(values)})"
+
+
+def masked_fill(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """`x.masked_fill(x1, -10000.0)`"""
+    return f"{values[0]}.masked_fill({values[1]}, {literal(attributes['value'])})"
+
+
+def fourier_transform2d(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """`torch.real(torch.fft.fft2(x.float(), norm="ortho"))`: in half precision there is no transform on CUDA."""
+    norm = "" if attributes["norm"] is None else f", norm={literal(attributes['norm'])}"
+    return f"torch.real(torch.fft.fft2({values[0]}.float(){norm}))"
+
+
+def dynamic_convolution(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """`sum(x[:, tap : tap + x1.shape[1]] * weight[..., None] for tap, weight in enumerate(x1.unbind(-1)))`"""
+    value, weights = values
+    return f"sum({value}[:, tap : tap + {weights}.shape[1]] * weight[..., None] for tap, weight in enumerate({weights}.unbind(-1)))"
+
+
 def attention_module(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
     """`self.attention(x, x, x, need_weights=False)[0]`"""
     query, key, value = values * 3 if len(values) == 1 else values
@@ -125,10 +147,23 @@ def attention_constructor(op: Op, attributes: Attributes, inputs: Shapes) -> str
 def tensor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
     """`nn.Parameter(torch.zeros(1, 64))`, or the tensor of a buffer."""
     shape, fill = attributes["shape"], attributes["fill"]
-    dtype = "" if attributes.get("dtype", "float32") == "float32" else f", dtype=torch.{rules.DTYPES[attributes['dtype']]}"
+    name = attributes.get("dtype", "float32")
+    dtype = "" if name == "float32" else f", dtype=torch.{rules.DTYPES[name]}"
     sizes = literal(shape)[1:-1].rstrip(",") or "()"
-    text = f"torch.zeros({sizes}{dtype})" if fill == 0 else f"torch.full({literal(shape)}, {literal(fill)}{dtype})"
+    if isinstance(fill, tuple):
+        pattern = _PATTERNS[fill[0]]
+        text = pattern.format(*map(literal, fill[1:]), sizes=sizes, size=literal(shape[-1]) if shape else "", dtype=f"torch.{rules.DTYPES[name]}")
+    else:
+        text = f"torch.zeros({sizes}{dtype})" if fill == 0 else f"torch.full({literal(shape)}, {literal(fill)}{dtype})"
     return f"nn.Parameter({text})" if op.name == "parameter" else text
+
+
+# The rows of the cosine matrix are brought to length 1; its angles reach far beyond what 32 bits place well.
+_PATTERNS = {
+    "uniform": "torch.empty({sizes}, dtype={dtype}).uniform_({0}, {1})",
+    "cosine": "nn.functional.normalize(torch.outer(torch.arange({size}), torch.arange({size}) + 0.5).double().mul(torch.pi / {size}).cos()).to({dtype})",
+    "distance": "(torch.arange({size}) - torch.arange({size}).unsqueeze(1)).clamp(-{0}, {0}).add({0}).to({dtype})",
+}
 
 
 def itself(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spaces.ops import constant_rules as constants
 from spaces.ops import count_rules as counts
 from spaces.ops import rearranging_rules as rearranging
+from spaces.ops import sequence_rules as sequences
 from spaces.ops import shape_rules as rules
 from spaces.ops import text_rules as text
 from spaces.ops.operation import REQUIRED, Op
@@ -199,6 +201,21 @@ def _combinations() -> list[Op]:
         Op("cat", rearranging.concatenation, {"dim": 1}, most=None, ordered=True, call=text.in_list("torch.cat")),
         Op("stack", rearranging.stacking, {"dim": 1}, most=None, ordered=True, call=text.in_list("torch.stack")),
         Op("matmul", rules.matrix_product, call=text.joined("@"), multiply_adds=counts.matrix_multiply_adds, **two),
+        Op("einsum", sequences.einstein_sum, {"equation": REQUIRED}, call=text.einsum, multiply_adds=counts.einsum_multiply_adds, **two),
+        Op(
+            "dynamic_convolution",
+            sequences.dynamic_convolution,
+            call=text.dynamic_convolution,
+            multiply_adds=counts.dynamic_convolution_multiply_adds,
+            **two,
+        ),
+        Op(
+            "fourier_transform2d",
+            sequences.fourier_transform2d,
+            {"norm": None},
+            call=text.fourier_transform2d,
+            multiply_adds=counts.fourier_multiply_adds,
+        ),
         Op(
             "scaled_dot_product_attention",
             rules.attention,
@@ -210,9 +227,11 @@ def _combinations() -> list[Op]:
             multiply_adds=counts.attention_multiply_adds,
         ),
         Op("add_scalar", rules.with_number, value, call=text.add_scalar),
+        Op("eq_scalar", rules.with_number, value, call=text.with_scalar("{} == {}")),
+        Op("masked_fill", sequences.masked_filling, value, call=text.masked_fill, **two),
         *(Op(name, rules.with_number, value, call=text.with_scalar(pattern)) for name, pattern in scalars),
-        Op("parameter", rules.constant, tensor, parameters=counts.tensor_parameters, **held),
-        Op("buffer", rules.constant, {**tensor, "dtype": "float32"}, **held),
+        Op("parameter", constants.constant, tensor, parameters=counts.tensor_parameters, **held),
+        Op("buffer", constants.constant, {**tensor, "dtype": "float32"}, **held),
     ]
 
 

@@ -342,7 +342,7 @@ def test_profiling_a_space_gives_a_table_that_a_predictor_is_fitted_to(tmp_path:
         (("nasbench201", "--out", "a.txt"), "a new .npz or .csv file"),
         (("nasbench201", "--limit", "0"), "a latency's limit is a number of seconds above 0"),
         (("nasbench201", "--device", "tpu"), "tpu"),
-        (("flexibert",), "makes no networks"),
+        (("nasbench_graph",), "makes no networks"),
     ],
 )
 def test_mistakes_are_answered_with_a_sentence(arguments: tuple[str, ...], says: str) -> None:

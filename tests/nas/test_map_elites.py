@@ -20,8 +20,8 @@ from predictors import PREDICTORS, Ridge
 from spaces import Chooser, Graph, GraphBuilder, SearchSpace
 from spaces.canonical import canonical_key
 from spaces.domains import Answer
-from spaces.flexibert import space as flexibert
 from spaces.nasbench201 import space as nasbench201
+from spaces.nasbench_graph import space as nasbench_graph
 from spaces.operators import sample
 from spaces.ops import costs
 from tests.contracts.strategy_contract import CELLS, check_strategy, play, score
@@ -134,8 +134,8 @@ def test_descriptors_that_make_no_sense_are_refused(descriptors: tuple[Descripto
 
 
 def test_a_space_that_makes_no_networks_has_no_parameters() -> None:
-    with pytest.raises(ValueError, match="cannot be told in the space 'flexibert'"):
-        cell_of(flexibert, sample(flexibert, Random(0)), (Descriptor("parameters", (1e6,)),))
+    with pytest.raises(ValueError, match="cannot be told in the space 'nasbench_graph'"):
+        cell_of(nasbench_graph, sample(nasbench_graph, Random(0)), (Descriptor("parameters", (1e6,)),))
 
 
 def test_the_archive_is_the_best_of_each_cell() -> None:

@@ -270,7 +270,7 @@ WHOLE = (*FIT, "--space", "nasbench201", "--score", "c100_val_200", "--predictor
         ((*WHOLE, "--score", "c100_val_200:0"), ("without :0",)),
         ((*WHOLE, "--space", "nasbench202"), ("no space is called 'nasbench202'",)),
         ((*WHOLE, "--space", "convnet"), ("has no `rows`",)),
-        ((*WHOLE, "--space", "flexibert"), ("no column", "which the space 'flexibert' reads")),
+        ((*WHOLE, "--space", "flexibert_qnli"), ("no column", "which the space 'flexibert_qnli' reads")),
         ((*WHOLE, "--predictor", "oracle"), ("no predictor is called 'oracle'", "ridge")),
         ((*WHOLE, "-s", "nothing=3"), ("has no setting 'nothing'",)),
         ((*WHOLE, "-s", "name=gnn"), ("--predictor",)),

@@ -104,4 +104,5 @@ def test_a_graph_without_a_path_is_drawn():
 
 def test_attributes_in_few_words():
     assert describe(node("conv2d", kernel_size=3, stride=2, out_channels=16, bias=False, groups=4)) == "16 channels, groups 4, 3×3, stride 2"
+    assert describe(node("span_convolution", kernel_size=9, hidden=64)) == "hidden 64, kernel 9"
     assert describe(node("getitem", index=((None, None, None), (0, 42, None)))) == "[:, 0:42]"

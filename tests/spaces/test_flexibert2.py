@@ -16,7 +16,9 @@ from nas.evaluators.evaluator import Failed, Observation
 from nas.evaluators.table import table_evaluator
 from spaces.canonical import canonical_key
 from spaces.choices import Architecture
-from spaces.flexibert2 import HEADS, HIDDEN, LAYERS, OPERATIONS, graph, rows, space
+from spaces.flexibert.description import Layer, describe
+from spaces.flexibert.design import OPERATIONS
+from spaces.flexibert.edgetran import DESIGN, rows, space
 from spaces.operators import enumerate_all, fix, sample
 from spaces.size import size
 
@@ -26,7 +28,7 @@ DEVICES = {"a100": 239, "cpu_m1_pro": 104, "cpu_jetson_nano": 223}
 
 def test_the_size_is_a_power_of_each_depth():
     """Counted at one depth: at all of them it takes a minute."""
-    layer = sum(7**heads for heads in HEADS) * len(HIDDEN) * STACKS
+    layer = sum(7**heads for heads in DESIGN.heads) * len(DESIGN.hidden) * STACKS
     assert size(fix(space, {"layers": 2})) == layer**2
 
 
@@ -37,12 +39,12 @@ def test_heads_have_no_order():
     items = list(enumerate_all(fix(space, held)))
     assert len(items) == 7**4
     assert len({canonical_key(space.graph(item)) for item in items}) == comb(4 + 6, 6)
-    layer = sum(comb(heads + 6, 6) for heads in HEADS) * len(HIDDEN) * STACKS
-    assert sum(layer**count for count in LAYERS) == pytest.approx(1.7e88, rel=0.01)
+    layer = sum(comb(heads + 6, 6) for heads in DESIGN.heads) * len(DESIGN.hidden) * STACKS
+    assert sum(layer**count for count in DESIGN.layers) == pytest.approx(1.7e88, rel=0.01)
 
 
 def test_a_layer_is_heads_norm_feed_forward_norm():
-    described = graph(((512, ("sa_wma", "c_13"), (256, 3072)), (128, ("l_dct",) * 12, (1024,))))
+    described = describe((Layer(512, ("sa_wma", "c_13"), (256, 3072)), Layer(128, ("l_dct",) * 12, (1024,))), mixed=True)
     first = [str(node) for node in described.nodes[1:7]]
     assert first == [
         "self_attention(head_size=256, hidden=512, similarity=wma)",
@@ -120,11 +122,6 @@ def test_a_transformer_of_a_file_is_read(tmp_path):
 def test_a_file_that_contradicts_itself_is_refused(models, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         read_edgetran(_file(tmp_path, [(model, "a100") for model in models]))
-
-
-def test_no_network_is_made():
-    with pytest.raises(ValueError, match=r"what add_norm, feed_forward, .* would compute is not said"):
-        space.build(sample(space, Random(0)))
 
 
 def _file(folder: Path, measured: list[tuple[dict, str]]) -> Path:

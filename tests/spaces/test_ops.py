@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 
@@ -99,10 +100,20 @@ SINGLE = [
     ("stack", {"dim": 2}, (IMAGE, IMAGE)),
     ("matmul", {}, (SEQUENCE, (8, 5))),
     ("matmul", {}, ((3, 6, 8), (3, 8, 5))),
+    ("einsum", {"equation": "bnte,bnse->bnst"}, ((2, 6, 8), (2, 5, 8))),
+    ("einsum", {"equation": "bte,bse->bst"}, (SEQUENCE, (5, 8))),
+    ("eq_scalar", {"value": 0}, IMAGE),
+    ("masked_fill", {"value": -1.5}, (IMAGE, (1, 1, 6))),
+    ("masked_fill", {"value": "-inf"}, (IMAGE, IMAGE)),
+    ("dynamic_convolution", {}, ((8, 2, 5), (6, 2, 3))),
+    ("fourier_transform2d", {"norm": "ortho"}, SEQUENCE),
+    ("fourier_transform2d", {}, IMAGE),
     ("multihead_attention", {"num_heads": 4, "bias": False}, (SEQUENCE, (5, 8), (5, 8))),
     ("scaled_dot_product_attention", {}, ((2, 6, 8), (2, 5, 8), (2, 5, 8))),
     ("scaled_dot_product_attention", {"is_causal": True, "scale": 0.5, "dropout_p": 0.1}, ((2, 6, 8), (2, 6, 8), (2, 6, 8))),
 ]
+# On the CPU the fused attention is not; transforms and products that are added up are nowhere.
+NOT_COUNTED_BY_TORCH = {"scaled_dot_product_attention", "multihead_attention", "fourier_transform2d", "dynamic_convolution"}
 TAKE_NO_VALUES = {"parameter", "buffer"}
 TESTED_WITH_TRACES = {"embedding"}
 
@@ -115,8 +126,8 @@ def network(op, attributes, shapes):
     x = builder.input((sum(sizes),))
     values = [builder.node("split", x, split_size=tuple(sizes), dim=1, index=place) for place in range(len(sizes))]
     values = [builder.node("reshape", value, shape=("batch", *shape)) for value, shape in zip(values, shapes, strict=True)]
-    if op == "function:torch.where":
-        values[0] = builder.node("function:torch.gt", values[0], arg1=0.0)
+    for mask in {"function:torch.where": (0,), "masked_fill": (1,)}.get(op, ()):
+        values[mask] = builder.node("function:torch.gt", values[mask], arg1=0.0)
     return builder.output(builder.node(op, *values, ordered=find(op).ordered and len(values) > 1, **attributes))
 
 
@@ -130,7 +141,7 @@ def test_shape_and_counts_are_torch_s(op, attributes, shapes):
         flops = counter.get_total_flops()
     counted = costs(graph)
     assert counted.parameters == sum(parameter.numel() for parameter in module.parameters())
-    if op != "scaled_dot_product_attention" and op != "multihead_attention":  # On the CPU the fused attention is not counted.
+    if op not in NOT_COUNTED_BY_TORCH:
         assert 2 * 2 * counted.multiply_adds == flops
 
 
@@ -170,6 +181,15 @@ WRONG = [
     ("reshape", {"shape": ("batch", 7)}, IMAGE, "288 elements cannot take"),
     ("mean", {"dim": 0}, IMAGE, "batch dimension"),
     ("mean", {"dim": 7}, IMAGE, "not a dimension"),
+    ("einsum", {"equation": "bte,bse"}, (SEQUENCE, SEQUENCE), "an equation is letters"),
+    ("einsum", {"equation": "bte,bse->ts"}, (SEQUENCE, SEQUENCE), "sums over the batch"),
+    ("einsum", {"equation": "bte,bes->bts"}, (SEQUENCE, (5, 8)), "'e' stands for two sizes"),
+    ("einsum", {"equation": "bt,bse->bts"}, (SEQUENCE, SEQUENCE), "should name each dimension"),
+    ("einsum", {"equation": "bte,bse->btz"}, (SEQUENCE, SEQUENCE), "behind the arrow"),
+    ("masked_fill", {"value": 0}, (SEQUENCE, (5, 8)), r"the mask \(5, 8\) cannot be broadcast"),
+    ("dynamic_convolution", {}, ((7, 2, 5), (6, 2, 3)), r"need values \(8, 2, E\), got \(7, 2, 5\)"),
+    ("fourier_transform2d", {}, VECTOR, "two dimensions to transform"),
+    ("fourier_transform2d", {"norm": "both"}, SEQUENCE, "norm must be"),
     ("multihead_attention", {"num_heads": 3}, SEQUENCE, "must divide the width 8"),
     ("group_norm", {"num_groups": 3}, IMAGE, "must divide the 8 channels"),
     ("relu", {"share": 1}, IMAGE, "takes no attribute 'share'"),
@@ -213,6 +233,36 @@ def test_a_parameter_may_be_a_single_number():
     assert [tuple(parameter.shape) for parameter in module.parameters()] == [()]
     assert torch.equal(module(torch.ones(2, 4)), torch.zeros(2, 4))
     assert costs(graph).parameters == 1
+
+
+def test_parameters_and_buffers_start_as_their_pattern_says():
+    builder = GraphBuilder()
+    x = builder.input((5,))
+    drawn = builder.node("parameter", shape=(40, 5), fill=("uniform", -0.1, 0.3))
+    cosine, distance = (builder.node("buffer", shape=(5, 5), fill=fill) for fill in (("cosine",), ("distance", 2)))
+    value = builder.node("matmul", x, builder.node("add", cosine, distance), ordered=True)
+    module = build(builder.output(builder.node("matmul", value, builder.node("transpose", drawn, dim0=0, dim1=1), ordered=True)))
+    state = module.state_dict()
+    assert -0.1 <= state["parameter_1"].min() < -0.05 < 0.25 < state["parameter_1"].max() <= 0.3
+    cosine_55, distance_55 = (value for name, value in state.items() if name.startswith("buffer"))
+    assert torch.allclose(cosine_55 @ cosine_55.T, torch.eye(5), atol=1e-6)
+    expected = torch.tensor([[math.cos(math.pi / 5 * (place + 0.5) * row) for place in range(5)] for row in range(5)])
+    assert torch.allclose(cosine_55, expected / expected.norm(dim=1, keepdim=True), atol=1e-6)
+    assert distance_55.tolist() == [[max(-2, min(2, column - row)) + 2 for column in range(5)] for row in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sentence"),
+    [
+        ({"shape": (4, 5), "fill": ("cosine",)}, "is for a square"),
+        ({"shape": (4, 4), "fill": ("distance", -1)}, "a whole number above 0"),
+        ({"shape": (4,), "fill": ("uniform", 1)}, r"or one of \(uniform, number, number\), \(cosine\), \(distance, number\)"),
+    ],
+)
+def test_a_pattern_that_does_not_fit_is_refused(attributes, sentence):
+    builder = GraphBuilder()
+    with pytest.raises(ValueError, match=sentence):
+        infer_shapes(builder.output(builder.node("add", builder.input((4,)), builder.node("buffer", **attributes))))
 
 
 def test_equal_names_of_shares_are_one_share():

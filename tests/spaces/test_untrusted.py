@@ -120,7 +120,7 @@ def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
         (["parameter", {"shape": 3}], "shape must be a tuple of sizes"),
         (["parameter", {"shape": [-1, 3]}], "shape must be a tuple of sizes"),
         (["parameter", {"shape": [8, 1, 1], "fill": "text"}], "fill must be a number"),
-        (["buffer", {"shape": [8, 1, 1], "dtype": "float"}], "dtype one of float32"),
+        (["buffer", {"shape": [8, 1, 1], "dtype": "float"}], "dtype must be one of float32"),
     ],
 )
 def test_a_tensor_that_cannot_be_made_is_refused(node: list[Any], sentence: str) -> None:
