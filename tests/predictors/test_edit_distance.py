@@ -177,7 +177,7 @@ def test_graded_changes_of_attributes_cost_at_most_a_half() -> None:
         return builder.output(builder.node("conv", builder.input(), kernel_size=kernel, bias=bias))
 
     distance = distance_matrix(
-        [graph(1, False), graph(3, False), graph(5, False), graph(5, True)], graded_costs([graph(k, b) for k in (1, 3, 5) for b in (0, 1)])
+        [graph(1, False), graph(3, False), graph(5, False), graph(5, True)], graded_costs([graph(k, b) for k in (1, 3, 5) for b in (False, True)])
     )
     assert distance[0, 1:] == pytest.approx([0.125, 0.25, 0.5])
 
