@@ -11,7 +11,7 @@ the quadratic form by linear assignments (Leordeanu et al. 2009; for edit distan
 helps. A lower bound comes from one linear assignment (Riesen and Bunke 2009, made a bound by Blumenthal et al. 2020).
 
 FlexiBERT's graphs are layered, and to align layer with layer would be quick. But there an edge costs a tenth and a node up to twenty: the cheapest edit
-tears layers apart to keep their nodes, and what the best alignment of layers costs is about twice as much (benchmarks/edit_distance.py).
+tears layers apart to keep their nodes, and the best alignment of layers costs nearly twice as much (benchmarks/edit_distance.py).
 
 Shapes: M graphs, P pairs, N places for a graph's nodes, S kinds of edges, Q maps.
 """

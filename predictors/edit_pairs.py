@@ -173,7 +173,7 @@ def lay_out(graphs: Sequence[Graph], costs: EditCosts) -> Layout:
 
 
 def _surroundings(graph: Graph, labels: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Each node's longest path from the input, and a number that tells what flows into it and where it flows."""
+    """Each node's longest path from the input, and a number that tells what flows into it and where it flows (of whole numbers a hash is certain)."""
     depths, inner, outer = [0] * len(labels), [0] * len(labels), [0] * len(labels)
     for node, sources in enumerate(graph.incoming):
         depths[node] = max((depths[source] + 1 for source in sources), default=0)
