@@ -1,6 +1,6 @@
 """How long edit distances between transformers take, and how near the search comes to the least: python benchmarks/edit_distance.py
 
-Four figures. The time for 1,000 random pairs of four-layer transformers of the paper's space, on one thread. What the search finds there over the lower
+Four figures. The time for 1,000 random pairs of four-layer transformers of the space `flexibert`, on one thread. What the search finds there over the lower
 bound, and what an alignment of layers costs over what the search finds, its nodes alone. networkx on some of these pairs: its first approximation, and its
 time. And the search, with the trial of all maps switched off, against networkx' exact distance on transformers of one layer. Another space by `--space`:
 its transformers as they come, and of it no alignment. Writes `results/edit_distance.csv`.
@@ -12,6 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,36 +27,15 @@ from benchmarks.record import record, spread
 from predictors import edit_distance
 from predictors.edit_costs import EditCosts, suggest_costs, transformer_costs
 from predictors.edit_distance import edit_distances, lower_bounds
-from spaces import Chooser, Graph, SearchSpace, flexibert2
+from spaces import Graph, SearchSpace
+from spaces.flexibert import flexibert
+from spaces.flexibert.named import PAPER
 from spaces.graph import Node
 from spaces.load import load_space
 from spaces.operators import fix, sample_graph
 
 # Seconds for one exact distance by networkx; what takes longer is left out.
 PATIENCE = 20.0
-
-
-def paper(choose: Chooser) -> Graph:
-    """The space of FlexiBERT's paper with feed-forward sizes free: two or four layers, the heads of a layer alike."""
-    return flexibert2.graph(tuple(_layer(choose, f"layer_{number}") for number in range(choose.one_of("layers", (2, 4)))))
-
-
-def _layer(choose: Chooser, name: str) -> flexibert2.Layer:
-    hidden, heads = choose.one_of(f"{name}/hidden", (128, 256)), choose.one_of(f"{name}/heads", (2, 4))
-    operation = choose.one_of(f"{name}/operation", ("sa_sdp", "sa_wma", "l_dft", "l_dct", "c_5", "c_9"))
-    stacks = choose.one_of(f"{name}/stacks", (1, 3))
-    return hidden, (operation,) * heads, tuple(choose.one_of(f"{name}/feed_forward_{stack}", (512, 1024)) for stack in range(stacks))
-
-
-def one_layer(choose: Chooser) -> Graph:
-    return flexibert2.graph((_layer(choose, "layer_0"),))
-
-
-PAPER = SearchSpace("paper", paper)
-
-
-def space_named(name: str) -> SearchSpace:
-    return PAPER if name == "paper" else load_space(name)
 
 
 def draw(space: SearchSpace, count: int, seed: int) -> list[Graph]:
@@ -119,13 +99,14 @@ def prices(costs: EditCosts) -> dict[str, Any]:
 
 def four_layers(space: SearchSpace, count: int, few: int, seed: int) -> dict[str, Any]:
     """Time and bounds on random pairs, and networkx' first approximation on a few of them."""
-    graphs = draw(fix(space, {"layers": 4}) if space is PAPER else space, 2 * count, seed)
+    paper = space.name == "flexibert"
+    graphs = draw(fix(space, {"layers": 4}) if paper else space, 2 * count, seed)
     pair_P2, costs = np.arange(2 * count).reshape(-1, 2), suggest_costs(graphs)
     started, worked = time.perf_counter(), time.process_time()
     found_P = edit_distances(graphs, pair_P2, costs)
     row = {"pairs": count, "seconds": time.perf_counter() - started, "processor_seconds": time.process_time() - worked}
     row["over_lower_bound"] = found_P.sum() / lower_bounds(graphs, pair_P2, costs).sum()
-    if space is PAPER:
+    if paper:
         place = dict(zip(costs.labels, costs.node, strict=True))
         row["aligned_layers_over_found"] = np.mean([aligned(graphs[i], graphs[j], place) for i, j in pair_P2]) / found_P.mean()
     networks = [in_networkx(graph, costs) for graph in graphs[: 2 * few]]
@@ -139,7 +120,7 @@ def four_layers(space: SearchSpace, count: int, few: int, seed: int) -> dict[str
 
 def against_exact(count: int, seed: int) -> dict[str, Any]:
     """The search against networkx on transformers of one layer, 7 to 11 nodes."""
-    graphs = draw(SearchSpace("one_layer", one_layer), 2 * count, seed)
+    graphs = draw(flexibert("one_layer", replace(PAPER, layers=(1,))), 2 * count, seed)
     pair_P2, costs = np.arange(2 * count).reshape(-1, 2), transformer_costs(graphs)
     whole, edit_distance.SMALLEST = edit_distance.SMALLEST, 0
     found_P = edit_distances(graphs, pair_P2, costs)
@@ -159,13 +140,13 @@ def against_exact(count: int, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--space", default="paper", help="'paper', or a space as a configuration names it")
+    parser.add_argument("--space", default="flexibert", help="as a configuration names it")
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--networkx-pairs", type=int, default=20)
     parser.add_argument("--exact-pairs", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    space, rows = space_named(arguments.space), []
+    space, rows = load_space(arguments.space), []
     for seed in range(arguments.seeds):
         rows.append({"space": space.name, "seed": seed, **four_layers(space, arguments.pairs, arguments.networkx_pairs, seed)})
         rows[-1] |= against_exact(arguments.exact_pairs, seed)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from predictors import edit_distance
 from predictors.edit_costs import EditCosts, graded_costs, suggest_costs, transformer_costs
 from predictors.edit_distance import distance_matrix, edit_distances, lower_bounds
-from spaces import Graph, GraphBuilder, flexibert2, nasbench201
+from spaces import Graph, GraphBuilder, nasbench201
+from spaces.flexibert import Layer, describe
 from spaces.graph import Edge, Node
 from spaces.operators import sample_graph
 from tests.contracts.predictor_contract import random_graphs, reordered
@@ -25,11 +26,11 @@ def transformers(count: int, layers: tuple[int, ...], seed: int) -> list[Graph]:
     """Of the space of FlexiBERT's paper."""
     draw = Random(seed)
 
-    def layer() -> flexibert2.Layer:
+    def layer() -> Layer:
         heads = (draw.choice(HEADS),) * draw.choice((2, 4))
         return draw.choice((128, 256)), heads, tuple(draw.choice((512, 1024)) for _ in range(draw.choice((1, 3))))
 
-    return [flexibert2.graph(tuple(layer() for _ in range(draw.choice(layers)))) for _ in range(count)]
+    return [describe(tuple(layer() for _ in range(draw.choice(layers))), mixed=True) for _ in range(count)]
 
 
 @st.composite
@@ -124,7 +125,7 @@ def test_a_pair_costs_alike_alone_and_among_others() -> None:
 
 def test_what_single_edits_cost() -> None:
     def graph(hidden=128, heads=("sa_sdp", "sa_sdp"), feed_forward=(512,)):
-        return flexibert2.graph(((hidden, heads, feed_forward), (128, ("c_5", "c_9"), (512, 1024))))
+        return describe(((hidden, heads, feed_forward), (128, ("c_5", "c_9"), (512, 1024))), mixed=True)
 
     others = [
         graph(heads=("sa_sdp", "sa_wma")),

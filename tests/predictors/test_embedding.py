@@ -16,7 +16,7 @@ from predictors.embedding import FittedEmbedding, GraphEmbedding, lay_out_labels
 from predictors.ranking import spearman
 from predictors.store import Stored, read, write
 from predictors.stress import draw_pairs, kruskal_stress, least_stress, lengths
-from spaces import flexibert2
+from spaces.flexibert import describe
 from tests.contracts.predictor_contract import random_graphs, reordered
 from tests.predictors.test_edit_distance import transformers
 
@@ -56,7 +56,7 @@ def test_the_seed_decides() -> None:
 
 def test_unseen_labels_and_operations_have_points_too(fitted: FittedEmbedding) -> None:
     def graph(operation: str, hidden: int = 128):
-        return flexibert2.graph(((hidden, (operation, operation), (512,)), (128, ("sa_sdp", "sa_sdp"), (1024,))))
+        return describe(((hidden, (operation, operation), (512,)), (128, ("sa_sdp", "sa_sdp"), (1024,))), mixed=True)
 
     near, new, far = fitted.embed([graph("c_9"), graph("c_13"), graph("l_dft")])
     assert np.linalg.norm(new - near) < 0.6 * np.linalg.norm(new - far)
@@ -84,7 +84,7 @@ def test_it_is_stored_without_loss(tmp_path: Path) -> None:
     stored = read(tmp_path)
     restored = restore_embedding(QUICK, stored.state, stored.arrays)
     np.testing.assert_array_equal(restored.embed(GRAPHS[30:60]), fitted.embed(GRAPHS[30:60]))
-    new = [flexibert2.graph(((512, ("c_13", "sa_sdp"), (4096,)),))]
+    new = [describe(((512, ("c_13", "sa_sdp"), (4096,)),), mixed=True)]
     np.testing.assert_array_equal(restored.embed(new), fitted.embed(new))
 
 
