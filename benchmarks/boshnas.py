@@ -1,0 +1,116 @@
+"""BOSHNAS, its parts left out one by one, and other strategies on equal terms: the same rows, budget, batches and seeds, nothing smoothed.
+
+    python benchmarks/boshnas.py --space flexibert_qnli --table qnli.npz --objective qnli --test qnli --budget 64 --seeds 30
+
+`benchmarks/qnli_table.py` makes that table. For each strategy: evaluations until one of the best hundredth of the rows is found (`--top`), and until the
+best; the regret on the way (`benchmarks/search.py` says of what); and the difference to the default surrogate search, paired by seed, with Wilcoxon's
+test. What is not found counts as found one evaluation after the budget. Writes `results/boshnas_SPACE_OBJECTIVE.csv`, a row for each strategy and seed,
+with the numbers of the rows that were evaluated, in their order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import wilcoxon
+
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from benchmarks.record import record
+from benchmarks.search import judge, read_table, search, strategy_named
+
+STRATEGIES = {
+    "random search": "random",
+    "local search": "local",
+    "evolution": "evolution",
+    "evolution 20/10": "evolution:population=20:tournament=10",
+    "Gaussian process, UCB": "surrogate:predictor=gp",
+    "boosted trees, UCB": "surrogate:predictor=trees",
+    "the default surrogate": "surrogate",
+    "BOSHNAS": "boshnas",
+    "BOSHNAS, first order": "boshnas:order=first",
+    "BOSHNAS, one width": "boshnas:heteroscedastic=false",
+    "BOSHNAS, first order, one width": "boshnas:order=first:heteroscedastic=false",
+}
+DEFAULT = "the default surrogate"
+
+
+def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
+    """One seed of one strategy."""
+    arguments, name, seed = job
+    table = read_table(arguments.space, str(arguments.table), arguments.objective, arguments.test, "")
+    started = time.process_time()
+    rows = search(table, strategy_named(STRATEGIES[name], arguments), arguments.budget, arguments.batch, seed)
+    seconds = time.process_time() - started
+    known_N = table.objective_N[np.isfinite(table.objective_N)]
+    least = np.sort(known_N)[-math.ceil(arguments.top * len(known_N))]
+    found = np.flatnonzero(table.objective_N[rows] >= least)
+    figures = {"evaluations_to_top": int(found[0]) + 1 if len(found) else arguments.budget + 1, **judge(table, rows)}
+    figures["evaluations_to_best"] = min(figures["evaluations_to_best"], arguments.budget + 1)
+    return {"strategy": name, "seed": seed, **figures, "processor_seconds": seconds, "trace": " ".join(map(str, rows))}
+
+
+def show(rows: list[dict[str, Any]], budget: int) -> None:
+    """A line for each strategy."""
+    regrets = [name for name in rows[0] if name.startswith("regret_")]
+    print(f"{'':34}top: median [quartiles] 90 %   best   mean regret at {', '.join(name[7:] for name in regrets)}   less than the default's (paired), p   s")
+    reached = {name: np.array([row["evaluations_to_top"] for row in rows if row["strategy"] == name], dtype=float) for name in STRATEGIES}
+    for name, top_S in reached.items():
+        own = [row for row in rows if row["strategy"] == name]
+        if not own:
+            continue
+        low, middle, high, late = np.quantile(top_S, (0.25, 0.5, 0.75, 0.9), method="inverted_cdf")
+        best = np.median([row["evaluations_to_best"] for row in own])
+        means = [np.mean([row[regret] for row in own]) for regret in regrets]
+        ahead_S = reached[DEFAULT] - top_S if len(reached[DEFAULT]) == len(top_S) else np.zeros(0)
+        chance = wilcoxon(ahead_S).pvalue if np.any(ahead_S) else 1.0
+        paired = f"{ahead_S.mean():+6.1f} ± {ahead_S.std(ddof=1) / len(ahead_S) ** 0.5:.1f}, {chance:.3f}" if len(ahead_S) > 1 else ""
+        shown = [f"more than {budget}" if value > budget else f"{value:g}" for value in (middle, best)]
+        print(
+            f"{name:34}{shown[0]} [{low:g}, {high:g}] {late:g}   {shown[1]}   {' '.join(f'{mean:.3g}' for mean in means)}   {paired}   "
+            f"{np.mean([row['processor_seconds'] for row in own]):.0f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--space", required=True)
+    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--objective", required=True, help="the column that the search sees, higher is better")
+    parser.add_argument("--test", required=True, help="the column that what it chose is judged by")
+    parser.add_argument("--strategies", type=lambda text: text.split(";"), default=list(STRATEGIES), help="some of the names, between semicolons")
+    parser.add_argument("--top", type=float, default=0.01, help="the share of the rows of which one is to be found")
+    parser.add_argument("--budget", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--first-seed", type=int, default=1000, help="reporting seeds; tune on others")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--name", default="", help="of the CSV; by default the space and the objective")
+    arguments = parser.parse_args()
+    arguments.cost = ""
+    unknown = [name for name in arguments.strategies if name not in STRATEGIES]
+    if unknown:
+        raise SystemExit(f"no strategy here is called {unknown[0]!r}; known: {'; '.join(STRATEGIES)}")
+    jobs = [(arguments, name, arguments.first_seed + seed) for seed in range(arguments.seeds) for name in arguments.strategies]
+    rows: list[dict[str, Any]] = []
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        for row in pool.map(one, jobs):
+            rows.append(row)
+            print(f"\r{len(rows)}/{len(jobs)} searches", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    rows.sort(key=lambda row: (arguments.strategies.index(row["strategy"]), row["seed"]))
+    show(rows, arguments.budget)
+    written = [{key: f"{value:.5g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
+    print("written:", record(f"boshnas_{arguments.name or f'{arguments.space}_{arguments.objective}'}", written))
+
+
+if __name__ == "__main__":
+    main()
