@@ -8,6 +8,7 @@
 Importing this needs numpy alone; torch, scikit-learn and scipy are imported by the methods that compute with them.
 """
 
+from predictors.boshnas import Boshnas
 from predictors.ensemble import GNN
 from predictors.gp import GP
 from predictors.predictor import Fitted, Prediction, Predictor
@@ -18,4 +19,18 @@ from predictors.trees import ExtraTrees, Trees
 # The registry comes last: its function `predictor` takes the name of the module `predictors.predictor` in this package.
 from predictors.registry import PREDICTORS, load_predictor, predictor  # isort: skip
 
-__all__ = ["GNN", "GP", "PREDICTORS", "Auto", "ExtraTrees", "Fitted", "Prediction", "Predictor", "Ridge", "Trees", "load_predictor", "predictor"]
+__all__ = [
+    "GNN",
+    "GP",
+    "PREDICTORS",
+    "Auto",
+    "Boshnas",
+    "ExtraTrees",
+    "Fitted",
+    "Prediction",
+    "Predictor",
+    "Ridge",
+    "Trees",
+    "load_predictor",
+    "predictor",
+]
