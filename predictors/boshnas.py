@@ -104,7 +104,7 @@ class Boshnas:
             recipe = Recipe(self.steps, LEARNING_RATE, WEIGHT_DECAY)
             network = natural(members, self.widths, self.activation, x_ND, y_N, absent, recipe, seed) if self.heteroscedastic else None
             teacher = taught(members, self.teacher_widths, self.dropout, self.samples, x_ND, y_N, absent, recipe, seed)
-            student = distilled(teacher, self.teacher_widths, x_ND, Recipe(STUDENT_STEPS, STUDENT_RATE, 0.0), seed)
+            student = distilled(teacher, self.teacher_widths, x_ND, Recipe(min(STUDENT_STEPS, self.steps), STUDENT_RATE, 0.0), seed)
             everybody = Surrogate(embedding, network, teacher, student, LEAST_NOISE)
             with torch.no_grad():
                 mean_KN, noise_KN, doubt_KN = (part.double().numpy() for part in everybody.by_member(x_ND))
@@ -199,21 +199,19 @@ def _networks(arrays: Mapping[str, np.ndarray], activation: str | None) -> tuple
     from predictors.npn import NaturalNetwork
     from predictors.training import part
 
-    def sizes(weights: Mapping[str, np.ndarray]) -> tuple[int, int, list[int]]:
-        shapes = [weights[name].shape for name in sorted(weights) if name.endswith(".weight")]
-        return shapes[0][0], shapes[0][1], [shape[2] for shape in shapes[:-1]]
-
     def filled(network: Any, weights: Mapping[str, np.ndarray]) -> Any:
         network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
         return network.requires_grad_(False)
 
-    made = {}
-    for name in ("teacher", "student", "natural") if activation else ("teacher", "student"):
+    def shaped(name: str) -> tuple[tuple[int, int, list[int], torch.Generator], Mapping[str, np.ndarray]]:
         weights = part(arrays, f"{name}.")
-        members, inputs, widths = sizes(weights)
-        new = torch.Generator()
-        made[name] = filled(
-            NaturalNetwork(members, inputs, widths, activation, new) if name == "natural" else Softplus(members, inputs, widths, new), weights
-        )  # type: ignore[arg-type]
-    masks = tuple(torch.from_numpy(np.array(arrays[f"masks.{number}"])) for number in range(len(made["teacher"].layers) - 1))
-    return made.get("natural"), Teacher(made["teacher"], masks), made["student"]
+        shapes = [weights[key].shape for key in sorted(weights) if key.endswith(".weight")]
+        return (shapes[0][0], shapes[0][1], [shape[2] for shape in shapes[:-1]], torch.Generator()), weights
+
+    (sizes, weights), (student_sizes, student_weights) = shaped("teacher"), shaped("student")
+    teacher, student = filled(Softplus(*sizes), weights), filled(Softplus(*student_sizes), student_weights)
+    masks = tuple(torch.from_numpy(np.array(arrays[f"masks.{number}"])) for number in range(len(sizes[2])))
+    if activation is None:
+        return None, Teacher(teacher, masks), student
+    sizes, weights = shaped("natural")
+    return filled(NaturalNetwork(*sizes[:3], activation, sizes[3]), weights), Teacher(teacher, masks), student

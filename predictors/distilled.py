@@ -96,7 +96,11 @@ def natural(
         likelihood_KB = _likelihood(mean_KB, variance_KB, y_N[rows])
         return _mean(likelihood_KB * (variance_KB.detach() + LEAST_VARIANCE).sqrt(), ~absent_NK[rows])
 
-    _train(network, loss, lambda: _left_out(_likelihood(*network(x_ND), y_N), absent_NK), len(y_N), recipe, generator)
+    def judge() -> float | None:
+        mean_KN, variance_KN = network(x_ND)
+        return _left_out(_likelihood(mean_KN, variance_KN, y_N), absent_NK)
+
+    _train(network, loss, judge, len(y_N), recipe, generator)
     return network
 
 

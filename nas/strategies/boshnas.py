@@ -1,0 +1,181 @@
+"""BOSHNAS (Tuli et al., FlexiBERT, 2022, arXiv 2205.11656): the inputs of a surrogate of three networks climb to where its upper confidence bound is highest.
+
+    observed -> fit -> starts in an embedding -> climb -> the nearest candidates -> the best of them
+
+Of ten proposals eight are found so, one is what the surrogate knows least about, and one is random. How long the best has stood decides whether noise
+counts too; that is read off the history, as everything is.
+
+Shapes: N candidates, K starts, D numbers of an embedding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+import numpy
+
+from nas.history import History, Proposal, Trial
+from nas.seeds import derive, generator
+from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
+from nas.strategies.surrogate import PATIENCE, candidates, predicted
+from predictors.batch import Encoded
+from predictors.boshnas import Boshnas, Surrogate
+from predictors.gobi import Ascent, climb
+from predictors.training import FittedModel
+from spaces import SearchSpace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ORDERS = ("second", "first", "zeroth")
+# Where a proposal comes from: the acquisition's maximum, or the largest doubt.
+OPTIMISED, UNSURE = "optimised", "unsure"
+# Rounds that optimised and brought nothing better, after which noise counts; after twice as many the search has converged.
+STALE = 5
+
+
+@dataclass(frozen=True)
+class BOSHNAS:
+    """Candidates near the maxima of mean + k1 aleatoric + k2 epistemic, the standard deviations in units of the score.
+
+    Attributes:
+        initial: at least so many are drawn at random before the first fit (whole batches).
+        order: how inputs climb: `second` by AdaHessian, `first` by Adam. `zeroth` is the control: no climb, all candidates are compared.
+        embedding: of the surrogate, see `predictors.boshnas.Boshnas`.
+        heteroscedastic: whether the noise depends on the architecture.
+        k1: weight of the aleatoric deviation, once the best has stood for 5 rounds; before it is 0.
+        k2: weight of the epistemic deviation.
+        unsure: the share of proposals that the surrogate knows least about.
+        random: the share drawn at random.
+        candidates: architectures that a climb may end at, drawn anew in every round.
+        parents: how many of the best are mutated and crossed to make them.
+        starts: places among these that climb.
+        climb_steps: of a climb, at most.
+        members: networks of each kind in the surrogate that are averaged; the published one has one.
+        fit_steps: of the optimiser in each fit of the surrogate, at most.
+    """
+
+    initial: int = 10
+    order: Literal["second", "first", "zeroth"] = "first"
+    embedding: str = "counts"
+    heteroscedastic: bool = True
+    k1: float = 0.5
+    k2: float = 0.5
+    unsure: float = 0.1
+    random: float = 0.1
+    candidates: int = 1000
+    parents: int = 10
+    starts: int = 10
+    climb_steps: int = 100
+    members: int = 4
+    fit_steps: int = 400
+
+    def __post_init__(self) -> None:
+        for name, least in (("initial", 2), ("candidates", 1), ("parents", 1), ("starts", 1), ("climb_steps", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"boshnas needs {name} to be {least} or more; got {getattr(self, name)}")
+        if self.order not in ORDERS:
+            raise ValueError(f"boshnas knows no order {self.order!r}; known: {', '.join(ORDERS)}")
+        if not (self.unsure >= 0 and self.random >= 0 and self.unsure + self.random <= 1):
+            raise ValueError(f"boshnas' shares unsure and random are 0 or more, and together at most 1; got {self.unsure} and {self.random}")
+        if not (self.k1 >= 0 and self.k2 >= 0):
+            raise ValueError(f"boshnas needs k1 and k2 to be 0 or more; got {self.k1} and {self.k2}")
+        self._predictor()
+        if self.order != "zeroth":
+            Ascent(self.order, self.climb_steps)
+
+    def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
+        """See `Strategy.ask`."""
+        if len(history.trials) < self.initial:
+            return Asked(novel(space, history, random_draws(space, history, seed), count), "initial design: random")
+        if len(history.observed) < 2:
+            return Asked(novel(space, history, random_draws(space, history, seed), count), "fewer than two have succeeded: random")
+        number = len(history.trials)
+        coins = generator(seed, "policy", number)
+        drawn = [coins.random() for _ in range(count)]
+        explored = novel(space, history, random_draws(space, history, seed), sum(coin < self.random for coin in drawn))
+        pool = (*explored, *self._candidates(space, history, [proposal.canonical for proposal in explored], seed))
+        if len(pool) < count:
+            pool = (*pool, *novel(space, history, random_draws(space, history, seed), count - len(pool), [proposal.canonical for proposal in pool]))
+        if not pool:
+            return Asked((), "no new candidate was found")
+        stale = stale_rounds(history)
+        fitted = self._predictor().fit(
+            [space.graph(trial.architecture) for trial in history.observed],
+            [trial.score for trial in history.observed],
+            seed=derive(seed, "fit", number),
+        )
+        encoded = fitted.encode([space.graph(proposal.architecture) for proposal in pool])
+        said, k1 = fitted.predict_encoded(encoded), self.k1 if stale >= STALE else 0.0
+        gain_N = said.mean + k1 * said.aleatoric + self.k2 * said.epistemic
+        optimised = self._optimised(fitted, encoded, gain_N, k1, derive(seed, "climb", number))
+        unsure = sum(self.random <= coin < self.random + self.unsure for coin in drawn)
+        chosen = dict.fromkeys(range(len(explored)), "random")
+        for origin, order, wanted in (
+            (OPTIMISED, optimised, count - len(explored) - unsure),
+            (UNSURE, numpy.argsort(-said.epistemic, kind="stable").tolist(), unsure),
+        ):
+            chosen |= dict.fromkeys(islice((place for place in order if place not in chosen), wanted), origin)
+        return Asked(
+            tuple(with_prediction(replace(pool[place], origin=origin), predicted(said, place)) for place, origin in chosen.items()), _note(stale)
+        )
+
+    def _predictor(self) -> Boshnas:
+        return Boshnas(embedding=self.embedding, heteroscedastic=self.heteroscedastic, members=self.members, steps=self.fit_steps)
+
+    def _candidates(self, space: SearchSpace, history: History, taken: Sequence[str], seed: int) -> tuple[Proposal, ...]:
+        best = [trial.architecture for trial in sorted(history.observed, key=lambda trial: (-trial.score, trial.number))[: self.parents]]
+        drawn = candidates(space, best, self.candidates, generator(seed, "candidates", len(history.trials)))
+        return novel(space, history, drawn, self.candidates, taken, patience=PATIENCE)
+
+    def _optimised(self, fitted: FittedModel, encoded: Encoded, gain_N: numpy.ndarray, k1: float, seed: int) -> list[int]:
+        """All candidates, those first that a climb led to."""
+        if self.order == "zeroth":
+            return numpy.argsort(-gain_N, kind="stable").tolist()
+        model, scale = fitted.model, fitted.scale
+        assert isinstance(model, Surrogate)
+
+        def bound(x_KD: Tensor) -> Tensor:
+            mean_K, aleatoric_K, epistemic_K = model.believe(x_KD)
+            return mean_K + scale * (k1 * aleatoric_K + self.k2 * epistemic_K)
+
+        place_ND = model.embedding.embed(encoded)
+        start_K = numpy.random.default_rng(derive(seed, "starts")).integers(len(place_ND), size=self.starts)
+        end_KD, _ = climb(bound, place_ND[start_K], place_ND.min(0), place_ND.max(0), Ascent(self.order, self.climb_steps), derive(seed, "probes"))
+        return nearest_first(numpy.abs(end_KD[:, None] - place_ND).mean(2), gain_N)
+
+
+def nearest_first(distance_KN: numpy.ndarray, gain_N: numpy.ndarray) -> list[int]:
+    """All candidates: the nearest to the end of each climb, of these the most worthwhile first; then the second nearest to each; and so on."""
+    order_KN = numpy.argsort(distance_KN, axis=1, kind="stable")
+    found: dict[int, None] = {}
+    for nearest_K in order_KN.T:
+        found |= dict.fromkeys(sorted(nearest_K.tolist(), key=lambda place: (-gain_N[place], place)))
+    return list(found)
+
+
+def stale_rounds(history: History) -> int:
+    """How many rounds that optimised brought nothing better, since the last that did; rounds that did not optimise are not counted and break no row."""
+    rounds: defaultdict[int, list[Trial]] = defaultdict(list)
+    for trial in history.trials:
+        rounds[trial.round].append(trial)
+    fullest = {trial.number for trial in history.fullest}
+    best, stale = -math.inf, 0
+    for number in sorted(rounds):
+        highest = max((trial.score for trial in rounds[number] if trial.number in fullest), default=-math.inf)
+        if highest > best:
+            best, stale = highest, 0
+        elif any(trial.origin == OPTIMISED and trial.outcome is not None for trial in rounds[number]):
+            stale += 1
+    return stale
+
+
+def _note(stale: int) -> str:
+    if stale >= 2 * STALE:
+        return f"converged: {stale} rounds of optimisation in a row brought nothing better"
+    return f"nothing better in {stale} rounds of optimisation: noise counts too" if stale >= STALE else ""
