@@ -36,5 +36,5 @@ clean:
 	@touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/pip
-	$(INSTALL) --editable '.[dev,images,onnx]'
+	$(INSTALL) --editable '.[dev,images,onnx,optim]'
 	@touch $@ .venv/.core

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import numpy
+from numpy import ndarray
 
 from nas.history import History, Proposal, Trial
 from nas.seeds import derive, generator
@@ -25,14 +26,16 @@ from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
 from nas.strategies.surrogate import PATIENCE, candidates, predicted
 from predictors.batch import Encoded
 from predictors.boshnas import Boshnas, Surrogate
+from predictors.ensemble import GNN, Networks
 from predictors.gobi import Ascent, climb
+from predictors.relaxed import climb_operations, graph_features
 from predictors.training import FittedModel
-from spaces import SearchSpace
+from spaces import Architecture, Graph, SearchSpace
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ORDERS = ("second", "first", "zeroth")
+ORDERS, INPUTS = ("second", "first", "zeroth"), ("embedding", "relaxed")
 # Where a proposal comes from: the acquisition's maximum, or the largest doubt.
 OPTIMISED, UNSURE = "optimised", "unsure"
 # Rounds that optimised and brought nothing better, after which noise counts; after twice as many the search has converged.
@@ -46,8 +49,10 @@ class BOSHNAS:
     Attributes:
         initial: at least so many are drawn at random before the first fit (whole batches).
         order: how inputs climb: `second` by AdaHessian, `first` by Adam. `zeroth` is the control: no climb, all candidates are compared.
+        inputs: what climbs: places in an `embedding`, from candidates at random; or, `relaxed`, the shares of the operations at the nodes of the best graphs
+            so far, under a graph network, whose members' disagreement is then the epistemic deviation.
         embedding: of the surrogate, see `predictors.boshnas.Boshnas`.
-        heteroscedastic: whether the noise depends on the architecture.
+        heteroscedastic: whether the noise depends on the architecture; not under a graph network.
         k1: weight of the aleatoric deviation, once the best has stood for 5 rounds; before it is 0.
         k2: weight of the epistemic deviation.
         unsure: the share of proposals that the surrogate knows least about.
@@ -62,6 +67,7 @@ class BOSHNAS:
 
     initial: int = 10
     order: Literal["second", "first", "zeroth"] = "first"
+    inputs: Literal["embedding", "relaxed"] = "embedding"
     embedding: str = "counts"
     heteroscedastic: bool = True
     k1: float = 0.5
@@ -79,6 +85,8 @@ class BOSHNAS:
         for name, least in (("initial", 2), ("candidates", 1), ("parents", 1), ("starts", 1), ("climb_steps", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"boshnas needs {name} to be {least} or more; got {getattr(self, name)}")
+        if self.inputs not in INPUTS:
+            raise ValueError(f"boshnas knows no inputs {self.inputs!r}; known: {', '.join(INPUTS)}")
         if self.order not in ORDERS:
             raise ValueError(f"boshnas knows no order {self.order!r}; known: {', '.join(ORDERS)}")
         if not (self.unsure >= 0 and self.random >= 0 and self.unsure + self.random <= 1):
@@ -113,7 +121,11 @@ class BOSHNAS:
         encoded = fitted.encode([space.graph(proposal.architecture) for proposal in pool])
         said, k1 = fitted.predict_encoded(encoded), self.k1 if stale >= STALE else 0.0
         gain_N = said.mean + k1 * said.aleatoric + self.k2 * said.epistemic
-        optimised = self._optimised(fitted, encoded, gain_N, k1, derive(seed, "climb", number))
+        optimised = numpy.argsort(-gain_N, kind="stable").tolist()
+        if self.order != "zeroth":
+            best = [space.graph(architecture) for architecture in self._best(history)]
+            weights = k1 * fitted.scale, self.k2 * fitted.scale
+            optimised = nearest_first(*self._ends(fitted, encoded, best, weights, derive(seed, "climb", number)), gain_N)
         unsure = sum(self.random <= coin < self.random + self.unsure for coin in drawn)
         chosen = dict.fromkeys(range(len(explored)), "random")
         for origin, order, wanted in (
@@ -125,34 +137,44 @@ class BOSHNAS:
             tuple(with_prediction(replace(pool[place], origin=origin), predicted(said, place)) for place, origin in chosen.items()), _note(stale)
         )
 
-    def _predictor(self) -> Boshnas:
+    def _predictor(self) -> Boshnas | GNN:
+        if self.inputs == "relaxed":
+            return GNN(members=self.members, steps=min(self.fit_steps, GNN.steps))
         return Boshnas(embedding=self.embedding, heteroscedastic=self.heteroscedastic, members=self.members, steps=self.fit_steps)
 
     def _candidates(self, space: SearchSpace, history: History, taken: Sequence[str], seed: int) -> tuple[Proposal, ...]:
-        best = [trial.architecture for trial in sorted(history.observed, key=lambda trial: (-trial.score, trial.number))[: self.parents]]
-        drawn = candidates(space, best, self.candidates, generator(seed, "candidates", len(history.trials)))
+        drawn = candidates(space, self._best(history), self.candidates, generator(seed, "candidates", len(history.trials)))
         return novel(space, history, drawn, self.candidates, taken, patience=PATIENCE)
 
-    def _optimised(self, fitted: FittedModel, encoded: Encoded, gain_N: numpy.ndarray, k1: float, seed: int) -> list[int]:
-        """All candidates, those first that a climb led to."""
-        if self.order == "zeroth":
-            return numpy.argsort(-gain_N, kind="stable").tolist()
-        model, scale = fitted.model, fitted.scale
-        assert isinstance(model, Surrogate)
+    def _best(self, history: History) -> list[Architecture]:
+        return [trial.architecture for trial in sorted(history.observed, key=lambda trial: (-trial.score, trial.number))[: self.parents]]
 
-        def bound(x_KD: Tensor) -> Tensor:
-            mean_K, aleatoric_K, epistemic_K = model.believe(x_KD)
-            return mean_K + scale * (k1 * aleatoric_K + self.k2 * epistemic_K)
-
-        place_ND = model.embedding.embed(encoded)
+    def _ends(self, fitted: FittedModel, encoded: Encoded, best: Sequence[Graph], weights: tuple[float, float], seed: int) -> tuple[ndarray, ndarray]:
+        """Where climbs end (K, D), and where the candidates are (N, D), in what the surrogate reads."""
+        assert self.order != "zeroth"
+        ascent, probes = Ascent(self.order, self.climb_steps), derive(seed, "probes")
+        if isinstance(fitted.model, Networks):
+            started = fitted.encode(best[: self.starts])
+            return climb_operations(fitted.model, fitted.encoding, started, weights, ascent, probes)[0], graph_features(fitted.model, encoded)
+        assert isinstance(fitted.model, Surrogate)
+        place_ND = fitted.model.embedding.embed(encoded)
         start_K = numpy.random.default_rng(derive(seed, "starts")).integers(len(place_ND), size=self.starts)
-        end_KD, _ = climb(bound, place_ND[start_K], place_ND.min(0), place_ND.max(0), Ascent(self.order, self.climb_steps), derive(seed, "probes"))
-        return nearest_first(numpy.abs(end_KD[:, None] - place_ND).mean(2), gain_N)
+        return climb(bound(fitted.model, weights), place_ND[start_K], place_ND.min(0), place_ND.max(0), ascent, probes)[0], place_ND
 
 
-def nearest_first(distance_KN: numpy.ndarray, gain_N: numpy.ndarray) -> list[int]:
+def bound(model: Surrogate, weights: tuple[float, float]) -> Callable[[Tensor], Tensor]:
+    """mean + weights[0] aleatoric + weights[1] epistemic at places of the embedding, in normal scores."""
+
+    def value(x_KD: Tensor) -> Tensor:
+        mean_K, aleatoric_K, epistemic_K = model.believe(x_KD)
+        return mean_K + weights[0] * aleatoric_K + weights[1] * epistemic_K
+
+    return value
+
+
+def nearest_first(end_KD: ndarray, place_ND: ndarray, gain_N: ndarray) -> list[int]:
     """All candidates: the nearest to the end of each climb, of these the most worthwhile first; then the second nearest to each; and so on."""
-    order_KN = numpy.argsort(distance_KN, axis=1, kind="stable")
+    order_KN = numpy.argsort([numpy.abs(end_D - place_ND).mean(1) for end_D in end_KD], axis=1, kind="stable")
     found: dict[int, None] = {}
     for nearest_K in order_KN.T:
         found |= dict.fromkeys(sorted(nearest_K.tolist(), key=lambda place: (-gain_N[place], place)))

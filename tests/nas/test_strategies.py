@@ -26,7 +26,7 @@ STRATEGIES = {
     "mcts without bisection": MCTS(initial=4, bisection=False),
     "smbo": SMBO(initial=6, pool=60),
     "pgvae": PGVAE(initial=8, steps=60),
-    "boshnas": BOSHNAS(initial=6, candidates=60, climb_steps=10, members=1, fit_steps=40),
+    "boshnas": BOSHNAS(initial=6, candidates=40, climb_steps=5, members=1, fit_steps=20),
 }
 
 
