@@ -44,7 +44,7 @@ STALE = 5
 
 @dataclass(frozen=True)
 class BOSHNAS:
-    """Candidates near the maxima of mean + k1 aleatoric + k2 epistemic, the standard deviations in units of the score.
+    """Candidates near the maxima of mean + k1 aleatoric + k2 epistemic, both standard deviations in units of the score.
 
     Attributes:
         initial: at least so many are drawn at random before the first fit (whole batches).
@@ -53,8 +53,8 @@ class BOSHNAS:
             so far, under a graph network, whose members' disagreement is then the epistemic deviation.
         embedding: of the surrogate, see `predictors.boshnas.Boshnas`.
         heteroscedastic: whether the noise depends on the architecture; not under a graph network.
-        k1: weight of the aleatoric deviation, once the best has stood for 5 rounds; before it is 0.
-        k2: weight of the epistemic deviation.
+        aleatoric: weight of that deviation, k1 in the paper, once 5 rounds of optimisation in a row brought nothing better; before it is 0.
+        epistemic: weight of that deviation, k2.
         unsure: the share of proposals that the surrogate knows least about.
         random: the share drawn at random.
         candidates: architectures that a climb may end at, drawn anew in every round.
@@ -70,8 +70,8 @@ class BOSHNAS:
     inputs: Literal["embedding", "relaxed"] = "embedding"
     embedding: str = "counts"
     heteroscedastic: bool = True
-    k1: float = 0.5
-    k2: float = 0.5
+    aleatoric: float = 0.5
+    epistemic: float = 0.5
     unsure: float = 0.1
     random: float = 0.1
     candidates: int = 1000
@@ -91,8 +91,8 @@ class BOSHNAS:
             raise ValueError(f"boshnas knows no order {self.order!r}; known: {', '.join(ORDERS)}")
         if not (self.unsure >= 0 and self.random >= 0 and self.unsure + self.random <= 1):
             raise ValueError(f"boshnas' shares unsure and random are 0 or more, and together at most 1; got {self.unsure} and {self.random}")
-        if not (self.k1 >= 0 and self.k2 >= 0):
-            raise ValueError(f"boshnas needs k1 and k2 to be 0 or more; got {self.k1} and {self.k2}")
+        if not (self.aleatoric >= 0 and self.epistemic >= 0):
+            raise ValueError(f"boshnas needs the weights aleatoric and epistemic to be 0 or more; got {self.aleatoric} and {self.epistemic}")
         self._predictor()
         if self.order != "zeroth":
             Ascent(self.order, self.climb_steps)
@@ -119,12 +119,12 @@ class BOSHNAS:
             seed=derive(seed, "fit", number),
         )
         encoded = fitted.encode([space.graph(proposal.architecture) for proposal in pool])
-        said, k1 = fitted.predict_encoded(encoded), self.k1 if stale >= STALE else 0.0
-        gain_N = said.mean + k1 * said.aleatoric + self.k2 * said.epistemic
+        said, aleatoric = fitted.predict_encoded(encoded), self.aleatoric if stale >= STALE else 0.0
+        gain_N = said.mean + aleatoric * said.aleatoric + self.epistemic * said.epistemic
         optimised = numpy.argsort(-gain_N, kind="stable").tolist()
         if self.order != "zeroth":
             best = [space.graph(architecture) for architecture in self._best(history)]
-            weights = k1 * fitted.scale, self.k2 * fitted.scale
+            weights = aleatoric * fitted.scale, self.epistemic * fitted.scale
             optimised = nearest_first(*self._ends(fitted, encoded, best, weights, derive(seed, "climb", number)), gain_N)
         unsure = sum(self.random <= coin < self.random + self.unsure for coin in drawn)
         chosen = dict.fromkeys(range(len(explored)), "random")

@@ -65,7 +65,7 @@ def test_the_control_takes_what_the_bound_is_highest_of_and_climbs_come_near_to_
 
     def bounds(strategy: BOSHNAS, count: int) -> list[float]:
         told = [item.prediction for item in strategy.ask(CELLS, history, count, 0).proposals]
-        return [said.mean + strategy.k2 * said.epistemic for said in told]  # type: ignore[union-attr]
+        return [said.mean + strategy.epistemic * said.epistemic for said in told]  # type: ignore[union-attr]
 
     ranked = bounds(replace(greedy, order="zeroth"), 300)
     assert ranked == sorted(ranked, reverse=True)
@@ -150,7 +150,7 @@ def test_noise_counts_once_the_best_has_stood_and_then_it_has_converged() -> Non
     assert notes[0] == ""
     assert "noise counts too" in notes[1]
     assert notes[2].startswith("converged")
-    noisy = replace(SMALL, order="zeroth", k1=100.0, k2=0.0, unsure=0.0, random=0.0)
+    noisy = replace(SMALL, order="zeroth", aleatoric=100.0, epistemic=0.0, unsure=0.0, random=0.0)
     early, late = (noisy.ask(CELLS, stood(times - before), 4, 0).proposals for times in (STALE - 1, STALE))
     assert numpy.mean([item.prediction.mean for item in early]) > numpy.mean([item.prediction.mean for item in late])  # type: ignore[union-attr]
 
@@ -171,7 +171,7 @@ def test_it_beats_chance() -> None:
         ({"inputs": "words"}, "known: embedding, relaxed"),
         ({"embedding": "words"}, "known: counts"),
         ({"unsure": 0.6, "random": 0.6}, "together at most 1"),
-        ({"k2": -1.0}, "k1 and k2"),
+        ({"epistemic": -1.0}, "aleatoric and epistemic"),
         ({"climb_steps": 0}, "climb_steps to be 1 or more"),
         ({"inputs": "relaxed", "members": 1}, "members, at least 2"),
     ],
