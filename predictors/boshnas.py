@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from predictors.batch import Encoded
-from predictors.embedded import EMBEDDINGS, Embedding
 from predictors.features import Encoding
+from predictors.places import EMBEDDINGS, Embedding
 from predictors.training import NUM_FOLDS, Belief, FittedModel, Learnt, Training, fit, ignorance
 from spaces.graph import Graph
 

@@ -57,7 +57,7 @@ def climb(
 
     Args:
         value: of places (K, D), (K,) that each depend on their own place alone, once differentiable or, for the second order, twice.
-        low_D, high_D: the box that places are brought back to after each step.
+        low_D, high_D: the box that places are brought back to after each step; or one for each start (K, D).
         seed: of the Hutchinson probes.
     """
     import torch

@@ -59,7 +59,9 @@ class BOSHNAS:
         random: the share drawn at random.
         candidates: architectures that a climb may end at, drawn anew in every round.
         parents: how many of the best are mutated and crossed to make them.
-        starts: places among these that climb.
+        starts: places among these that climb; or so many of the parents' graphs, whose operations do.
+        trust: how far a place may move from its start in each number, as a share of the candidates' range; 1 is no limit. Without one, climbs leave for the
+            corners of the box around the candidates, where there is none, and the surrogate knows nothing.
         climb_steps: of a climb, at most.
         members: networks of each kind in the surrogate that are averaged; the published one has one.
         fit_steps: of the optimiser in each fit of the surrogate, at most.
@@ -76,7 +78,8 @@ class BOSHNAS:
     random: float = 0.1
     candidates: int = 1000
     parents: int = 10
-    starts: int = 10
+    starts: int = 30
+    trust: float = 0.25
     climb_steps: int = 100
     members: int = 4
     fit_steps: int = 400
@@ -93,6 +96,8 @@ class BOSHNAS:
             raise ValueError(f"boshnas' shares unsure and random are 0 or more, and together at most 1; got {self.unsure} and {self.random}")
         if not (self.aleatoric >= 0 and self.epistemic >= 0):
             raise ValueError(f"boshnas needs the weights aleatoric and epistemic to be 0 or more; got {self.aleatoric} and {self.epistemic}")
+        if not 0 < self.trust <= 1:
+            raise ValueError(f"boshnas' trust is a share of the candidates' range, above 0 and at most 1; got {self.trust}")
         self._predictor()
         if self.order != "zeroth":
             Ascent(self.order, self.climb_steps)
@@ -159,7 +164,14 @@ class BOSHNAS:
         assert isinstance(fitted.model, Surrogate)
         place_ND = fitted.model.embedding.embed(encoded)
         start_K = numpy.random.default_rng(derive(seed, "starts")).integers(len(place_ND), size=self.starts)
-        return climb(bound(fitted.model, weights), place_ND[start_K], place_ND.min(0), place_ND.max(0), ascent, probes)[0], place_ND
+        box = boxes(place_ND[start_K], place_ND, self.trust)
+        return climb(bound(fitted.model, weights), place_ND[start_K], *box, ascent, probes)[0], place_ND
+
+
+def boxes(start_KD: ndarray, place_ND: ndarray, trust: float) -> tuple[ndarray, ndarray]:
+    """(K, D) from where to where each number of each start may move: in the box around all candidates, and no further than this share of its side."""
+    low_D, high_D = place_ND.min(0), place_ND.max(0)
+    return numpy.maximum(low_D, start_KD - trust * (high_D - low_D)), numpy.minimum(high_D, start_KD + trust * (high_D - low_D))
 
 
 def bound(model: Surrogate, weights: tuple[float, float]) -> Callable[[Tensor], Tensor]:

@@ -10,7 +10,7 @@ import torch
 
 from nas.history import EMPTY, History, fold, outcome_event, round_event
 from nas.strategies import BOSHNAS, RandomSearch
-from nas.strategies.boshnas import OPTIMISED, STALE, UNSURE, bound, nearest_first, stale_rounds
+from nas.strategies.boshnas import OPTIMISED, STALE, UNSURE, bound, boxes, nearest_first, stale_rounds
 from predictors import GNN, Boshnas
 from predictors.boshnas import Surrogate
 from predictors.ensemble import Networks
@@ -112,6 +112,13 @@ def test_the_nearest_to_each_end_come_first_and_all_are_named_once() -> None:
     assert nearest_first(end_KD, place_ND, numpy.array([0.0, 3.0, 5.0, 2.0])) == [1, 3, 2, 0]
 
 
+def test_a_start_may_move_a_share_of_the_candidates_range_and_not_out_of_it() -> None:
+    place_ND = numpy.array([[-4.0, 1.0], [0.0, 3.0], [4.0, 2.0]])
+    low_KD, high_KD = boxes(place_ND[:2], place_ND, 0.25)
+    assert low_KD.tolist() == [[-4.0, 1.0], [-2.0, 2.5]]
+    assert high_KD.tolist() == [[-2.0, 1.5], [2.0, 3.0]]
+
+
 def told(rounds: list[tuple[str, float | None]]) -> History:
     """A history of rounds of one trial, of this origin and score; None for a failure."""
     drawn = RandomSearch().ask(CELLS, EMPTY, len(rounds), 0).proposals
@@ -171,6 +178,7 @@ def test_it_beats_chance() -> None:
         ({"inputs": "words"}, "known: embedding, relaxed"),
         ({"embedding": "words"}, "known: counts"),
         ({"unsure": 0.6, "random": 0.6}, "together at most 1"),
+        ({"trust": 0.0}, "above 0 and at most 1"),
         ({"epistemic": -1.0}, "aleatoric and epistemic"),
         ({"climb_steps": 0}, "climb_steps to be 1 or more"),
         ({"inputs": "relaxed", "members": 1}, "members, at least 2"),

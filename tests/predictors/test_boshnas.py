@@ -12,8 +12,8 @@ from predictors import Boshnas
 from predictors.boshnas import Surrogate
 from predictors.calibration import coverage, folds_of
 from predictors.distilled import Recipe, Softplus, Teacher, distilled, masks, natural, taught
-from predictors.embedded import EMBEDDINGS, Components
 from predictors.features import learn_encoding
+from predictors.places import EMBEDDINGS, Components
 from predictors.training import Training
 from spaces import GraphBuilder
 from spaces.load import load_space
