@@ -36,5 +36,5 @@ clean:
 	@touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/pip
-	$(INSTALL) --editable '.[dev,images,onnx,text]'
+	$(INSTALL) --editable '.[dev,images,onnx,optim,text]'
 	@touch $@ .venv/.core

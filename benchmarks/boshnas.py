@@ -61,7 +61,9 @@ def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
 def show(rows: list[dict[str, Any]], budget: int) -> None:
     """A line for each strategy."""
     regrets = [name for name in rows[0] if name.startswith("regret_")]
-    print(f"{'':34}top: median [quartiles] 90 %   best   mean regret at {', '.join(name[7:] for name in regrets)}   less than the default's (paired), p   s")
+    print(
+        f"{'':34}top: median [quartiles] 90 %   best   mean regret at {', '.join(name[7:] for name in regrets)}   less than the default's (paired), p   s"
+    )
     reached = {name: np.array([row["evaluations_to_top"] for row in rows if row["strategy"] == name], dtype=float) for name in STRATEGIES}
     for name, top_S in reached.items():
         own = [row for row in rows if row["strategy"] == name]

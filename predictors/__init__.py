@@ -8,6 +8,7 @@
 Importing this needs numpy alone; torch, scikit-learn and scipy are imported by the methods that compute with them.
 """
 
+from predictors.boshnas import Boshnas
 from predictors.ensemble import GNN
 from predictors.gp import GP
 from predictors.predictor import Fitted, Prediction, Predictor
@@ -23,6 +24,7 @@ __all__ = [
     "GP",
     "PREDICTORS",
     "Auto",
+    "Boshnas",
     "ExtraTrees",
     "Fitted",
     "Prediction",

@@ -18,7 +18,7 @@ from itertools import chain, pairwise
 
 import numpy as np
 
-from spaces.graph import Graph, Node
+from spaces.graph import Edge, Graph, Node
 
 UNKNOWN = 0
 MOST_CATEGORIES = 64
@@ -166,6 +166,17 @@ class Encoded:
 
     def __len__(self) -> int:
         return self.flat.num_graphs
+
+    def graphs(self) -> list[Graph]:
+        """The graphs themselves, as they were read."""
+        flat = self.flat
+        edges_E3 = np.stack([flat.source_E, flat.target_E, flat.slot_E], axis=1)
+        edges_E3[:, :2] -= flat.first_M[flat.graph_N[flat.target_E], None]
+        bounds = np.searchsorted(flat.graph_N[flat.target_E], np.arange(len(self) + 1)).tolist()
+        return [
+            Graph(tuple(flat.kinds[kind] for kind in flat.kind_N[first : last + 1]), tuple(Edge(*edge) for edge in edges_E3[low:high].tolist()))
+            for first, last, (low, high) in zip(flat.first_M.tolist(), flat.last_M.tolist(), pairwise(bounds), strict=True)
+        ]
 
     def take(self, rows: np.ndarray) -> Encoded:
         """The graphs of these numbers, in this order."""

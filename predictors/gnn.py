@@ -59,11 +59,18 @@ class GraphNetwork(nn.Module):
 
     def forward(self, tensors: Tensors, hidden_MPK: Tensor | None = None) -> Tensor:
         """(M, K) what each member expects of each graph's target. A node that is hidden from a member is one of an unknown operation."""
-        h_KMPH = self.op[:, tensors.op_MP] + self.node(tensors.node_MPA.flatten(0, 1)).unflatten(1, tensors.op_MP.shape)
+        return self.judge(self.read_graphs(tensors, self.op[:, tensors.op_MP], hidden_MPK))
+
+    def read_graphs(self, tensors: Tensors, op_KMPH: Tensor, hidden_MPK: Tensor | None = None) -> Tensor:
+        """(K, M, H) each graph's features, the nodes' operations being these features instead of those in `tensors`."""
+        h_KMPH = op_KMPH + self.node(tensors.node_MPA.flatten(0, 1)).unflatten(1, tensors.op_MP.shape)
         if hidden_MPK is not None:
             h_KMPH = torch.where(hidden_MPK.permute(2, 0, 1)[..., None], self.op[:, None, None, 0], h_KMPH)
         for layer in self.layers:
             h_KMPH = layer(h_KMPH, tensors)
         read_KMH = self.read(read_out(h_KMPH, tensors))
-        graph_KMH = torch.relu(nn.functional.layer_norm(read_KMH, (read_KMH.shape[-1],)))
+        return torch.relu(nn.functional.layer_norm(read_KMH, (read_KMH.shape[-1],)))
+
+    def judge(self, graph_KMH: Tensor) -> Tensor:
+        """(M, K) what each member expects of a graph with these features."""
         return self.mean(graph_KMH).squeeze(-1).T

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from predictors.batch import Encoded
+from predictors.boshnas import Boshnas, restore_boshnas
 from predictors.ensemble import GNN, restore_gnn
 from predictors.features import Encoding
 from predictors.gp import GP, restore_gp
@@ -20,8 +21,15 @@ from predictors.training import Belief, FittedModel, Learner, Learnt, Model, Tra
 from predictors.trees import ExtraTrees, Trees, restore_trees
 from spaces.graph import Graph
 
-LEARNERS: dict[str, Any] = {"gp": GP, "gnn": GNN, "trees": Trees, "extra_trees": ExtraTrees, "ridge": Ridge}
-RESTORERS: dict[str, Any] = {"gp": restore_gp, "gnn": restore_gnn, "trees": restore_trees, "extra_trees": restore_trees, "ridge": restore_ridge}
+LEARNERS: dict[str, Any] = {"gp": GP, "gnn": GNN, "trees": Trees, "extra_trees": ExtraTrees, "ridge": Ridge, "boshnas": Boshnas}
+RESTORERS: dict[str, Any] = {
+    "gp": restore_gp,
+    "gnn": restore_gnn,
+    "trees": restore_trees,
+    "extra_trees": restore_trees,
+    "ridge": restore_ridge,
+    "boshnas": restore_boshnas,
+}
 # A learner of less weight is dropped, and costs nothing when predicting.
 LEAST_WEIGHT = 0.02
 # What the learners say of left-out labels, each from a part of the others, differs more than what their models say of new graphs. Counted in full, it

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from nas.strategies.asha import ASHA
+from nas.strategies.boshnas import BOSHNAS
 from nas.strategies.evolution import Evolution
 from nas.strategies.hyperband import Hyperband
 from nas.strategies.local import LocalSearch
@@ -27,10 +28,12 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "asha": ASHA,
     "hyperband": Hyperband,
     "pgvae": PGVAE,
+    "boshnas": BOSHNAS,
 }
 
 __all__ = [
     "ASHA",
+    "BOSHNAS",
     "MCTS",
     "NSGA2",
     "PGVAE",

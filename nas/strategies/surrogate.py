@@ -8,7 +8,7 @@ evolution and the note says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
@@ -95,7 +95,9 @@ class SurrogateSearch:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "fewer than two have succeeded: random")
         number = len(history.trials)
         best = [trial.architecture for trial in best_first(observed, self.objectives, self.constraints)[: self.parents]]
-        pool = novel(space, history, self._candidates(space, best, generator(seed, "candidates", number)), self.candidates, patience=PATIENCE)
+        pool = novel(
+            space, history, candidates(space, best, self.candidates, generator(seed, "candidates", number)), self.candidates, patience=PATIENCE
+        )
         explores = generator(seed, "exploration", number)
         explored = novel(space, history, random_draws(space, history, seed), sum(explores.random() < self.exploration for _ in range(count)))
         evolved, note = self._hedge(space, history, count - len(explored), seed)
@@ -108,7 +110,7 @@ class SurrogateSearch:
         told = {name: self._predict(space, observed, pool, name, derive(seed, "fit", number)) for name in self._names}
         random = numpy.random.default_rng(derive(seed, "acquisition", number))
         chosen = (*range(len(fixed)), *self._choose(told, observed, len(fixed), count - len(fixed), random))
-        return Asked(tuple(with_prediction(pool[place], _predicted(told[SCORE.name].pool, place)) for place in chosen), note)
+        return Asked(tuple(with_prediction(pool[place], predicted(told[SCORE.name].pool, place)) for place in chosen), note)
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -149,21 +151,6 @@ class SurrogateSearch:
         gain_N = ACQUISITIONS[self.acquisition](outlook, self.kappa, count, random)
         return numpy.argsort(-gain_N, kind="stable")[:count].tolist()
 
-    def _candidates(self, space: SearchSpace, best: list[Architecture], random: Random) -> Iterator[tuple[Architecture, str]]:
-        """Of ten candidates six are mutations of the best, half of them of two steps, two are crossovers, and two are random."""
-        for _ in range(10 * self.candidates):
-            kind, parent = random.random(), random.choice(best)
-            try:
-                if kind < 0.6:
-                    child = mutate(space, parent, random)
-                    yield (mutate(space, child, random) if kind < 0.3 else child), "mutation"
-                elif kind < 0.8:
-                    yield crossover(space, parent, random.choice(best), random), "crossover"
-                else:
-                    yield sample(space, random), "random"
-            except ValueError:
-                continue  # The space rejects what this operator makes here; the others go on.
-
     def _hedge(self, space: SearchSpace, history: History, count: int, seed: int) -> tuple[tuple[Proposal, ...], str]:
         """Half of the batch by evolution where the surrogate has not ranked lately."""
         agreement = trust(history, JUDGED)
@@ -178,6 +165,22 @@ class SurrogateSearch:
         )
 
 
+def candidates(space: SearchSpace, best: Sequence[Architecture], count: int, random: Random) -> Iterator[tuple[Architecture, str]]:
+    """Of ten candidates six are mutations of the best, half of them of two steps, two are crossovers, and two are random; enough for `count` new ones."""
+    for _ in range(10 * count):
+        kind, parent = random.random(), random.choice(best)
+        try:
+            if kind < 0.6:
+                child = mutate(space, parent, random)
+                yield (mutate(space, child, random) if kind < 0.3 else child), "mutation"
+            elif kind < 0.8:
+                yield crossover(space, parent, random.choice(best), random), "crossover"
+            else:
+                yield sample(space, random), "random"
+        except ValueError:
+            continue  # The space rejects what this operator makes here; the others go on.
+
+
 def trust(history: History, latest: int) -> float | None:
     """The rank correlation of predicted and observed scores over the latest predictions; None for fewer than `latest`, or all alike."""
     judged = [trial for trial in history.observed if trial.prediction is not None][-latest:]
@@ -190,7 +193,8 @@ def _certain(number_N: numpy.ndarray) -> Prediction:
     return Prediction(number_N, numpy.zeros(len(number_N)), numpy.zeros(len(number_N)))
 
 
-def _predicted(said: Prediction, place: int) -> Predicted:
+def predicted(said: Prediction, place: int) -> Predicted:
+    """One of what was said, as a proposal carries it."""
     return Predicted(float(said.mean[place]), float(said.aleatoric[place]), float(said.epistemic[place]))
 
 

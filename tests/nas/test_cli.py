@@ -102,7 +102,10 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
         (["space=nasbench202"], ["no space is called 'nasbench202'", "did you mean 'nasbench201'?", "convnet"]),
         (
             ["strategy=annealing"],
-            ["no strategy is called 'annealing'", "asha, evolution, hyperband, local, map_elites, mcts, nsga2, pgvae, random, smbo, surrogate"],
+            [
+                "no strategy is called 'annealing'",
+                "asha, boshnas, evolution, hyperband, local, map_elites, mcts, nsga2, pgvae, random, smbo, surrogate",
+            ],
         ),
         (["strategy.popluation=3"], ["has no setting 'popluation'", "did you mean 'population'?"]),
         (["strategy.population=x"], ["strategy.population", "'x'"]),

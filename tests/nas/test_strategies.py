@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from nas.acquisition import ACQUISITIONS, Outlook
-from nas.strategies import MCTS, PGVAE, SMBO, Evolution, LocalSearch, RandomSearch, Strategy, SurrogateSearch
+from nas.strategies import BOSHNAS, MCTS, PGVAE, SMBO, Evolution, LocalSearch, RandomSearch, Strategy, SurrogateSearch
 from predictors import PREDICTORS
 from tests.contracts.strategy_contract import CELLS, check_strategy, play, score
 
@@ -26,6 +26,7 @@ STRATEGIES = {
     "mcts without bisection": MCTS(initial=4, bisection=False),
     "smbo": SMBO(initial=6, pool=60),
     "pgvae": PGVAE(initial=8, steps=60),
+    "boshnas": BOSHNAS(initial=6, candidates=40, climb_steps=5, members=1, fit_steps=20),
 }
 
 

@@ -11,6 +11,7 @@ SMALL = {
     "extra_trees": {"members": 2, "trees": 15},
     "ridge": {},
     "gp": {},
+    "boshnas": {"members": 2, "steps": 100, "samples": 8},
     "auto": {"members": ("gp", "trees", "ridge")},
     "quick": {},
 }

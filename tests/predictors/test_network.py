@@ -133,7 +133,7 @@ def test_another_process_gives_the_same_prediction():
 
 
 def test_settings_and_names_are_checked():
-    with pytest.raises(ValueError, match="auto, extra_trees, gnn, gp, quick, ridge, trees"):
+    with pytest.raises(ValueError, match="auto, boshnas, extra_trees, gnn, gp, quick, ridge, trees"):
         predictor("forest")
     with pytest.raises(ValueError, match="no setting depth; it has members"):
         predictor("gnn", depth=3)
@@ -153,7 +153,7 @@ def test_a_directory_of_another_size_is_refused(tmp_path):
         with pytest.raises(ValueError, match="does not hold a whole predictor"):
             load_predictor(tmp_path)
     (tmp_path / "predictor.json").write_text(settings.replace('"name": "gnn"', '"name": "oracle"'))
-    with pytest.raises(ValueError, match="auto, extra_trees, gnn, gp, quick, ridge, trees"):
+    with pytest.raises(ValueError, match="auto, boshnas, extra_trees, gnn, gp, quick, ridge, trees"):
         load_predictor(tmp_path)
 
 
