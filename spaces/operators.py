@@ -16,6 +16,7 @@ from typing import Any
 from spaces.choices import Architecture, Chooser, Rejected
 from spaces.domains import Answer, Domain
 from spaces.graph import Graph
+from spaces.regions import Region, Regions
 from spaces.space import SearchSpace
 
 ATTEMPTS = 1000
@@ -150,6 +151,34 @@ def fix(space: SearchSpace, held: Mapping[str, Answer]) -> SearchSpace:
     return replace(space, held=tuple({**dict(space.held), **held, **lists}.items()))
 
 
+def between(space: SearchSpace, first: Architecture, second: Architecture) -> SearchSpace:
+    """The space of what lies between two architectures: every question offers only what they answer there. See `between_any`."""
+    return between_any(space, [(first, second)])
+
+
+def between_any(space: SearchSpace, pairs: Iterable[tuple[Architecture, Architecture]]) -> SearchSpace:
+    """The space of the interpolants of one pair or another: whatever answers each question as one parent of the pair does, or as the other.
+
+    A question that only one of two parents was asked keeps that parent's answer, so behind the end of the shorter the rest of the longer follows
+    unchanged. Both parents are interpolants, and so are those that end where the shorter does; hold the depth with `fix` to leave them out. A question
+    that neither was asked, or whose domain here takes neither's answer because it depends on other answers, stays open. The architectures belong to the
+    whole space too (Tuli et al., JAIR 2023, whose interpolants are all as long as the longer parent).
+
+    Raises:
+        ValueError: there is no pair, or a parent is of another space.
+    """
+    return _offering(space, [_union(space, pair) for pair in pairs])
+
+
+def only(space: SearchSpace, architectures: Iterable[Architecture]) -> SearchSpace:
+    """The space of these architectures alone. A question offers what some of them answer there, all earlier answers being the same.
+
+    Raises:
+        ValueError: there is none, or one is of another space.
+    """
+    return _offering(space, [_union(space, (architecture,)) for architecture in architectures])
+
+
 def attempt(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> Architecture | None:
     """The architecture that answers as given, where that is asked and possible, and else at random; None where the program rejects it."""
     choose = Chooser(given, random, held=dict(space.held))
@@ -171,6 +200,22 @@ class Steady(Random):
 
 
 _FIRST = Steady(0.0)
+
+
+def _offering(space: SearchSpace, members: list[Region]) -> SearchSpace:
+    return replace(space, regions=(*space.regions, Regions(tuple(members))))
+
+
+def _union(space: SearchSpace, parents: tuple[Architecture, ...]) -> Region:
+    """By path the answers of the parents."""
+    answers: dict[str, tuple[Answer, ...]] = {}
+    for parent in parents:
+        if parent.space != space.name:
+            raise ValueError(f"the architecture belongs to the space {parent.space!r}, this space is {space.name!r}")
+        for path, answer in parent.decisions:
+            known = answers.get(path, ())
+            answers[path] = known if answer in known else (*known, answer)
+    return answers
 
 
 def _completes(space: SearchSpace, choose: Chooser) -> bool:
