@@ -6,7 +6,7 @@ A user's own space needs to implement none of them. An operator that has to draw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from random import Random
