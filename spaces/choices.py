@@ -6,6 +6,7 @@ sampling, replay, mutation and enumeration, because all that changes is where th
     held      answers that the space itself fixes (see `operators.fix`)
     given     answers known beforehand, by path (an architecture that is replayed, a parent that is mutated)
     regions   what is offered at all (see `operators.between`)
+    otherwise answers where none is given, or none that is possible (the other parent of a crossover)
     random    for every question that is left: a `random.Random`; without one an unanswered question is an error
 
 An answer is stored as a JSON value: for `one_of` the chosen option's label, for `integer` and `real` the number, for `subset` and
@@ -25,7 +26,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from spaces.domains import Answer, Domain, Integer, OneOf, Permutation, Real, Subset
-from spaces.regions import Region, Regions, holding, narrowed, offered
+from spaces.regions import Members, Regions, narrowed
 
 Option = TypeVar("Option")
 
@@ -94,22 +95,24 @@ class Chooser:
     `block1/op`. Each path may be asked once.
     """
 
-    __slots__ = ("_given", "_held", "_prefix", "_random", "_regions", "decisions", "domains")
+    __slots__ = ("_given", "_held", "_otherwise", "_prefix", "_random", "_regions", "decisions", "domains")
 
     def __init__(
         self,
         given: Mapping[str, Answer] | None = None,
         random: _random.Random | None = None,
         *,
+        otherwise: Mapping[str, Answer] | None = None,
         held: Mapping[str, Answer] | None = None,
         keep_domains: bool = False,
     ) -> None:
         self._given = given or {}
+        self._otherwise = otherwise or {}
         self._held = held or {}
         self._random = random
         self._prefix = ""
         # Of each union of regions those in which all decisions lie so far.
-        self._regions: list[tuple[Region, ...]] = []
+        self._regions: list[tuple[Regions, Members]] = []
         self.decisions: dict[str, Answer] = {}
         self.domains: dict[str, Domain] | None = {} if keep_domains else None
 
@@ -172,7 +175,7 @@ class Chooser:
 
     def offer(self, regions: Regions) -> None:
         """From here on a question offers only what lies in one of the regions, together with the answers to those before it."""
-        self._regions.append(regions.members)
+        self._regions.append((regions, regions.everyone))
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -197,6 +200,8 @@ class Chooser:
             domain = OneOf((answer,))
         elif path in self._given and domain.accepts(self._given[path]):
             answer = self._given[path]
+        elif path in self._otherwise and domain.accepts(self._otherwise[path]):
+            answer = self._otherwise[path]
         elif self._random is not None:
             answer = domain.draw(self._random)
         elif path in self._given:
@@ -205,18 +210,18 @@ class Chooser:
             raise ValueError(f"the choice {path!r} has no answer in this architecture, which answers: {', '.join(self._given) or 'nothing'}")
         self.decisions[path] = answer
         if self._regions:
-            self._regions = [holding(path, whole, answer, left) for left in self._regions]
+            self._regions = [(regions, regions.holding(path, whole, answer, left)) for regions, left in self._regions]
         if self.domains is not None:
             self.domains[path] = domain
         return answer
 
     def _offered(self, path: str, domain: Domain) -> Domain:
         """What all unions of regions offer of a domain."""
-        answers: dict[Answer, None] | None = None
-        for left in self._regions:
-            own = offered(path, domain, left)
+        answers: dict[Answer, int] | None = None
+        for regions, left in self._regions:
+            own = regions.offered(path, domain, left)
             if own is not None:
-                answers = own if answers is None else {answer: None for answer in answers if answer in own}
+                answers = own if answers is None else {answer: min(count, own[answer]) for answer, count in answers.items() if answer in own}
         if answers is None:
             return domain
         if not answers:

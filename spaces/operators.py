@@ -77,9 +77,9 @@ def crossover(space: SearchSpace, mother: Architecture, father: Architecture, ra
         wanted = father.answers
         wanted.update((path, answer) for path, answer in mother.decisions if path not in wanted or random.random() < 0.5)
         others = {path: answer for parent in (mother, father) for path, answer in parent.decisions if answer != wanted[path]}
-        child = _crossed(space, wanted, others, random)
-        if child is not None:
-            return child
+        choose = Chooser(wanted, random, otherwise=others, held=dict(space.held))
+        if _completes(space, choose):
+            return Architecture(space.name, tuple(choose.decisions.items()))
     raise ValueError(f"the space {space.name!r} rejected {ATTEMPTS} crossovers of {mother} and {father}")
 
 
@@ -173,6 +173,8 @@ def between_any(space: SearchSpace, pairs: Iterable[tuple[Architecture, Architec
 def only(space: SearchSpace, architectures: Iterable[Architecture]) -> SearchSpace:
     """The space of these architectures alone. A question offers what some of them answer there, all earlier answers being the same.
 
+    Samples are uniform over the architectures, as long as all are different and the space rejects none.
+
     Raises:
         ValueError: there is none, or one is of another space.
     """
@@ -250,20 +252,6 @@ def _draw(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> tu
     shown = "; ".join(f"{reason} ({count} times{nearest.get(reason, '')})" for reason, count in reasons.most_common(3))
     advice = "Loosen the constraint" if missed else "Ask for fewer impossible combinations"
     raise NothingDrawn(f"the space {space.name!r} rejected {ATTEMPTS} architectures in a row: {shown}. {advice}")
-
-
-def _crossed(space: SearchSpace, wanted: dict[str, Answer], others: dict[str, Answer], random: Random) -> Architecture | None:
-    """The architecture that answers as wanted; where the program does not take that answer, the other parent's, which may lead elsewhere."""
-    while True:
-        choose = Chooser(wanted, random, held=dict(space.held), keep_domains=True)
-        if not _completes(space, choose):
-            return None
-        assert choose.domains is not None
-        asked = choose.domains.items()
-        refused = [path for path, domain in asked if path in others and not domain.accepts(wanted[path]) and domain.accepts(others[path])]
-        if not refused:
-            return Architecture(space.name, tuple(choose.decisions.items()))
-        wanted = {**wanted, refused[0]: others.pop(refused[0])}
 
 
 def _other(domain: Domain, answer: Answer, random: Random) -> Answer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from spaces.choices import Architecture, Chooser
-from spaces.graph import INPUT, Edge, Graph, Node, node
+from spaces.graph import Edge, Graph, Node, node
 from spaces.space import SearchSpace, Shapes
 
 if TYPE_CHECKING:

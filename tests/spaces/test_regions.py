@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import product
 from random import Random
 
@@ -139,6 +140,18 @@ def test_only_those_listed_are_drawn(seeds: set[int]) -> None:
     with pytest.raises(ValueError, match="cannot be answered by"):
         space.graph(outside)
     assert set(enumerate_all(only(space, [next(iter(listed))]))) == {next(iter(listed))}
+
+
+def test_each_of_those_listed_is_drawn_as_often() -> None:
+    """One is alone in its depth: drawn question by question it would come up in half of the draws."""
+    deep = [sample(fix(NESTED, {"depth": 3, "layer0/op": "conv"}), Random(seed)) for seed in range(40)]
+    listed = list(dict.fromkeys([sample(fix(NESTED, {"depth": 1}), Random(0)), *deep]))[:10]
+    space = only(NESTED, listed)
+    random = Random(1)
+    counts = Counter(sample(space, random) for _ in range(5000))
+    assert set(counts) == set(listed)
+    # 500 each, give or take 21.
+    assert max(abs(count - 500) for count in counts.values()) < 90
 
 
 def test_unions_that_exclude_each_other_leave_nothing() -> None:
