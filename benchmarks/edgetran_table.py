@@ -3,6 +3,10 @@
 The input is a JSON list of {"model": {l, o, h, f}, device, latency, energy, peak_power}: layers, each layer's heads (operation, parameter, head size),
 hidden sizes, feed-forward sizes; seconds, joules, watts. The table has the columns that the space `flexibert2` reads, a row for each transformer, and for
 each device `latency_DEVICE`, `energy_DEVICE` and `peak_power_DEVICE`, not a number where the transformer was not measured on it.
+
+With `--joint` it has a row for each transformer on each device that it was measured on, for the space `flexibert2_on_devices`: `device` (an index into
+`DEVICES`), `latency`, `energy`, `peak_power`, their decimal logarithms `log_latency`, ..., and `frugality`, EdgeTran's weighted sum without the accuracy,
+which nobody measured: 0.4 (1 - latency / 1000 s) + 0.4 (1 - energy / 2000 J) + 0.2 (1 - peak power / 300 W).
 """
 
 from __future__ import annotations
@@ -16,9 +20,11 @@ from typing import Any
 import numpy
 
 from spaces.flexibert.design import OPERATIONS
-from spaces.flexibert.edgetran import DESIGN
+from spaces.flexibert.edgetran import DESIGN, DEVICES
 
 MEASURES = ("latency", "energy", "peak_power")
+# Of the authors' objective, where the accuracy has 0.5: the weights of the measures, which are given all of the weight here, and their caps.
+WEIGHTS = {"latency": (0.2, 1000.0), "energy": (0.2, 2000.0), "peak_power": (0.1, 300.0)}
 
 
 def read_edgetran(path: Path) -> dict[str, numpy.ndarray]:
@@ -45,6 +51,23 @@ def read_edgetran(path: Path) -> dict[str, numpy.ndarray]:
     return columns
 
 
+def by_device(columns: dict[str, numpy.ndarray]) -> dict[str, numpy.ndarray]:
+    """The same measurements with a row for each transformer on each device, as `--joint` writes them."""
+    described = [name for name in columns if not name.startswith(MEASURES)]
+    parts: list[dict[str, numpy.ndarray]] = []
+    for number, device in enumerate(DEVICES):
+        measured = numpy.isfinite(columns[f"latency_{device}"])
+        part = {name: columns[name][measured] for name in described}
+        part["device"] = numpy.full(int(measured.sum()), number)
+        parts.append(part | {measure: columns[f"{measure}_{device}"][measured] for measure in MEASURES})
+    joint = {name: numpy.concatenate([part[name] for part in parts]) for name in parts[0]}
+    shares = sum(weight for weight, _ in WEIGHTS.values())
+    joint["frugality"] = sum(
+        (weight / shares * (1 - joint[measure] / cap) for measure, (weight, cap) in WEIGHTS.items()), numpy.zeros(len(joint["device"]))
+    )
+    return joint | {f"log_{measure}": numpy.log10(joint[measure]) for measure in MEASURES}
+
+
 def _describe(models: list[dict[str, Any]], path: Path) -> dict[str, numpy.ndarray]:
     count, most = len(models), max(DESIGN.layers)
     hidden = numpy.zeros((count, most), dtype=numpy.int64)
@@ -69,8 +92,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
+    parser.add_argument("--joint", action="store_true", help="a row for each transformer and device")
     arguments = parser.parse_args()
     columns = read_edgetran(arguments.source)
+    if arguments.joint:
+        columns = by_device(columns)
+        numpy.savez_compressed(arguments.target, **columns)  # pyright: ignore[reportArgumentType]
+        counts = numpy.bincount(columns["device"], minlength=len(DEVICES)).tolist()
+        print(f"{arguments.target}: {', '.join(f'{count} on {device}' for count, device in zip(counts, DEVICES, strict=True))}")
+        return
     numpy.savez_compressed(arguments.target, **columns)  # pyright: ignore[reportArgumentType]
     devices = {name.removeprefix("latency_"): int(numpy.isfinite(column).sum()) for name, column in columns.items() if name.startswith("latency_")}
     print(f"{arguments.target}: {len(columns['layers'])} transformers; {', '.join(f'{count} on {device}' for device, count in devices.items())}")

@@ -23,7 +23,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import yaml
@@ -150,12 +150,26 @@ def within(space: SearchSpace, keys: frozenset[str]) -> SearchSpace:
     return replace(space, define=define)
 
 
-def search(table: Table, strategy: Strategy, budget: int, batch: int, seed: int) -> list[int]:
+class Rows(Protocol):
+    """What a search looks up: the row of an architecture, its score and the other numbers of an observation."""
+
+    @property
+    def space(self) -> SearchSpace: ...
+
+    @property
+    def objective_N(self) -> np.ndarray: ...  # noqa: N802
+
+    def row(self, architecture: Architecture) -> int: ...
+
+    def metrics(self, row: int) -> tuple[tuple[str, float], ...]: ...
+
+
+def search(table: Rows, strategy: Strategy, budget: int, batch: int, seed: int) -> list[int]:
     """The rows that were evaluated, in their order; evaluating is looking up, so a run is the strategy's own time."""
     return searched(table, strategy, budget, batch, seed)[1]
 
 
-def searched(table: Table, strategy: Strategy, budget: int, batch: int, seed: int) -> tuple[History, list[int]]:
+def searched(table: Rows, strategy: Strategy, budget: int, batch: int, seed: int) -> tuple[History, list[int]]:
     """The same with the history, where what was predicted stands too."""
     history, found = EMPTY, list[int]()
     while len(found) < budget:

@@ -5,6 +5,8 @@ sampling, replay, mutation and enumeration, because all that changes is where th
 
     held      answers that the space itself fixes (see `operators.fix`)
     given     answers known beforehand, by path (an architecture that is replayed, a parent that is mutated)
+    regions   what is offered at all (see `operators.between`)
+    otherwise answers where none is given, or none that is possible (the other parent of a crossover)
     random    for every question that is left: a `random.Random`; without one an unanswered question is an error
 
 An answer is stored as a JSON value: for `one_of` the chosen option's label, for `integer` and `real` the number, for `subset` and
@@ -24,6 +26,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from spaces.domains import Answer, Domain, Integer, OneOf, Permutation, Real, Subset
+from spaces.regions import Members, Regions, narrowed
 
 Option = TypeVar("Option")
 
@@ -92,20 +95,24 @@ class Chooser:
     `block1/op`. Each path may be asked once.
     """
 
-    __slots__ = ("_given", "_held", "_prefix", "_random", "decisions", "domains")
+    __slots__ = ("_given", "_held", "_otherwise", "_prefix", "_random", "_regions", "decisions", "domains")
 
     def __init__(
         self,
         given: Mapping[str, Answer] | None = None,
         random: _random.Random | None = None,
         *,
+        otherwise: Mapping[str, Answer] | None = None,
         held: Mapping[str, Answer] | None = None,
         keep_domains: bool = False,
     ) -> None:
         self._given = given or {}
+        self._otherwise = otherwise or {}
         self._held = held or {}
         self._random = random
         self._prefix = ""
+        # Of each union of regions those in which all decisions lie so far.
+        self._regions: list[tuple[Regions, Members]] = []
         self.decisions: dict[str, Answer] = {}
         self.domains: dict[str, Domain] | None = {} if keep_domains else None
 
@@ -117,7 +124,7 @@ class Chooser:
         """
         # This is the hot path of sampling (>= 50,000 architectures a second): with nothing given no domain object is made.
         path = self._prefix + name
-        if self._given or self._held or self.domains is not None or self._random is None:
+        if self._given or self._held or self._regions or self.domains is not None or self._random is None:
             labels = _labels(path, options)
             index = labels.index(self._ask(path, OneOf(labels)))
             # The option's own label: an answer that is given as 1 where it is True would make another key.
@@ -166,6 +173,10 @@ class Chooser:
         """Refuse the choices made so far: whoever asked for an architecture draws another."""
         raise Rejected(reason)
 
+    def offer(self, regions: Regions) -> None:
+        """From here on a question offers only what lies in one of the regions, together with the answers to those before it."""
+        self._regions.append((regions, regions.everyone))
+
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
         """Questions asked inside are named `name/...`."""
@@ -179,6 +190,9 @@ class Chooser:
     def _ask(self, path: str, domain: Domain) -> Answer:
         if path in self.decisions:
             raise ValueError(_asked_twice(path))
+        whole = domain
+        if self._regions:
+            domain = self._offered(path, whole)
         if path in self._held:
             answer = self._held[path]
             if not domain.accepts(answer):
@@ -186,6 +200,8 @@ class Chooser:
             domain = OneOf((answer,))
         elif path in self._given and domain.accepts(self._given[path]):
             answer = self._given[path]
+        elif path in self._otherwise and domain.accepts(self._otherwise[path]):
+            answer = self._otherwise[path]
         elif self._random is not None:
             answer = domain.draw(self._random)
         elif path in self._given:
@@ -193,9 +209,24 @@ class Chooser:
         else:
             raise ValueError(f"the choice {path!r} has no answer in this architecture, which answers: {', '.join(self._given) or 'nothing'}")
         self.decisions[path] = answer
+        if self._regions:
+            self._regions = [(regions, regions.holding(path, whole, answer, left)) for regions, left in self._regions]
         if self.domains is not None:
             self.domains[path] = domain
         return answer
+
+    def _offered(self, path: str, domain: Domain) -> Domain:
+        """What all unions of regions offer of a domain."""
+        answers: dict[Answer, int] | None = None
+        for regions, left in self._regions:
+            own = regions.offered(path, domain, left)
+            if own is not None:
+                answers = own if answers is None else {answer: min(count, own[answer]) for answer, count in answers.items() if answer in own}
+        if answers is None:
+            return domain
+        if not answers:
+            raise Rejected(f"the regions that the space is held to have no answer to {path!r} in common")
+        return narrowed(domain, answers)
 
 
 def _asked_twice(path: str) -> str:

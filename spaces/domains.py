@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import random as _random
+from bisect import bisect
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import accumulate, combinations
 from typing import Any, Protocol
 
 Answer = str | int | float | bool | None | tuple[Any, ...]
@@ -21,7 +22,7 @@ class Domain(Protocol):
     def size(self) -> int | None: ...
 
     def draw(self, random: _random.Random) -> Answer:
-        """One answer, uniform over the domain (log-uniform for a logarithmic real)."""
+        """One answer, uniform over the domain (log-uniform for a logarithmic real, and options by their weights)."""
         ...
 
     def at(self, index: int) -> Answer:
@@ -37,15 +38,19 @@ class Domain(Protocol):
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of the labels."""
+    """One of the labels; where there are weights, each is drawn as often as its own says."""
 
     labels: tuple[Answer, ...]
+    weights: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
         return len(self.labels)
 
     def draw(self, random: _random.Random) -> Answer:
+        if self.weights:
+            place = random.random() * sum(self.weights)
+            return self.labels[bisect(list(accumulate(self.weights)), place)]
         return self.labels[int(random.random() * len(self.labels))]
 
     def at(self, index: int) -> Answer:

@@ -18,6 +18,7 @@ _BUILT_IN = ("accel_nasbench", "convnet", "nasbench101", "nasbench201", "nasbenc
 SPACES: dict[str, str] = {name: f"spaces.{name}:space" for name in _BUILT_IN} | {
     "flexibert": "spaces.flexibert.named:paper",
     "flexibert2": "spaces.flexibert.edgetran:space",
+    "flexibert2_on_devices": "spaces.flexibert.edgetran:on_devices",
     "flexibert_coarse": "spaces.flexibert.named:coarse",
     "flexibert_full": "spaces.flexibert.named:full",
     "flexibert_homogeneous": "spaces.flexibert.named:homogeneous",

@@ -6,7 +6,7 @@ A user's own space needs to implement none of them. An operator that has to draw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from random import Random
@@ -16,6 +16,7 @@ from typing import Any
 from spaces.choices import Architecture, Chooser, Rejected
 from spaces.domains import Answer, Domain
 from spaces.graph import Graph
+from spaces.regions import Region, Regions
 from spaces.space import SearchSpace
 
 ATTEMPTS = 1000
@@ -76,9 +77,9 @@ def crossover(space: SearchSpace, mother: Architecture, father: Architecture, ra
         wanted = father.answers
         wanted.update((path, answer) for path, answer in mother.decisions if path not in wanted or random.random() < 0.5)
         others = {path: answer for parent in (mother, father) for path, answer in parent.decisions if answer != wanted[path]}
-        child = _crossed(space, wanted, others, random)
-        if child is not None:
-            return child
+        choose = Chooser(wanted, random, otherwise=others, held=dict(space.held))
+        if _completes(space, choose):
+            return Architecture(space.name, tuple(choose.decisions.items()))
     raise ValueError(f"the space {space.name!r} rejected {ATTEMPTS} crossovers of {mother} and {father}")
 
 
@@ -150,6 +151,36 @@ def fix(space: SearchSpace, held: Mapping[str, Answer]) -> SearchSpace:
     return replace(space, held=tuple({**dict(space.held), **held, **lists}.items()))
 
 
+def between(space: SearchSpace, first: Architecture, second: Architecture) -> SearchSpace:
+    """The space of what lies between two architectures: every question offers only what they answer there. See `between_any`."""
+    return between_any(space, [(first, second)])
+
+
+def between_any(space: SearchSpace, pairs: Iterable[tuple[Architecture, Architecture]]) -> SearchSpace:
+    """The space of the interpolants of one pair or another: whatever answers each question as one parent of the pair does, or as the other.
+
+    A question that only one of two parents was asked keeps that parent's answer, so behind the end of the shorter the rest of the longer follows
+    unchanged. Both parents are interpolants, and so are those that end where the shorter does; hold the depth with `fix` to leave them out. A question
+    that neither was asked, or whose domain here takes neither's answer because it depends on other answers, stays open. The architectures belong to the
+    whole space too (Tuli et al., JAIR 2023, whose interpolants are all as long as the longer parent).
+
+    Raises:
+        ValueError: there is no pair, or a parent is of another space.
+    """
+    return _offering(space, [_union(space, pair) for pair in pairs])
+
+
+def only(space: SearchSpace, architectures: Iterable[Architecture]) -> SearchSpace:
+    """The space of these architectures alone. A question offers what some of them answer there, all earlier answers being the same.
+
+    Samples are uniform over the architectures, as long as all are different and the space rejects none.
+
+    Raises:
+        ValueError: there is none, or one is of another space.
+    """
+    return _offering(space, [_union(space, (architecture,)) for architecture in architectures])
+
+
 def attempt(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> Architecture | None:
     """The architecture that answers as given, where that is asked and possible, and else at random; None where the program rejects it."""
     choose = Chooser(given, random, held=dict(space.held))
@@ -171,6 +202,22 @@ class Steady(Random):
 
 
 _FIRST = Steady(0.0)
+
+
+def _offering(space: SearchSpace, members: list[Region]) -> SearchSpace:
+    return replace(space, regions=(*space.regions, Regions(tuple(members))))
+
+
+def _union(space: SearchSpace, parents: tuple[Architecture, ...]) -> Region:
+    """By path the answers of the parents."""
+    answers: dict[str, tuple[Answer, ...]] = {}
+    for parent in parents:
+        if parent.space != space.name:
+            raise ValueError(f"the architecture belongs to the space {parent.space!r}, this space is {space.name!r}")
+        for path, answer in parent.decisions:
+            known = answers.get(path, ())
+            answers[path] = known if answer in known else (*known, answer)
+    return answers
 
 
 def _completes(space: SearchSpace, choose: Chooser) -> bool:
@@ -205,20 +252,6 @@ def _draw(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> tu
     shown = "; ".join(f"{reason} ({count} times{nearest.get(reason, '')})" for reason, count in reasons.most_common(3))
     advice = "Loosen the constraint" if missed else "Ask for fewer impossible combinations"
     raise NothingDrawn(f"the space {space.name!r} rejected {ATTEMPTS} architectures in a row: {shown}. {advice}")
-
-
-def _crossed(space: SearchSpace, wanted: dict[str, Answer], others: dict[str, Answer], random: Random) -> Architecture | None:
-    """The architecture that answers as wanted; where the program does not take that answer, the other parent's, which may lead elsewhere."""
-    while True:
-        choose = Chooser(wanted, random, held=dict(space.held), keep_domains=True)
-        if not _completes(space, choose):
-            return None
-        assert choose.domains is not None
-        asked = choose.domains.items()
-        refused = [path for path, domain in asked if path in others and not domain.accepts(wanted[path]) and domain.accepts(others[path])]
-        if not refused:
-            return Architecture(space.name, tuple(choose.decisions.items()))
-        wanted = {**wanted, refused[0]: others.pop(refused[0])}
 
 
 def _other(domain: Domain, answer: Answer, random: Random) -> Answer:

@@ -44,14 +44,15 @@ def size(space: SearchSpace, *, limit: int = 1_000_000) -> int | None:
     if first <= 2000:
         return first
     try:
-        if space.limit is not None:
-            raise _Coupled  # A limit may refuse what no probe finds.
+        if space.limit is not None or any(len(regions.members) > 1 for regions in space.regions):
+            raise _Coupled  # A limit may refuse what no probe finds, and of several regions one may end where no probe comes.
         return _count(space)
     except _Coupled:
         counted = sum(1 for _ in islice(enumerate_all(space), limit + 1))
         if counted > limit:
             raise ValueError(
-                f"the space {space.name!r} has more than {limit} architectures and rejects some, so they can only be counted one by one; give a larger limit"
+                f"the space {space.name!r} has more than {limit} architectures and rejects some or is held to regions, so they can only be counted "
+                "one by one; give a larger limit"
             ) from None
         return counted
 

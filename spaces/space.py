@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from spaces.choices import Architecture, Chooser, Rejected
 from spaces.domains import Answer
 from spaces.graph import Graph
+from spaces.regions import Regions
 
 if TYPE_CHECKING:
     import numpy
@@ -42,6 +43,7 @@ class SearchSpace:
         builds: False where architectures are described, to be predicted and looked up in tables, but no network can be made of them.
         rows: reads published tables: `rows(columns)` gives the architecture of every row. None: there is no such table.
         held: decisions that are fixed (see `operators.fix`).
+        regions: what questions offer instead of all their options (see `operators.between` and `operators.only`); each further union narrows those before.
         limit: why an architecture is outside, though the program makes it; None: none is. Whatever draws, changes or enumerates leaves those out, while
             `graph` and `build` serve them all the same. It is called with every architecture that is looked at, so it should remember its answers.
     """
@@ -53,6 +55,7 @@ class SearchSpace:
     builds: bool = True
     rows: Callable[[Mapping[str, numpy.ndarray]], list[Architecture]] | None = None
     held: tuple[tuple[str, Answer], ...] = ()
+    regions: tuple[Regions, ...] = ()
     limit: Callable[[SearchSpace, Architecture], Rejected | None] | None = None
 
     def for_shapes(self, shapes: Shapes) -> SearchSpace:
@@ -73,6 +76,8 @@ class SearchSpace:
 
     def returned(self, choose: Chooser) -> Graph | nn.Module:
         """The same, whether or not it is inside the limit."""
+        for regions in self.regions:
+            choose.offer(regions)
         arguments = (choose, self.shapes) if _takes_shapes(self.define) else (choose,)
         if self.define in _GRAPH_PROGRAMS:
             return self.define(*arguments)

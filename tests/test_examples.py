@@ -104,6 +104,17 @@ def test_flows_run_from_python_and_are_read_again(tmp_path: Path, monkeypatch: p
     assert capsys.readouterr().out == first
 
 
+def test_a_search_from_coarse_to_fine_runs_and_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("coarse_to_fine.py", monkeypatch, str(tmp_path / "flow"))
+    first = capsys.readouterr().out
+    scores = [float(line.split(": ")[1]) for line in first.splitlines()[:3]]
+    assert scores == sorted(scores), "a level begins with the best of the one before"
+    run("coarse_to_fine.py", monkeypatch, str(tmp_path / "flow"))
+    assert capsys.readouterr().out == first
+
+
 def test_an_agent_outside_drives_a_run_and_goes_on_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

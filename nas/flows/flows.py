@@ -128,7 +128,7 @@ def nested(
     """
     belongs = belonging(space, first, seed)
     outer = outer_space(space, belongs)
-    with begin("nested", space, evaluate, directory, {"first": listed(first), "levels": levels, "seed": seed}, outer) as loop:
+    with begin("nested", space, evaluate, directory, {"first": listed(first), "levels": levels, "seed": seed}, {OUTER: outer}) as loop:
 
         def search_inside(trials: Sequence[Trial]) -> None:
             for trial in trials:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from nas.environment import environment
 from nas.evaluators.evaluator import Evaluator, Failed, Observation
 from nas.executors import DISK_FULL, Executor, InlineExecutor, Job
-from nas.history import EMPTY, History, Trial, finished_event, fold, outcome_event, resumed_event, round_end_event, round_event
+from nas.history import EMPTY, History, Proposal, Trial, finished_event, fold, outcome_event, resumed_event, round_end_event, round_event
 from nas.journal import FILE, Event, Journal, create, open_for_writing
 from nas.run import HOPELESS, RunFailed, check_unchanged
 from nas.scorecard import scorecard
@@ -62,7 +62,7 @@ class Loop:
         while True:
             history = self.history.of_arm(arm)
             if history.rounds and history.rounds[-1].ranking is None:
-                (evaluate or self._evaluate)(history.pending)
+                (evaluate or self.evaluate)(history.pending)
                 last = history.rounds[-1]
                 self.record(round_end_event(last.number, arm, scorecard([self.history.trial(number) for number in last.trials])))
                 continue
@@ -72,21 +72,25 @@ class Loop:
             asked = level.strategy.ask(space, history, min(level.batch, left), seed)
             if not asked.proposals:
                 return history
-            first, number = len(self.history.trials), len(history.rounds)
-            trials = [
-                Trial(
-                    number=first + place,
-                    round=number,
-                    arm=arm,
-                    architecture=proposal.architecture,
-                    origin=proposal.origin,
-                    prediction=proposal.prediction,
-                    canonical=proposal.canonical,
-                    seed=derive(self.seed, "trial", first + place),
-                )
-                for place, proposal in enumerate(asked.proposals)
-            ]
-            self.record(round_event(number, arm, trials, asked.note))
+            self.propose(arm, asked.proposals, asked.note)
+
+    def propose(self, arm: str, proposals: Sequence[Proposal], note: str = "") -> None:
+        """A further round of the arm, which a search of it begins with evaluating."""
+        first, number = len(self.history.trials), len(self.history.of_arm(arm).rounds)
+        trials = [
+            Trial(
+                number=first + place,
+                round=number,
+                arm=arm,
+                architecture=proposal.architecture,
+                origin=proposal.origin,
+                prediction=proposal.prediction,
+                canonical=proposal.canonical,
+                seed=derive(self.seed, "trial", first + place),
+            )
+            for place, proposal in enumerate(proposals)
+        ]
+        self.record(round_event(number, arm, trials, note))
 
     def finished(self) -> History:
         """The history at the flow's end.
@@ -102,13 +106,17 @@ class Loop:
             self.record(finished_event("the budgets are used"))
         return self.history
 
-    def _evaluate(self, trials: Sequence[Trial]) -> None:
-        """What another level has evaluated costs nothing; the rest goes to the executor."""
+    def evaluate(self, trials: Sequence[Trial], seen_as: Callable[[Architecture], Architecture] | None = None) -> None:
+        """What another level has evaluated costs nothing; the rest goes to the executor, which sees it as the architecture that the function gives."""
         known = {trial.canonical: trial.outcome for trial in self.history.observed if trial.arm != OUTER}
         for trial in trials:
             if trial.canonical in known:
                 self.record(outcome_event(trial.number, cast(Observation, known[trial.canonical])))
-        jobs = [Job(trial.number, trial.architecture, trial.seed) for trial in trials if trial.canonical not in known]
+        jobs = [
+            Job(trial.number, trial.architecture if seen_as is None else seen_as(trial.architecture), trial.seed)
+            for trial in trials
+            if trial.canonical not in known
+        ]
         for job, outcome in self.executor.run(jobs):
             assert isinstance(outcome, Observation | Failed)
             if isinstance(outcome, Failed) and outcome.kind == DISK_FULL:
@@ -122,9 +130,12 @@ def begin(
     evaluate: Evaluate | Evaluator | Executor,
     directory: str | Path | None,
     settings: Mapping[str, Any],
-    outer: SearchSpace | None = None,
+    spaces: Mapping[str, SearchSpace] | None = None,
 ) -> Loop:
     """The loop at its beginning; or where its journal has come to.
+
+    Args:
+        spaces: of the arms that search another space.
 
     Raises:
         ValueError: the journal is of another flow, or of a space that has changed.
@@ -145,7 +156,7 @@ def begin(
             raise ValueError(f"{directory} holds another flow: {'; '.join(changed) or 'a run'}. Call it as it was begun, or name another directory")
         loop = Loop(executor, journal, fold(journal.events()), settings["seed"])
         for trial in loop.history.trials:
-            check_unchanged(outer if trial.arm == OUTER and outer is not None else space, trial)
+            check_unchanged((spaces or {}).get(trial.arm, space), trial)
         if loop.history.finished is None:
             loop.record(resumed_event())
         return loop

@@ -6,5 +6,6 @@ space = flexibert("mine", Design(layers=(2, 4), hidden=(64, 128), heads=(2, 4), 
 from spaces.flexibert.description import Layer, describe, layers_of
 from spaces.flexibert.design import OPERATIONS, Design, flexibert
 from spaces.flexibert.encoder import network
+from spaces.flexibert.refining import refined
 
-__all__ = ["OPERATIONS", "Design", "Layer", "describe", "flexibert", "layers_of", "network"]
+__all__ = ["OPERATIONS", "Design", "Layer", "describe", "flexibert", "layers_of", "network", "refined"]

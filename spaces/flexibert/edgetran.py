@@ -1,5 +1,5 @@
 """FlexiBERT 2.0 (Tuli and Jha, EdgeTran, 2023): two to twelve encoder layers, each with its own width, an operation for every head, and up to three
-feed-forward layers of their own sizes; and the transformers that were measured on devices.
+feed-forward layers of their own sizes; and the transformers that were measured on devices. `on_devices` decides on the device too (BOSHCODE).
 
 Heads have no order: the 1.7e88 architectures of the paper are those whose graphs differ.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from spaces.choices import Architecture
 from spaces.domains import Answer
 from spaces.flexibert.design import OPERATIONS, Design, flexibert
+from spaces.setting import with_setting
 
 if TYPE_CHECKING:
     import numpy
@@ -24,6 +25,10 @@ DESIGN = Design(
     feed_forward=(256, 512, 1024, 2048, 3072, 4096),
     mixed=True,
 )
+
+
+# A server's graphics card, a laptop's processor, a small board's processor.
+DEVICES = ("a100", "cpu_m1_pro", "cpu_jetson_nano")
 
 
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
@@ -48,3 +53,4 @@ def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
 
 
 space = flexibert("flexibert2", DESIGN, rows)
+on_devices = with_setting(space, "device", DEVICES, name="flexibert2_on_devices")

@@ -11,14 +11,14 @@ from random import Random
 import numpy
 import pytest
 
-from benchmarks.edgetran_table import read_edgetran
+from benchmarks.edgetran_table import MEASURES, by_device, read_edgetran
 from nas.evaluators.evaluator import Failed, Observation
 from nas.evaluators.table import table_evaluator
 from spaces.canonical import canonical_key
 from spaces.choices import Architecture
 from spaces.flexibert.description import Layer, describe
 from spaces.flexibert.design import OPERATIONS
-from spaces.flexibert.edgetran import DESIGN, rows, space
+from spaces.flexibert.edgetran import DESIGN, on_devices, rows, space
 from spaces.operators import enumerate_all, fix, sample
 from spaces.size import size
 
@@ -99,6 +99,25 @@ def test_heads_in_another_order_have_the_same_row(shared_data, tmp_path):
     assert isinstance(found, Observation)
     assert found.score == columns["latency_a100"][0]
     assert isinstance(table.evaluate(sample(space, Random(1)), seed=0), Failed)
+
+
+def test_joint_rows_are_the_measurements(shared_data, tmp_path):
+    path = shared_data("edgetran_hardware.json.gz")
+    columns = by_device(read_edgetran(path))
+    numpy.savez(tmp_path / "joint.npz", **columns)  # pyright: ignore[reportArgumentType]
+    assert on_devices.rows is not None
+    items = on_devices.rows(columns)
+    assert len({canonical_key(on_devices.graph(item)) for item in items}) == len(items) == 566
+    table = table_evaluator(on_devices, tmp_path / "joint.npz", score="frugality", metrics={name: name for name in MEASURES})
+    with gzip.open(path, "rt") as file:
+        measured = json.load(file)
+    for item in measured[::25]:
+        device = item["device"].replace("-", "_")
+        found = table.evaluate(Architecture("flexibert2_on_devices", (("device", device), *_decided(item["model"]).decisions)), seed=0)
+        assert isinstance(found, Observation)
+        assert dict(found.metrics) == {name: item[name] for name in MEASURES}
+        expected = 1 - 0.4 * item["latency"] / 1000 - 0.4 * item["energy"] / 2000 - 0.2 * item["peak_power"] / 300
+        assert found.score == pytest.approx(expected)
 
 
 MODEL = {"l": 2, "o": [["sa_sdp_64", "c_5_64"], ["l_dft_10"] * 12], "h": [128, 128], "f": [[256], [512, 4096]]}
