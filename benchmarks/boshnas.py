@@ -1,6 +1,6 @@
 """BOSHNAS, its parts left out one by one, and other strategies on equal terms: the same rows, budget, batches and seeds, nothing smoothed.
 
-    python benchmarks/boshnas.py --space flexibert_qnli --table qnli.npz --objective qnli --test qnli --budget 64 --seeds 30
+    python benchmarks/boshnas.py --space flexibert_qnli --table qnli.npz --objective qnli --test qnli --listed --budget 64 --seeds 30
 
 `benchmarks/qnli_table.py` makes that table. For each strategy: evaluations until one of the best hundredth of the rows is found (`--top`), and until the
 best; the regret on the way (`benchmarks/search.py` says of what); and the difference to the default surrogate search, paired by seed, with Wilcoxon's
@@ -46,7 +46,7 @@ DEFAULT = "the default surrogate"
 def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     """One seed of one strategy."""
     arguments, name, seed = job
-    table = read_table(arguments.space, str(arguments.table), arguments.objective, arguments.test, "")
+    table = read_table(arguments.space, str(arguments.table), arguments.objective, arguments.test, "", arguments.listed)
     started = time.process_time()
     rows = search(table, strategy_named(STRATEGIES[name], arguments), arguments.budget, arguments.batch, seed)
     seconds = time.process_time() - started
@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--objective", required=True, help="the column that the search sees, higher is better")
     parser.add_argument("--test", required=True, help="the column that what it chose is judged by")
+    parser.add_argument("--listed", action="store_true", help="draw among the rows: see benchmarks/search.py")
     parser.add_argument("--strategies", type=lambda text: text.split(";"), default=list(STRATEGIES), help="some of the names, between semicolons")
     parser.add_argument("--top", type=float, default=0.01, help="the share of the rows of which one is to be found")
     parser.add_argument("--budget", type=int, default=64)

@@ -5,10 +5,11 @@
 
 A strategy may be given settings, `evolution:population=50:tournament=10`, and the surrogate a predictor, `surrogate:predictor=trees`.
 The search sees the objective. The regret on the test column is that of the architecture which the objective chose. Where the table lacks
-architectures of the space, the search is held to those that it has. With `--cost` (a column, or FILE.npz:COLUMN of the same rows; lower is better)
-strategies of several objectives minimise it too, and what was evaluated is also judged as a front: hypervolume above the exact front's worst
-values, extended by a tenth of its range, and IGD. Rows that are one network then all have their mean, for a search evaluates only one of them: which
-of the twins was measured a little faster it could not learn.
+architectures of the space, the search is held to those that it has; where it has one in hundreds, or more of some parts of the space than of others,
+drawing until one is met takes long, or draws these parts too often: `--listed` draws among the rows themselves. With `--cost` (a column, or
+FILE.npz:COLUMN of the same rows; lower is better) strategies of several objectives minimise it too, and what was evaluated is also judged as a front:
+hypervolume above the exact front's worst values, extended by a tenth of its range, and IGD. Rows that are one network then all have their mean, for a
+search evaluates only one of them: which of the twins was measured a little faster it could not learn.
 Writes `results/search_SPACE_OBJECTIVE.csv`, a row for each strategy and seed.
 """
 
@@ -45,7 +46,7 @@ from nas.strategies.rungs import rungs_of
 from nas.tasks.arrays import read_npz
 from spaces import Architecture, Chooser, Graph, SearchSpace
 from spaces.canonical import canonical_key
-from spaces.operators import domains
+from spaces.operators import domains, only
 
 MARKS = (16, 32, 50, 64, 100, 150, 200)
 NEVER = float("inf")
@@ -98,8 +99,8 @@ class Table:
 
 
 @lru_cache(maxsize=1)
-def read_table(space: str, path: str, objective: str, test: str, cost: str) -> Table:
-    """The table, read once a process."""
+def read_table(space: str, path: str, objective: str, test: str, cost: str, listed: bool = False) -> Table:
+    """The table, read once a process; `listed` holds the space to the rows that have an objective, as they are written."""
     labels = read_labels(path, space=space, column=objective)
     test_N = read_labels(path, space=space, column=test).values_N
     keys = [canonical_key(labels.space.graph(architecture)) for architecture in labels.architectures]
@@ -108,7 +109,11 @@ def read_table(space: str, path: str, objective: str, test: str, cost: str) -> T
         rows.setdefault(keys[row], row)
     rows |= {architecture.decisions: row for row, architecture in enumerate(labels.architectures)}
     class_N = np.unique(keys, return_inverse=True)[1]
-    held = labels.space if is_whole(labels.space, labels.architectures) else within(labels.space, frozenset(keys))
+    if listed:
+        known = np.flatnonzero(np.isfinite(labels.values_N)).tolist()
+        held = only(labels.space, [labels.architectures[row] for row in known])
+    else:
+        held = labels.space if is_whole(labels.space, labels.architectures) else within(labels.space, frozenset(keys))
     if not cost:
         return Table(held, rows, class_N, labels.values_N, test_N, None)
     return Table(held, rows, class_N, _of_class(labels.values_N, class_N), test_N, _of_class(_cost(path, cost, len(keys)), class_N))
@@ -244,7 +249,7 @@ def strategy_named(text: str, arguments: argparse.Namespace) -> Strategy:
 def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     """One seed of one strategy."""
     arguments, text, seed = job
-    table = read_table(arguments.space, str(arguments.table), arguments.objective, arguments.test, arguments.cost)
+    table = read_table(arguments.space, str(arguments.table), arguments.objective, arguments.test, arguments.cost, arguments.listed)
     started = time.perf_counter()
     rows = search(table, strategy_named(text, arguments), arguments.budget, arguments.batch, seed)
     seconds = time.perf_counter() - started
@@ -298,6 +303,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--objective", required=True, help="the column that the search sees, higher is better")
     parser.add_argument("--test", required=True, help="the column that what it chose is judged by")
     parser.add_argument("--cost", default="", help="COLUMN or FILE.npz:COLUMN, lower is better")
+    parser.add_argument("--listed", action="store_true", help="draw among the rows")
     parser.add_argument("--strategies", type=lambda text: text.split(","), default=["random", "evolution", "local", "surrogate"])
     parser.add_argument("--budget", type=int, default=150)
     parser.add_argument("--batch", type=int, default=4)
