@@ -119,8 +119,7 @@ def inherited(
         if not copied_share(each, rule):
             continue
         if rule == "projection":
-            last = 2 if each.child.window else origin.ndim
-            for dim in range(last):
+            for dim in range(min(origin.ndim, 2) if each.child.window else origin.ndim):
                 origin = _projected(origin, dim, each.child.shape[dim], seed)
         own, theirs = _common(each.child, tuple(origin.shape))
         state[each.child.name][own] = origin[theirs].to(state[each.child.name])
