@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.seeds import derive
-from nas.transfer.matching import counterparts
+from nas.transfer.matching import counterparts, labels
 from nas.transfer.settings import Rule
 from spaces.build import members_of
 from spaces.graph import Graph
@@ -57,7 +57,7 @@ def overlap(donor: Graph, child: Graph, rule: Rule, input_shape: Shape | None = 
         donor, child: graphs of primitive operations (`SearchSpace.network_graph`).
         input_shape: as in `spaces.build.build`.
     """
-    trained = sum(holding.trained for held in _holdings(child, input_shape).values() for holding in held)
+    trained = sum(holding.trained for held in _holdings(child, labels(child), input_shape).values() for holding in held)
     copied = [copied_share(each, rule) for each in correspondence(donor, child, input_shape) if each.child.trained]
     return math.fsum(copied) / trained if trained else 0.0
 
@@ -67,7 +67,7 @@ def correspondence(donor: Graph, child: Graph, input_shape: Shape | None = None)
 
     Constants of the network (the operation `buffer`) and counters stay as they are made.
     """
-    given, own = _holdings(donor, input_shape), _holdings(child, input_shape)
+    given, own = _holdings(donor, labels(donor), input_shape), _holdings(child, labels(child), input_shape)
     result = []
     for number, other in counterparts(donor, child).items():
         # Of nodes that share their weights the first holds them.
@@ -147,7 +147,7 @@ def _projected(tensor: Tensor, dim: int, size: int, seed: int) -> Tensor:
 
 
 @lru_cache(maxsize=4096)
-def _holdings(graph: Graph, input_shape: Shape | None) -> Mapping[int, tuple[Holding, ...]]:
+def _holdings(graph: Graph, of: tuple[str, ...], input_shape: Shape | None) -> Mapping[int, tuple[Holding, ...]]:
     """The state of the network by the number of the node that it is made for."""
     result = {}
     for member in members_of(graph, whole_shapes(graph, input_shape)):

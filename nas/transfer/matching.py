@@ -50,7 +50,7 @@ def counterparts(donor: Graph, child: Graph) -> dict[int, int]:
     Nodes are looked at in topological order. Where several would do, as a query, a key and a value that read one input, the one whose label ends in
     the same word is taken, else the first. A value that does not depend on the network's input, as a parameter, goes with the first node that uses it.
     """
-    given, own = _view(donor), _view(child)
+    given, own = _view(donor, labels(donor)), _view(child, labels(child))
     found, taken = {0: 0}, {0}
     for number in own.moving:
         first = next(source for source in own.inputs[number] if source in own.depends)
@@ -92,8 +92,13 @@ def _paired(given: _View, other: int, own: _View, number: int, found: Mapping[in
     return pairs
 
 
+def labels(graph: Graph) -> tuple[str, ...]:
+    """The nodes' labels. Graphs that differ in them alone compare equal, so what depends on labels is remembered by graph and labels."""
+    return tuple(item.label for item in graph.nodes)
+
+
 @lru_cache(maxsize=4096)
-def _view(graph: Graph) -> _View:
+def _view(graph: Graph, of: tuple[str, ...]) -> _View:
     live = needed(graph)
     stands_for = list(range(len(graph.nodes)))
     inputs: list[tuple[int, ...]] = [()] * len(graph.nodes)
