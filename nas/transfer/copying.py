@@ -57,7 +57,7 @@ def overlap(donor: Graph, child: Graph, rule: Rule, input_shape: Shape | None = 
         donor, child: graphs of primitive operations (`SearchSpace.network_graph`).
         input_shape: as in `spaces.build.build`.
     """
-    trained = sum(holding.trained for held in _holdings(child, labels(child), input_shape).values() for holding in held)
+    trained = len({holding.name for held in _holdings(child, labels(child), input_shape).values() for holding in held if holding.trained})
     copied = [copied_share(each, rule) for each in correspondence(donor, child, input_shape) if each.child.trained]
     return math.fsum(copied) / trained if trained else 0.0
 
@@ -68,13 +68,13 @@ def correspondence(donor: Graph, child: Graph, input_shape: Shape | None = None)
     Constants of the network (the operation `buffer`) and counters stay as they are made.
     """
     given, own = _holdings(donor, labels(donor), input_shape), _holdings(child, labels(child), input_shape)
-    result = []
+    result = dict[str, Inheritance]()
     for number, other in counterparts(donor, child).items():
-        # Of nodes that share their weights the first holds them.
         for holding, origin in ((mine, theirs) for mine in own.get(number, ()) for theirs in given.get(other, ())):
             if _own_name(holding) == _own_name(origin) and len(holding.shape) == len(origin.shape):
-                result.append(Inheritance(holding, origin))
-    return tuple(result)
+                # Of nodes that share their weights the first decides.
+                result.setdefault(holding.name, Inheritance(holding, origin))
+    return tuple(result.values())
 
 
 def copied_share(each: Inheritance, rule: Rule) -> float:
@@ -148,16 +148,16 @@ def _projected(tensor: Tensor, dim: int, size: int, seed: int) -> Tensor:
 
 @lru_cache(maxsize=4096)
 def _holdings(graph: Graph, of: tuple[str, ...], input_shape: Shape | None) -> Mapping[int, tuple[Holding, ...]]:
-    """The state of the network by the number of the node that it is made for."""
-    result = {}
+    """The state of the network by the numbers of the nodes that use it."""
+    result = dict[int, tuple[Holding, ...]]()
     for member in members_of(graph, whole_shapes(graph, input_shape)):
         if not member.is_buffer:
-            number = member.nodes[0]
-            window = graph.nodes[number].op.startswith("conv")
-            result[number] = tuple(
+            window = graph.nodes[member.nodes[0]].op.startswith("conv")
+            held = tuple(
                 Holding(f"{member.name}.{name}" if name else member.name, shape, trained, window)
                 for name, shape, trained in _state(member.constructor)
             )
+            result |= dict.fromkeys(member.nodes, held)
     return result
 
 

@@ -200,6 +200,14 @@ def test_tensors_are_named_as_each_network_names_them() -> None:
     assert (second.donor.name, second.child.name) == ("two.weight", "one.weight")
 
 
+def test_weights_that_are_shared_are_one_tensor() -> None:
+    shared, apart = (chain(*(item, RELU) * 2, linear(2)) for item in (node("linear", out_features=4, share="one"), linear(4)))
+    weights = [[(each.child.name, each.donor.name) for each in correspondence(*pair)][::2] for pair in ((apart, shared), (shared, apart))]
+    assert weights[0] == [("linear_1.weight", "linear_1.weight"), ("linear_2.weight", "linear_3.weight")]
+    assert weights[1] == [("linear_1.weight", "linear_1.weight"), ("linear_2.weight", "linear_1.weight"), ("linear_3.weight", "linear_2.weight")]
+    assert overlap(apart, shared, "exact") == overlap(shared, apart, "exact") == 1.0
+
+
 def test_another_network_s_weights_are_refused() -> None:
     with pytest.raises(ValueError, match=r"should have linear_1\.weight of sizes \(3, 4\), and have the sizes \(5, 4\): the space has changed"):
         taken(NARROW, WIDE, "ordered", filled(WIDE, 0))
@@ -486,6 +494,7 @@ def test_the_winner_that_began_with_another_s_weights_is_exported(plugins, tmp_p
     assert (exported.trial, exported.weights) == (number, "search")
     kept, (file,) = read_tensors(weights_file(tmp_path / "run", number)), (tmp_path / "out").glob("*.safetensors")
     out = read_tensors(file)
+    assert f"began with weights of trial {history.trial(number).donor}, a network like it" in (tmp_path / "out" / "README.md").read_text()
     assert kept.keys() == out.keys()
     assert all(torch.equal(kept[name], out[name]) for name in kept)
 
