@@ -188,9 +188,9 @@ def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:
     from nas.evaluators.training import TrainEvaluator
 
     task = task_of(config)
-    return TrainEvaluator(
-        load_space(config.space).for_shapes(task.shapes), task, config.training, final_recipe(config), device, latency=config.evaluator.latency
-    )
+    space, section = load_space(config.space).for_shapes(task.shapes), config.evaluator
+    rule = None if section.transfer is None else section.transfer.rule
+    return TrainEvaluator(space, task, config.training, final_recipe(config), device, latency=section.latency, transfer=rule)
 
 
 def final_recipe(config: RunConfig) -> Recipe:

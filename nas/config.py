@@ -23,6 +23,7 @@ from nas.constraints import parse as parse_constraint
 from nas.latency.settings import LatencySettings
 from nas.objectives import SCORE, Objective
 from nas.training.recipe import Recipe
+from nas.transfer.settings import TransferSettings
 from spaces.load import find_named
 
 
@@ -82,6 +83,7 @@ class TrainSection(_Section):
 
     name: Literal["train"] = "train"
     latency: LatencySettings | None = Field(default=None, description="measure each trained network's `latency`, `latency_error` and `memory`")
+    transfer: TransferSettings | None = Field(default=None, description="begin a training with the weights of a neighbouring architecture")
 
 
 class FinalistsSection(_Section):
@@ -185,6 +187,11 @@ def parse_config(loaded: Mapping[str, Any], where: str) -> RunConfig:
     if config.evaluator.name == "train" and config.task is None:
         raise ConfigError(
             f"{where}: the evaluator `train` needs a `task`, such as `task: digits`; to look scores up instead, set `evaluator: {{name: table, ...}}`"
+        )
+    if isinstance(config.evaluator, TrainSection) and config.evaluator.transfer is not None and config.keep_weights != "all":
+        raise ConfigError(
+            f"{where}: evaluator.transfer takes weights from earlier trials, and keep_weights is {config.keep_weights!r}, which keeps none of theirs: "
+            "set keep_weights to all, or evaluator.transfer to null"
         )
     if config.finalists.epochs is not None and config.evaluator.name == "train" and config.finalists.epochs < config.training.epochs:
         raise ConfigError(

@@ -4,7 +4,8 @@ Events go in, a frozen `History` comes out. Trials stand in the order of their n
 what is computed from a history does not depend on which worker was faster.
 
     round           {round, arm, proposals: [{trial, architecture, canonical, origin, prediction, seed}], note}   before any evaluation
-                    a proposal of fewer epochs has `fidelity` too, and one that goes on with another trial's training `continues`
+                    a proposal of fewer epochs has `fidelity` too, one that goes on with another trial's training `continues`, and one that
+                    begins with another trial's weights `donor`
     observation     {trial, score, seconds, curve, metrics}
     failure         {trial, kind, reason, seconds, detail}
     round_end       {round, arm, ranking: {...}}      how right the surrogate was
@@ -74,6 +75,7 @@ class Trial:
         seed: what the evaluation draws from; a promotion's is that of the trial that it continues.
         outcome: None while it is pending.
         fidelity, continues: as in `Proposal`.
+        donor: the number of the trial whose trained weights its training begins with; None: it begins with fresh ones.
     """
 
     number: int
@@ -87,6 +89,7 @@ class Trial:
     outcome: Observation | Failed | None = None
     fidelity: float = 1.0
     continues: int | None = None
+    donor: int | None = None
 
     @property
     def is_observed(self) -> bool:
@@ -161,6 +164,12 @@ class History:
             ValueError: there is none.
         """
         return self.trials[_place(self.trials, number)]
+
+    def beginning(self, trial: Trial) -> Trial:
+        """The trial that the training began with: itself, save where it is a promotion."""
+        while trial.continues is not None:
+            trial = self.trial(trial.continues)
+        return trial
 
     @cached_property
     def observed(self) -> tuple[Trial, ...]:
@@ -341,6 +350,7 @@ def _apply_round(draft: _Draft, body: Mapping[str, Any]) -> None:
             raise ValueError(f"trials are numbered upwards; after trial {last} came {trial.number}")
         last = trial.number
         _check_promotion(draft, trial)
+        _check_donor(draft, trial)
     draft.trials.extend(trials)
     draft.rounds.append(Round(body["round"], body["arm"], tuple(trial.number for trial in trials), body.get("note", "")))
 
@@ -360,6 +370,17 @@ def _check_promotion(draft: _Draft, trial: Trial) -> None:
             f"a promotion has the arm, the architecture and the seed of the trial that it continues, and a higher fidelity; "
             f"trial {trial.number} is no such promotion of trial {before.number}"
         )
+
+
+def _check_donor(draft: _Draft, trial: Trial) -> None:
+    if trial.donor is None:
+        return
+    if trial.continues is not None:
+        raise ValueError(
+            f"trial {trial.number} goes on with the training of trial {trial.continues}, and cannot begin with the weights of trial {trial.donor}"
+        )
+    if not draft.trials[_place(draft.trials, trial.donor)].is_observed:
+        raise ValueError(f"trial {trial.donor} is pending, or failed, and has no weights for trial {trial.number} to begin with")
 
 
 def _apply_observation(draft: _Draft, body: Mapping[str, Any]) -> None:
@@ -423,6 +444,8 @@ def _proposal_body(trial: Trial) -> dict[str, Any]:
     further: dict[str, Any] = {} if trial.fidelity == 1.0 else {"fidelity": trial.fidelity}
     if trial.continues is not None:
         further["continues"] = trial.continues
+    if trial.donor is not None:
+        further["donor"] = trial.donor
     return {
         "trial": trial.number,
         "architecture": json.loads(trial.architecture.to_json()),
@@ -447,6 +470,7 @@ def _trial(body: Mapping[str, Any], proposal: Mapping[str, Any]) -> Trial:
         seed=proposal["seed"],
         fidelity=_number(proposal.get("fidelity", 1.0)),
         continues=proposal.get("continues"),
+        donor=proposal.get("donor"),
     )
 
 

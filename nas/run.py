@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from nas.compose import SEARCH, Parts, compose, executor_of, final_count, needed_numbers
-from nas.config import RunConfig, parse_config
+from nas.config import RunConfig, TrainSection, parse_config
 from nas.constraints import none_feasible, seen_by
 from nas.environment import environment
-from nas.evaluators.evaluator import Failed, FinalResult, Observation
+from nas.evaluators.evaluator import Donor, Failed, FinalResult, Observation
 from nas.executors import DISK_FULL, Executor, Job, Outcome
 from nas.fronts import finalists
 from nas.history import (
@@ -40,6 +40,7 @@ from nas.seeds import derive
 from nas.shapes import shapes_to_json
 from nas.stopping import budget_of, reason_to_stop
 from nas.strategies.rungs import rungs_of
+from nas.transfer.donors import donor_of, evaluation
 from nas.trust import is_sealed, named_code, seal
 from spaces import SearchSpace
 from spaces.canonical import canonical_key
@@ -182,6 +183,7 @@ class Run:
     def propose(self, arm: str, proposals: Sequence[Proposal], note: str = "") -> None:
         """A new round of the arm, journalled; `finish_round` evaluates it."""
         first, number = len(self.history.trials), len(self.history.of_arm(arm).rounds)
+        transfer = self.config.evaluator.transfer if isinstance(self.config.evaluator, TrainSection) else None
         trials = [
             Trial(
                 number=first + place,
@@ -194,6 +196,7 @@ class Run:
                 seed=derive(self.config.seed, "trial", first + place) if proposal.continues is None else self.history.trial(proposal.continues).seed,
                 fidelity=proposal.fidelity,
                 continues=proposal.continues,
+                donor=None if transfer is None else donor_of(self.parts.space, self.history, arm, proposal, transfer),
             )
             for place, proposal in enumerate(proposals)
         ]
@@ -236,12 +239,13 @@ class Run:
     def finish_round(self, arm: str, executor: Executor) -> None:
         """Evaluates what the last round still waits for, and judges what the surrogate had said of it."""
         pending = self.history.of_arm(arm).pending
-        known = {(trial.canonical, trial.fidelity): trial.outcome for trial in self.history.observed}
-        for trial in pending:
-            if (trial.canonical, trial.fidelity) in known:
+        made = {evaluation(self.history, trial): trial.outcome for trial in self.history.observed}
+        known = {trial.number: made.get(evaluation(self.history, trial)) for trial in pending}
+        for number, outcome in known.items():
+            if outcome is not None:
                 # The other arm has evaluated the same network: a duplicate costs no training.
-                self.record(outcome_event(trial.number, known[trial.canonical, trial.fidelity]))  # type: ignore[arg-type]
-        jobs = [self._job(trial) for trial in pending if (trial.canonical, trial.fidelity) not in known]
+                self.record(outcome_event(number, outcome))
+        jobs = [self._job(trial) for trial in pending if known[trial.number] is None]
         for job, outcome in executor.run(jobs):
             self._check_disk(job, outcome)
             assert isinstance(outcome, Observation | Failed)
@@ -291,13 +295,22 @@ class Run:
 
     def _job(self, trial: Trial) -> Job:
         """The evaluation of a trial; a training in parts is paused in the file of the trial that it began with."""
-        began = trial
-        while began.continues is not None:
-            began = self.history.trial(began.continues)
+        began = self.history.beginning(trial)
         in_parts = trial.fidelity < 1 or trial.continues is not None
         checkpoint = str(checkpoint_file(self.journal.directory, began.number)) if in_parts else None
         weights = self._weights(trial.number)
-        return Job(trial.number, trial.architecture, trial.seed, weights, fidelity=trial.fidelity, checkpoint=checkpoint)
+        # A promotion whose checkpoint is lost begins where the first training began.
+        donor = None if began.donor is None else self._donor(began.donor, trial.number)
+        return Job(trial.number, trial.architecture, trial.seed, weights, fidelity=trial.fidelity, checkpoint=checkpoint, donor=donor)
+
+    def _donor(self, number: int, trial: int) -> Donor:
+        """Raises `RunFailed` where its weights are gone: what a trial's score comes from stands in the journal, and must be what happens."""
+        path = weights_file(self.journal.directory, number)
+        if not path.is_file():
+            raise RunFailed(
+                f"trial {trial} begins with the weights of trial {number}, and {path} is gone: put it back and resume, or begin a new run"
+            )
+        return Donor(self.history.trial(number).architecture, path)
 
     def _weights(self, trial: int) -> str | None:
         return str(weights_file(self.journal.directory, trial)) if self.config.keep_weights == "all" else None

@@ -20,8 +20,9 @@ def trajectory(history: History) -> list[dict[str, Any]]:
     """The trials in the order of their numbers, JSON values throughout.
 
     Returns:
-        Of each: `trial`, `round`, `arm`, `origin`; `fidelity`, and which trial it `continues`; `decisions` by path; `canonical`; `seed`; `state`
-        (`observed`, `failed`, `pending`); `score`, `seconds`, `metrics` by name; `reason` of a failure; `prediction` (`mean`, `aleatoric`, `epistemic`).
+        Of each: `trial`, `round`, `arm`, `origin`; `fidelity`, which trial it `continues`, and with which one's weights it began, `donor`; `decisions` by
+        path; `canonical`; `seed`; `state` (`observed`, `failed`, `pending`); `score`, `seconds`, `metrics` by name; `reason` of a failure; `prediction`
+        (`mean`, `aleatoric`, `epistemic`).
         What there is none of is None.
     """
     return [_row(trial) for trial in history.trials]
@@ -59,11 +60,12 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 def to_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows for a terminal."""
     several = len({row["run"] for row in rows}) > 1
-    heads = (*(("run",) if several else ()), "trial", "round", "arm", "origin", "epochs", "score", "expected", "seconds", "architecture")
+    heads = (*(("run",) if several else ()), "trial", "round", "arm", "origin", "donor", "epochs", "score", "expected", "seconds", "architecture")
     cells = [heads, *(_cells(row, several) for row in rows)]
-    if all(row["fidelity"] == 1.0 for row in rows):
-        cells = [tuple(cell for cell, head in zip(line, heads, strict=True) if head != "epochs") for line in cells]
-        heads = cells[0]
+    silent = {"donor"} if all(row["donor"] is None for row in rows) else set[str]()
+    silent |= {"epochs"} if all(row["fidelity"] == 1.0 for row in rows) else set()
+    cells = [tuple(cell for cell, head in zip(line, heads, strict=True) if head not in silent) for line in cells]
+    heads = cells[0]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     left = {"run", "arm", "origin", "architecture"}
     lines = [
@@ -83,6 +85,7 @@ def _row(trial: Trial) -> dict[str, Any]:
         "origin": trial.origin,
         "fidelity": trial.fidelity,
         "continues": trial.continues,
+        "donor": trial.donor,
         "decisions": trial.architecture.answers,
         "canonical": trial.canonical,
         "seed": trial.seed,
@@ -115,5 +118,6 @@ def _cells(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
     expected = "–" if row["prediction"] is None else f"{row['prediction']['mean']:.6g}"
     seconds = "–" if row["seconds"] is None else f"{row['seconds']:.4g}"
     decided = ", ".join(f"{path}={value:.4g}" if isinstance(value, float) else f"{path}={value}" for path, value in row["decisions"].items())
-    own = (str(row["trial"]), str(row["round"]), row["arm"], row["origin"], f"{row['fidelity']:.3g}", score, expected, seconds, decided)
+    donor = "–" if row["donor"] is None else str(row["donor"])
+    own = (str(row["trial"]), str(row["round"]), row["arm"], row["origin"], donor, f"{row['fidelity']:.3g}", score, expected, seconds, decided)
     return (row["run"], *own) if several else own

@@ -57,6 +57,14 @@ class FinalResult:
     curve: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True)
+class Donor:
+    """Whose weights a training begins with: an architecture that was trained before, and the file of its weights (safetensors)."""
+
+    architecture: Architecture
+    weights: Path
+
+
 class Evaluator(Protocol):
     """Scores architectures. May raise: whoever calls it (`nas.executors.attempt`) turns an exception into `Failed`."""
 

@@ -14,14 +14,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from nas.evaluators.evaluator import Failed, FinalResult, Observation
+from nas.evaluators.evaluator import Donor, Failed, FinalResult, Observation
 from nas.latency.measuring import measure
 from nas.latency.settings import LatencySettings
 from nas.seeds import derive
 from nas.tasks.task import Task
-from nas.training.checkpoint import identity, read_checkpoint, write_checkpoint, write_tensors
+from nas.training.checkpoint import identity, read_checkpoint, read_tensors, write_checkpoint, write_tensors
 from nas.training.recipe import Recipe
 from nas.training.training import NotFinite, Trained, evaluate_split, find_device, own_randomness, train
+from nas.transfer.copying import correspondence, inherited
+from nas.transfer.settings import Rule
 from spaces import Architecture, SearchSpace
 from spaces.ops import costs
 
@@ -42,6 +44,7 @@ class TrainEvaluator:
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         on_epoch: called with the number of epochs done and the validation score, during `evaluate` and `finalize`.
         latency: how a network's latency is measured at the end of `evaluate`; None: it is not.
+        transfer: how the weights of a donor are taken over; None: not at all.
     """
 
     space: SearchSpace
@@ -51,20 +54,31 @@ class TrainEvaluator:
     device: str = "auto"
     on_epoch: Callable[[int, float], None] | None = None
     latency: LatencySettings | None = None
+    transfer: Rule | None = None
 
     def evaluate(
-        self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0, checkpoint: Path | None = None
+        self,
+        architecture: Architecture,
+        *,
+        seed: int,
+        weights: Path | None = None,
+        fidelity: float = 1.0,
+        checkpoint: Path | None = None,
+        donor: Donor | None = None,
     ) -> Observation | Failed:
         """Trains on the training split and scores on the validation split, after `fidelity` times the recipe's epochs (at least one).
 
         Fewer than all are a pause: the training goes on from the file `checkpoint` where an evaluation with the same seed has left it there, and a
         result does not depend on that. Where the memory does not suffice it is tried once more with half the batch.
 
+        With a `donor` the training begins with what the rule `transfer` takes over of its weights.
+
         Raises:
-            ValueError: the architecture is not of this space, or its network does not fit the task.
+            ValueError: the architecture is not of this space, or its network does not fit the task; or the donor's weights cannot be read, or are those
+                of another network.
         """
         started = time.perf_counter()
-        result = self._attempt(architecture, self.recipe, seed, self.recipe.epochs_at(fidelity), checkpoint)
+        result = self._attempt(_Start(architecture, seed, donor), self.recipe, self.recipe.epochs_at(fidelity), checkpoint)
         seconds = time.perf_counter() - started
         if isinstance(result, Failed):
             return replace(result, seconds=seconds)
@@ -85,7 +99,7 @@ class TrainEvaluator:
             ValueError: as in `evaluate`.
         """
         started = time.perf_counter()
-        result = self._attempt(architecture, self.final_recipe or self.recipe, seed)
+        result = self._attempt(_Start(architecture, seed), self.final_recipe or self.recipe)
         if isinstance(result, Failed):
             return replace(result, seconds=time.perf_counter() - started)
         module, trained, recipe = result
@@ -105,13 +119,13 @@ class TrainEvaluator:
         return {"latency": measured.milliseconds, "latency_error": measured.error, "memory": measured.memory}
 
     def _attempt(
-        self, architecture: Architecture, recipe: Recipe, seed: int, until: int | None = None, checkpoint: Path | None = None
+        self, start: _Start, recipe: Recipe, until: int | None = None, checkpoint: Path | None = None
     ) -> tuple[nn.Module, Trained, Recipe] | Failed:
         smaller = recipe.with_half_the_batch()
         for attempt in (recipe, smaller):
             detail = ""
             try:
-                return (*self._train(architecture, attempt, seed, until, checkpoint), attempt)
+                return (*self._train(start, attempt, until, checkpoint), attempt)
             except NotFinite as error:
                 return Failed("not finite", str(error))
             except (MemoryError, RuntimeError) as error:
@@ -124,18 +138,32 @@ class TrainEvaluator:
         reason = f"the memory of {self._device} did not suffice with batches of {recipe.batch_size}, nor of {smaller.batch_size}"
         return Failed("out of memory", reason, detail=detail)
 
-    def _train(self, architecture: Architecture, recipe: Recipe, seed: int, until: int | None, checkpoint: Path | None) -> tuple[nn.Module, Trained]:
-        with own_randomness(derive(seed, "weights"), torch.device("cpu")):
-            module = self._space.build(architecture)
-        of = identity(recipe, architecture.key, seed, self._device)
+    def _train(self, start: _Start, recipe: Recipe, until: int | None, checkpoint: Path | None) -> tuple[nn.Module, Trained]:
+        module = self._begun(start)
+        of = identity(recipe, start.key, start.seed, self._device)
         paused = None if checkpoint is None else read_checkpoint(checkpoint, of)
         if paused is not None and not (paused.fits(module) and len(paused.curve) <= (until or recipe.epochs)):
             paused = None
-        own = derive(seed, "training")
+        own = derive(start.seed, "training")
         trained = train(module, self._resident, recipe, seed=own, device=self._device, on_epoch=self.on_epoch, until=until, paused=paused)
         if checkpoint is not None and trained.paused is not None:
             write_checkpoint(trained.paused, checkpoint, of)
         return module, trained
+
+    def _begun(self, start: _Start) -> nn.Module:
+        """The network before its first step."""
+        space = self._space
+        with own_randomness(derive(start.seed, "weights"), torch.device("cpu")):
+            module = space.build(start.architecture)
+        if start.donor is None:
+            return module
+        if self.transfer is None:
+            raise ValueError("a training is to begin with a donor's weights, and by which rule is not said: give TrainEvaluator(transfer=...)")
+        donor, child = (space.network_graph(space.graph(each)) for each in (start.donor.architecture, start.architecture))
+        tensors = correspondence(donor, child, space.shapes.input)
+        weights = read_tensors(start.donor.weights)
+        module.load_state_dict(inherited(module.state_dict(), weights, tensors, self.transfer, seed=derive(start.seed, "transfer")))
+        return module
 
     @cached_property
     def _space(self) -> SearchSpace:
@@ -149,6 +177,20 @@ class TrainEvaluator:
     def _resident(self) -> Task:
         # Copied to the device once, not for each architecture. The test split stays where it is.
         return self.task.resident(self._device, "train", "validation")
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a training begins with."""
+
+    architecture: Architecture
+    seed: int
+    donor: Donor | None = None
+
+    @property
+    def key(self) -> str:
+        """The architecture's key, and the donor's."""
+        return self.architecture.key if self.donor is None else f"{self.architecture.key} from {self.donor.architecture.key}"
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -8,10 +8,10 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from nas.errors import disk_full
-from nas.evaluators.evaluator import Evaluator, Failed, FinalResult, Observation
+from nas.evaluators.evaluator import Donor, Evaluator, Failed, FinalResult, Observation
 from spaces import Architecture
 
 Outcome = Observation | FinalResult | Failed
@@ -35,6 +35,7 @@ class Job:
         final: a full training with a test score (`Evaluator.finalize`), not a search evaluation.
         fidelity: the share of a search evaluation's epochs, 0 to 1.
         checkpoint: the file that a training of fewer epochs is paused in, and goes on from; None: nowhere.
+        donor: whose weights a search evaluation begins with; None: nobody's.
     """
 
     trial: int
@@ -44,6 +45,7 @@ class Job:
     final: bool = False
     fidelity: float = 1.0
     checkpoint: str | None = None
+    donor: Donor | None = None
 
 
 class Executor(Protocol):
@@ -73,9 +75,11 @@ def attempt(evaluator: Evaluator, job: Job) -> Outcome:
         if job.final:
             outcome = _checked(evaluator.finalize(job.architecture, seed=job.seed, weights=weights), FinalResult)
         else:
-            # An evaluator that knows no pauses is never asked for one.
-            pauses = {} if checkpoint is None else {"checkpoint": checkpoint}
-            observed = evaluator.evaluate(job.architecture, seed=job.seed, weights=weights, fidelity=job.fidelity, **pauses)
+            # An evaluator that knows no pauses is never asked for one, and only `train` for a start with a donor's weights.
+            further: dict[str, Any] = {} if checkpoint is None else {"checkpoint": checkpoint}
+            if job.donor is not None:
+                further["donor"] = job.donor
+            observed = evaluator.evaluate(job.architecture, seed=job.seed, weights=weights, fidelity=job.fidelity, **further)
             outcome = _checked(observed, Observation)
     except Exception as error:
         # torch's own error has this name; torch is not imported to ask.

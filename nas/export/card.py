@@ -142,6 +142,9 @@ def _results(card: Card) -> str:
         weights = "**The weights are fresh: this network has not been trained.**"
     elif chosen.final is None:
         weights = "The weights are those of the trial's short training during the search; it was not trained further."
+        donor = card.history.beginning(source).donor
+        if donor is not None:
+            weights += f" That training began with weights of trial {donor}, a network like it."
     else:
         weights = "The weights are those of the training marked below, the best on the validation data."
     if source.number != chosen.trial.number:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nas.training.recipe import Recipe
@@ -109,6 +109,18 @@ def read_checkpoint(path: Path, of: str) -> Paused | None:
         if about["content"] == _digest(tensors):
             return Paused(tuple(map(float, json.loads(about["curve"]))), tensors, json.loads(about["scaler"]))
     return None
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, by name.
+
+    Raises:
+        ValueError: it cannot be read or is not whole.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"the weights {path} cannot be read ({error})") from error
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:

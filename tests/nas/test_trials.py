@@ -33,6 +33,7 @@ def test_a_row_holds_all_of_a_trial() -> None:
         "origin": "mutation",
         "fidelity": 1.0,
         "continues": None,
+        "donor": None,
         "decisions": {"op": "relu", "rate": 0.1},
         "canonical": "key 0",
         "seed": 0,
