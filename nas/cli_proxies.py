@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from nas.proxies.results import Results
     from spaces import Architecture, SearchSpace, Shapes
 
-# Those of `nas.proxies.PROXIES`, whose import takes torch.
-_ALL = "synflow,naswot,jacobian_covariance,gradient_norm,snip,parameters,multiply_adds"
 # So that a kill costs little.
 _SECONDS_BETWEEN_WRITES = 60.0
 
@@ -29,7 +27,7 @@ def proxies(
     table: Annotated[Path | None, typer.Option(help="Score the architectures of this table, row by row (an npz file that the space reads).")] = None,
     arch: Annotated[Path | None, typer.Option(help="Score the architecture, or the list of them, in this JSON file.")] = None,
     rows: Annotated[str | None, typer.Option(metavar="A:B", help="Of the table only the rows from A to before B.")] = None,
-    names: Annotated[str, typer.Option("--proxies", help="Which, with commas.")] = _ALL,
+    names: Annotated[str | None, typer.Option("--proxies", help="Which, with commas; all that suit the inputs by default.")] = None,
     batch_size: Annotated[int, typer.Option(min=2, help="How many samples the networks look at.")] = 32,
     input_shape: Annotated[str | None, typer.Option("--input", help="The input's shape without the batch, such as 3,32,32.")] = None,
     classes: Annotated[int | None, typer.Option(min=1, help="How many numbers the network gives.")] = None,
@@ -46,7 +44,7 @@ def proxies(
     from nas.cli import _sentences
 
     with _sentences():
-        from nas.proxies import known_proxies
+        from nas.proxies import PROXIES, known_proxies, suiting_proxies
         from nas.proxies.measuring import Plan
         from nas.proxies.results import begin
         from spaces.load import load_space
@@ -54,12 +52,16 @@ def proxies(
         space = load_space(name)
         shapes = _shapes(space, input_shape, classes, task)
         space = space.for_shapes(shapes)
-        plan = Plan(name, shapes, known_proxies(names), task, batch_size, seed, repeats, device)
+        chosen = suiting_proxies(shapes) if names is None else known_proxies(names)
+        plan = Plan(name, shapes, chosen, task, batch_size, seed, repeats, device)
         architectures = _architectures(space, sample, table, arch, seed)
         wanted = _rows(rows, len(architectures)) if rows is not None and table is not None else range(len(architectures))
         if rows is not None and table is None:
             raise ValueError("--rows chooses rows of a table: give it with --table")
         results = begin(plan, architectures, out, listed=table is None)
+        if names is None and len(chosen) < len(PROXIES):
+            left_out = ", ".join(proxy for proxy in PROXIES if proxy not in chosen)
+            typer.echo(f"left out: {left_out}, as tokens have no gradient", err=True)
         seconds = _fill(plan, results, space, wanted, out, workers)
         _print(results, seconds, out, as_json=as_json)
 

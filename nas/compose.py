@@ -14,11 +14,12 @@ from nas.executors import Executor, InlineExecutor, ProcessExecutor
 from nas.executors.worker import make_evaluator
 from nas.limits import check_told, within
 from nas.objectives import SCORE
+from nas.seeds import generator
 from nas.strategies import STRATEGIES, RandomSearch, Strategy
 from nas.strategies.rungs import rungs_of
 from spaces import SearchSpace
 from spaces.load import load_space
-from spaces.operators import sample
+from spaces.operators import sample, sample_graph
 
 if TYPE_CHECKING:
     from nas.evaluators.evaluator import Evaluator
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 SEARCH, BASELINE = "search", "random"
 # How the journal of a run names what `nas.outside` let propose.
 OUTSIDE = "outside"
+# Random architectures that are tried before a space is said to make no networks for the data.
+TRIED = 5
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,11 @@ def compose(config: RunConfig) -> Parts:
 
     Raises:
         ConfigError: a plug-in or setting is unknown, or a device is not here.
-        ValueError: the space or task cannot be had.
+        ValueError: the space or task cannot be had, or the space makes no networks for the task's data.
     """
     space = constrained_space(config)
+    if isinstance(config.evaluator, TrainSection):
+        _check_suits(space, config.seed)
     strategy = strategy_of(config)
     arms = {SEARCH: strategy}
     if config.baseline == "random" and not isinstance(strategy, RandomSearch):
@@ -55,6 +60,20 @@ def compose(config: RunConfig) -> Parts:
     _check_rungs(config, rungs_of(strategy))
     devices_of(config)
     return Parts(space, arms)
+
+
+def _check_suits(space: SearchSpace, seed: int) -> None:
+    """Refuses a space whose networks are for other data before the run begins, not after a row of failed evaluations; one that is made is enough."""
+    random, reason = generator(seed, "does the space suit"), None
+    for _ in range(TRIED):
+        try:
+            space.network_graph(sample_graph(space, random)[1])
+        except ValueError as error:
+            reason = reason or error
+        else:
+            return
+    assert reason is not None
+    raise reason
 
 
 def strategy_of(config: RunConfig) -> Strategy:

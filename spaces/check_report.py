@@ -63,7 +63,7 @@ def report_text(report: Report) -> str:
     drawn = report.count + report.rejected
     rows = [
         *(() if report.builds else (("networks", "none are made: it describes architectures only"),)),
-        *((("input, output", f"{_sizes(report.shapes.input)}, {_sizes(report.shapes.output)}"),) if report.builds else ()),
+        *((("input, output", _data(report.shapes)),) if report.builds else ()),
         ("architectures in all", _shown_size(report.size)),
         ("drawn", str(report.count)),
         ("rejected", f"{report.rejected} of {drawn} draws" + (f" ({report.rejected / drawn:.0%})" if report.rejected else "")),
@@ -91,6 +91,11 @@ def report_text(report: Report) -> str:
     return "\n".join(
         [*lines, f"{len(report.problems)} problem{'s' if many else ''}:", *("  - " + problem.replace("\n", "\n    ") for problem in report.problems)]
     )
+
+
+def _data(shapes: Shapes) -> str:
+    tokens = "" if shapes.vocabulary is None else f" of {shapes.vocabulary:,} tokens"
+    return f"{_sizes(shapes.input)}{tokens}, {_sizes(shapes.output)}"
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from html import escape
 
-from spaces.graph import Graph, Node, Value
+from spaces.graph import Edge, Graph, Node, Value
 from spaces.layout import Layout, arrange
 
 # Family: fill and outline. An operation belongs to the first family one of whose words its name contains.
@@ -126,10 +127,12 @@ def _joint(*, before: bool, behind: bool, further: bool) -> str:
 def draw_svg(graph: Graph, title: str = "") -> str:
     """An SVG document: layers from the input at the top down to the output, boxes coloured by the operation's family, full attributes as tooltips.
 
-    An edge marked `2×` is that many parallel edges; small figures on the edges into an operation whose arguments have an order are their slots. The
-    document scales to the width that it is given, holds no script and loads nothing.
+    Twins, which stand side by side with the same inputs and uses as the heads of a transformer do, are one box, `4 × self_attention`. An edge marked `2×` is
+    that many parallel edges; small figures on the edges into an operation whose arguments have an order are their slots. The document scales to the width
+    that it is given, holds no script and loads nothing.
     """
-    picture = _pictured(graph, title)
+    graph, counts = bundled(graph)
+    picture = _pictured(graph, counts, title)
     width, height = picture.width, picture.height
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" style="max-width:100%;height:auto" '
@@ -142,6 +145,25 @@ def draw_svg(graph: Graph, title: str = "") -> str:
     parts += _edges(graph, picture)
     parts += [_drawn_box(item, box) for item, box in zip(graph.nodes, picture.boxes, strict=True)]
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def bundled(graph: Graph) -> tuple[Graph, tuple[int, ...]]:
+    """The graph with the first of each set of twins alone, and for each of its nodes how many it stands for.
+
+    Twins are nodes with inputs that are the same operation of the same values in the same slots, and are used by the same nodes in the same slots.
+    """
+    before: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]
+    behind: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]
+    for source, target, slot in graph.edges:
+        before[target].append((source, slot))
+        behind[source].append((target, slot))
+    sets: dict[Hashable, list[int]] = {}
+    for number, item in enumerate(graph.nodes):
+        twins = (item, tuple(sorted(before[number])), tuple(sorted(behind[number])))
+        sets.setdefault(twins if before[number] else number, []).append(number)
+    kept = {first: place for place, (first, *_) in enumerate(sets.values())}
+    edges = tuple(Edge(kept[edge.source], kept[edge.target], edge.slot) for edge in graph.edges if edge.source in kept and edge.target in kept)
+    return Graph(tuple(graph.nodes[first] for first in kept), edges), tuple(map(len, sets.values()))
 
 
 @dataclass(frozen=True)
@@ -166,8 +188,9 @@ class _Picture:
     height: float
 
 
-def _pictured(graph: Graph, title: str) -> _Picture:
-    texts = [(_cut(item.op), _cut(describe(item))) for item in graph.nodes]
+def _pictured(graph: Graph, counts: tuple[int, ...], title: str) -> _Picture:
+    names = [item.op if count == 1 else f"{count} × {item.op}" for item, count in zip(graph.nodes, counts, strict=True)]
+    texts = [(_cut(name), _cut(describe(item))) for name, item in zip(names, graph.nodes, strict=True)]
     widths = [max(46.0, 7.4 * len(name) + 22, 5.6 * len(small) + 20) for name, small in texts]
     heights = [40.0 if small else 28.0 for _, small in texts]
     layout = arrange(graph, widths, gap=_GAP)

@@ -6,8 +6,9 @@ import difflib
 
 from nas.proxies.batch import Batch, noise_batch, task_batch
 from nas.proxies.scores import Proxy, gradient_norm, jacobian_covariance, multiply_adds, naswot, parameters, snip, synflow
+from spaces import Shapes
 
-__all__ = ["PROXIES", "Batch", "Proxy", "known_proxies", "noise_batch", "task_batch"]
+__all__ = ["PROXIES", "Batch", "Proxy", "known_proxies", "noise_batch", "suiting_proxies", "task_batch"]
 
 PROXIES: dict[str, Proxy] = {
     "synflow": synflow,
@@ -18,6 +19,14 @@ PROXIES: dict[str, Proxy] = {
     "parameters": parameters,
     "multiply_adds": multiply_adds,
 }
+
+# Those that need the gradient of the inputs.
+_OF_INPUTS = ("jacobian_covariance",)
+
+
+def suiting_proxies(shapes: Shapes) -> tuple[str, ...]:
+    """All that networks of these shapes can be asked: where the inputs are tokens, those without the gradient of the inputs."""
+    return tuple(name for name in PROXIES if shapes.vocabulary is None or name not in _OF_INPUTS)
 
 
 def known_proxies(text: str) -> tuple[str, ...]:

@@ -98,7 +98,17 @@ def test_the_configs_are_complete(path: Path) -> None:
 
 
 def test_every_use_has_a_config() -> None:
-    assert {path.stem for path in CONFIGS} >= {"cifar10", "digits", "images", "nasbench201", "pareto_digits", "smoke"}
+    assert {path.stem for path in CONFIGS} >= {
+        "asha_digits",
+        "cifar10",
+        "digits",
+        "flexibert_shakespeare",
+        "flexibert_sst2",
+        "images",
+        "nasbench201",
+        "pareto_digits",
+        "smoke",
+    }
 
 
 def test_the_settings_of_the_plug_ins_are_theirs() -> None:

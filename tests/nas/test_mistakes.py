@@ -117,6 +117,9 @@ def quiet(history: History, events: object) -> None:
         (["training.gradient_clip=.inf"], ["gradient_clip must be a finite number"]),
         (["task=mine.py:broken"], ["KeyError: 'data'", "in your code", "mine.py:13, in broken"]),
         (["task=mine.py:refusing"], ["the camera is off", "mine.py:16, in refusing"]),
+        (["space=convnet"], ["the space convnet takes images (channels, height, width)", "inputs (4,)"]),
+        (["space=flexibert_tiny"], ["how many different ones there are is not said"]),
+        (["space=flexibert_tiny", "task=digits"], ["FlexiBERT's networks take tokens (length,), got the shape (1, 8, 8)"]),
     ],
 )
 def test_what_cannot_work_is_said_before_a_run_is_made(here: Path, changes: list[str], parts: list[str]) -> None:

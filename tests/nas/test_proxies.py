@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typer.testing import CliRunner, Result
 
-import nas.cli_proxies
 import nas.proxies.measuring
 from nas.cli import app
-from nas.proxies import PROXIES, Batch, known_proxies, noise_batch, task_batch
+from nas.proxies import PROXIES, Batch, noise_batch, suiting_proxies, task_batch
 from nas.proxies.measuring import Plan, prepare, vocabulary
 from nas.tasks import load_task
 from nas.tasks.arrays import read_npz
@@ -341,8 +340,16 @@ def test_mistakes_are_answered_with_a_sentence(here: Path, arguments: list[str],
     assert not (here / "scores.npz").exists()
 
 
-def test_the_command_offers_every_proxy() -> None:
-    assert known_proxies(nas.cli_proxies._ALL) == tuple(PROXIES)
+def test_without_names_all_proxies_that_suit_the_inputs(here: Path) -> None:
+    assert suiting_proxies(Shapes((1, 8, 8), (10,))) == tuple(PROXIES)
+    command = ["proxies", "--sample", "1", "--batch-size", "4", "--json"]
+    whole = CliRunner().invoke(app, [*command, "tiny.py:space", "--out", "scores.npz"])
+    assert [line["proxy"] for line in json.loads(whole.stdout)["proxies"]] == list(PROXIES)
+    assert "left out" not in whole.stderr
+    tokens = CliRunner().invoke(app, [*command, "flexibert_tiny", "--input", "8", "--out", "tokens.npz"])
+    assert tokens.exit_code == 0, tokens.output
+    assert [line["proxy"] for line in json.loads(tokens.stdout)["proxies"]] == [name for name in PROXIES if name != "jacobian_covariance"]
+    assert "left out: jacobian_covariance, as tokens have no gradient" in tokens.stderr
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:

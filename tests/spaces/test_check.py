@@ -43,6 +43,13 @@ def test_the_built_in_spaces_are_sound(name: str, image: tuple[int, ...], size: 
     assert "no problems" in report_text(report)
 
 
+def test_the_report_says_how_many_tokens_there_are() -> None:
+    report = check(load_space("flexibert_tiny").for_shapes(Shapes((6,), (3,), vocabulary=1200)), 2, size_seconds=0.5)
+    assert report.problems == ()
+    assert "6 of 1,200 tokens, 3" in report_text(report)
+    assert "4, 3" in report_text(checked(layers))
+
+
 def test_a_sound_space_is_described() -> None:
     report = checked(layers)
     assert report.problems == ()

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.choices import Chooser
-from spaces.draw import describe, draw_svg, draw_text
+from spaces.draw import bundled, describe, draw_svg, draw_text
+from spaces.flexibert.description import Layer
+from spaces.flexibert.description import describe as describe_layers
 from spaces.graph import Edge, Graph, GraphBuilder, node
 from spaces.layout import arrange, layers
 from spaces.nasbench201 import define, network
@@ -46,8 +48,10 @@ def test_text_of_a_residual_block():
 
 @given(st.integers(0, 10**6), st.integers(1, 30))
 def test_drawings_hold_every_node_and_edge(seed, count):
-    graph = random_graph(seed, count)
-    assert len(draw_text(graph).splitlines()) == len(graph.nodes)
+    whole = random_graph(seed, count)
+    assert len(draw_text(whole).splitlines()) == len(whole.nodes)
+    graph, counts = bundled(whole)
+    assert sum(counts) == len(whole.nodes)
     tree = ElementTree.fromstring(draw_svg(graph, "a title"))
     paths = [path for group in tree.findall(f"{SVG}g") for path in group.findall(f"{SVG}path")]
     assert len(paths) == len({(edge.source, edge.target) for edge in graph.edges})
@@ -66,6 +70,26 @@ def test_boxes_do_not_overlap_and_edges_lead_down(seed, count):
         for second in range(first):
             if layout.layer[first] == layout.layer[second]:
                 assert abs(layout.x[first] - layout.x[second]) >= (widths[first] + widths[second]) / 2 + 10 - 1e-6
+
+
+def test_the_heads_of_a_layer_are_one_box():
+    graph = describe_layers((Layer(32, ("sa_sdp",) * 4, (64,)), Layer(32, ("c_5", "c_5", "c_9"), (64, 64))))
+    drawn, counts = bundled(graph)
+    assert [(count, item.op) for count, item in zip(counts, drawn.nodes, strict=True) if count > 1] == [
+        (4, "self_attention"),
+        (2, "span_convolution"),
+    ]
+    svg = draw_svg(graph)
+    assert svg.count(">4 × self_attention<") == svg.count(">2 × span_convolution<") == svg.count(">span_convolution<") == 1
+
+
+def test_what_is_used_otherwise_is_no_twin():
+    builder = GraphBuilder()
+    value = builder.input()
+    one, other, third = (builder.node("relu", value) for _ in range(3))
+    joined = builder.node("sub", one, other, ordered=True)
+    graph = builder.output(builder.node("add", joined, third, builder.node("parameter"), builder.node("parameter")))
+    assert bundled(graph) == (graph, (1,) * len(graph.nodes))
 
 
 def test_svg_escapes_text_and_marks_parallel_edges_and_slots():
