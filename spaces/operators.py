@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from itertools import count
+from math import prod
 from random import Random
 from types import MappingProxyType
 from typing import Any
@@ -97,14 +99,21 @@ def neighbours(space: SearchSpace, architecture: Architecture, random: Random) -
     return tuple(found)
 
 
-def enumerate_all(space: SearchSpace) -> Iterator[Architecture]:
+def enumerate_all(space: SearchSpace, *, runs: int | None = None) -> Iterator[Architecture]:
     """Every architecture once, in the order of the options, without those that the program rejects.
 
+    Args:
+        runs: of the program, rejected ones too, at most; None: as many as it takes.
+
     Raises:
-        ValueError: a decision is a real number: there is no end to them.
+        ValueError: a decision is a real number: there is no end to them; or more runs are needed.
     """
     taken: list[tuple[str, Domain, int]] = []
-    while True:
+    for run in count():
+        if run == runs:
+            raise ValueError(
+                f"the space {space.name!r} has more than the {runs} architectures that were to be looked at, some of them perhaps rejected"
+            )
         choose = Chooser({path: domain.at(position) for path, domain, position in taken}, _FIRST, held=dict(space.held), keep_domains=True)
         if _completes(space, choose):
             yield Architecture(space.name, tuple(choose.decisions.items()))
@@ -116,6 +125,21 @@ def enumerate_all(space: SearchSpace) -> Iterator[Architecture]:
             return
         path, domain, position = taken[-1]
         taken[-1] = (path, domain, position + 1)
+
+
+@lru_cache(maxsize=16)
+def every_one(space: SearchSpace, most: int) -> tuple[Architecture, ...] | None:
+    """All architectures of a small space; None where there are more than `most`, those that are rejected counted too."""
+    try:
+        first = Chooser({}, _FIRST, held=dict(space.held), keep_domains=True)
+        _completes(space, first)
+        assert first.domains is not None
+        # A large space mostly shows already at the questions of one architecture.
+        if prod(_finite(path, domain, 0) for path, domain in first.domains.items()) > most:
+            return None
+        return tuple(enumerate_all(space, runs=most))
+    except ValueError:
+        return None
 
 
 def next_question(space: SearchSpace, answers: Mapping[str, Answer]) -> tuple[str, Domain] | Architecture:

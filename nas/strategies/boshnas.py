@@ -23,7 +23,7 @@ from numpy import ndarray
 from nas.history import History, Proposal, Trial
 from nas.seeds import derive, generator
 from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
-from nas.strategies.surrogate import PATIENCE, candidates, predicted
+from nas.strategies.surrogate import candidates, predicted
 from predictors.batch import Encoded
 from predictors.boshnas import Boshnas, Surrogate
 from predictors.ensemble import GNN, Networks
@@ -148,8 +148,7 @@ class BOSHNAS:
         return Boshnas(embedding=self.embedding, heteroscedastic=self.heteroscedastic, members=self.members, steps=self.fit_steps)
 
     def _candidates(self, space: SearchSpace, history: History, taken: Sequence[str], seed: int) -> tuple[Proposal, ...]:
-        drawn = candidates(space, self._best(history), self.candidates, generator(seed, "candidates", len(history.trials)))
-        return novel(space, history, drawn, self.candidates, taken, patience=PATIENCE)
+        return candidates(space, history, self._best(history), self.candidates, generator(seed, "candidates", len(history.trials)), taken)
 
     def _best(self, history: History) -> list[Architecture]:
         return [trial.architecture for trial in sorted(history.observed, key=lambda trial: (-trial.score, trial.number))[: self.parents]]

@@ -28,7 +28,7 @@ from nas.strategies.nsga2 import NSGA2
 from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
 from predictors.predictor import Prediction, Predictor
 from spaces import Architecture, SearchSpace
-from spaces.operators import crossover, mutate, sample
+from spaces.operators import crossover, every_one, mutate, sample
 
 # The surrogate is distrusted when, over this many of its latest predictions, the rank correlation with what came out is not positive.
 JUDGED = 16
@@ -95,9 +95,7 @@ class SurrogateSearch:
             return Asked(novel(space, history, random_draws(space, history, seed), count), "fewer than two have succeeded: random")
         number = len(history.trials)
         best = [trial.architecture for trial in best_first(observed, self.objectives, self.constraints)[: self.parents]]
-        pool = novel(
-            space, history, candidates(space, best, self.candidates, generator(seed, "candidates", number)), self.candidates, patience=PATIENCE
-        )
+        pool = candidates(space, history, best, self.candidates, generator(seed, "candidates", number))
         explores = generator(seed, "exploration", number)
         explored = novel(space, history, random_draws(space, history, seed), sum(explores.random() < self.exploration for _ in range(count)))
         evolved, note = self._hedge(space, history, count - len(explored), seed)
@@ -165,7 +163,17 @@ class SurrogateSearch:
         )
 
 
-def candidates(space: SearchSpace, best: Sequence[Architecture], count: int, random: Random) -> Iterator[tuple[Architecture, str]]:
+def candidates(
+    space: SearchSpace, history: History, best: Sequence[Architecture], count: int, random: Random, taken: Sequence[str] = ()
+) -> tuple[Proposal, ...]:
+    """Up to `count` new networks: all there are in a space of no more, else children of the best and random ones. Not those of the keys that are taken."""
+    every = every_one(space, count)
+    if every is not None:
+        return novel(space, history, ((architecture, "enumeration") for architecture in every), count, taken, patience=len(every))
+    return novel(space, history, _children(space, best, count, random), count, taken, patience=PATIENCE)
+
+
+def _children(space: SearchSpace, best: Sequence[Architecture], count: int, random: Random) -> Iterator[tuple[Architecture, str]]:
     """Of ten candidates six are mutations of the best, half of them of two steps, two are crossovers, and two are random; enough for `count` new ones."""
     for _ in range(10 * count):
         kind, parent = random.random(), random.choice(best)
