@@ -74,7 +74,7 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
     for path in sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml")):
         jsonschema.validate(yaml.safe_load(path.read_text()), schema)
     for short in (
-        {"task": "digits", "executor": "inline", "evaluator": "train", "predictor": {"members": ["gp", "trees"]}},
+        {"task": "digits", "executor": "inline", "evaluator": "train", "predictor": {"caution": 5.0}},
         {"strategy": {"name": "own.py:Own", "setting": 1}, "predictor": "own.py:Own"},
     ):
         jsonschema.validate({"space": "convnet", **short}, schema)
@@ -112,8 +112,8 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
         (["strategy.population=2"], ["1 <= tournament <= population"]),
         (["strategy=surrogate", "predictor=oracle"], ["no predictor is called 'oracle'. Known: auto, ", "gnn", "my_file.py:Name"]),
         (["strategy=surrogate", "predictor=tres"], ["no predictor is called 'tres'; did you mean 'trees'?"]),
-        (["strategy=surrogate", "predictor={members: [gp, oracle]}"], ["predictor auto needs different members out of gp, gnn", "oracle"]),
-        (["strategy=surrogate", "predictor={members: 3}"], ["predictor.members", "got 3"]),
+        (["strategy=surrogate", "predictor={name: auto, members: [gp, oracle]}"], ["predictor auto needs different members out of gp, gnn", "oracle"]),
+        (["strategy=surrogate", "predictor={name: auto, members: 3}"], ["predictor.members", "got 3"]),
         (["evaluator=train", "task=mnist"], ["mnist", "digits"]),
         (["evaluator=train"], ["needs a `task`"]),
         (["evaluator.path=nowhere.npz"], ["nowhere.npz"]),
