@@ -112,7 +112,10 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
         (["strategy.population=2"], ["1 <= tournament <= population"]),
         (["strategy=surrogate", "predictor=oracle"], ["no predictor is called 'oracle'. Known: auto, ", "gnn", "my_file.py:Name"]),
         (["strategy=surrogate", "predictor=tres"], ["no predictor is called 'tres'; did you mean 'trees'?"]),
-        (["strategy=surrogate", "predictor={name: auto, members: [gp, oracle]}"], ["predictor auto needs different members out of gp, gnn", "oracle"]),
+        (
+            ["strategy=surrogate", "predictor={name: auto, members: [gp, oracle]}"],
+            ["predictor auto needs different members out of gp, gnn", "oracle"],
+        ),
         (["strategy=surrogate", "predictor={name: auto, members: 3}"], ["predictor.members", "got 3"]),
         (["evaluator=train", "task=mnist"], ["mnist", "digits"]),
         (["evaluator=train"], ["needs a `task`"]),
