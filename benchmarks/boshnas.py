@@ -35,9 +35,10 @@ STRATEGIES = {
     "Gaussian process, UCB": "surrogate:predictor=gp",
     "boosted trees, UCB": "surrogate:predictor=trees",
     "the default surrogate": "surrogate",
-    "BOSHNAS": "boshnas",
+    "BOSHNAS, second order": "boshnas:order=second",
     "BOSHNAS, first order": "boshnas:order=first",
-    "BOSHNAS, one width": "boshnas:heteroscedastic=false",
+    "BOSHNAS, no climb": "boshnas:order=zeroth",
+    "BOSHNAS, second order, one width": "boshnas:order=second:heteroscedastic=false",
     "BOSHNAS, first order, one width": "boshnas:order=first:heteroscedastic=false",
 }
 DEFAULT = "the default surrogate"
