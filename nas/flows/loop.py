@@ -17,6 +17,7 @@ from nas.run import HOPELESS, RunFailed, check_unchanged
 from nas.scorecard import scorecard
 from nas.seeds import derive
 from nas.strategies import Strategy
+from nas.strategies.rungs import rungs_of
 from spaces import Architecture, SearchSpace
 
 OUTER = "outer"
@@ -35,6 +36,10 @@ class Level:
     def __post_init__(self) -> None:
         if self.budget < 1 or self.batch < 1:
             raise ValueError(f"a level evaluates at least one architecture at a time; got a budget of {self.budget} and batches of {self.batch}")
+        if len(rungs_of(self.strategy)) > 1:
+            raise ValueError(
+                f"a level evaluates architectures whole, and {type(self.strategy).__name__} trains for shares of the epochs: give it the strategy that it is over"
+            )
 
 
 class Loop:

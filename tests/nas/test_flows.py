@@ -16,7 +16,7 @@ from nas.flows.parts import outer_space
 from nas.history import History
 from nas.journal import open_for_reading
 from nas.run import RunFailed
-from nas.strategies import MCTS, Evolution, LocalSearch, RandomSearch, SurrogateSearch
+from nas.strategies import ASHA, MCTS, Evolution, LocalSearch, RandomSearch, SurrogateSearch
 from predictors import PREDICTORS
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
 from spaces.load import load_space
@@ -300,3 +300,9 @@ def test_on_a_published_table_a_cap_outside_and_layers_inside_find_what_joint_se
 def test_a_level_evaluates_something(budget: int, batch: int) -> None:
     with pytest.raises(ValueError, match="at least one architecture"):
         Level(RANDOM, budget, batch)
+
+
+def test_a_level_takes_no_strategy_of_fidelities() -> None:
+    """Its short trainings would be evaluated whole, and each promotion once more."""
+    with pytest.raises(ValueError, match="a level evaluates architectures whole, and ASHA trains for shares of the epochs"):
+        Level(ASHA(over=RANDOM), 8)
