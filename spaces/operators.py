@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from itertools import count
-from math import prod
+from math import nextafter, prod
 from random import Random
 from types import MappingProxyType
 from typing import Any
@@ -131,15 +131,23 @@ def enumerate_all(space: SearchSpace, *, runs: int | None = None) -> Iterator[Ar
 def every_one(space: SearchSpace, most: int) -> tuple[Architecture, ...] | None:
     """All architectures of a small space; None where there are more than `most`, those that are rejected counted too."""
     try:
-        first = Chooser({}, _FIRST, held=dict(space.held), keep_domains=True)
-        _completes(space, first)
-        assert first.domains is not None
-        # A large space mostly shows already at the questions of one architecture.
-        if prod(_finite(path, domain, 0) for path, domain in first.domains.items()) > most:
+        if not space.regions and all(_along_one(space, steady) > most for steady in (_FIRST, _LAST)):
             return None
         return tuple(enumerate_all(space, runs=most))
     except ValueError:
         return None
+
+
+def _along_one(space: SearchSpace, steady: Random) -> int:
+    """The product of the sizes of the questions that one architecture is asked.
+
+    That is the size of a space in which no question depends on an answer, and tells at once that most large ones are large. Where the program may end
+    early, one of two extreme architectures ends early and its product is small. Of a space held to parts it tells nothing.
+    """
+    choose = Chooser({}, steady, held=dict(space.held), keep_domains=True)
+    _completes(space, choose)
+    assert choose.domains is not None
+    return prod(_finite(path, domain, 0) for path, domain in choose.domains.items())
 
 
 def next_question(space: SearchSpace, answers: Mapping[str, Answer]) -> tuple[str, Domain] | Architecture:
@@ -225,7 +233,7 @@ class Steady(Random):
         """Leaves the order as it is."""
 
 
-_FIRST = Steady(0.0)
+_FIRST, _LAST = Steady(0.0), Steady(nextafter(1.0, 0.0))
 
 
 def _offering(space: SearchSpace, members: list[Region]) -> SearchSpace:

@@ -89,7 +89,7 @@ class SearchSpace:
         Raises:
             ValueError: the architecture belongs to another space, or its decisions do not answer this program's questions.
         """
-        return self._graph(architecture) if self.define in _GRAPH_PROGRAMS else _traced(self, architecture)
+        return _graph_of(self, architecture)
 
     def _graph(self, architecture: Architecture) -> Graph:
         choose = self.replay(architecture)
@@ -152,8 +152,8 @@ class SearchSpace:
 
 
 @lru_cache(maxsize=4096)
-def _traced(space: SearchSpace, architecture: Architecture) -> Graph:
-    # A trace takes milliseconds, and an architecture's graph is asked for its key, its numbers, and by the predictor.
+def _graph_of(space: SearchSpace, architecture: Architecture) -> Graph:
+    # A graph takes a millisecond, a trace several, and it is asked for the key, the numbers, and by the predictor of each objective.
     return space._graph(architecture)
 
 

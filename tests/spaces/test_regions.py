@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
 from spaces.load import load_space
-from spaces.operators import between, between_any, crossover, domains, enumerate_all, fix, mutate, neighbours, only, sample
+from spaces.operators import between, between_any, crossover, domains, enumerate_all, every_one, fix, mutate, neighbours, only, sample
 from spaces.size import size
 
 
@@ -126,6 +126,16 @@ def test_a_question_of_neither_parent_is_open() -> None:
     space = SearchSpace("corners", define)
     corners = [Architecture("corners", (("left", left), ("right", not left))) for left in (False, True)]
     assert size(between(space, *corners)) == 3 + 3
+
+
+def test_a_space_of_few_listed_is_seen_to_be_small() -> None:
+    """Along one of its architectures every question may offer several answers, so that their product is large."""
+    whole = SearchSpace("bits", lambda choose: chain(*(choose.one_of(f"{number}", ["0", "1"]) for number in range(12))))
+    listed = [architecture for architecture in enumerate_all(whole) if sum(answer == "1" for _, answer in architecture.decisions) < 2]
+    assert len(listed) == 13
+    assert set(every_one(only(whole, listed), 13) or ()) == set(listed)
+    assert every_one(only(whole, listed), 12) is None
+    assert every_one(whole, 100) is None
 
 
 @given(st.sets(SEEDS, min_size=1, max_size=9))
