@@ -171,11 +171,11 @@ def space_check(
     seed: int = 0,
     input_shape: Annotated[str | None, typer.Option("--input", help="The input's shape without the batch, such as 3,32,32.")] = None,
     classes: Annotated[int | None, typer.Option(min=1, help="How many numbers the network gives.")] = None,
+    vocabulary: Annotated[int | None, typer.Option(min=1, help="How many different tokens, where the inputs are tokens.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Draw architectures, build, run and replay them; exit with 1 and the reasons where the space is broken."""
-    from dataclasses import replace
-
+    from nas.shapes import shapes_of_options
     from predictors.features import learn_encoding
     from predictors.terms import readable
     from spaces.check import check, report_text
@@ -187,11 +187,7 @@ def space_check(
 
     with _sentences():
         space = load_space(name)
-        shapes = space.shapes
-        if input_shape is not None:
-            shapes = replace(shapes, input=_shape(input_shape))
-        if classes is not None:
-            shapes = replace(shapes, output=(classes,))
+        shapes = shapes_of_options(space.shapes, input_shape, classes, vocabulary)
         checked = check(space.for_shapes(shapes), count=count, seed=seed, encode=encode)
         print(json.dumps(checked.to_dict()) if as_json else report_text(checked))
     if checked.problems:
@@ -331,10 +327,3 @@ def _space_of(directory: Path, named: str | None) -> Any:
     with open_for_reading(directory) as journal:
         ours = is_sealed(journal.config, journal.environment.get("seal", ""))
         return load_space(journal.config["space"]) if ours else None
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise ValueError(f"a shape is whole numbers with commas, such as 3,32,32; got {text!r}") from error

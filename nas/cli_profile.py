@@ -23,6 +23,7 @@ def profile(
     seed: Annotated[int, typer.Option(min=0, help="Of the random architectures, the weights and the input.")] = 0,
     input_shape: Annotated[str | None, typer.Option("--input", help="Of a space: the input's shape without the batch, such as 3,32,32.")] = None,
     classes: Annotated[int | None, typer.Option(min=1, help="Of a space: how many numbers the network gives.")] = None,
+    vocabulary: Annotated[int | None, typer.Option(min=1, help="Of a space: how many different tokens, where the inputs are tokens.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: CUDA where there is a card.")] = "auto",
     batch_size: Annotated[int, typer.Option(help="Samples in a pass.")] = 1,
     threads: Annotated[int, typer.Option(help="Of torch on the CPU.")] = 1,
@@ -40,18 +41,22 @@ def profile(
     with _sentences():
         from nas.journal import FILE
         from nas.latency.settings import LatencySettings
+        from nas.shapes import shapes_of_options
+        from spaces.load import load_space
 
         settings = LatencySettings(batch_size, device, threads, within, limit)
         if out is not None and (out.suffix not in (".npz", ".csv") or out.exists() or not out.parent.is_dir()):
             raise ValueError(f"the latencies are written to a new .npz or .csv file in a folder that is there; got {out}")
         if (Path(target) / FILE).is_file():
-            if input_shape is not None or classes is not None:
-                raise ValueError("a run's task says what goes in and comes out: leave --input and --classes out")
+            if not (input_shape is classes is vocabulary is None):
+                raise ValueError("a run's task says what goes in and comes out: leave --input, --classes and --vocabulary out")
             known, whose = _of_run(Path(target), trial, space, every=every)
         else:
             if trial is not None or every or space is not None:
                 raise ValueError(f"{target} is not a run (it has no {FILE}), and --trial, --all and --space are for runs")
-            known, whose = _of_space(target, count, seed, input_shape, classes)
+            known = load_space(target)
+            known = known.for_shapes(shapes_of_options(known.shapes, input_shape, classes, vocabulary))
+            whose = _drawn(known, count, seed)
         rows = _measured(known, whose, settings, seed, out)
         _print(known, rows, settings, as_json=as_json)
 
@@ -78,19 +83,12 @@ def _of_run(directory: Path, trial: int | None, named: str | None, *, every: boo
     return space, [(each.architecture, {"trial": each.number, "score": each.score if each.is_observed else None}) for each in trials]
 
 
-def _of_space(name: str, count: int, seed: int, input_shape: str | None, classes: int | None) -> tuple[SearchSpace, Whose]:
-    from dataclasses import replace
-
-    from nas.cli import _shape
+def _drawn(space: SearchSpace, count: int, seed: int) -> Whose:
     from nas.seeds import generator
-    from spaces.load import load_space
     from spaces.operators import sample
 
-    space = load_space(name)
-    shapes = space.shapes if input_shape is None else replace(space.shapes, input=_shape(input_shape))
-    space = space.for_shapes(shapes if classes is None else replace(shapes, output=(classes,)))
     random = generator(seed, "profile: architectures")
-    return space, [(sample(space, random), {}) for _ in range(count)]
+    return [(sample(space, random), {}) for _ in range(count)]
 
 
 def _measured(space: SearchSpace, whose: Whose, settings: LatencySettings, seed: int, out: Path | None) -> list[Profiled]:

@@ -31,6 +31,7 @@ def proxies(
     batch_size: Annotated[int, typer.Option(min=2, help="How many samples the networks look at.")] = 32,
     input_shape: Annotated[str | None, typer.Option("--input", help="The input's shape without the batch, such as 3,32,32.")] = None,
     classes: Annotated[int | None, typer.Option(min=1, help="How many numbers the network gives.")] = None,
+    vocabulary: Annotated[int | None, typer.Option(min=1, help="How many different tokens, where the inputs are tokens.")] = None,
     task: Annotated[
         str | None, typer.Option(metavar="NAME", help="Samples of this task's training split, not noise; or {name: images, path: photos}.")
     ] = None,
@@ -50,7 +51,7 @@ def proxies(
         from spaces.load import load_space
 
         space = load_space(name)
-        shapes = _shapes(space, input_shape, classes, task)
+        shapes = _shapes(space, input_shape, classes, vocabulary, task)
         space = space.for_shapes(shapes)
         chosen = suiting_proxies(shapes) if names is None else known_proxies(names)
         plan = Plan(name, shapes, chosen, task, batch_size, seed, repeats, device)
@@ -150,18 +151,15 @@ def _of_file(path: Path) -> Sequence[Architecture]:
     return [Architecture.from_json(json.dumps(item.get("architecture", item) if isinstance(item, dict) else item)) for item in items]
 
 
-def _shapes(space: SearchSpace, input_shape: str | None, classes: int | None, task: str | None) -> Shapes:
-    from dataclasses import replace
-
-    from nas.cli import _shape
+def _shapes(space: SearchSpace, input_shape: str | None, classes: int | None, vocabulary: int | None, task: str | None) -> Shapes:
     from nas.proxies.measuring import named_task
+    from nas.shapes import shapes_of_options
 
-    if task is not None:
-        if input_shape is not None or classes is not None:
-            raise ValueError("a task says what goes in and comes out: leave --input and --classes out beside --task")
-        return named_task(task).shapes
-    shapes = space.shapes if input_shape is None else replace(space.shapes, input=_shape(input_shape))
-    return shapes if classes is None else replace(shapes, output=(classes,))
+    if task is None:
+        return shapes_of_options(space.shapes, input_shape, classes, vocabulary)
+    if not (input_shape is classes is vocabulary is None):
+        raise ValueError("a task says what goes in and comes out: leave --input, --classes and --vocabulary out beside --task")
+    return named_task(task).shapes
 
 
 def _rows(text: str, count: int) -> range:

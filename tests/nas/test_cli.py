@@ -66,6 +66,12 @@ def test_reading_commands_print_json(here: Path) -> None:
     assert checked["problems"] == []
 
 
+def test_a_space_is_checked_for_the_tokens_of_other_texts() -> None:
+    shown = nas("space", "check", "flexibert_tiny", "--input", "12", "--vocabulary", "50", "--classes", "3", "--count", "1")
+    assert shown.exit_code == 0, shown.output
+    assert "12 of 50 tokens, 3" in shown.output
+
+
 def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     import yaml
