@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.tasks.task import Loss, Task
+from nas.tasks.token_scores import token_cross_entropy
 from spaces import Shapes
 
 
@@ -40,14 +41,18 @@ class Batch:
 def noise_batch(shapes: Shapes, size: int, seed: int, *, tokens: int | None = None) -> Batch:
     """Gaussian noise of mean 0 and variance 1; or, where the network takes token numbers, each of `tokens` equally often.
 
-    For outputs (K, ...) with K of at least 2 the targets are random class numbers (N, ...) and the loss is cross-entropy; for others they are
-    Gaussian noise and the loss is the mean squared error.
+    For outputs (K, ...) with K of at least 2 the targets are random class numbers (N, ...) and the loss is cross-entropy; where the shapes have a
+    vocabulary, outputs (L, V) are V scores at each of L places, as those of a language model, and the targets are tokens (N, L). For others the targets
+    are Gaussian noise and the loss is the mean squared error.
     """
     generator = torch.Generator().manual_seed(seed)
     if tokens is None:
         inputs = torch.randn((size, *shapes.input), generator=generator)
     else:
         inputs = torch.randint(tokens, (size, *shapes.input), generator=generator)
+    if shapes.vocabulary is not None and len(shapes.output) == 2:
+        length, scores = shapes.output
+        return Batch(inputs, torch.randint(scores, (size, length), generator=generator), token_cross_entropy, seed)
     if math.prod(shapes.output[:1]) > 1:
         targets = torch.randint(shapes.output[0], (size, *shapes.output[1:]), generator=generator)
         return Batch(inputs, targets, functional.cross_entropy, seed)

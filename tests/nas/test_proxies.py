@@ -179,6 +179,12 @@ def test_batches() -> None:
     assert one.loss is functional.cross_entropy
     assert noise_batch(Shapes((6,), (1,)), 4, 0).targets.dtype == torch.float32
     assert noise_batch(Shapes((6,), (3,)), 4, 0, tokens=5).inputs.max() < 5
+    model = noise_batch(Shapes((6,), (6, 40), vocabulary=40), 4, 0, tokens=40)
+    assert model.targets.shape == (4, 6)
+    assert model.targets.max() >= 6
+    # By hand: at each place the log-sum of the scores without the target's own, which is here the only one above zero.
+    scores = torch.nn.functional.one_hot(model.targets, 40).float()
+    assert model.loss(scores, model.targets).item() == pytest.approx(math.log(math.e + 39) - 1)
     digits = load_task("digits")
     drawn = task_batch(digits, 9, 0)
     assert drawn.inputs.shape == (9, 1, 8, 8)
