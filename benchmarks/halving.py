@@ -99,25 +99,9 @@ def search(cells: Cells, strategy: Strategy, budget: float, seed: int) -> Histor
         proposals = history.affordable(strategy.ask(space, history, count, seed).proposals, budget)
         if not proposals:
             break
-        first, number = len(history.trials), len(history.rounds)
-        trials = [
-            Trial(
-                first + place,
-                number,
-                "search",
-                each.architecture,
-                each.origin,
-                each.prediction,
-                each.canonical,
-                0,
-                None,
-                each.fidelity,
-                each.continues,
-            )
-            for place, each in enumerate(proposals)
-        ]
+        trials = history.next_round("search", proposals, seed)
         ends = [outcome_event(trial.number, outcome(cells, trial)) for trial in trials]
-        history = fold([round_event(number, "search", trials), *ends], history)
+        history = fold([round_event(len(history.rounds), "search", trials), *ends], history)
     return history
 
 

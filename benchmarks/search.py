@@ -36,11 +36,10 @@ from benchmarks.record import record
 from nas.compose import strategy_of
 from nas.config import RunConfig
 from nas.evaluators.evaluator import Failed, Observation
-from nas.history import EMPTY, History, Trial, fold, outcome_event, round_event
+from nas.history import EMPTY, History, fold, outcome_event, round_event
 from nas.labels import read_labels
 from nas.objectives import SCORE, Objective
 from nas.pareto import front, hypervolume, inverted_generational_distance
-from nas.seeds import derive
 from nas.strategies import STRATEGIES, Strategy
 from nas.strategies.rungs import rungs_of
 from nas.tasks.arrays import read_npz
@@ -181,20 +180,7 @@ def searched(table: Rows, strategy: Strategy, budget: int, batch: int, seed: int
         asked = strategy.ask(table.space, history, min(batch, budget - len(found)), seed)
         if not asked.proposals:
             break
-        first = len(found)
-        trials = [
-            Trial(
-                first + place,
-                len(history.rounds),
-                "search",
-                each.architecture,
-                each.origin,
-                each.prediction,
-                each.canonical,
-                derive(seed, "trial", place),
-            )
-            for place, each in enumerate(asked.proposals)
-        ]
+        trials = history.next_round("search", asked.proposals, seed)
         rows = [table.row(trial.architecture) for trial in trials]
         outcomes = [
             Observation(score, 0.0, metrics=table.metrics(row))

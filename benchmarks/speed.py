@@ -84,13 +84,13 @@ def traced_a_second(count: int = 300) -> float:
 def surrogate_round() -> float:
     """NAS-Bench-201: the default search after a hundred results: the predictor is fitted, looks at its candidates, and ten are chosen."""
     from nas.evaluators.evaluator import Observation
-    from nas.history import EMPTY, Trial, fold, outcome_event, round_event
+    from nas.history import EMPTY, fold, outcome_event, round_event
     from nas.strategies import RandomSearch, SurrogateSearch
     from predictors import PREDICTORS
     from spaces.nasbench201 import space
 
     proposals = RandomSearch().ask(space, EMPTY, 100, 0).proposals
-    trials = [Trial(place, 0, "search", each.architecture, each.origin, None, each.canonical, 0) for place, each in enumerate(proposals)]
+    trials = EMPTY.next_round("search", proposals, 0)
     # Any score will do that has to do with the cell.
     scores = [sum("nor_conv" in str(answer) for _, answer in trial.architecture.decisions) for trial in trials]
     ends = [outcome_event(trial.number, Observation(score)) for trial, score in zip(trials, scores, strict=True)]

@@ -30,6 +30,7 @@ from typing import Any
 
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
 from nas.journal import Event
+from nas.seeds import derive
 from spaces import Architecture
 
 
@@ -252,6 +253,31 @@ class History:
             finalists=tuple(item for item in self.finalists if item.arm == arm),
             finals=tuple(item for item in self.finals if item.trial in numbers),
             finished=self.finished,
+        )
+
+    def next_round(self, arm: str, proposals: Sequence[Proposal], seed: int, donors: Sequence[int | None] = ()) -> tuple[Trial, ...]:
+        """The trials of a further round of the arm, numbered on from here. Each has a seed of its own, but a promotion keeps that of what it goes on with.
+
+        Args:
+            seed: the run's.
+            donors: the trial whose weights each proposal begins with, where any does.
+        """
+        first, number = len(self.trials), len(self.of_arm(arm).rounds)
+        return tuple(
+            Trial(
+                number=first + place,
+                round=number,
+                arm=arm,
+                architecture=proposal.architecture,
+                origin=proposal.origin,
+                prediction=proposal.prediction,
+                canonical=proposal.canonical,
+                seed=derive(seed, "trial", first + place) if proposal.continues is None else self.trial(proposal.continues).seed,
+                fidelity=proposal.fidelity,
+                continues=proposal.continues,
+                donor=donors[place] if donors else None,
+            )
+            for place, proposal in enumerate(proposals)
         )
 
 

@@ -16,7 +16,7 @@ from nas.compose import BASELINE, SEARCH, Parts, devices_of, executor_of, final_
 from nas.config import RunConfig, TableSection
 from nas.evaluators.evaluator import Failed, Observation
 from nas.executors import Job, Outcome
-from nas.history import EMPTY, History, Proposal, Trial, fold, outcome_event, round_event
+from nas.history import EMPTY, History, Proposal, fold, outcome_event, round_event
 from nas.pace import Pace, Range, pace_of, total
 from nas.seeds import derive, generator
 from nas.strategies.strategy import novel, random_draws
@@ -144,14 +144,10 @@ def _ask(config: RunConfig, parts: Parts, history: History) -> tuple[Sequence[Pr
 
 def _made_up(config: RunConfig, history: History, proposals: Sequence[Proposal]) -> History:
     """The history after a round in which these had scores at random."""
-    random, first, number = generator(config.seed, "made up", len(history.trials)), len(history.trials), len(history.rounds)
-    trials = [
-        Trial(first + place, number, SEARCH, each.architecture, each.origin, each.prediction, each.canonical, first + place)
-        for place, each in enumerate(proposals)
-    ]
+    random, trials = generator(config.seed, "made up", len(history.trials)), history.next_round(SEARCH, proposals, config.seed)
     names = [objective.name for objective in config.objectives]
     ends = [
         outcome_event(trial.number, Observation(random.random(), 1.0, metrics=tuple((name, 1 + random.random()) for name in names)))
         for trial in trials
     ]
-    return fold([round_event(number, SEARCH, trials), *ends], history)
+    return fold([round_event(len(history.rounds), SEARCH, trials), *ends], history)

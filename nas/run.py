@@ -182,25 +182,10 @@ class Run:
 
     def propose(self, arm: str, proposals: Sequence[Proposal], note: str = "") -> None:
         """A new round of the arm, journalled; `finish_round` evaluates it."""
-        first, number = len(self.history.trials), len(self.history.of_arm(arm).rounds)
         transfer = self.config.evaluator.transfer if isinstance(self.config.evaluator, TrainSection) else None
-        trials = [
-            Trial(
-                number=first + place,
-                round=number,
-                arm=arm,
-                architecture=proposal.architecture,
-                origin=proposal.origin,
-                prediction=proposal.prediction,
-                canonical=proposal.canonical,
-                seed=derive(self.config.seed, "trial", first + place) if proposal.continues is None else self.history.trial(proposal.continues).seed,
-                fidelity=proposal.fidelity,
-                continues=proposal.continues,
-                donor=None if transfer is None else donor_of(self.parts.space, self.history, arm, proposal, transfer),
-            )
-            for place, proposal in enumerate(proposals)
-        ]
-        self.record(round_event(number, arm, trials, note))
+        donors = [] if transfer is None else [donor_of(self.parts.space, self.history, arm, proposal, transfer) for proposal in proposals]
+        trials = self.history.next_round(arm, proposals, self.config.seed, donors)
+        self.record(round_event(len(self.history.of_arm(arm).rounds), arm, trials, note))
 
     def _search(self, arm: str, executor: Executor) -> str:
         """Rounds until the budget is used, a rule ends the search or nothing new is found; says which."""

@@ -15,7 +15,6 @@ from nas.history import EMPTY, History, Proposal, Trial, finished_event, fold, o
 from nas.journal import FILE, Event, Journal, create, open_for_writing
 from nas.run import HOPELESS, RunFailed, check_unchanged
 from nas.scorecard import scorecard
-from nas.seeds import derive
 from nas.strategies import Strategy
 from nas.strategies.rungs import rungs_of
 from spaces import Architecture, SearchSpace
@@ -81,21 +80,8 @@ class Loop:
 
     def propose(self, arm: str, proposals: Sequence[Proposal], note: str = "") -> None:
         """A further round of the arm, which a search of it begins with evaluating."""
-        first, number = len(self.history.trials), len(self.history.of_arm(arm).rounds)
-        trials = [
-            Trial(
-                number=first + place,
-                round=number,
-                arm=arm,
-                architecture=proposal.architecture,
-                origin=proposal.origin,
-                prediction=proposal.prediction,
-                canonical=proposal.canonical,
-                seed=derive(self.seed, "trial", first + place),
-            )
-            for place, proposal in enumerate(proposals)
-        ]
-        self.record(round_event(number, arm, trials, note))
+        trials = self.history.next_round(arm, proposals, self.seed)
+        self.record(round_event(len(self.history.of_arm(arm).rounds), arm, trials, note))
 
     def finished(self) -> History:
         """The history at the flow's end.

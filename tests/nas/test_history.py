@@ -257,3 +257,20 @@ def test_fidelities_are_journalled_where_there_are_any():
 def test_what_is_no_promotion_is_refused(trial, says):
     with pytest.raises(ValueError, match=says):
         fold([history.round_event(3, "a", [trial])], fold(halved()))
+
+
+def proposal(key: int, fidelity: float = 1.0, continues: int | None = None) -> history.Proposal:
+    return history.Proposal(Architecture("toy", (("x", key),)), "o", None, f"key{key}", fidelity, continues)
+
+
+def test_the_next_round_is_numbered_on_and_a_promotion_keeps_its_seed():
+    before = fold(halved())
+    new, promoted = before.next_round("a", [proposal(7), proposal(5, 1 / 3, continues=5)], seed=3, donors=[1, None])
+    assert (new.number, promoted.number, new.round, promoted.round) == (7, 8, 3, 3)
+    assert promoted.seed == before.trial(5).seed != new.seed
+    assert (new.donor, promoted.donor) == (1, None)
+    # Another arm counts its own rounds; a seed is the run's and the trial's number, whoever asks.
+    other, same = before.next_round("b", [proposal(7), proposal(8)], seed=3)
+    assert (other.number, other.round, other.donor) == (7, 0, None)
+    assert other.seed == new.seed != same.seed != before.next_round("b", [proposal(7), proposal(8)], seed=4)[1].seed
+    assert len(fold([history.round_event(3, "a", [new, promoted])], before).trials) == 9

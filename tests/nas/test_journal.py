@@ -56,7 +56,7 @@ def test_writing_goes_on_where_it_stopped(tmp_path):
         assert texts(journal.events()) == ["a", "b", "c"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=20)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
 def test_floats_come_back_exactly(tmp_path, values):
     run = tmp_path / str(random.Random().getrandbits(60))
