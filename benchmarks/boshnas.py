@@ -4,8 +4,8 @@
 
 `benchmarks/qnli_table.py` makes that table. For each strategy: evaluations until one of the best hundredth of the rows is found (`--top`), and until the
 best; the regret on the way (`benchmarks/search.py` says of what); and the difference to the default surrogate search, paired by seed, with Wilcoxon's
-test. What is not found counts as found one evaluation after the budget. Writes `results/boshnas_SPACE_OBJECTIVE.csv`, a row for each strategy and seed,
-with the numbers of the rows that were evaluated, in their order.
+test. What is not found counts as found one evaluation after the budget. An interrupt ends it with the seeds that are complete. Writes
+`results/boshnas_SPACE_OBJECTIVE.csv`, a row for each strategy and seed, with the numbers of the rows that were evaluated, in their order.
 """
 
 from __future__ import annotations
@@ -106,10 +106,16 @@ def main() -> None:
     jobs = [(arguments, name, arguments.first_seed + seed) for seed in range(arguments.seeds) for name in arguments.strategies]
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(arguments.workers) as pool:
-        for row in pool.map(one, jobs):
-            rows.append(row)
-            print(f"\r{len(rows)}/{len(jobs)} searches", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+        try:
+            for row in pool.map(one, jobs):
+                rows.append(row)
+                print(f"\r{len(rows)}/{len(jobs)} searches", end="", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+    rows = rows[: len(rows) // len(arguments.strategies) * len(arguments.strategies)]
+    print(f"\n{len(rows) // len(arguments.strategies)} seeds", file=sys.stderr)
+    if not rows:
+        raise SystemExit("no seed was finished, so nothing is written")
     rows.sort(key=lambda row: (arguments.strategies.index(row["strategy"]), row["seed"]))
     show(rows, arguments.budget)
     written = [{key: f"{value:.5g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
