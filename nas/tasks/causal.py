@@ -51,6 +51,6 @@ class Causal:
         row = int(differences.argmax())
         if differences[row] > TOLERANCE:
             raise ValueError(
-                f"the network's outputs at the first {int(cuts[row]) + 1} positions change when later tokens do, so it would see the next token instead of "
+                f"the network's outputs up to position {int(cuts[row]) + 1} change when later tokens do, so it would see the next token instead of "
                 "telling it: take `objective: masked`, or a space of causal networks (attention with is_causal=True, convolutions padded on the left only)"
             )

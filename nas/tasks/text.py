@@ -33,7 +33,7 @@ def text(
     """A task on the texts in a file of columns with tabs between them, split by class with the given seed. Inputs (length,), tokens; see `nas.tasks.tokens`.
 
     Args:
-        path: a UTF-8 file, a text and its label on each line. A label is any word; the classes are the labels, sorted.
+        path: a UTF-8 file, a text and its label on each line, but for empty lines. A label is any word; the classes are the labels, sorted.
         test, validation: further such files. Without them `test_share` of the texts become the test split, `validation_share` the validation split.
         length: how many tokens of a text the network sees; shorter ones are padded with token 0, which a network may tell by itself.
         vocabulary: at most so many tokens, learned from the training split's texts.
@@ -48,6 +48,7 @@ def text(
     files = {part: file for part, file in (("test", test), ("validation", validation)) if file is not None}
     whole, *given = (_read(file, text_column, label_column, header) for file in (path, *files.values()))
     classes = _sorted({label for _, label, _ in whole})
+    _check_classes(whole, label_column, header, path)
     labels = class_numbers(_numbers(whole, classes, path), path)
     shares = {part: share for part, share in (("test", test_share), ("validation", validation_share)) if part not in files}
     drawn = ([whole[row] for row in rows] for rows in stratified_split(labels, tuple(shares.values()), seed))
@@ -68,6 +69,8 @@ def _read(path: str, text_column: int, label_column: int, header: bool) -> list[
     for number, line in enumerate(lines[header:], start=1 + header):
         where = f"line {number} of {path}"
         columns = line.removesuffix("\r").split("\t")
+        if columns == [""]:
+            continue
         if len(columns) <= max(text_column, label_column):
             raise ValueError(
                 f"{where} should have a text in column {text_column} and a label in column {label_column}, with tabs between the columns (the first is "
@@ -80,6 +83,20 @@ def _read(path: str, text_column: int, label_column: int, header: bool) -> list[
     if not rows:
         raise ValueError(f"{path} holds no texts")
     return rows
+
+
+def _check_classes(rows: list[_Row], label_column: int, header: bool, path: str) -> None:
+    """Two mistakes of the columns, which would pass for a class."""
+    first, *others = [label for _, label, _ in rows]
+    if not set(others) - {first}:
+        raise ValueError(
+            f"all texts of {path} have one label, {first!r}: there is nothing to tell apart; is label_column {label_column} the right one?"
+        )
+    if not header and first not in others:
+        raise ValueError(
+            f"{rows[0][2]} has the label {first!r}, which no other line has: if the line names the columns, set header: true; else leave it out, "
+            "for one text is no class"
+        )
 
 
 def _sorted(labels: set[str]) -> list[str]:

@@ -47,6 +47,8 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, *, mask: bool = False
     Raises:
         ValueError: the library is not installed, or the texts' different bytes alone are more tokens.
     """
+    if vocabulary < 1:
+        raise ValueError(f"vocabulary is how many tokens there may be at most; got {vocabulary}")
     try:
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     except ImportError as error:
@@ -55,7 +57,9 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, *, mask: bool = False
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=sentences)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary, min_frequency=2, special_tokens=list(special), show_progress=False)
+    # The library makes room for as many as it is told; each merge of a pair leaves fewer characters, so there are never more than this.
+    most = min(vocabulary, len(special) + 256 + sum(len(text.encode()) for text in texts))
+    trainer = trainers.BpeTrainer(vocab_size=most, min_frequency=2, special_tokens=list(special), show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     if tokenizer.get_vocab_size() > vocabulary:
         least = tokenizer.get_vocab_size()

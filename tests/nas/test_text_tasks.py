@@ -181,11 +181,25 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
             load_task(task, path=str(tmp_path / "latin.tsv"))
     with pytest.raises(ValueError, match=r"line 3 of .*b.tsv has the label 'dull', which no line of .*a.tsv has; its labels are blame, praise"):
         load_task("text", path=path, test=save_texts(tmp_path / "b.tsv", labels=("praise", "blame", "dull")))
-    with pytest.raises(ValueError, match="one class only"):
+    with pytest.raises(ValueError, match=r"all texts of .*c.tsv have one label, 'praise': .* is label_column 1 the right one"):
         load_task("text", path=save_texts(tmp_path / "c.tsv", labels=("praise",)))
+    (tmp_path / "named.tsv").write_text("text\tlabel\n" + (tmp_path / "a.tsv").read_text())
+    with pytest.raises(ValueError, match=r"line 1 of .*named.tsv has the label 'label', which no other line has: .* header: true"):
+        load_task("text", path=str(tmp_path / "named.tsv"))
+    for task in ("text", "language_model"):
+        with pytest.raises(ValueError, match="vocabulary is how many tokens there may be at most; got -3"):
+            load_task(task, path=path, vocabulary=-3)
     (tmp_path / "head.tsv").write_text("text\tlabel\n")
     with pytest.raises(ValueError, match="holds no texts"):
         load_task("text", path=str(tmp_path / "head.tsv"), header=True)
+
+
+def test_empty_lines_are_no_texts_and_room_for_too_many_tokens_is_not_made(tmp_path):
+    path = tmp_path / "a.tsv"
+    plain = load_task("text", path=save_texts(path), length=8)
+    path.write_text(path.read_text().replace("\n", "\n\n"))
+    gappy = load_task("text", path=str(path), length=8, vocabulary=10**12)
+    assert torch.equal(plain.train.inputs, gappy.train.inputs)
 
 
 def test_a_config_finds_the_files_beside_it(tmp_path):
