@@ -20,8 +20,8 @@ from spaces.graph import Graph
 MOST_KINDS = 48
 MOST_PAIRS = 64
 MOST_RUNS = 128
-# Numbers in the matrices of who reaches whom that are made at a time.
-MOST_CELLS = 1 << 20
+# Numbers in the matrix of who reaches whom that are looked at together.
+MOST_CELLS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -83,28 +83,23 @@ def _in_order(flat: Flat, end_E: np.ndarray, backwards: bool = False) -> Iterato
 
 def reached(flat: Flat) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of a node and one that it reaches along edges, by number in the batch."""
-    nodes_M = flat.last_M - flat.first_M + 1
-    edges_M = np.bincount(flat.graph_N[flat.target_E], minlength=flat.num_graphs)
-    first_E = np.cumsum(edges_M) - edges_M
-    sources, targets = [], []
-    start = 0
-    while start < flat.num_graphs:
-        # Dense matrices of as many graphs as fit.
-        largest = np.maximum.accumulate(nodes_M[start:]) ** 2 * np.arange(1, flat.num_graphs - start + 1)
-        stop = start + max(1, int(np.searchsorted(largest, MOST_CELLS)))
-        places = int(nodes_M[start:stop].max())
-        edges = slice(first_E[start], first_E[stop - 1] + edges_M[stop - 1])
-        graph_E = flat.graph_N[flat.target_E[edges]]
-        offset_E = flat.first_M[graph_E]
-        reach = np.zeros((stop - start, places, places), dtype=np.float32)
-        reach[graph_E - start, flat.source_E[edges] - offset_E, flat.target_E[edges] - offset_E] = 1
-        for _ in range(places.bit_length()):
-            reach = np.minimum(reach + reach @ reach, 1)
-        graph, source, target = np.nonzero(reach)
-        sources.append(source + flat.first_M[start + graph])
-        targets.append(target + flat.first_M[start + graph])
-        start = stop
-    return np.concatenate(sources or [np.zeros(0, np.int64)]), np.concatenate(targets or [np.zeros(0, np.int64)])
+    place_N = np.arange(flat.num_nodes) - flat.first_M[flat.graph_N]
+    # A bit for each place in the graph: from which the node is reached.
+    word_N, bit_N = place_N // 64, np.left_shift(np.uint64(1), (place_N % 64).astype(np.uint64))
+    before_NW = np.zeros((flat.num_nodes, int(word_N.max(initial=0)) + 1), dtype="<u8")
+    for edges in _in_order(flat, flat.target_E):
+        source, target = flat.source_E[edges], flat.target_E[edges]
+        starts = np.flatnonzero(np.r_[True, target[1:] != target[:-1]])
+        passed_EW = before_NW[source]
+        passed_EW[np.arange(len(source)), word_N[source]] |= bit_N[source]
+        before_NW[target[starts]] = np.bitwise_or.reduceat(passed_EW, starts, axis=0)
+    sources, targets = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    rows = max(1, MOST_CELLS // (64 * before_NW.shape[1]))
+    for start in range(0, flat.num_nodes, rows):
+        target, place = np.nonzero(np.unpackbits(before_NW[start : start + rows].view(np.uint8), axis=1, bitorder="little"))
+        sources.append(flat.first_M[flat.graph_N[start + target]] + place)
+        targets.append(start + target)
+    return np.concatenate(sources), np.concatenate(targets)
 
 
 def runs_of_three(flat: Flat, op_N: np.ndarray, num_ops: int) -> tuple[np.ndarray, np.ndarray]:

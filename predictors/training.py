@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -30,6 +31,8 @@ from spaces.graph import Graph
 NUM_FOLDS = 5
 # Graphs that are predicted at a time.
 CHUNK = 1024
+# Of so many graphs at most the numbers are kept, for who asks about them again.
+REMEMBERED = 4096
 # Graphs are read with their dead parts only where that takes away so much of the discord between two rankings. Seen: 1.2 to 1.5 for accuracies of
 # cells with many dead parts, 0.2 to 0.7 for latencies of the same cells, 0.8 to 1.2 where there is little that simplifying takes away.
 WHOLE_IF_DISCORD_BELOW = 0.8
@@ -154,7 +157,8 @@ class FittedModel:
 
     def encode(self, graphs: Sequence[Graph]) -> Encoded:
         """The graphs as numbers, for those who ask about the same ones again."""
-        return self.encoding.encode([readable(graph, simplified=self.simplified) for graph in graphs])
+        encoded = _encoded if len(graphs) <= REMEMBERED else _encoded.__wrapped__
+        return encoded(self.encoding, tuple(graphs), self.simplified)
 
     def predict_encoded(self, encoded: Encoded) -> Prediction:
         """The same for graphs encoded before."""
@@ -179,6 +183,12 @@ class FittedModel:
         }
         arrays = {f"model.{name}": array for name, array in self.model.arrays().items()}
         write(directory, Stored(self.settings.name, asdict(self.settings), state, arrays | self.target.arrays()))
+
+
+@lru_cache(maxsize=2)
+def _encoded(encoding: Encoding, graphs: tuple[Graph, ...], simplified: bool) -> Encoded:
+    # A search of several objectives fits a predictor to each, on the same graphs, and asks all of them about the same candidates.
+    return encoding.encode([readable(graph, simplified=simplified) for graph in graphs])
 
 
 def _side_by_side(predict: Callable[[Encoded], Belief], chunks: Sequence[Encoded]) -> list[Belief]:

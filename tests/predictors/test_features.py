@@ -121,6 +121,13 @@ def test_who_reaches_whom_is_the_transitive_closure():
     whole = networkx.DiGraph()
     whole.add_edges_from(zip(flat.source_E.tolist(), flat.target_E.tolist(), strict=True))
     assert found == set(networkx.transitive_closure(whole).edges)
+    # More places than a word has bits.
+    builder = GraphBuilder()
+    value = builder.input()
+    for _ in range(150):
+        value = builder.node("relu", value)
+    source, target = reached(flatten([builder.output(value)]))
+    assert sorted(zip(source.tolist(), target.tolist(), strict=True)) == [(a, b) for a in range(152) for b in range(a + 1, 152)]
 
 
 def test_runs_of_three_are_the_walks_of_two_edges():
