@@ -1,16 +1,19 @@
 """BOSHNAS, its parts left out one by one, and other strategies on equal terms: the same rows, budget, batches and seeds, nothing smoothed.
 
     python benchmarks/boshnas.py --space flexibert_qnli --table qnli.npz --objective qnli --test qnli --listed --budget 64 --seeds 30
+    python benchmarks/boshnas.py --read benchmarks/results/boshnas_flexibert_qnli_qnli.csv
 
 `benchmarks/qnli_table.py` makes that table. For each strategy: evaluations until one of the best hundredth of the rows is found (`--top`), and until the
-best; the regret on the way (`benchmarks/search.py` says of what); and the difference to the default surrogate search, paired by seed, with Wilcoxon's
-test. What is not found counts as found one evaluation after the budget. An interrupt ends it with the seeds that are complete. Writes
-`results/boshnas_SPACE_OBJECTIVE.csv`, a row for each strategy and seed, with the numbers of the rows that were evaluated, in their order.
+best; and the regret on the way (`benchmarks/search.py` says of what). Then, paired by seed, the default surrogate search against each other strategy, and
+BOSHNAS against itself without a part, with Wilcoxon's test. What is not found counts as found one evaluation after the budget. An interrupt ends it with
+the seeds that are complete. Writes `results/boshnas_SPACE_OBJECTIVE.csv`, a row for each strategy and seed, with the numbers of the rows that were
+evaluated, in their order.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import math
 import sys
 import time
@@ -42,6 +45,16 @@ STRATEGIES = {
     "BOSHNAS, first order, one width": "boshnas:order=first:heteroscedastic=false",
 }
 DEFAULT = "the default surrogate"
+# Each with what it has less: the second derivatives, the noise of each architecture's own, the climb.
+CONTRASTS = [
+    ("BOSHNAS, second order", "BOSHNAS, first order"),
+    ("BOSHNAS, second order, one width", "BOSHNAS, first order, one width"),
+    ("BOSHNAS, second order", "BOSHNAS, second order, one width"),
+    ("BOSHNAS, first order", "BOSHNAS, first order, one width"),
+    ("BOSHNAS, second order", "BOSHNAS, no climb"),
+    ("BOSHNAS, first order", "BOSHNAS, no climb"),
+]
+TEXTS = ("strategy", "trace", "commit", "machine")
 
 
 def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
@@ -59,31 +72,44 @@ def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     return {"strategy": name, "seed": seed, **figures, "processor_seconds": seconds, "trace": " ".join(map(str, rows))}
 
 
-def show(rows: list[dict[str, Any]], budget: int) -> None:
-    """A line for each strategy."""
-    regrets = [name for name in rows[0] if name.startswith("regret_")]
-    print(
-        f"{'':34}top: median [quartiles] 90 %   best   mean regret at {', '.join(name[7:] for name in regrets)}   less than the default's (paired), p   s"
-    )
-    reached = {name: np.array([row["evaluations_to_top"] for row in rows if row["strategy"] == name], dtype=float) for name in STRATEGIES}
-    for name, top_S in reached.items():
-        own = [row for row in rows if row["strategy"] == name]
-        if not own:
-            continue
-        low, middle, high, late = np.quantile(top_S, (0.25, 0.5, 0.75, 0.9), method="inverted_cdf")
+def show(rows: list[dict[str, Any]]) -> None:
+    """A line for each strategy, and one for each of the contrasts."""
+    marks = [name for name in rows[0] if name.startswith("regret_")]
+    by_name = {name: [row for row in rows if row["strategy"] == name] for name in STRATEGIES if any(row["strategy"] == name for row in rows)}
+    budget = max(len(row["trace"].split()) for row in rows)
+    print(f"{'':34}{'top: median [quartiles], 90 %':32}{'best':10}{'mean regret at ' + ', '.join(mark[7:] for mark in marks):42}seconds")
+    for name, own in by_name.items():
+        low, middle, high, late = np.quantile([row["evaluations_to_top"] for row in own], (0.25, 0.5, 0.75, 0.9), method="inverted_cdf")
         best = np.median([row["evaluations_to_best"] for row in own])
-        means = [np.mean([row[regret] for row in own]) for regret in regrets]
-        ahead_S = reached[DEFAULT] - top_S if len(reached[DEFAULT]) == len(top_S) else np.zeros(0)
-        chance = wilcoxon(ahead_S).pvalue if np.any(ahead_S) else 1.0
-        paired = f"{ahead_S.mean():+6.1f} ± {ahead_S.std(ddof=1) / len(ahead_S) ** 0.5:.1f}, {chance:.3f}" if len(ahead_S) > 1 else ""
-        shown = [f"more than {budget}" if value > budget else f"{value:g}" for value in (middle, best)]
-        print(
-            f"{name:34}{shown[0]} [{low:g}, {high:g}] {late:g}   {shown[1]}   {' '.join(f'{mean:.3g}' for mean in means)}   {paired}   "
-            f"{np.mean([row['processor_seconds'] for row in own]):.0f}"
-        )
+        reached, late, best = (f"{number:g}" if number <= budget else f"> {budget}" for number in (middle, late, best))
+        means = " ".join(f"{np.mean([row[mark] for row in own]):.3g}" for mark in marks)
+        seconds = np.mean([row["processor_seconds"] for row in own])
+        print(f"{name:34}{f'{reached} [{low:g}, {high:g}], {late}':32}{best:10}{means:42}{seconds:.0f}")
+    print(
+        f"\npaired by seed, mean ± standard error, Wilcoxon's p; above zero: the first is better\n{'':70}{'evaluations to top':26}regret at {marks[-1][7:]}"
+    )
+    for first, second in [*((DEFAULT, name) for name in by_name if name != DEFAULT), *CONTRASTS]:
+        if first in by_name and second in by_name:
+            less = [_paired([row[key] for row in by_name[second]], [row[key] for row in by_name[first]]) for key in ("evaluations_to_top", marks[-1])]
+            print(f"{f'{first} - {second}':70}{less[0]:26}{less[1]}")
+
+
+def _paired(more: list[float], less: list[float]) -> str:
+    ahead_S = np.array(more) - np.array(less)
+    chance = wilcoxon(ahead_S).pvalue if np.any(ahead_S) else 1.0
+    return f"{ahead_S.mean():+.3g} ± {ahead_S.std(ddof=1) / len(ahead_S) ** 0.5:.2g}, p {chance:.3f}"
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV that was written here."""
+    with path.open(newline="") as file:
+        return [{key: value if key in TEXTS else float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["--read"] and len(sys.argv) == 3:
+        show(read(Path(sys.argv[2])))
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--space", required=True)
     parser.add_argument("--table", type=Path, required=True)
@@ -117,7 +143,7 @@ def main() -> None:
     if not rows:
         raise SystemExit("no seed was finished, so nothing is written")
     rows.sort(key=lambda row: (arguments.strategies.index(row["strategy"]), row["seed"]))
-    show(rows, arguments.budget)
+    show(rows)
     written = [{key: f"{value:.5g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
     print("written:", record(f"boshnas_{arguments.name or f'{arguments.space}_{arguments.objective}'}", written))
 
