@@ -278,7 +278,7 @@ def test_a_baseline_without_luck_does_not_cost_the_search_its_finalists(here: Pa
     draws = local.random_draws
     monkeypatch.setattr(local, "random_draws", lambda space, history, seed: draws(space, history, seed + 1))
     # The first six trials are the search's.
-    monkeypatch.setattr("nas.run.derive", lambda seed, purpose, counter=0: counter)
+    monkeypatch.setattr("nas.history.derive", lambda seed, purpose, counter=0: counter)
 
     def unlucky(self, architecture, *, seed, **given):
         return evaluate(self, architecture, seed=seed, **given) if seed < 6 else Failed("exception", "no luck")
