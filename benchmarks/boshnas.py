@@ -62,7 +62,10 @@ def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     arguments, name, seed = job
     table = read_table(arguments.space, str(arguments.table), arguments.objective, arguments.test, "", arguments.listed)
     started = time.process_time()
-    rows = search(table, strategy_named(STRATEGIES[name], arguments), arguments.budget, arguments.batch, seed)
+    text = STRATEGIES[name]
+    if arguments.candidates and text.startswith(("surrogate", "boshnas")):
+        text += f":candidates={arguments.candidates}"
+    rows = search(table, strategy_named(text, arguments), arguments.budget, arguments.batch, seed)
     seconds = time.process_time() - started
     known_N = table.objective_N[np.isfinite(table.objective_N)]
     least = np.sort(known_N)[-math.ceil(arguments.top * len(known_N))]
@@ -118,6 +121,7 @@ def main() -> None:
     parser.add_argument("--listed", action="store_true", help="draw among the rows: see benchmarks/search.py")
     parser.add_argument("--strategies", type=lambda text: text.split(";"), default=list(STRATEGIES), help="some of the names, between semicolons")
     parser.add_argument("--top", type=float, default=0.01, help="the share of the rows of which one is to be found")
+    parser.add_argument("--candidates", type=int, help="that each surrogate looks at in a round; by default as many as in a search")
     parser.add_argument("--budget", type=int, default=64)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=30)
