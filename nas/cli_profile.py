@@ -48,7 +48,7 @@ def profile(
         if out is not None and (out.suffix not in (".npz", ".csv") or out.exists() or not out.parent.is_dir()):
             raise ValueError(f"the latencies are written to a new .npz or .csv file in a folder that is there; got {out}")
         if (Path(target) / FILE).is_file():
-            if not (input_shape is classes is vocabulary is None):
+            if (input_shape, classes, vocabulary) != (None, None, None):
                 raise ValueError("a run's task says what goes in and comes out: leave --input, --classes and --vocabulary out")
             known, whose = _of_run(Path(target), trial, space, every=every)
         else:

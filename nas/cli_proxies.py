@@ -157,7 +157,7 @@ def _shapes(space: SearchSpace, input_shape: str | None, classes: int | None, vo
 
     if task is None:
         return shapes_of_options(space.shapes, input_shape, classes, vocabulary)
-    if not (input_shape is classes is vocabulary is None):
+    if (input_shape, classes, vocabulary) != (None, None, None):
         raise ValueError("a task says what goes in and comes out: leave --input, --classes and --vocabulary out beside --task")
     return named_task(task).shapes
 

@@ -128,7 +128,9 @@ class Posterior:
         return Belief(mean_M, np.full(len(mean_M), np.sqrt(self.kernel.noise)), np.sqrt(variance_M))
 
     def _predict(self, feature_MF: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        covariance_MN = self.kernel.between(feature_MF, self.feature_NF)
+        # A distance and a variance are differences of nearly equal numbers: in single precision they depend on which graphs are asked about together.
+        feature_MF = feature_MF.astype(np.float64)
+        covariance_MN = self.kernel.between(feature_MF, self.feature_NF.astype(np.float64))
         known_MS = covariance_MN if len(self.spread_S) == len(self.feature_NF) else covariance_MN[:, self.spread_S]
         explained_M = ((known_MS @ self.inverse_SS) * known_MS).sum(1)
         return covariance_MN @ self.weight_N, np.maximum(self.kernel.prior_variance(feature_MF) - explained_M, 1e-6)

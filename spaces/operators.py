@@ -131,7 +131,8 @@ def enumerate_all(space: SearchSpace, *, runs: int | None = None) -> Iterator[Ar
 def every_one(space: SearchSpace, most: int) -> tuple[Architecture, ...] | None:
     """All architectures of a small space; None where there are more than `most`, those that are rejected counted too."""
     try:
-        if not space.regions and all(_along_one(space, steady) > most for steady in (_FIRST, _LAST)):
+        listed = any(len(regions.members) > 1 for regions in space.regions)
+        if not listed and all(_along_one(space, steady) > most for steady in (_FIRST, _LAST)):
             return None
         return tuple(enumerate_all(space, runs=most))
     except ValueError:
@@ -142,7 +143,8 @@ def _along_one(space: SearchSpace, steady: Random) -> int:
     """The product of the sizes of the questions that one architecture is asked.
 
     That is the size of a space in which no question depends on an answer, and tells at once that most large ones are large. Where the program may end
-    early, one of two extreme architectures ends early and its product is small. Of a space held to parts it tells nothing.
+    early, one of two extreme architectures ends early and its product is small. Of a space held to several regions it tells nothing: each question may
+    offer some answers of each.
     """
     choose = Chooser({}, steady, held=dict(space.held), keep_domains=True)
     _completes(space, choose)

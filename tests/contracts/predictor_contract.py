@@ -24,8 +24,6 @@ from spaces import Edge, Graph, GraphBuilder
 
 Load = Callable[[Path], Fitted]
 OPS = ("conv", "pool", "dense")
-# What single precision leaves of a variance that is a difference: how much differs between processors, and between one graph and several at a time.
-SINGLE = 1e-4
 
 
 def random_graphs(count: int, seed: int, ops: tuple[str, ...] = OPS) -> list[Graph]:
@@ -134,14 +132,14 @@ def check_refuses_half_a_predictor(predictor: Predictor, load: Load, directory: 
 
 def check_reads_isomorphic_graphs_alike(predictor: Predictor, load: Load, directory: Path) -> None:
     fitted, others = fitted_on(predictor), random_graphs(20, seed=2)
-    same(fitted.predict(others), fitted.predict([reordered(graph, seed=number) for number, graph in enumerate(others)]), SINGLE)
+    same(fitted.predict(others), fitted.predict([reordered(graph, seed=number) for number, graph in enumerate(others)]), 1e-5)
 
 
 def check_reads_each_graph_by_itself(predictor: Predictor, load: Load, directory: Path) -> None:
     fitted, others = fitted_on(predictor), random_graphs(6, seed=2)
     together, alone = fitted.predict(others), [fitted.predict([graph]) for graph in others]
     for name in ("mean", "aleatoric", "epistemic"):
-        np.testing.assert_allclose(getattr(together, name), [getattr(one, name)[0] for one in alone], rtol=SINGLE, atol=SINGLE)
+        np.testing.assert_allclose(getattr(together, name), [getattr(one, name)[0] for one in alone], rtol=1e-5, atol=1e-5)
     assert len(fitted.predict([])) == 0
 
 
