@@ -45,6 +45,7 @@ from nas.strategies.rungs import rungs_of
 from nas.tasks.arrays import read_npz
 from spaces import Architecture, Chooser, Graph, SearchSpace
 from spaces.canonical import canonical_key
+from spaces.domains import Answer
 from spaces.operators import domains, only
 
 MARKS = (16, 32, 50, 64, 100, 150, 200)
@@ -144,10 +145,14 @@ def is_whole(space: SearchSpace, architectures: list[Architecture]) -> bool:
 def within(space: SearchSpace, keys: frozenset[str]) -> SearchSpace:
     """The space, which rejects what has none of these canonical keys."""
     run = space.define
+    has: dict[tuple[tuple[str, Answer], ...], bool] = {}  # Keys take half of a run, and strategies draw the same architectures again and again.
 
     def define(choose: Chooser) -> Graph:
         graph = run(choose)
-        if canonical_key(graph) not in keys:
+        decisions = tuple(choose.decisions.items())
+        if decisions not in has:
+            has[decisions] = canonical_key(graph) in keys
+        if not has[decisions]:
             choose.reject("the table does not have it")
         return graph
 

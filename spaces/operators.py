@@ -63,7 +63,7 @@ def mutate(space: SearchSpace, parent: Architecture, random: Random) -> Architec
         raise ValueError(f"no decision of the space {space.name!r} can be changed: each has one answer only")
     for _ in range(ATTEMPTS):
         path, domain = open_paths[int(random.random() * len(open_paths))]
-        child = attempt(space, {**parent.answers, path: _other(domain, parent.answers[path], random)}, random)
+        child = _step(space, parent, path, _other(domain, parent.answers[path], random), random)
         if child is not None and child != parent:
             return child
     raise ValueError(f"the space {space.name!r} rejected {ATTEMPTS} mutations of {parent}")
@@ -93,7 +93,7 @@ def neighbours(space: SearchSpace, architecture: Architecture, random: Random) -
     found: dict[Architecture, None] = {}
     for path, domain in domains(space, architecture).items():
         for answer in domain.near(architecture.answers[path]):
-            neighbour = attempt(space, {**architecture.answers, path: answer}, random)
+            neighbour = _step(space, architecture, path, answer, random)
             if neighbour is not None and neighbour != architecture:
                 found[neighbour] = None
     return tuple(found)
@@ -219,6 +219,25 @@ def attempt(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> 
     """The architecture that answers as given, where that is asked and possible, and else at random; None where the program rejects it."""
     choose = Chooser(given, random, held=dict(space.held))
     return Architecture(space.name, tuple(choose.decisions.items())) if _completes(space, choose) else None
+
+
+def _step(space: SearchSpace, parent: Architecture, path: str, answer: Answer, random: Random) -> Architecture | None:
+    """The parent with another answer at one path, questions that it opens answered at random; None where the program rejects it."""
+    settled = _settled(space, parent, path, answer)
+    return attempt(space, {**parent.answers, path: answer}, random) if settled is None else settled[0]
+
+
+@lru_cache(maxsize=20_000)
+def _settled(space: SearchSpace, parent: Architecture, path: str, answer: Answer) -> tuple[Architecture | None] | None:
+    """What that step leads to; None where it opens questions, so that it has several ends.
+
+    Remembered: a search tries the same steps from its few best again and again, and a space that rejects most of them is asked each of them once.
+    """
+    choose = Chooser({**parent.answers, path: answer}, held=dict(space.held))
+    try:
+        return (Architecture(space.name, tuple(choose.decisions.items())) if _completes(space, choose) else None,)
+    except ValueError:
+        return None
 
 
 class Steady(Random):
