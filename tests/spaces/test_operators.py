@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
+from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace, Shapes
 from spaces.operators import crossover, domains, enumerate_all, fix, mutate, neighbours, sample, sample_graph
 from spaces.size import size
 
@@ -77,6 +77,27 @@ def test_a_mutation_changes_one_decision_and_keeps_the_others_that_are_asked(spa
     space.graph(child)
     changed = [path for path, answer in child.decisions if path in parent.answers and parent.answers[path] != answer]
     assert len(changed) == 1
+
+
+@spaces_and_seeds
+def test_a_mutation_is_the_same_whether_or_not_its_step_is_remembered(space: SearchSpace, seed: int) -> None:
+    parent = sample(space, Random(seed))
+    remembered = [mutate(space, parent, Random(draw)) for draw in (*range(10), *range(10))][10:]
+    assert remembered == [mutate(SearchSpace(space.name, space.define, shapes=Shapes((seed,), (1,))), parent, Random(draw)) for draw in range(10)]
+
+
+def test_a_step_that_is_tried_again_asks_the_program_once() -> None:
+    runs = 0
+
+    def define(choose: Chooser) -> Graph:
+        nonlocal runs
+        runs += 1
+        return coupled(choose)
+
+    space = SearchSpace("counted", define)
+    parent = Architecture("counted", (("op0", "a"), ("op1", "b"), ("op2", "b")))
+    assert len({mutate(space, parent, Random(draw)) for draw in range(200)}) == 5
+    assert runs == 7  # The parent's domains, and its six steps, of which one is rejected.
 
 
 @spaces_and_seeds
