@@ -17,7 +17,6 @@ import csv
 import math
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
 from benchmarks.search import judge, read_table, search, strategy_named
+from benchmarks.seeds import each_seed
 
 STRATEGIES = {
     "random search": "random",
@@ -134,20 +134,7 @@ def main() -> None:
     unknown = [name for name in arguments.strategies if name not in STRATEGIES]
     if unknown:
         raise SystemExit(f"no strategy here is called {unknown[0]!r}; known: {'; '.join(STRATEGIES)}")
-    jobs = [(arguments, name, arguments.first_seed + seed) for seed in range(arguments.seeds) for name in arguments.strategies]
-    rows: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        try:
-            for row in pool.map(one, jobs):
-                rows.append(row)
-                print(f"\r{len(rows)}/{len(jobs)} searches", end="", file=sys.stderr, flush=True)
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-    rows = rows[: len(rows) // len(arguments.strategies) * len(arguments.strategies)]
-    print(f"\n{len(rows) // len(arguments.strategies)} seeds", file=sys.stderr)
-    if not rows:
-        raise SystemExit("no seed was finished, so nothing is written")
-    rows.sort(key=lambda row: (arguments.strategies.index(row["strategy"]), row["seed"]))
+    rows = each_seed(one, arguments)
     show(rows)
     written = [{key: f"{value:.5g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
     few = f"_{arguments.candidates}_candidates" if arguments.candidates else ""

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -30,6 +29,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record, spread
 from benchmarks.search import searched
+from benchmarks.seeds import each_seed
 from nas.compose import strategy_of
 from nas.config import RunConfig
 from nas.objectives import Objective
@@ -134,10 +134,7 @@ def main() -> None:
     joint = read(arguments.table)
     chosen = [architecture.decisions[0][1] for architecture, row in joint.rows.items() if joint.on_front[row]]
     print(f"{len(joint.rows)} measurements; on the exact front {len(chosen)}:", *(f"{chosen.count(device)} on {device}" for device in DEVICES))
-    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-    jobs = [(arguments, text, seed) for text in arguments.strategies for seed in seeds]
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        rows = list(pool.map(one, jobs))
+    rows = each_seed(one, arguments)
     for text in arguments.strategies:
         own = [row for row in rows if row["strategy"] == text]
         shown = "   ".join(

@@ -20,7 +20,6 @@ import json
 import statistics
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -33,6 +32,7 @@ import yaml
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
+from benchmarks.seeds import each_seed
 from nas.compose import strategy_of
 from nas.config import RunConfig
 from nas.evaluators.evaluator import Failed, Observation
@@ -251,14 +251,7 @@ def main() -> None:
     arguments = parse()
     for text in arguments.strategies:
         strategy_named(text, arguments)
-    jobs = [(arguments, text, arguments.first_seed + seed) for seed in range(arguments.seeds) for text in arguments.strategies]
-    rows = []
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        for row in pool.map(one, jobs):
-            rows.append(row)
-            print(f"\r{len(rows)}/{len(jobs)} searches", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    rows.sort(key=lambda row: (arguments.strategies.index(row["strategy"]), row["seed"]))
+    rows = each_seed(one, arguments)
     print_summary(rows, arguments.strategies)
     if arguments.json:
         described = {name: str(value) for name, value in vars(arguments).items()}
