@@ -146,7 +146,7 @@ def _as_graph(space: SearchSpace, returned: object) -> Graph:
 
 def _check_replay(space: SearchSpace, architecture: Architecture, graph: Graph) -> None:
     try:
-        again = space.graph(architecture)
+        again = space.replayed(architecture)
     except (ValueError, Rejected) as error:
         raise _Wrong(f"the program asks otherwise when it is run again with the same answers, so it depends on more than they: {error}") from error
     if again != graph:

@@ -46,10 +46,7 @@ def sample_graph(space: SearchSpace, random: Random) -> tuple[Architecture, Grap
 @lru_cache(maxsize=100_000)
 def domains(space: SearchSpace, architecture: Architecture) -> Mapping[str, Domain]:
     """What each of the architecture's questions could have been answered, by path. Remembered: one parent has many children."""
-    choose = space.replay(architecture)
-    choose.domains = {}
-    space.returned(choose)
-    return MappingProxyType(choose.domains)
+    return MappingProxyType(space.questions(architecture))
 
 
 def mutate(space: SearchSpace, parent: Architecture, random: Random) -> Architecture:
@@ -217,7 +214,7 @@ def only(space: SearchSpace, architectures: Iterable[Architecture]) -> SearchSpa
 
 def attempt(space: SearchSpace, given: Mapping[str, Answer], random: Random) -> Architecture | None:
     """The architecture that answers as given, where that is asked and possible, and else at random; None where the program rejects it."""
-    choose = Chooser(given, random, held=dict(space.held))
+    choose = Chooser(given, random, held=dict(space.held), keep_domains=True)
     return Architecture(space.name, tuple(choose.decisions.items())) if _completes(space, choose) else None
 
 
@@ -233,7 +230,7 @@ def _settled(space: SearchSpace, parent: Architecture, path: str, answer: Answer
 
     Remembered: a search tries the same steps from its few best again and again, and a space that rejects most of them is asked each of them once.
     """
-    choose = Chooser({**parent.answers, path: answer}, held=dict(space.held))
+    choose = Chooser({**parent.answers, path: answer}, held=dict(space.held), keep_domains=True)
     try:
         return (Architecture(space.name, tuple(choose.decisions.items())) if _completes(space, choose) else None,)
     except ValueError:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from spaces.choices import Architecture, Chooser, Rejected
-from spaces.domains import Answer
+from spaces.domains import Answer, Domain
 from spaces.graph import Graph
 from spaces.regions import Regions
 
@@ -69,6 +70,8 @@ class SearchSpace:
             spaces.choices.Rejected: the program refused the choices, or they are outside the limit.
         """
         returned = self.returned(choose)
+        if not isinstance(returned, Graph):
+            _keep(self, choose, returned)
         refused = None if self.limit is None else self.limit(self, Architecture(self.name, tuple(choose.decisions.items())))
         if refused is not None:
             raise refused
@@ -91,11 +94,22 @@ class SearchSpace:
         """
         return _graph_of(self, architecture)
 
-    def _graph(self, architecture: Architecture) -> Graph:
+    def replayed(self, architecture: Architecture) -> Graph:
+        """The same from a run of the program for it, whatever is remembered."""
         choose = self.replay(architecture)
         graph = self.as_graph(self.returned(choose))
         self._check_replayed(architecture, choose)
         return graph
+
+    def questions(self, architecture: Architecture) -> Mapping[str, Domain]:
+        """What each of the architecture's questions could have been answered, by path."""
+        kept = _LATEST.get((self, architecture))
+        if kept is not None and kept[1] is not None:
+            return kept[1]
+        choose = self.replay(architecture)
+        choose.domains = {}
+        self.returned(choose)
+        return choose.domains
 
     def as_graph(self, returned: Graph | nn.Module) -> Graph:
         """The graph of what the program returned: itself, or the trace of the module."""
@@ -154,7 +168,20 @@ class SearchSpace:
 @lru_cache(maxsize=4096)
 def _graph_of(space: SearchSpace, architecture: Architecture) -> Graph:
     # A graph takes a millisecond, a trace several, and it is asked for the key, the numbers, and by the predictor of each objective.
-    return space._graph(architecture)
+    kept = _LATEST.get((space, architecture))
+    return space.replayed(architecture) if kept is None else space.as_graph(kept[0])
+
+
+# The modules that the program made last, with the domains of its questions where the chooser kept them: what has just been made is asked for its graph
+# next, or for what it could have answered, and a module takes milliseconds to make.
+_LATEST: OrderedDict[tuple[SearchSpace, Architecture], tuple[nn.Module, dict[str, Domain] | None]] = OrderedDict()
+_KEPT = 32
+
+
+def _keep(space: SearchSpace, choose: Chooser, module: nn.Module) -> None:
+    _LATEST[space, Architecture(space.name, tuple(choose.decisions.items()))] = (module, choose.domains)
+    while len(_LATEST) > _KEPT:
+        _LATEST.popitem(last=False)
 
 
 # Programs known to return graphs: they are called without torch, and without the meta device, which would cost more than the call.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -10,11 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces import GraphBuilder
+from spaces import GraphBuilder, SearchSpace, Shapes
 from spaces.build import build, source
 from spaces.choices import Rejected
 from spaces.graph import Graph
-from spaces.operators import sample_graph
+from spaces.operators import domains, mutate, sample, sample_graph
 from spaces.ops import costs, infer_shapes
 from spaces.trace import copy_state, trace
 
@@ -507,3 +508,24 @@ def test_sequences_of_numbers_are_embedded():
     twin = build(trace(module, (6,)))
     copy_state(module, twin)
     assert torch.equal(twin(inputs), module(inputs))
+
+
+def test_a_module_that_an_operator_made_is_not_made_again_for_its_graph_and_questions():
+    runs = 0
+
+    def define(choose, shapes):
+        nonlocal runs
+        runs += 1
+        widths = [choose.one_of(f"width{number}", [4, 8, 16]) for number in range(3)]
+        return nn.Sequential(*(nn.Linear(inner, outer) for inner, outer in pairwise([*shapes.input, *widths, *shapes.output])))
+
+    space = SearchSpace("perceptrons", define, shapes=Shapes((5,), (2,)))
+    parent = sample(space, Random(0))
+    graph, questions = space.graph(parent), domains(space, parent)
+    assert runs == 2  # The sampler keeps no domains.
+    child = mutate(space, parent, Random(1))
+    assert space.graph(child) != graph
+    assert dict(domains(space, child)) == dict(questions)
+    assert runs == 3
+    assert space.replayed(child) == space.graph(child)
+    assert runs == 4
