@@ -32,11 +32,16 @@ def shapes_of_options(own: Shapes, input_shape: str | None, classes: int | None,
     """A space's own shapes, but for what the options `--input`, `--classes` and `--vocabulary` of a command say.
 
     Raises:
-        ValueError: the input's shape is not whole numbers with commas.
+        ValueError: the input's shape is not whole numbers with commas; or there are tokens, and how many stand in a row is not said.
     """
     try:
         taken = own.input if input_shape is None else tuple(int(part) for part in input_shape.split(","))
     except ValueError as error:
         raise ValueError(f"a shape is whole numbers with commas, such as 3,32,32; got {input_shape!r}") from error
+    if vocabulary is not None and own.vocabulary is None and input_shape is None:
+        raise ValueError(
+            f"--vocabulary says that the inputs are tokens, and the space's own input is of the shape {', '.join(map(str, own.input))}: "
+            "say how many tokens stand in a row too, such as --input 40"
+        )
     told = replace(own, input=taken, output=own.output if classes is None else (classes,))
     return told if vocabulary is None else replace(told, vocabulary=vocabulary)

@@ -70,6 +70,9 @@ def test_a_space_is_checked_for_the_tokens_of_other_texts() -> None:
     shown = nas("space", "check", "flexibert_tiny", "--input", "12", "--vocabulary", "50", "--classes", "3", "--count", "1")
     assert shown.exit_code == 0, shown.output
     assert "12 of 50 tokens, 3" in shown.output
+    refused = nas("space", "check", "convnet", "--vocabulary", "50")
+    assert refused.exit_code == 2
+    assert "--input 40" in refused.output
 
 
 def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
