@@ -90,12 +90,11 @@ def strategy_of(config: RunConfig) -> Strategy:
             "the run's directory by nas.outside.SearchEnvironment.from_config, and goes on; or name one of the strategies " + ", ".join(STRATEGIES)
         )
 
-    def predictor() -> Any:
-        from predictors import PREDICTORS
+    from predictors import PREDICTORS
 
-        return settings_of("predictor", PREDICTORS, config.predictor)
-
-    offered: dict[str, Any] = {"predictor": predictor, "objectives": lambda: config.objectives, "constraints": lambda: config.constraints}
+    # Also where the strategy does not look at it: a wrong value is answered.
+    predictor = settings_of("predictor", PREDICTORS, config.predictor)
+    offered: dict[str, Any] = {"predictor": lambda: predictor, "objectives": lambda: config.objectives, "constraints": lambda: config.constraints}
 
     def made(named: Named) -> Strategy:
         within = {Strategy: lambda value: made(named_in("strategy.over", value))}

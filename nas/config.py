@@ -400,8 +400,9 @@ def _keys(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
     sections: dict[str, type[BaseModel]] = {"finalists": FinalistsSection, "executor": ExecutorSection, "stop": StopSection}
     if len(location) > 1 and location[0] == "training":
         return [field.name for field in dataclasses.fields(Recipe)]
-    if len(location) > 3 and location[:3] == ("evaluator", "train", "latency"):
-        return [field.name for field in dataclasses.fields(LatencySettings)]
+    settings = {"latency": LatencySettings, "transfer": TransferSettings}
+    if len(location) > 3 and location[:2] == ("evaluator", "train") and location[2] in settings:
+        return [field.name for field in dataclasses.fields(settings[location[2]])]
     if len(location) > 1 and location[0] == "evaluator":
         return list((TableSection if location[1] == "table" else TrainSection).model_fields)
     return list((sections[location[0]] if len(location) > 1 and location[0] in sections else model).model_fields)

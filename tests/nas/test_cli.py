@@ -120,6 +120,8 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
         (["strategy.population=x"], ["strategy.population", "'x'"]),
         (["strategy.population=2"], ["1 <= tournament <= population"]),
         (["strategy=surrogate", "predictor=oracle"], ["no predictor is called 'oracle'. Known: auto, ", "gnn", "my_file.py:Name"]),
+        (["strategy=random", "predictor={name: boshnas, dropout: 7}"], ["dropout"]),
+        (["evaluator={name: train, transfer: {leest: 1}}"], ["unknown key 'evaluator.transfer.leest'", "did you mean 'least'?"]),
         (["strategy=surrogate", "predictor=tres"], ["no predictor is called 'tres'; did you mean 'trees'?"]),
         (
             ["strategy=surrogate", "predictor={name: auto, members: [gp, oracle]}"],
