@@ -2,6 +2,7 @@
 
     python benchmarks/flexibert_sst2.py --out runs/sst2 -s task.path=/data/sst2_train.tsv -s task.test=/data/sst2_dev.tsv
     python benchmarks/flexibert_sst2.py --run runs/sst2
+    python benchmarks/flexibert_sst2.py --config configs/flexibert_sst2_gpu.yaml --out runs/sst2_gpu -s task.path=... -s task.test=...
 
 Ordinary is what BERT is: all layers alike, scaled dot products, feed-forward layers of one width. Of the found one's size are those with as many layers whose
 parameters are nearest to its own and not fewer. For the best one all ordinary ones with BERT's single inner feed-forward layer, 16, are trained as the search
@@ -34,11 +35,12 @@ from nas.seeds import derive
 from spaces import Architecture, SearchSpace
 from spaces.canonical import canonical_key
 from spaces.choices import Answer
-from spaces.flexibert import layers_of
-from spaces.flexibert.named import TINY
+from spaces.flexibert import Design, layers_of
+from spaces.flexibert.named import PAPER, TINY
 from spaces.ops import costs
 
 CONFIG = Path(__file__).parents[1] / "configs" / "flexibert_sst2.yaml"
+DESIGNS = {"flexibert_tiny": TINY, "flexibert": PAPER}
 
 
 @dataclass(frozen=True)
@@ -56,19 +58,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, help="search first, in this new directory")
-    where.add_argument("--run", type=Path, help="a finished run of configs/flexibert_sst2.yaml")
+    where.add_argument("--run", type=Path, help="a finished run of such a configuration")
+    parser.add_argument("--config", type=Path, default=CONFIG, help="of the search, where one is made")
     parser.add_argument("-s", "--set", action="append", default=[], help="overrides of the config, where a search is made")
     parser.add_argument("--seeds", type=int, default=3, help="full trainings of each network")
     parser.add_argument("--count", type=int, default=3, help="ordinary networks of the found one's size, and best ordinary ones")
     arguments = parser.parse_args()
     if arguments.out is not None:
-        start(load_config(CONFIG, [f"finalists.seeds={arguments.seeds}", "keep_weights=finalists", *arguments.set]), arguments.out, lambda *_: None)
+        start(load_config(arguments.config, [f"finalists.seeds={arguments.seeds}", "keep_weights=finalists", *arguments.set]), arguments.out, lambda *_: None)
     config, history = read(arguments.out or arguments.run)
-    space = shaped_space(config)
-    ordinary = [entry(space, "ordinary", item) for item in ordinary_ones(space, TINY.stacks)]
+    if config.space not in DESIGNS:
+        raise SystemExit(f"which networks are ordinary is known of the spaces {' and '.join(DESIGNS)}; the run is of {config.space!r}")
+    space, design = shaped_space(config), DESIGNS[config.space]
+    ordinary = [entry(space, "ordinary", item) for item in ordinary_ones(space, design, design.stacks)]
     with executor_of(config) as executor:
         found, drawn = (entry(space, name, *of_winner(history, arm)) for name, arm in (("found", "search"), ("random search", "random")))
-        as_bert = list(ordinary_ones(space, (1,)))
+        as_bert = list(ordinary_ones(space, design, (1,)))
         scores = searched(executor, as_bert, derive(config.seed, "ordinary"))
         tried = [entry(space, "ordinary", item, score) for item, score in zip(as_bert, scores, strict=True)]
         entries = [found, drawn, *of_size(space, ordinary, found, arguments.count), *best(tried, arguments.count)]
@@ -76,7 +81,7 @@ def main() -> None:
     rows = [row(item, score=item.searched) for item in tried]
     rows += [row(item, item.searched, seed, result) for item, its in zip(entries, results, strict=True) for seed, result in enumerate(its)]
     print(table(entries, results), *verdicts(entries, results), sep="\n")
-    print("written:", record("flexibert_sst2", rows))
+    print("written:", record(f"sst2_{config.space}", rows))
 
 
 def read(directory: Path) -> tuple[RunConfig, History]:
@@ -97,10 +102,10 @@ def entry(space: SearchSpace, group: str, architecture: Architecture, score: flo
     return Entry(group, architecture, counted.parameters, counted.multiply_adds, score)
 
 
-def ordinary_ones(space: SearchSpace, stacks: tuple[int, ...]) -> Iterator[Architecture]:
+def ordinary_ones(space: SearchSpace, design: Design, stacks: tuple[int, ...]) -> Iterator[Architecture]:
     """The space's networks with all layers alike, scaled dot products, and so many feed-forward layers in each."""
-    widths = [(features,) * count for count in stacks for features in TINY.feed_forward]
-    for layers, hidden, heads, feed_forward in product(TINY.layers, TINY.hidden, TINY.heads, widths):
+    widths = [(features,) * count for count in stacks for features in design.feed_forward]
+    for layers, hidden, heads, feed_forward in product(design.layers, design.hidden, design.heads, widths):
         decisions: list[tuple[str, Answer]] = [("layers", layers)]
         for layer in range(layers):
             sizes = [(f"feed_forward_{place}", features) for place, features in enumerate(feed_forward)]
