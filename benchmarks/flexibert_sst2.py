@@ -62,26 +62,32 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=CONFIG, help="of the search, where one is made")
     parser.add_argument("-s", "--set", action="append", default=[], help="overrides of the config, where a search is made")
     parser.add_argument("--seeds", type=int, default=3, help="full trainings of each network")
-    parser.add_argument("--count", type=int, default=3, help="ordinary networks of the found one's size, and best ordinary ones")
+    parser.add_argument("--count", type=int, default=3, help="ordinary networks of the found one's size, and best ordinary ones; 0: none")
+    parser.add_argument("--name", help="of the file of results; the space's, unless said otherwise")
     arguments = parser.parse_args()
     if arguments.out is not None:
-        start(load_config(arguments.config, [f"finalists.seeds={arguments.seeds}", "keep_weights=finalists", *arguments.set]), arguments.out, lambda *_: None)
+        start(
+            load_config(arguments.config, [f"finalists.seeds={arguments.seeds}", "keep_weights=finalists", *arguments.set]),
+            arguments.out,
+            lambda *_: None,
+        )
     config, history = read(arguments.out or arguments.run)
     if config.space not in DESIGNS:
         raise SystemExit(f"which networks are ordinary is known of the spaces {' and '.join(DESIGNS)}; the run is of {config.space!r}")
     space, design = shaped_space(config), DESIGNS[config.space]
     ordinary = [entry(space, "ordinary", item) for item in ordinary_ones(space, design, design.stacks)]
     with executor_of(config) as executor:
-        found, drawn = (entry(space, name, *of_winner(history, arm)) for name, arm in (("found", "search"), ("random search", "random")))
-        as_bert = list(ordinary_ones(space, design, (1,)))
+        arms = {"search": "found", "random": "random search"} if config.baseline == "random" else {"search": "found"}
+        winners = [entry(space, name, *of_winner(history, arm)) for arm, name in arms.items()]
+        as_bert = list(ordinary_ones(space, design, (1,))) if arguments.count else []
         scores = searched(executor, as_bert, derive(config.seed, "ordinary"))
         tried = [entry(space, "ordinary", item, score) for item, score in zip(as_bert, scores, strict=True)]
-        entries = [found, drawn, *of_size(space, ordinary, found, arguments.count), *best(tried, arguments.count)]
+        entries = [*winners, *of_size(space, ordinary, winners[0], arguments.count), *best(tried, arguments.count)]
         results = fully(executor, space, entries, config, history, arguments.seeds)
     rows = [row(item, score=item.searched) for item in tried]
     rows += [row(item, item.searched, seed, result) for item, its in zip(entries, results, strict=True) for seed, result in enumerate(its)]
     print(table(entries, results), *verdicts(entries, results), sep="\n")
-    print("written:", record(f"sst2_{config.space}", rows))
+    print("written:", record(arguments.name or f"sst2_{config.space}", rows))
 
 
 def read(directory: Path) -> tuple[RunConfig, History]:

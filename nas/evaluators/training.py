@@ -18,6 +18,8 @@ from nas.evaluators.evaluator import Donor, Failed, FinalResult, Observation
 from nas.latency.measuring import measure
 from nas.latency.settings import LatencySettings
 from nas.seeds import derive
+from nas.tasks.causal import Causal
+from nas.tasks.masking import Masking
 from nas.tasks.task import Task
 from nas.training.checkpoint import identity, read_checkpoint, read_tensors, write_checkpoint, write_tensors
 from nas.training.recipe import Recipe
@@ -209,8 +211,15 @@ def save_weights(module: nn.Module, path: Path, metadata: Mapping[str, str] | No
 
 
 def _described(task: Task) -> dict[str, str]:
-    """What a user of the weights must know of their training: the raw inputs' type, their normalisation or tokenizer, the score and the classes' names."""
+    """What a user of the weights must know of their training.
+
+    The raw inputs' type, their normalisation or tokenizer, the score, the classes' names, and a language model's objective.
+    """
     inputs = str(task.train.inputs.dtype).removeprefix("torch.")
     metric = task.metric if isinstance(task.metric, str) else getattr(task.metric, "__name__", "metric")
     described = {"inputs": inputs, "normalize": json.dumps(task.normalize), "metric": metric, "classes": json.dumps(task.classes)}
-    return {**described, "tokenizer": task.tokenizer} if task.tokenizer else described
+    if task.tokenizer:
+        described["tokenizer"] = task.tokenizer
+    if isinstance(task.corrupt, Masking) or isinstance(task.check, Causal):
+        described["objective"] = "masked" if isinstance(task.corrupt, Masking) else "causal"
+    return described

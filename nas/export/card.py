@@ -10,55 +10,17 @@ from typing import Any
 
 from nas.config import RunConfig, TableSection
 from nas.evaluators.evaluator import FinalResult
-from nas.export.preprocessing import Preprocessing, classes_of, tokenizer_of
+from nas.export.formats import Format
+from nas.export.preprocessing import Preprocessing, classes_of, objective_of, tokenizer_of
+from nas.export.usage import TOKENIZER, usage
 from nas.export.weights import Chosen
 from nas.history import History
 from spaces import Graph, Shapes
 from spaces.draw import draw_text
 from spaces.ops import Costs
 
-# The tokenizer's file beside the network, where its inputs are tokens of a text.
-TOKENIZER = "tokenizer.json"
-
 _LONGEST_DRAWING = 120
 _MOST_CLASSES = 100
-
-_USAGE = {
-    "module": """`model.py` needs PyTorch alone; `model.safetensors` lies beside it.
-
-```python
-import model
-
-network = model.load()
-outputs = network({prepared})  # inputs: {inputs}
-```
-""",
-    "pt2": """```python
-import torch
-
-network = torch.export.load("model.pt2").module()
-outputs = network(inputs)  # inputs: {inputs}, already preprocessed
-```
-""",
-    "onnx": """```python
-import onnxruntime
-
-session = onnxruntime.InferenceSession("model.onnx")
-outputs, = session.run(None, {{"inputs": inputs}})  # inputs: a NumPy array, {inputs}, already preprocessed
-```
-""",
-}
-
-_TOKENIZE = f"""Text becomes the network's inputs by `{TOKENIZER}`, a file of the library `tokenizers`, which cuts and pads each to the length here.
-
-```python
-{{imported}}
-from tokenizers import Tokenizer
-
-tokenizer = Tokenizer.from_file("{TOKENIZER}")
-inputs = {{array}}([tokenizer.encode(text).ids for text in ["a text of yours"]])
-```
-"""
 
 
 @dataclass(frozen=True)
@@ -73,7 +35,7 @@ class Card:
         difference: the largest one found when the export was checked.
     """
 
-    format: str
+    format: Format
     config: RunConfig
     environment: dict[str, Any]
     created: float
@@ -106,20 +68,25 @@ def render(card: Card) -> str:
 
 
 def _usage(card: Card) -> str:
-    prepares = card.preprocessing is not None and not card.preprocessing.does_nothing
-    inputs = f"(batch, {', '.join(map(str, card.shapes.input))})"
-    usage = _USAGE[card.format].format(prepared="model.preprocess(inputs)" if prepares else "inputs", inputs=inputs)
-    if tokenizer_of(card.metadata) is not None:
-        library, array = ("numpy", "numpy.array") if card.format == "onnx" else ("torch", "torch.tensor")
-        usage = f"{_TOKENIZE.format(imported=f'import {library}', array=array)}\n{usage}"
+    said = usage(
+        card.format,
+        card.shapes,
+        prepares=card.preprocessing is not None and not card.preprocessing.does_nothing,
+        tokenizer=tokenizer_of(card.metadata) is not None,
+        objective=objective_of(card.metadata),
+    )
     difference = f"they differ by {card.difference:.1e} at most" if card.difference else "they are equal"
-    checked = f"Its outputs were compared with the original network's in a process that has not this project: {difference}."
-    return f"{usage}\n{checked}\n"
+    return f"{said}\nIts outputs were compared with the original network's in a process that has not this project: {difference}.\n"
 
 
 def _shapes(card: Card) -> Iterator[tuple[str, str]]:
     yield "input", f"(batch, {', '.join(map(str, card.shapes.input))})"
-    yield "output", f"(batch, {', '.join(map(str, card.shapes.output))})"
+    told = {
+        "masked": ": at each place a score for every token that may be hidden there",
+        "causal": ": at each place a score for every token that may follow",
+    }
+    objective = objective_of(card.metadata)
+    yield "output", f"(batch, {', '.join(map(str, card.shapes.output))}){'' if objective is None else told[objective]}"
     classes = classes_of(card.metadata)
     if classes:
         yield (
@@ -127,7 +94,8 @@ def _shapes(card: Card) -> Iterator[tuple[str, str]]:
             ", ".join(classes[:_MOST_CLASSES]) + (f", ... ({len(classes)}: see architecture.json)" if len(classes) > _MOST_CLASSES else ""),
         )
     if tokenizer_of(card.metadata) is not None:
-        yield "preprocessing", f"text to tokens (int64) by `{TOKENIZER}`; 0 is the padding"
+        mask = ", 2 a hidden token" if objective == "masked" else ""
+        yield "preprocessing", f"text to tokens (int64) by `{TOKENIZER}`; 0 is the padding, 1 a byte that the training texts have not{mask}"
     else:
         yield "preprocessing", "not known" if card.preprocessing is None else str(card.preprocessing)
     yield "parameters", f"{card.costs.parameters:,}"

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.config import RunConfig, parse_config
-from nas.export.card import TOKENIZER, Card, render, title
+from nas.export.card import Card, render, title
 from nas.export.formats import Format, check_format, module_source, write_module, write_onnx, write_pt2
 from nas.export.preprocessing import Preprocessing, classes_of, preprocessing_of, tokenizer_of
+from nas.export.usage import TOKENIZER
 from nas.export.verify import Cases, ExportError, cases, verify
 from nas.export.weights import Chosen, choose, load_weights, read_weights
 from nas.history import fold

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Of a language model: it tells tokens that are hidden, or the next one.
+Objective = Literal["masked", "causal"]
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -106,6 +109,18 @@ def tokenizer_of(metadata: Mapping[str, str]) -> str | None:
     if not isinstance(described, dict) or "model" not in described:
         raise ValueError(f"a weights file's `tokenizer` is the JSON of a tokenizer; got {text[:80]!r}")
     return text
+
+
+def objective_of(metadata: Mapping[str, str]) -> Objective | None:
+    """What a language model was trained for; None where a weights file does not say, as of all other networks.
+
+    Raises:
+        ValueError: what it says is not known.
+    """
+    objective = metadata.get("objective")
+    if objective not in (None, "masked", "causal"):
+        raise ValueError(f"a weights file's `objective` is masked or causal; got {objective!r}")
+    return objective
 
 
 def preprocessing_of(metadata: Mapping[str, str]) -> Preprocessing | None:

@@ -22,7 +22,7 @@ from nas.environment import environment
 from nas.evaluators.evaluator import Observation
 from nas.evaluators.training import TrainEvaluator
 from nas.export import export, exporting
-from nas.export.preprocessing import tokenizer_of
+from nas.export.preprocessing import objective_of, tokenizer_of
 from nas.export.weights import load_weights, read_weights
 from nas.history import Trial, finished_event, outcome_event, round_event
 from nas.journal import create
@@ -41,7 +41,7 @@ from nas.training.training import NotFinite, evaluate_split, train
 from spaces import Architecture, SearchSpace, Shapes
 from spaces.canonical import canonical_key
 
-pytest.importorskip("tokenizers")
+Tokenizer = pytest.importorskip("tokenizers").Tokenizer
 
 CPU = torch.device("cpu")
 WORDS = ("the plot is slow", "a long film", "the music and the film", "slow and long")
@@ -516,47 +516,101 @@ def test_shapes_are_kept_as_json_with_a_vocabulary_where_there_is_one():
 # An export
 
 
-@pytest.fixture
-def text_run(tmp_path):
-    """A run with one trained classifier, and the classifier's task."""
-    task = load_task("text", path=save_texts(tmp_path / "a.tsv"), length=8, vocabulary=50)
-    item, directory = Architecture("bags", (("width", 8),)), tmp_path / "run"
-    config = parse_config({"space": "mine.py:bags", "task": "digits", "strategy": "random", "finalists": {"count": 0}}, "here").model_dump(
-        mode="json"
-    )
-    space = CLASSIFIERS.for_shapes(task.shapes)
+def run_of_one(directory, space, task, item):
+    """A finished run of one trial, whose network is trained for the task; and that network."""
+    settings = {"space": f"mine.py:{space.name}", "task": "digits", "strategy": "random", "finalists": {"count": 0}}
+    config, space = parse_config(settings, "here").model_dump(mode="json"), space.for_shapes(task.shapes)
     trial = Trial(0, 0, "search", item, "random", None, canonical_key(space.graph(item)), 7)
     with create(directory, config, {**environment(), "shapes": shapes_to_json(task.shapes)}) as journal:
         weights = weights_file(directory, 0)
-        observed = TrainEvaluator(CLASSIFIERS, task, Recipe(epochs=2, batch_size=8), device="cpu").evaluate(item, seed=7, weights=weights)
+        observed = TrainEvaluator(space, task, Recipe(epochs=2, batch_size=8), device="cpu").evaluate(item, seed=7, weights=weights)
         assert isinstance(observed, Observation)
         journal.append([round_event(0, "search", [trial]), outcome_event(0, observed), finished_event("the budget is used")])
-    return directory, task
+    module = space.build(item).eval()
+    load_weights(module, read_weights(weights)[0], weights)
+    return module
 
 
-@pytest.mark.parametrize("format_name", ["module", "onnx"])
-def test_what_the_card_says_reads_raw_text_in_a_process_that_has_not_this_project(text_run, tmp_path, monkeypatch, format_name):
+def card_says(folder, *replacements, then=""):
+    """What the code of the card in the folder prints, all its blocks one after the other, in a process that has not this project."""
+    blocks = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), flags=re.DOTALL)
+    code = "import sys\nsys.path.insert(0, '.')\nfor name in ('nas', 'spaces', 'predictors'): sys.modules[name] = None\n" + "".join(blocks) + then
+    for old, new in replacements:
+        assert code.count(old) == 1, old
+        code = code.replace(old, new)
+    said = subprocess.run([sys.executable, "-B", "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    return said.stdout
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """The card's own example is what is run here, so the check of every export, which takes seconds, is left out."""
+    monkeypatch.setattr(exporting, "verify", lambda *_: 0.0)
+
+
+def skip_without_packages_for(format_name):
     if format_name == "onnx":
         pytest.importorskip("onnxruntime")
         pytest.importorskip("onnxscript")
-    # The card's own example is what is run here, so the check of every export, which takes seconds, is left out.
-    monkeypatch.setattr(exporting, "verify", lambda *_: 0.0)
-    directory, task = text_run
-    exported = export(directory, out=tmp_path / "out", space=CLASSIFIERS, format=format_name)
+
+
+@pytest.mark.parametrize("format_name", ["module", "onnx"])
+@pytest.mark.usefixtures("unchecked")
+def test_what_the_card_says_reads_raw_text_in_a_process_that_has_not_this_project(tmp_path, format_name):
+    skip_without_packages_for(format_name)
+    task = load_task("text", path=save_texts(tmp_path / "a.tsv"), length=8, vocabulary=50)
+    module = run_of_one(tmp_path / "run", CLASSIFIERS, task, Architecture("bags", (("width", 8),)))
+    exported = export(tmp_path / "run", out=tmp_path / "out", space=CLASSIFIERS, format=format_name)
     assert "tokenizer.json" in exported.files
     card = (tmp_path / "out" / "README.md").read_text()
     assert "text to tokens (int64) by `tokenizer.json`" in card
-    blocks = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
-    block = "import sys\nsys.path.insert(0, '.')\nfor name in ('nas', 'spaces', 'predictors'): sys.modules[name] = None\n" + "".join(blocks)
-    block = block.replace('["a text of yours"]', '["the music and the film good", "slow"]') + "\nimport json\nprint(json.dumps(outputs.tolist()))"
-    said = subprocess.run([sys.executable, "-B", "-c", block], cwd=tmp_path / "out", capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stderr
-    tokenizer = type(train_tokenizer(["a"], 3)).from_str(task.tokenizer)
-    module = CLASSIFIERS.for_shapes(task.shapes).build(Architecture("bags", (("width", 8),))).eval()
-    load_weights(module, read_weights(weights_file(directory, 0))[0], weights_file(directory, 0))
+    assert "hidden" not in card
+    texts = ["the music and the film good", "slow"]
+    said = card_says(tmp_path / "out", ('["a text of yours"]', repr(texts)), then="import json\nprint(json.dumps(outputs.tolist()))")
     with torch.no_grad():
-        expected = module(encode_each(tokenizer, ["the music and the film good", "slow"]))
-    torch.testing.assert_close(torch.tensor(json.loads(said.stdout)), expected, rtol=1e-4, atol=1e-5)
+        expected = module(encode_each(Tokenizer.from_str(task.tokenizer), texts))
+    torch.testing.assert_close(torch.tensor(json.loads(said)), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("format_name", ["module", "pt2", "onnx"])
+@pytest.mark.parametrize("objective", ["masked", "causal"])
+@pytest.mark.usefixtures("unchecked")
+def test_the_card_of_a_language_model_tells_what_is_hidden_or_follows(tmp_path, objective, format_name):
+    skip_without_packages_for(format_name)
+    task = load_task("language_model", path=save_poem(tmp_path / "p.txt"), length=8, vocabulary=60, objective=objective)
+    module = run_of_one(tmp_path / "run", NEIGHBOURS, task, Architecture("neighbours", (("width", 16), ("causal", objective == "causal"))))
+    export(tmp_path / "run", out=tmp_path / "out", space=NEIGHBOURS, format=format_name)
+    tokenizer, poem = Tokenizer.from_str(task.tokenizer), (tmp_path / "p.txt").read_text()
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    # Both are longer than the network's eight tokens, so that their ends and beginnings are taken.
+    before, after = poem[:60], poem[60:120]
+
+    def told(*windows):
+        with torch.no_grad():
+            return module(torch.tensor(windows))[0]
+
+    if objective == "masked":
+        left, right = tokenizer.encode(before).ids[-4:], tokenizer.encode(after).ids[:3]
+        best = told([*left, MASK, *right])[4].topk(5).indices.tolist()
+        expected = repr([tokenizer.decode([token]) for token in best])
+        replacements = ('"the text before"', repr(before)), ('"the text after"', repr(after))
+    else:
+        tokens = tokenizer.encode(before[:6]).ids
+        assert len(tokens) < 8, "padding comes behind it"
+        for _ in range(20):
+            window = tokens[-8:]
+            tokens.append(int(told([*window, *[PADDING] * (8 - len(window))])[len(window) - 1].argmax()))
+        expected = tokenizer.decode(tokens)
+        replacements = [('"the text so far"', repr(before[:6]))]
+    assert card_says(tmp_path / "out", *replacements).removesuffix("\n") == expected
+
+
+def test_an_objective_that_is_none_is_a_sentence():
+    assert objective_of({}) is None
+    with pytest.raises(ValueError, match="a weights file's `objective` is masked or causal; got 'both'"):
+        objective_of({"objective": "both"})
 
 
 def test_a_tokenizer_that_is_none_is_a_sentence():
