@@ -86,7 +86,7 @@ def main() -> None:
         results = fully(executor, space, entries, config, history, arguments.seeds)
     rows = [row(item, score=item.searched) for item in tried]
     rows += [row(item, item.searched, seed, result) for item, its in zip(entries, results, strict=True) for seed, result in enumerate(its)]
-    print(table(entries, results), *verdicts(entries, results), sep="\n")
+    print(table(entries, results), *verdicts(entries, results), noise(history, results), sep="\n")
     print("written:", record(arguments.name or f"sst2_{config.space}", rows))
 
 
@@ -206,6 +206,17 @@ def verdicts(entries: Sequence[Entry], results: Sequence[Sequence[FinalResult]])
         others = [statistics.mean(result.test for result in same_seed) for same_seed in zip(*networks, strict=True)]
         gaps = [result.test - other for result, other in zip(found, others, strict=True)]
         yield f"found less {group}, test: {with_deviation(gaps)} over {len(gaps)} seeds"
+
+
+def noise(history: History, results: Sequence[Sequence[FinalResult]]) -> str:
+    """How much of what tells networks apart is the seed: validation accuracies of one network's full trainings, and of the networks that a search drew."""
+    within = [statistics.variance([result.validation for result in its]) for its in results if len(its) > 1]
+    lines = [f"deviation between seeds of one network, validation: {statistics.mean(within) ** 0.5:.4f}"] if within else []
+    for arm in ("random", "search"):
+        scores = [trial.score for trial in history.of_arm(arm).observed]
+        if len(scores) > 1:
+            lines.append(f"{arm}: {len(scores)} networks, validation in the search {with_deviation(scores)}")
+    return "\n".join(lines)
 
 
 def with_deviation(values: Sequence[float]) -> str:

@@ -57,8 +57,7 @@ def search(
     with _sentences():
         checked = load_config(config, override or ())
         directory = out if out is not None else _new_directory(config)
-        print(f"run: {directory}", file=sys.stderr)
-        with Progress(checked) as progress, _interruptible(directory):
+        with _about(config), Progress(checked, begun=f"run: {directory}") as progress, _interruptible(directory):
             start(checked, directory, progress)
         _print_summary(directory)
 
@@ -67,6 +66,7 @@ def search(
 def resume(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
     trust: Annotated[bool, typer.Option("--trust", help="Run the code that a run names which you did not begin on this machine.")] = False,
+    override: Annotated[list[str] | None, typer.Option("-s", "--set", hidden=True)] = None,
 ) -> None:
     """Go on with a run that was interrupted, losing no finished evaluation."""
     from nas.config import parse_config
@@ -75,6 +75,11 @@ def resume(
     from nas.run import resume as go_on
 
     with _sentences():
+        if override:
+            raise ValueError(
+                f"a run goes on with the settings that it began with, so {override[0]!r} has no place here: its results would be of two kinds. "
+                "For other settings begin a new run, with `nas search CONFIG -s KEY=VALUE`"
+            )
         with open_for_reading(directory) as journal:
             config = parse_config(journal.config, f"the configuration in {directory}")
         with Progress(config) as progress, _interruptible(directory):
@@ -170,7 +175,12 @@ def space_check(
     count: Annotated[int, typer.Option(min=1, help="How many architectures are drawn.")] = 100,
     seed: int = 0,
     input_shape: Annotated[str | None, typer.Option("--input", help="The input's shape without the batch, such as 3,32,32.")] = None,
-    classes: Annotated[int | None, typer.Option(min=1, help="How many numbers the network gives.")] = None,
+    output_shape: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "--classes", metavar="SHAPE", help="The output's shape without the batch: a number of classes, or 32,500 and the like."
+        ),
+    ] = None,
     vocabulary: Annotated[int | None, typer.Option(min=1, help="How many different tokens, where the inputs are tokens.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -187,7 +197,7 @@ def space_check(
 
     with _sentences():
         space = load_space(name)
-        shapes = shapes_of_options(space.shapes, input_shape, classes, vocabulary)
+        shapes = shapes_of_options(space.shapes, input_shape, output_shape, vocabulary)
         checked = check(space.for_shapes(shapes), count=count, seed=seed, encode=encode)
         print(json.dumps(checked.to_dict()) if as_json else report_text(checked))
     if checked.problems:
@@ -237,8 +247,9 @@ def config_show(config: Annotated[Path, typer.Argument(help="A configuration fil
 
     with _sentences():
         checked = load_config(config, override or ())
-        check_numbers(checked)
-        strategy_of(checked)  # Its settings, and the predictor's, are checked by themselves.
+        with _about(config):
+            check_numbers(checked)
+            strategy_of(checked)  # Its settings, and the predictor's, are checked by themselves.
         resolved = checked.model_dump(mode="json")
         print(json.dumps(resolved) if as_json else yaml.safe_dump(resolved, sort_keys=False), end="" if not as_json else "\n")
 
@@ -272,6 +283,17 @@ def _sentences() -> Iterator[None]:
             raise
         print(f"error: {sentence(error)}", file=sys.stderr)
         raise typer.Exit(code) from error
+
+
+@contextmanager
+def _about(config: Path) -> Iterator[None]:
+    """What is found wrong with a configuration after it was read is said with its file's name too."""
+    from nas.config import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{config}: {error}") from error
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def forecast(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a search will take, from a few trainings cut short; writes no run."""
-    from nas.cli import _sentences
+    from nas.cli import _about, _sentences
 
     with _sentences():
         from nas.compose import compose
@@ -32,7 +32,8 @@ def forecast(
         from nas.rehearsal import rehearse
 
         checked = load_config(config, override or ())
-        rehearsed = rehearse(checked, compose(checked), count, seed)
+        with _about(config):
+            rehearsed = rehearse(checked, compose(checked), count, seed)
         if as_json:
             print(json.dumps(asdict(rehearsed)))
         else:

@@ -22,7 +22,12 @@ def profile(
     count: Annotated[int, typer.Option(min=1, help="Of a space: how many random architectures.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the random architectures, the weights and the input.")] = 0,
     input_shape: Annotated[str | None, typer.Option("--input", help="Of a space: the input's shape without the batch, such as 3,32,32.")] = None,
-    classes: Annotated[int | None, typer.Option(min=1, help="Of a space: how many numbers the network gives.")] = None,
+    output_shape: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "--classes", metavar="SHAPE", help="The output's shape without the batch: a number of classes, or 32,500 and the like."
+        ),
+    ] = None,
     vocabulary: Annotated[int | None, typer.Option(min=1, help="Of a space: how many different tokens, where the inputs are tokens.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: CUDA where there is a card.")] = "auto",
     batch_size: Annotated[int, typer.Option(help="Samples in a pass.")] = 1,
@@ -48,14 +53,14 @@ def profile(
         if out is not None and (out.suffix not in (".npz", ".csv") or out.exists() or not out.parent.is_dir()):
             raise ValueError(f"the latencies are written to a new .npz or .csv file in a folder that is there; got {out}")
         if (Path(target) / FILE).is_file():
-            if (input_shape, classes, vocabulary) != (None, None, None):
-                raise ValueError("a run's task says what goes in and comes out: leave --input, --classes and --vocabulary out")
+            if (input_shape, output_shape, vocabulary) != (None, None, None):
+                raise ValueError("a run's task says what goes in and comes out: leave --input, --output and --vocabulary out")
             known, whose = _of_run(Path(target), trial, space, every=every)
         else:
             if trial is not None or every or space is not None:
                 raise ValueError(f"{target} is not a run (it has no {FILE}), and --trial, --all and --space are for runs")
             known = load_space(target)
-            known = known.for_shapes(shapes_of_options(known.shapes, input_shape, classes, vocabulary))
+            known = known.for_shapes(shapes_of_options(known.shapes, input_shape, output_shape, vocabulary))
             whose = _drawn(known, count, seed)
         rows = _measured(known, whose, settings, seed, out)
         _print(known, rows, settings, as_json=as_json)

@@ -30,7 +30,12 @@ def proxies(
     names: Annotated[str | None, typer.Option("--proxies", help="Which, with commas; all that suit the inputs by default.")] = None,
     batch_size: Annotated[int, typer.Option(min=2, help="How many samples the networks look at.")] = 32,
     input_shape: Annotated[str | None, typer.Option("--input", help="The input's shape without the batch, such as 3,32,32.")] = None,
-    classes: Annotated[int | None, typer.Option(min=1, help="How many numbers the network gives.")] = None,
+    output_shape: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "--classes", metavar="SHAPE", help="The output's shape without the batch: a number of classes, or 32,500 and the like."
+        ),
+    ] = None,
     vocabulary: Annotated[int | None, typer.Option(min=1, help="How many different tokens, where the inputs are tokens.")] = None,
     task: Annotated[
         str | None, typer.Option(metavar="NAME", help="Samples of this task's training split, not noise; or {name: images, path: photos}.")
@@ -51,7 +56,7 @@ def proxies(
         from spaces.load import load_space
 
         space = load_space(name)
-        shapes = _shapes(space, input_shape, classes, vocabulary, task)
+        shapes = _shapes(space, input_shape, output_shape, vocabulary, task)
         space = space.for_shapes(shapes)
         chosen = suiting_proxies(shapes) if names is None else known_proxies(names)
         plan = Plan(name, shapes, chosen, task, batch_size, seed, repeats, device)
@@ -151,14 +156,14 @@ def _of_file(path: Path) -> Sequence[Architecture]:
     return [Architecture.from_json(json.dumps(item.get("architecture", item) if isinstance(item, dict) else item)) for item in items]
 
 
-def _shapes(space: SearchSpace, input_shape: str | None, classes: int | None, vocabulary: int | None, task: str | None) -> Shapes:
+def _shapes(space: SearchSpace, input_shape: str | None, output_shape: str | None, vocabulary: int | None, task: str | None) -> Shapes:
     from nas.proxies.measuring import named_task
     from nas.shapes import shapes_of_options
 
     if task is None:
-        return shapes_of_options(space.shapes, input_shape, classes, vocabulary)
-    if (input_shape, classes, vocabulary) != (None, None, None):
-        raise ValueError("a task says what goes in and comes out: leave --input, --classes and --vocabulary out beside --task")
+        return shapes_of_options(space.shapes, input_shape, output_shape, vocabulary)
+    if (input_shape, output_shape, vocabulary) != (None, None, None):
+        raise ValueError("a task says what goes in and comes out: leave --input, --output and --vocabulary out beside --task")
     return named_task(task).shapes
 
 

@@ -256,7 +256,8 @@ def settings_of(
             checked[key] = TypeAdapter(types[key]).validate_python(value)
         except ValidationError as error:
             first = error.errors()[0]
-            raise ConfigError(f"{'.'.join(map(str, (kind, key, *first['loc'])))}: {first['msg'].lower()}; got {first['input']!r}") from error
+            message = "should be a list, in brackets" if first["type"] == "tuple_type" else first["msg"].lower()
+            raise ConfigError(f"{'.'.join(map(str, (kind, key, *first['loc'])))}: {message}; got {first['input']!r}") from error
         _check_finite(checked[key], "the configuration", f"{kind}.{key}")
     try:
         return factory(**checked, **given)

@@ -25,9 +25,11 @@ class Progress:
     A stream that fails (a pipe whose reader has left) ends the showing, not the run.
     """
 
-    def __init__(self, config: RunConfig, stream: TextIO | None = None, *, interval: float = 5.0) -> None:
+    def __init__(self, config: RunConfig, stream: TextIO | None = None, *, interval: float = 5.0, begun: str = "") -> None:
+        """`begun` is the first line, shown when there is something to show: a run that is refused has not begun."""
         self._stream: TextIO | None = stream or sys.stderr
         self._config = config
+        self._begun = begun
         self._interval = interval
         self._last_line = -interval
         self._bar: Any = None
@@ -52,6 +54,9 @@ class Progress:
                 self._bar.disable = True
 
     def _show(self, history: History, events: tuple[Event, ...]) -> None:
+        if self._begun:
+            self._line(self._begun)
+            self._begun = ""
         for event in events:
             if event.kind == "resumed":
                 self._line(f"resumed after {len(history.observed) + len(history.failed)} finished evaluations")

@@ -28,20 +28,25 @@ def shapes_from_json(told: Any, where: str) -> Shapes:
         raise ValueError(f'{where} should give shapes as {{"input": [...], "output": [...]}}; got {told!r}') from error
 
 
-def shapes_of_options(own: Shapes, input_shape: str | None, classes: int | None, vocabulary: int | None) -> Shapes:
-    """A space's own shapes, but for what the options `--input`, `--classes` and `--vocabulary` of a command say.
+def shapes_of_options(own: Shapes, input_shape: str | None, output_shape: str | None, vocabulary: int | None) -> Shapes:
+    """A space's own shapes, but for what the options `--input`, `--output` and `--vocabulary` of a command say.
 
     Raises:
-        ValueError: the input's shape is not whole numbers with commas; or there are tokens, and how many stand in a row is not said.
+        ValueError: a shape is not whole numbers with commas; or there are tokens, and how many stand in a row is not said.
     """
-    try:
-        taken = own.input if input_shape is None else tuple(int(part) for part in input_shape.split(","))
-    except ValueError as error:
-        raise ValueError(f"a shape is whole numbers with commas, such as 3,32,32; got {input_shape!r}") from error
+    taken = own.input if input_shape is None else _shape("--input", input_shape, "3,32,32")
+    given = own.output if output_shape is None else _shape("--output", output_shape, "10, or 32,500 where each of 32 places has 500 scores")
     if vocabulary is not None and own.vocabulary is None and input_shape is None:
         raise ValueError(
             f"--vocabulary says that the inputs are tokens, and the space's own input is of the shape {', '.join(map(str, own.input))}: "
             "say how many tokens stand in a row too, such as --input 40"
         )
-    told = replace(own, input=taken, output=own.output if classes is None else (classes,))
+    told = replace(own, input=taken, output=given)
     return told if vocabulary is None else replace(told, vocabulary=vocabulary)
+
+
+def _shape(option: str, text: str, example: str) -> tuple[int, ...]:
+    sizes = [part.strip() for part in text.split(",")]
+    if not all(size.isdecimal() and int(size) for size in sizes):
+        raise ValueError(f"{option} is a shape, whole numbers above 0 with commas, such as {example}; got {text!r}")
+    return tuple(map(int, sizes))

@@ -55,7 +55,7 @@ def check(
     """
     if count < 1:
         raise ValueError(f"a check draws at least one architecture; got count={count}")
-    findings, random, previous = _Findings(), Random(seed), None
+    findings, random, previous = _Findings(space.shapes), Random(seed), None
     for number in range(count):
         drawn = _draw(space, random, findings)
         if findings.hopeless:
@@ -85,6 +85,7 @@ class _Wrong(Exception):
 class _Findings:
     """What one check has seen so far; it lives for one call of `check`."""
 
+    shapes: Shapes
     count: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     keys: set[str] = field(default_factory=set)
@@ -98,7 +99,12 @@ class _Findings:
     problems: dict[str, list[Architecture]] = field(default_factory=dict)
 
     def blame(self, error: Exception, architecture: Architecture) -> None:
-        self.problems.setdefault(_sentence(error), []).append(architecture)
+        sentence = _sentence(error)
+        if isinstance(error, TypeError) and "NoneType" in sentence and self.shapes.vocabulary is None:
+            sentence += (
+                ". Does the program ask for `shapes.vocabulary`? It is not said: give --vocabulary N --input LENGTH, or Shapes(..., vocabulary=N)"
+            )
+        self.problems.setdefault(sentence, []).append(architecture)
 
     @contextmanager
     def blamed_on(self, architecture: Architecture) -> Iterator[None]:

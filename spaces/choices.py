@@ -256,7 +256,7 @@ def _label(option: Any) -> Answer:
 
 
 def _described(domain: Domain) -> str:
-    shown = repr(domain)
+    shown = str(domain)
     return shown if len(shown) <= 200 else shown[:200] + "..."
 
 

@@ -62,6 +62,9 @@ class OneOf:
     def near(self, answer: Answer) -> tuple[Answer, ...]:
         return tuple(label for label in self.labels if label != answer)
 
+    def __str__(self) -> str:
+        return _listed(self.labels)
+
 
 @dataclass(frozen=True)
 class Integer:
@@ -86,6 +89,9 @@ class Integer:
     def near(self, answer: Answer) -> tuple[Answer, ...]:
         assert isinstance(answer, int)
         return tuple(value for value in (answer - 1, answer + 1) if self.low <= value <= self.high)
+
+    def __str__(self) -> str:
+        return f"whole numbers from {self.low} to {self.high}"
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,9 @@ class Real:
         position = math.log(answer / self.low) / math.log(self.high / self.low) if self.log else (answer - self.low) / (self.high - self.low)
         moved = {self._at_share(min(1.0, max(0.0, position + step))) for step in (-0.1, 0.1)}
         return tuple(sorted(value for value in moved if value != answer))
+
+    def __str__(self) -> str:
+        return f"numbers from {self.low:g} to {self.high:g}"
 
     def _at_share(self, share: float) -> float:
         value = self.low * (self.high / self.low) ** share if self.log else self.low + (self.high - self.low) * share
@@ -157,6 +166,9 @@ class Subset:
         swapped = [self._ordered((*(kept for kept in answer if kept != out), new)) for out in answer for new in others]
         return (*removed, *added, *swapped)
 
+    def __str__(self) -> str:
+        return f"{self.minimum} to {self.maximum} of {_listed(self.labels)}, in this order"
+
     def _ordered(self, chosen: tuple[Answer, ...]) -> tuple[Answer, ...]:
         return tuple(label for label in self.labels if label in chosen)
 
@@ -195,6 +207,13 @@ class Permutation:
             swapped[first], swapped[second] = swapped[second], swapped[first]
             result.append(tuple(swapped))
         return tuple(result)
+
+    def __str__(self) -> str:
+        return f"{_listed(self.labels)}, in any order"
+
+
+def _listed(labels: tuple[Answer, ...]) -> str:
+    return ", ".join(map(repr, labels))
 
 
 def _combination(total: int, count: int, index: int) -> list[int]:

@@ -152,7 +152,8 @@ def test_every_command_and_option_is_described() -> None:
     leaves = dict(commands(typer.main.get_command(app)))
     assert sections.keys() == leaves.keys()
     for name, command in leaves.items():
-        options = {option for parameter in command.params for option in parameter.opts if option.startswith("-")} - {"--help"}
+        shown = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
+        options = {option for parameter in shown for option in parameter.opts if option.startswith("-")} - {"--help"}
         described = set(re.findall(r"^\| `(-[^`]*)`", sections[name], flags=re.MULTILINE))
         described = {option.split()[0] for entry in described for option in entry.split(", ")}
         assert described == options, f"the options of nas {name}"

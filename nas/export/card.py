@@ -132,8 +132,16 @@ def _results(card: Card) -> str:
         rows.append(f"| mean ± standard deviation of {len(results)} | {spreads[0]} | {spreads[1]} |")
         lines.append("\n".join(rows) + "\n")
     if card.chosen.trial in card.history.observed:
-        lines.append(f"In the search it scored {card.chosen.trial.score:.4f} on the validation data.\n")
+        lines.append(f"In the search it scored {card.chosen.trial.score:.4f} on the validation data{_inherited(card)}.\n")
     return "\n".join(lines)
+
+
+def _inherited(card: Card) -> str:
+    """Of a network that was trained once more: what the score in the search owes to another's weights."""
+    donor = card.history.beginning(card.chosen.trial).donor
+    if donor is None or card.chosen.final is None:
+        return ""
+    return f", in a training that began with weights of trial {donor}, a network like it; the full trainings began with fresh ones"
 
 
 def _spread(values: list[float]) -> str:

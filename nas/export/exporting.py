@@ -44,6 +44,7 @@ class Exported:
         weights: where they come from: `final` (a full training), `search` (the trial's own) or `fresh`.
         seed: of the training that gave the weights; of the fresh weights otherwise.
         largest_difference: between the export's outputs and the trained network's, relative to the largest output where that is above 1.
+        unfinished: the run had not ended, so a better network may be found yet.
     """
 
     directory: Path
@@ -53,6 +54,7 @@ class Exported:
     weights: str
     seed: int
     largest_difference: float
+    unfinished: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
@@ -60,9 +62,10 @@ class Exported:
 
     def __str__(self) -> str:
         weights = {"final": "a full training", "search": "its training in the search", "fresh": "fresh, untrained"}[self.weights]
+        best_yet = " The run has not ended, and may find a better one." if self.unfinished else ""
         return (
             f"trial {self.trial} is in {self.directory} ({', '.join(self.files)}); weights: {weights}. "
-            f"Loaded in a process that has not this project, it gives the same outputs (largest difference {self.largest_difference:.1g})."
+            f"Loaded in a process that has not this project, it gives the same outputs (largest difference {self.largest_difference:.1g}).{best_yet}"
         )
 
 
@@ -135,7 +138,7 @@ def export(
         files = tuple(sorted(path.name for path in folder.iterdir()))
     weights = "fresh" if chosen.weights is None else "search" if chosen.final is None else "final"
     seed = chosen.source.seed if chosen.final is None else chosen.final.seed
-    return Exported(out, format, files, chosen.trial.number, weights, seed, difference)
+    return Exported(out, format, files, chosen.trial.number, weights, seed, difference, unfinished=history.finished is None)
 
 
 def run_space(config: RunConfig, environment: dict[str, Any], given: SearchSpace | None, directory: Path) -> SearchSpace:

@@ -75,6 +75,7 @@ def finalists(summary: Mapping[str, Any]) -> Html:
         listing,
         how(
             "Mean ± standard deviation over the seeds. The winner has the best mean validation score; test scores choose nothing. Bold: the arm's winner."
+            + _transferred(summary)
         ),
     )
     if not drawn:
@@ -98,7 +99,7 @@ def search(history: History, summary: Mapping[str, Any]) -> Html:
             chart,
             how(
                 "Line: the best validation score up to that trial. A point for each trial, filled for the search; a triangle at the lower edge is a score "
-                "below what is shown, a tick on the axis a failure or a broken constraint."
+                "below what is shown, a tick on the axis a failure or a broken constraint." + _transferred(summary)
             ),
         )
     ]
@@ -115,6 +116,11 @@ def search(history: History, summary: Mapping[str, Any]) -> Html:
     noted = [card("What the strategy noted", table(["arm", "rounds", "note"], notes, ["", "", "words"]))] if notes else []
     beside = noted if len(shown) == 1 else []
     return section("Search", pair(*shown, *beside), *([] if beside else noted))
+
+
+def _transferred(summary: Mapping[str, Any]) -> str:
+    """What the scores of the search owe to weights handed on, as a further sentence."""
+    return "" if summary["transfer"] is None else f" {summary['transfer']['sentence'][0].upper()}{summary['transfer']['sentence'][1:]}."
 
 
 def surrogate(history: History, summary: Mapping[str, Any]) -> Html:

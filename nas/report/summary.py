@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nas.compose import BASELINE, SEARCH
-from nas.config import RunConfig
+from nas.config import RunConfig, TrainSection
 from nas.constraints import CONSTRAINT, feasible, none_feasible
 from nas.evaluators.evaluator import Failed, FinalResult
 from nas.forecast import forecast
@@ -36,7 +36,8 @@ def summarize(history: History, config: RunConfig, events: Sequence[Event] = ())
         evaluations and full trainings, a network that both arms share counted once. `arms` by name: `evaluated`, `spent` (of the budget), `failed`, `pending`,
         `seconds`, `infeasible`, `best` (trial, validation score, fidelity), `winner` (a trial) and `finalists`, each with its `finals` by seed and the mean and standard
         deviation of `validation` and `test` over the seeds. `constraints`, the trials that break one (`infeasible`), and a sentence where all of the
-        search do (`unkept`). `front` (None with one objective). `comparison` of the winners (None without a baseline). `surrogate`: the scorecard by round and
+        search do (`unkept`). `transfer` (None where trainings take over no weights): how many of the `trained` have `inherited` some, and a `sentence`. `front`
+        (None with one objective). `comparison` of the winners (None without a baseline). `surrogate`: the scorecard by round and
         pooled. `notes` of the rounds. `failures` by kind. `forecast`: what is ahead (`nas.forecast.Forecast`). `decimals` to show scores with.
     """
     seen = feasible(history, config.constraints)
@@ -56,6 +57,7 @@ def summarize(history: History, config: RunConfig, events: Sequence[Event] = ())
         "constraints": [str(constraint) for constraint in config.constraints],
         "infeasible": _infeasible(seen),
         "unkept": none_feasible(history.of_arm(SEARCH), config.constraints),
+        "transfer": _transfer(history, config),
         "front": front(seen, config, tuple(arms)),
         "comparison": _comparison(history, arms, config, decimals) if BASELINE in arms else None,
         "surrogate": _surrogate(history),
@@ -145,6 +147,8 @@ def _terminal_notes(summary: Mapping[str, Any]) -> Iterator[str]:
     if pooled["predicted"]:
         inside = f"{percent(pooled['coverage_90'])} of {counted(pooled['predicted'], 'result')} inside its 90 % intervals"
         yield f"surrogate   rank correlation {figure(pooled['rank_correlation'], 2)}, {inside}"
+    if summary["transfer"] is not None:
+        yield from _under("transfer    ", summary["transfer"]["sentence"])
     if summary["failures"]:
         yield "failures    " + ", ".join(f"{item['count']} {item['kind']}" for item in summary["failures"])
     if summary["constraints"]:
@@ -210,6 +214,25 @@ def _infeasible(seen: History) -> list[dict[str, Any]]:
         for trial, outcome in broken
         if isinstance(outcome, Failed) and outcome.kind == CONSTRAINT
     ]
+
+
+def _transfer(history: History, config: RunConfig) -> dict[str, Any] | None:
+    """How many trainings have begun with a donor's weights; a promotion goes on with its own and is none of them."""
+    if not isinstance(config.evaluator, TrainSection) or config.evaluator.transfer is None:
+        return None
+    trained = [trial for trial in history.observed if trial.continues is None]
+    inherited, least = sum(trial.donor is not None for trial in trained), config.evaluator.transfer.least
+    if inherited:
+        sentence = (
+            f"{inherited} of {counted(len(trained), 'training')} began with the weights of a network like theirs; full trainings begin with fresh ones, so a "
+            "finalist's score is not to be compared with that of its trial in the search"
+        )
+    else:
+        sentence = (
+            f"{len(trained)} trainings so far, all from fresh weights: none has found a network that shares {percent(least)} of its tensors "
+            "(evaluator.transfer.least; with a lower one more do)"
+        )
+    return {"trained": len(trained), "inherited": inherited, "sentence": sentence}
 
 
 def _comparison(history: History, arms: Mapping[str, Any], config: RunConfig, decimals: int) -> dict[str, Any]:

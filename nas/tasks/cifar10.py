@@ -36,7 +36,7 @@ def cifar10(
     arrays = read_npz(path)
     pixels, labels = _images(arrays, "train", path, limit, seed)
     test_pixels, test_labels = _images(arrays, "test", path, test_limit, seed)
-    validation, train = stratified_split(labels, (validation_share,), seed)
+    validation, train = stratified_split(labels, (validation_share,), seed, ("validation_share",))
     return Task(
         "cifar10",
         Split(torch.from_numpy(pixels[train]), torch.from_numpy(labels[train])),

@@ -45,11 +45,11 @@ def images(
     pixels, labels, classes = _read(path, "train", image_size)
     labels = class_numbers(labels, str(path))
     if test is None and not inside:
-        rows, validation_rows, train_rows = stratified_split(labels, (test_share, validation_share), seed)
+        rows, validation_rows, train_rows = stratified_split(labels, (test_share, validation_share), seed, ("test_share", "validation_share"))
         test_split = _split(pixels, labels, rows)
     else:
         test_split = _test_split(test or path, image_size, pixels.shape[1:], classes or list(range(labels.max() + 1)))
-        validation_rows, train_rows = stratified_split(labels, (validation_share,), seed)
+        validation_rows, train_rows = stratified_split(labels, (validation_share,), seed, ("validation_share",))
     train = _split(pixels, labels, train_rows)
     augment: Augment | None = FlipAndCrop(flip, crop_padding) if flip or crop_padding else None
     shapes = Shapes(tuple(pixels.shape[1:]), (int(labels.max()) + 1,))

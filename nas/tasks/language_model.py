@@ -44,11 +44,13 @@ def language_model(
     Raises:
         ValueError: the file is missing or too short, or `tokenizers` is not installed.
     """
-    if length < 2 or min(validation_share, test_share) <= 0 or validation_share + test_share >= 1:
-        raise ValueError(
-            f"length is at least 2, and validation_share and test_share are above 0 and together below 1; got {length}, {validation_share}, {test_share}"
-        )
+    if length < 2:
+        raise ValueError(f"length is how many tokens stand in a window, at least 2; got {length}")
+    if min(validation_share, test_share) <= 0 or validation_share + test_share >= 1:
+        raise ValueError(f"validation_share and test_share are above 0 and together below 1; got {validation_share} and {test_share}")
     masked, whole = objective == "masked", read_text(path)
+    if not whole.strip():
+        raise ValueError(f"{path} holds no text, {'only blanks' if whole else 'it is empty'}")
     cuts = [round(share * len(whole)) for share in (0, 1 - validation_share - test_share, 1 - test_share, 1)]
     # Lines, because the tokenizer takes many short texts faster than one long one.
     parts = [whole[first:last].splitlines(keepends=True) for first, last in pairwise(cuts)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy
 
 
-def stratified_split(labels: numpy.ndarray, shares: tuple[float, ...], seed: int) -> list[numpy.ndarray]:
+def stratified_split(labels: numpy.ndarray, shares: tuple[float, ...], seed: int, names: tuple[str, ...] = ()) -> list[numpy.ndarray]:
     """Row numbers in `len(shares) + 1` disjoint parts: one for each share, then the rest, each part with the classes' own frequencies.
 
     The rows are shuffled, sorted by class, and each part takes evenly spaced ones of those left (systematic sampling), so a part has
-    floor(share * n) rows, and a class's share in it is right to one row.
+    floor(share * n) rows, and a class's share in it is right to one row. `names` are those by which the user knows the shares, for errors.
 
     Raises:
         ValueError: a part would be empty.
@@ -17,12 +17,13 @@ def stratified_split(labels: numpy.ndarray, shares: tuple[float, ...], seed: int
     left = numpy.random.default_rng(seed).permutation(len(labels))
     left = left[numpy.argsort(labels[left], kind="stable")]
     parts = []
-    for share in shares:
+    for place, share in enumerate(shares):
+        name = names[place] if names else "a split's share"
         if not 0 < share < 1:
-            raise ValueError(f"a split's share lies between 0 and 1; got {share}")
+            raise ValueError(f"{name} lies between 0 and 1; got {share}")
         count = int(share * len(labels))
         if count == 0 or count >= len(left):
-            raise ValueError(f"the share {share} of {len(labels)} samples leaves a split empty: give it another share, or more samples")
+            raise ValueError(f"{name} is {share}, which of {len(labels)} samples leaves a split empty: give another share, or more samples")
         chosen = numpy.zeros(len(left), dtype=bool)
         chosen[(numpy.arange(count) * len(left) + len(left) // 2) // count] = True
         parts.append(numpy.sort(left[chosen]))

@@ -43,15 +43,18 @@ def text(
     Raises:
         ValueError: a file is not so, the message says on which line; or `tokenizers` is not installed.
     """
-    if length < 1 or min(text_column, label_column) < 0 or text_column == label_column:
-        raise ValueError(f"length is at least 1, text_column and label_column are two numbers from 0; got {length}, {text_column} and {label_column}")
+    if length < 1:
+        raise ValueError(f"length is how many tokens of a text a network sees, at least 1; got {length}")
+    if min(text_column, label_column) < 0 or text_column == label_column:
+        raise ValueError(f"text_column and label_column are two numbers from 0; got {text_column} and {label_column}")
     files = {part: file for part, file in (("test", test), ("validation", validation)) if file is not None}
     whole, *given = (_read(file, text_column, label_column, header) for file in (path, *files.values()))
     classes = _sorted({label for _, label, _ in whole})
     _check_classes(whole, label_column, header, path)
     labels = class_numbers(_numbers(whole, classes, path), path)
     shares = {part: share for part, share in (("test", test_share), ("validation", validation_share)) if part not in files}
-    drawn = ([whole[row] for row in rows] for rows in stratified_split(labels, tuple(shares.values()), seed))
+    names = tuple(f"{part}_share" for part in shares)
+    drawn = ([whole[row] for row in rows] for rows in stratified_split(labels, tuple(shares.values()), seed, names))
     rows = dict(zip((*files, *shares, "train"), (*given, *drawn), strict=True))
     tokenizer = to_length(train_tokenizer([text for text, _, _ in rows["train"]], vocabulary, sentences=True), length)
 

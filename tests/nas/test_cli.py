@@ -70,9 +70,39 @@ def test_a_space_is_checked_for_the_tokens_of_other_texts() -> None:
     shown = nas("space", "check", "flexibert_tiny", "--input", "12", "--vocabulary", "50", "--classes", "3", "--count", "1")
     assert shown.exit_code == 0, shown.output
     assert "12 of 50 tokens, 3" in shown.output
+    for_each = nas("space", "check", "flexibert_tiny", "--input", "12", "--vocabulary", "50", "--output", "12,50", "--count", "1")
+    assert for_each.exit_code == 0, for_each.output
+    assert "12 of 50 tokens, 12 x 50" in for_each.output
+    wrong = nas("space", "check", "flexibert_tiny", "--output", "12,0")
+    assert wrong.exit_code == 2
+    assert "--output is a shape, whole numbers above 0 with commas" in wrong.output
     refused = nas("space", "check", "convnet", "--vocabulary", "50")
     assert refused.exit_code == 2
     assert "--input 40" in refused.output
+
+
+def test_a_space_of_texts_that_is_checked_without_a_vocabulary_is_told_which_option_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "bags.py").write_text(
+        "from torch import nn\nfrom spaces import SearchSpace\n\n\ndef define(choose, shapes):\n"
+        "    return nn.Sequential(nn.EmbeddingBag(shapes.vocabulary, 4), nn.Linear(4, 2))\n\n\nspace = SearchSpace('bags', define)\n"
+    )
+    checked = nas("space", "check", f"{tmp_path / 'bags.py'}:space", "--count", "2")
+    assert checked.exit_code == 1
+    assert "give --vocabulary N --input LENGTH" in checked.output
+
+
+def test_a_run_that_is_refused_has_not_begun(here: Path) -> None:
+    refused = nas("search", "table.yaml", "-s", "strategy.population=none")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: table.yaml: strategy.population: ")
+    assert not (here / "runs").exists()
+
+
+def test_settings_have_no_place_in_a_run_that_goes_on(here: Path) -> None:
+    assert nas("search", "table.yaml").exit_code == 0
+    refused = nas("resume", "runs/table", "-s", "budget=20")
+    assert refused.exit_code == 2
+    assert "a run goes on with the settings that it began with, so 'budget=20' has no place here" in refused.stderr
 
 
 def test_the_schema_accepts_the_configs_that_are_shipped() -> None:

@@ -355,7 +355,7 @@ def test_mistakes_about_a_run(run: Path) -> None:
     for arguments, says in (
         (("--trial", "99"), "there is no trial 99"),
         (("--trial", "1", "--all"), "give one of them"),
-        (("--input", "3,8,8"), "leave --input, --classes and --vocabulary out"),
+        (("--input", "3,8,8"), "leave --input, --output and --vocabulary out"),
     ):
         result = nas("profile", str(run), *arguments)
         assert (result.exit_code, says in result.stderr) == (2, True), result.output

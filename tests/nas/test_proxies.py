@@ -329,7 +329,7 @@ def test_workers_find_the_same(here: Path) -> None:
         (["--table", "nowhere.npz"], ["there is no file nowhere.npz"]),
         (["--arch", "nowhere.json"], ["nowhere.json could not be read as JSON"]),
         (["--sample", "2", "--proxies", "synflwo"], ["no proxy is called 'synflwo'; did you mean 'synflow'?", "naswot"]),
-        (["--sample", "2", "--input", "6", "--task", "digits"], ["leave --input, --classes and --vocabulary out beside --task"]),
+        (["--sample", "2", "--input", "6", "--task", "digits"], ["leave --input, --output and --vocabulary out beside --task"]),
         (["--sample", "2", "--task", "[1]"], ["a task is a name, or a mapping", "'[1]'"]),
         (["--sample", "2", "--input", "7"], ["7"]),
         (["--sample", "2", "--out", "scores.txt"], ["written as .npz or .csv; got scores.txt"]),

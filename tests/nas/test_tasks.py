@@ -65,6 +65,13 @@ def test_an_empty_part_is_refused(shares, says):
         stratified_split(numpy.arange(20) % 2, shares, 0)
 
 
+def test_a_share_is_called_as_its_user_knows_it():
+    with pytest.raises(ValueError, match=r"validation_share lies between 0 and 1; got 2\.0"):
+        stratified_split(numpy.arange(20) % 2, (0.2, 2.0), 0, ("test_share", "validation_share"))
+    with pytest.raises(ValueError, match=r"test_share is 0\.01, which of 20 samples leaves a split empty"):
+        stratified_split(numpy.arange(20) % 2, (0.01,), 0, ("test_share",))
+
+
 @pytest.mark.parametrize(
     ("labels", "says"),
     [

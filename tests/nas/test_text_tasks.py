@@ -162,7 +162,7 @@ def test_the_tokenizer_has_seen_the_training_texts_only(tmp_path):
         ("", {"label_column": 2}, "line 1 of .* label in column 2, .*; it has 2"),
         ("", {"label_column": 0}, "two numbers from 0"),
         ("", {"vocabulary": 5}, "vocabulary is at least"),
-        ("", {"length": 0}, "length is at least 1"),
+        ("", {"length": 0}, "length is how many tokens of a text a network sees, at least 1"),
         ("", {"test_share": 0.001}, "leaves a split empty"),
     ],
 )
@@ -270,7 +270,7 @@ def test_of_the_hidden_80_percent_are_the_mask_10_any_token_and_10_themselves():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"length": 1}, "length is at least 2"),
+        ({"length": 1}, "length is how many tokens stand in a window, at least 2; got 1"),
         ({"validation_share": 0.5, "test_share": 0.5}, "together below 1"),
         ({"length": 5000}, "the training part of .* has .* tokens, too few for one window of 5000"),
         ({"objective": "both"}, "input should be 'masked' or 'causal'; got 'both'"),
@@ -511,6 +511,17 @@ def test_shapes_are_kept_as_json_with_a_vocabulary_where_there_is_one():
     for wrong in ({"input": [1]}, [3], "x", {"input": [1], "output": [2], "vocabulary": "many"}):
         with pytest.raises(ValueError, match="here should give shapes"):
             shapes_from_json(wrong, "here")
+
+
+@pytest.mark.parametrize(("content", "says"), [(" \n \n\t\n", "only blanks"), ("", "it is empty")])
+def test_a_text_of_blanks_is_refused(tmp_path, content, says):
+    with pytest.raises(ValueError, match=f"p.txt holds no text, {says}"):
+        load_task("language_model", path=save_poem(tmp_path / "p.txt", content))
+
+
+def test_the_share_that_is_wrong_is_named(tmp_path):
+    with pytest.raises(ValueError, match="validation_share lies between 0 and 1; got 2"):
+        load_task("text", path=save_texts(tmp_path / "a.tsv"), validation_share=2.0)
 
 
 # An export

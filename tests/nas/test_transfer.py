@@ -19,6 +19,8 @@ from nas.evaluators.training import TrainEvaluator, save_weights
 from nas.export import export
 from nas.history import History, Proposal, Trial, fold, outcome_event, round_event
 from nas.journal import open_for_reading
+from nas.report import sections
+from nas.report.summary import summarize, terminal_summary
 from nas.run import RunFailed, resume, start, weights_file
 from nas.training.checkpoint import read_tensors
 from nas.training.recipe import Recipe
@@ -443,6 +445,16 @@ def test_a_run_that_ends_anywhere_goes_on_with_the_same_donors(plugins, tmp_path
     assert "donor" in text.splitlines()[0]
     assert "donor" not in to_text([{"run": "r", **row} for row in trajectory(plain)]).splitlines()[0]
     assert [row["donor"] for row in trajectory(whole)] == donors
+    inherited = sum(donor is not None for donor in donors)
+    told_of = summarize(whole, config)
+    assert (told_of["transfer"]["inherited"], told_of["transfer"]["trained"]) == (inherited, len(donors))
+    shown = " ".join(terminal_summary(told_of).split())
+    assert f"{inherited} of {len(donors)} trainings began with the weights of a network like theirs" in shown
+    assert f"{inherited} of {len(donors)} trainings began" in sections.finalists(told_of)
+    assert summarize(plain, configured(plugins, evaluator="train"))["transfer"] is None
+    # The same trials, had none of them found a donor.
+    alone = terminal_summary(summarize(plain, configured(plugins, evaluator={"name": "train", "transfer": {"least": 0.9}})))
+    assert "none has found a network that shares 90 % of its tensors" in " ".join(alone.split())
 
 
 def test_workers_give_what_this_process_gives(plugins, tmp_path: Path) -> None:

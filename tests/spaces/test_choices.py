@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from random import Random
@@ -35,6 +36,18 @@ def test_draws_and_steps_stay_in_the_domain(domain: Domain, seed: int) -> None:
     assert answer not in near
     assert len(set(near)) == len(near)
     assert all(domain.accepts(step) for step in near)
+
+
+def test_an_answer_that_is_none_is_refused_with_the_answers_in_words() -> None:
+    for ask, says in (
+        (lambda choose: choose.one_of("w", (8, "a")), "its answers are: 8, 'a'"),
+        (lambda choose: choose.integer("w", 1, 4), "its answers are: whole numbers from 1 to 4"),
+        (lambda choose: choose.real("w", 0.5, 2), "its answers are: numbers from 0.5 to 2"),
+        (lambda choose: choose.subset("w", ("a", "b"), minimum=1), "its answers are: 1 to 2 of 'a', 'b', in this order"),
+        (lambda choose: choose.permutation("w", ("a", "b")), "its answers are: 'a', 'b', in any order"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(says)):
+            ask(Chooser({"w": "other"}))
 
 
 def test_every_kind_of_choice_and_its_path() -> None:
