@@ -66,6 +66,9 @@ def search(
 def resume(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
     trust: Annotated[bool, typer.Option("--trust", help="Run the code that a run names which you did not begin on this machine.")] = False,
+    changed_data: Annotated[
+        bool, typer.Option("--changed-data", help="Go on though the task's data, or the table, are not those that the run began with.")
+    ] = False,
     override: Annotated[list[str] | None, typer.Option("-s", "--set", hidden=True)] = None,
 ) -> None:
     """Go on with a run that was interrupted, losing no finished evaluation."""
@@ -83,7 +86,7 @@ def resume(
         with open_for_reading(directory) as journal:
             config = parse_config(journal.config, f"the configuration in {directory}")
         with Progress(config) as progress, _interruptible(directory):
-            go_on(directory, progress, trust=trust)
+            go_on(directory, progress, trust=trust, changed_data=changed_data)
         _print_summary(directory)
 
 

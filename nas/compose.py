@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -35,10 +36,16 @@ TRIED = 5
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of. `arms` are the compared strategies by name: the search, and the random baseline where there is one."""
+    """What a run is made of.
+
+    Attributes:
+        arms: the compared strategies by name: the search, and the random baseline where there is one.
+        data: the fingerprint of what scores come from, the task's data or the table's file.
+    """
 
     space: SearchSpace
     arms: Mapping[str, Strategy]
+    data: str
 
 
 def compose(config: RunConfig) -> Parts:
@@ -48,7 +55,8 @@ def compose(config: RunConfig) -> Parts:
         ConfigError: a plug-in or setting is unknown, or a device is not here.
         ValueError: the space or task cannot be had, or the space makes no networks for the task's data.
     """
-    space = constrained_space(config)
+    task = None if config.task is None else task_of(config)
+    space = constrained_space(config, shaped_space(config, task))
     if isinstance(config.evaluator, TrainSection):
         _check_suits(space, config.seed)
     strategy = strategy_of(config)
@@ -59,7 +67,16 @@ def compose(config: RunConfig) -> Parts:
         _found([config.evaluator.latency.device], "evaluator.latency.device")
     _check_rungs(config, rungs_of(strategy))
     devices_of(config)
-    return Parts(space, arms)
+    return Parts(space, arms, _fingerprint(config, task))
+
+
+def _fingerprint(config: RunConfig, task: Task | None) -> str:
+    if isinstance(config.evaluator, TableSection):
+        from nas.evaluators.table import find_table
+
+        return hashlib.sha256(find_table(config.evaluator.path).read_bytes()).hexdigest()
+    assert task is not None
+    return task.fingerprint()
 
 
 def _check_suits(space: SearchSpace, seed: int) -> None:
@@ -127,21 +144,24 @@ def _check_rungs(config: RunConfig, rungs: tuple[float, ...]) -> None:
         )
 
 
-def shaped_space(config: RunConfig) -> SearchSpace:
-    """The space, for the shapes of the task's data."""
+def shaped_space(config: RunConfig, task: Task | None = None) -> SearchSpace:
+    """The space, for the shapes of the task's data; `task` is the configuration's, where it is loaded already."""
     space = load_space(config.space)
-    return space if config.task is None else space.for_shapes(task_of(config).shapes)
+    return space if config.task is None else space.for_shapes((task or task_of(config)).shapes)
 
 
-def constrained_space(config: RunConfig) -> SearchSpace:
-    """The space, for the shapes of the task's data, held to those constraints that its graphs tell before any evaluation.
+def constrained_space(config: RunConfig, space: SearchSpace) -> SearchSpace:
+    """The space held to those constraints that its graphs tell before any evaluation.
+
+    Args:
+        space: for the shapes of the task's data.
 
     Raises:
         ConfigError: an objective or constraint is a number that neither an evaluation nor a graph gives.
         ValueError: too few architectures keep the constraints to find one by chance.
     """
     check_numbers(config)
-    space, measured = shaped_space(config), measured_numbers(config)
+    measured = measured_numbers(config)
     for name in needed_numbers(config):
         if name not in measured:
             try:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from nas.compose import SEARCH, Parts, compose, executor_of, final_count, needed_numbers
-from nas.config import RunConfig, TrainSection, parse_config
+from nas.config import RunConfig, TableSection, TrainSection, parse_config
 from nas.constraints import none_feasible, seen_by
 from nas.environment import environment
 from nas.evaluators.evaluator import Donor, Failed, FinalResult, Observation
@@ -68,21 +69,26 @@ def start(config: RunConfig, directory: Path, watch: Watch) -> History:
     """
     parts = compose(config)
     resolved = config.model_dump(mode="json")
-    made = {**environment(), "shapes": shapes_to_json(parts.space.shapes), "seal": seal(resolved)}
-    with create(directory, resolved, made) as journal:
+    with create(directory, resolved, described(parts, resolved)) as journal:
         return Run(config, parts, journal, EMPTY, watch).to_its_end()
 
 
-def resume(directory: Path, watch: Watch, *, trust: bool = False) -> History:
+def described(parts: Parts, resolved: dict[str, Any]) -> dict[str, Any]:
+    """What a journal says of the beginning of its run: where it was made and for what data, sealed by who began it."""
+    return {**environment(), "shapes": shapes_to_json(parts.space.shapes), "data": parts.data, "seal": seal(resolved)}
+
+
+def resume(directory: Path, watch: Watch, *, trust: bool = False, changed_data: bool = False) -> History:
     """An interrupted run, from where it was to its end; a finished one is left as it is.
 
     Args:
         directory: the run's.
         watch: called after every event.
         trust: lets the code run that the run's configuration names (`my_file.py:space`) though this user did not begin the run here.
+        changed_data: goes on though the task's data, or the table's, are not those that the run began with.
 
     Raises:
-        ValueError: the run names code and is somebody else's, or what its configuration names is not there any more.
+        ValueError: the run names code and is somebody else's, or what its configuration names is not there any more or has changed.
         nas.journal.JournalError: the directory is no run, or another process is running it.
         RunFailed: nothing succeeded.
     """
@@ -99,7 +105,7 @@ def resume(directory: Path, watch: Watch, *, trust: bool = False) -> History:
             )
         parts = compose(config)
         run = Run(config, parts, journal, history, watch)
-        run.take_up()
+        run.take_up(changed_data=changed_data)
         return run.to_its_end()
 
 
@@ -157,12 +163,20 @@ class Run:
         self.history = history
         self.watch(history, events)
 
-    def take_up(self) -> None:
+    def take_up(self, *, changed_data: bool = False) -> None:
         """Begins to go on with a run that was interrupted.
 
         Raises:
-            ValueError: the space has changed since.
+            ValueError: the space has changed since; or the data, unless `changed_data`.
         """
+        # A run of an earlier version does not say what its data were.
+        if not changed_data and self.journal.environment.get("data", self.parts.data) != self.parts.data:
+            table = self.config.evaluator.path if isinstance(self.config.evaluator, TableSection) else None
+            what = f"the task {self.config.task.name!r}" if table is None and self.config.task is not None else f"the table {table}"
+            raise ValueError(
+                f"the data of {what} are not those that the run {self.journal.directory} began with, so scores from before and from now on would be of two "
+                "kinds: put the data back as they were, or begin a new run (`nas resume --changed-data` goes on all the same)"
+            )
         for folder in ("weights", CHECKPOINTS):
             for unfinished in self.journal.directory.glob(f"{folder}/*.unfinished"):
                 unfinished.unlink(missing_ok=True)

@@ -10,13 +10,10 @@ from typing import Any
 
 from nas.compose import OUTSIDE, SEARCH, Parts, compose
 from nas.config import ConfigError, Named, RunConfig, parse_config
-from nas.environment import environment
 from nas.history import EMPTY, History, fold
 from nas.journal import FILE, Journal, create, open_for_writing
-from nas.run import Run, Watch
-from nas.shapes import shapes_to_json
+from nas.run import Run, Watch, described
 from nas.strategies import Asked
-from nas.trust import seal
 from spaces import SearchSpace
 
 
@@ -47,7 +44,7 @@ def open_run(config: RunConfig, directory: Path, agent: Mapping[str, Any] | None
     config = parse_config(resolved, "the configuration")
     parts = _parts(config)
     if not (directory / FILE).is_file():
-        journal = create(directory, resolved, {**environment(), "shapes": shapes_to_json(parts.space.shapes), "seal": seal(resolved)})
+        journal = create(directory, resolved, described(parts, resolved))
         return Run(config, parts, journal, EMPTY, watch)
     journal = open_for_writing(directory)
     try:

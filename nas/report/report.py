@@ -117,7 +117,9 @@ def _state(summary: Mapping[str, Any], times: tuple[float, float]) -> str:
 
 def _settings(config: RunConfig, environment: Mapping[str, Any]) -> Html:
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    rows = [[key.replace("_", " "), _plain(value)] for key, value in environment.items() if key != "seal" and not isinstance(value, Mapping)]
+    rows = [
+        [key.replace("_", " "), _plain(value)] for key, value in environment.items() if key not in ("seal", "data") and not isinstance(value, Mapping)
+    ]
     groups = [(name, group) for name, group in environment.items() if isinstance(group, Mapping)]
     rows += [[inner if name == "packages" else f"{name}, {inner}", _plain(value)] for name, group in groups for inner, value in group.items()]
     return section(

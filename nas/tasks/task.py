@@ -5,6 +5,7 @@ Shapes: N samples, C channels, H height, W width, L positions of a sequence, K c
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -116,6 +117,15 @@ class Task:
                 raise ValueError(
                     f"the task {self.name!r} has {channels} channels: give a mean and a positive deviation for each, got {self.normalize}"
                 )
+
+    def fingerprint(self) -> str:
+        """Of the data of all splits and the shapes, 64 hexadecimal digits: equal for equal data."""
+        digest = hashlib.sha256(repr(self.shapes).encode())
+        for split in (self.train, self.validation, self.test):
+            for tensor in (split.inputs, split.targets):
+                digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
     def loss_function(self, label_smoothing: float = 0.0) -> Loss:
         """The loss as a function.

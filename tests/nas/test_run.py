@@ -17,6 +17,7 @@ import pytest
 
 from nas.config import RunConfig, parse_config
 from nas.evaluators.evaluator import Failed, FinalResult
+from nas.evaluators.table import find_table
 from nas.history import History, fold
 from nas.journal import JournalError, open_for_reading
 from nas.progress import Progress
@@ -141,6 +142,41 @@ def test_a_finished_run_stays_as_it_is_and_a_run_is_not_begun_twice(tmp_path: Pa
     assert resume(tmp_path / "run", quiet) == history
     with pytest.raises(JournalError, match="holds a run already"):
         start(config(), tmp_path / "run", quiet)
+
+
+def test_a_run_whose_table_has_changed_does_not_go_on_unasked(uninterrupted: History, tmp_path: Path) -> None:
+    table, changed = tmp_path / "table.npz", tmp_path / "changed.npz"
+    table.write_bytes(find_table("builtin:nasbench201").read_bytes())
+    columns = dict(numpy.load(table))
+    numpy.savez(changed, **{**columns, "c100_val_200": columns["c100_val_200"] + 0.5})
+    own = config(evaluator={"name": "table", "path": str(table), "score": "c100_val_200", "test": "c100_test_200"})
+    with pytest.raises(Interrupted):
+        start(own, tmp_path / "run", interrupting(20))
+    before, original = events_of(tmp_path / "run"), table.read_bytes()
+    table.write_bytes(changed.read_bytes())
+    with pytest.raises(ValueError, match=r"the data of the table .*table\.npz are not those that the run .* began with"):
+        resume(tmp_path / "run", quiet)
+    assert events_of(tmp_path / "run") == before, "nothing was done"
+    table.write_bytes(original)
+    assert outcomes(resume(tmp_path / "run", quiet)) == outcomes(uninterrupted)
+
+
+def test_a_run_goes_on_with_changed_data_where_the_user_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "arrays.npz"
+
+    def save(count: int) -> None:
+        pixels = numpy.random.default_rng(0).integers(0, 256, (count, 8, 8, 1), dtype=numpy.uint8)
+        numpy.savez(file, train_x=pixels, train_y=numpy.arange(count) % 2)
+
+    save(40)
+    trained = {"space": "convnet", "task": {"name": "images", "path": str(file)}, "evaluator": "train", "strategy": "random", "budget": 3, "batch": 1}
+    whole_run = {**trained, "training": {"epochs": 1}, "finalists": {"count": 0}, "executor": {"name": "inline", "devices": "cpu"}}
+    with pytest.raises(Interrupted):
+        start(config(**whole_run), tmp_path / "run", interrupting(4))
+    save(44)
+    with pytest.raises(ValueError, match="the data of the task 'images' are not those"):
+        resume(tmp_path / "run", quiet)
+    assert resume(tmp_path / "run", quiet, changed_data=True).finished == "the budget is used"
 
 
 def process(arguments: list[str], directory: Path) -> subprocess.Popen[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy
 import pytest
@@ -37,6 +38,24 @@ def save_folder(path, classes=("cat", "dog"), count=10, size=(8, 6)):
 def test_importing_the_tasks_does_not_import_torch():
     code = "import sys, nas.tasks; nas.tasks.known_tasks(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Data
+
+
+def test_a_fingerprint_is_of_all_that_is_learned_from():
+    first, again = load_task("digits"), load_task("digits")
+    assert first.fingerprint() == again.fingerprint()
+    moved, labels = first.train.inputs.clone(), first.test.targets.clone()
+    moved[-1, 0, 3, 4] += 0.25
+    labels[7] = (labels[7] + 1) % 10
+    others = (
+        replace(first, train=Split(moved, first.train.targets)),
+        replace(first, test=Split(first.test.inputs, labels)),
+        replace(first, validation=Split(first.validation.inputs[:-1], first.validation.targets[:-1])),
+        load_task("digits", seed=1),
+    )
+    assert len({first.fingerprint(), *(other.fingerprint() for other in others)}) == 5
 
 
 # Splits
