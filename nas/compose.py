@@ -55,11 +55,11 @@ def compose(config: RunConfig) -> Parts:
         ConfigError: a plug-in or setting is unknown, or a device is not here.
         ValueError: the space or task cannot be had, or the space makes no networks for the task's data.
     """
+    strategy = strategy_of(config)  # First, for a wrong setting needs no data to be answered.
     task = None if config.task is None else task_of(config)
     space = constrained_space(config, shaped_space(config, task))
     if isinstance(config.evaluator, TrainSection):
         _check_suits(space, config.seed)
-    strategy = strategy_of(config)
     arms = {SEARCH: strategy}
     if config.baseline == "random" and not isinstance(strategy, RandomSearch):
         arms[BASELINE] = RandomSearch()

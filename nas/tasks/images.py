@@ -10,7 +10,7 @@ import torch
 from nas.tasks.arrays import array_names, labelled, read_npz
 from nas.tasks.augment import FlipAndCrop
 from nas.tasks.folders import read_folder
-from nas.tasks.splits import class_numbers, stratified_split
+from nas.tasks.splits import class_numbers, refuse_one_file, stratified_split
 from nas.tasks.task import Augment, Split, Task
 from spaces import Shapes
 
@@ -42,6 +42,8 @@ def images(
     """
     if (inside := _test_inside(path)) and test is not None:
         raise ValueError(f"{path} has test arrays ({', '.join(inside)}), and test={test} gives others: leave one out")
+    if test is not None:
+        refuse_one_file({"path": path, "test": test})
     pixels, labels, classes = _read(path, "train", image_size)
     labels = class_numbers(labels, str(path))
     if test is None and not inside:

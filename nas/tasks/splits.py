@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy
 
 
@@ -29,6 +32,21 @@ def stratified_split(labels: numpy.ndarray, shares: tuple[float, ...], seed: int
         parts.append(numpy.sort(left[chosen]))
         left = left[~chosen]
     return [*parts, numpy.sort(left)]
+
+
+def refuse_one_file(files: Mapping[str, str]) -> None:
+    """Refuses one file for two splits: what is trained on would be scored on. `files` by the names that the user knows them by.
+
+    Raises:
+        ValueError: two of them are one file.
+    """
+    names: dict[Path, str] = {}
+    for name, file in files.items():
+        first = names.setdefault(Path(file).resolve(), name)
+        if first != name:
+            raise ValueError(
+                f"{first} and {name} are one file, {file}: what is learned from it would be scored on it; leave {name} out, or give another file"
+            )
 
 
 def random_rows(count: int, limit: int | None, seed: int) -> numpy.ndarray:

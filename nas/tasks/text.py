@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy
 import torch
 
-from nas.tasks.splits import class_numbers, stratified_split
+from nas.tasks.splits import class_numbers, refuse_one_file, stratified_split
 from nas.tasks.task import Split, Task
 from nas.tasks.tokens import encode_each, read_text, to_length, train_tokenizer
 from spaces import Shapes
@@ -48,6 +48,7 @@ def text(
     if min(text_column, label_column) < 0 or text_column == label_column:
         raise ValueError(f"text_column and label_column are two numbers from 0; got {text_column} and {label_column}")
     files = {part: file for part, file in (("test", test), ("validation", validation)) if file is not None}
+    refuse_one_file({"path": path, **files})
     whole, *given = (_read(file, text_column, label_column, header) for file in (path, *files.values()))
     classes = _sorted({label for _, label, _ in whole})
     _check_classes(whole, label_column, header, path)

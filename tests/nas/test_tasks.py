@@ -43,6 +43,12 @@ def test_importing_the_tasks_does_not_import_torch():
 # Data
 
 
+def test_a_folder_that_is_trained_on_is_not_tested_on(tmp_path):
+    folder = save_folder(tmp_path / "photos")
+    with pytest.raises(ValueError, match="path and test are one file"):
+        load_task("images", path=str(folder), test=f"{folder}/", image_size=8)
+
+
 def test_a_fingerprint_is_of_all_that_is_learned_from():
     first, again = load_task("digits"), load_task("digits")
     assert first.fingerprint() == again.fingerprint()

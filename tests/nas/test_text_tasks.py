@@ -519,6 +519,13 @@ def test_a_text_of_blanks_is_refused(tmp_path, content, says):
         load_task("language_model", path=save_poem(tmp_path / "p.txt", content))
 
 
+@pytest.mark.parametrize("part", ["test", "validation"])
+def test_texts_that_are_trained_on_are_not_scored_on(tmp_path, part):
+    path = save_texts(tmp_path / "a.tsv")
+    with pytest.raises(ValueError, match=rf"path and {part} are one file, .*leave {part} out"):
+        load_task("text", path=path, **{part: str(tmp_path / "." / "a.tsv")})
+
+
 def test_the_share_that_is_wrong_is_named(tmp_path):
     with pytest.raises(ValueError, match="validation_share lies between 0 and 1; got 2"):
         load_task("text", path=save_texts(tmp_path / "a.tsv"), validation_share=2.0)
