@@ -331,7 +331,8 @@ def test_a_folder_of_class_folders_becomes_a_task(tmp_path):
     assert task.classes == ("cat", "dog")
     assert (len(task.train), len(task.validation), len(task.test)) == (12, 4, 4)
     assert torch.equal(task.train.inputs[:, 0, 0, 0] == 60, task.train.targets == 1)
-    square = load_task("images", path=str(path), test=str(path), image_size=4, validation_share=0.2)
+    others = save_folder(tmp_path / "others")
+    square = load_task("images", path=str(path), test=str(others), image_size=4, validation_share=0.2)
     assert square.shapes.input == (3, 4, 4)
     assert len(square.test) == 20
 

@@ -125,9 +125,10 @@ def test_texts_become_a_task(tmp_path):
 
 def test_validation_and_test_may_have_files_and_lines_more_columns(tmp_path):
     (tmp_path / "train.tsv").write_text("id\tlabel\ttext\n" + "".join(f"{n}\t{n % 12}\tword{n} again\r\n" for n in range(36)))
-    (tmp_path / "other.tsv").write_text("id\tlabel\ttext\n1\t10\tword again\n2\t2\tagain")
+    for name in ("other.tsv", "another.tsv"):
+        (tmp_path / name).write_text("id\tlabel\ttext\n1\t10\tword again\n2\t2\tagain")
     options = {"path": str(tmp_path / "train.tsv"), "text_column": 2, "label_column": 1, "header": True, "length": 4}
-    task = load_task("text", **options, test=str(tmp_path / "other.tsv"), validation=str(tmp_path / "other.tsv"))
+    task = load_task("text", **options, test=str(tmp_path / "other.tsv"), validation=str(tmp_path / "another.tsv"))
     assert task.classes == tuple(map(str, range(12))), "numbers in their order"
     assert (len(task.train), len(task.validation), len(task.test)) == (36, 2, 2)
     assert task.test.targets.tolist() == [10, 2]
@@ -144,9 +145,10 @@ def test_the_same_tokens_in_another_process(tmp_path):
 
 def test_the_tokenizer_has_seen_the_training_texts_only(tmp_path):
     known = save_texts(tmp_path / "a.tsv")
-    strange = tmp_path / "b.tsv"
-    strange.write_text("ZZZZ ZZZZ\tpraise\nQQQQ QQQQ\tblame\n" * 9)
-    task = load_task("text", path=known, test=str(strange), validation=str(strange), vocabulary=2000)
+    strange = [tmp_path / "b.tsv", tmp_path / "c.tsv"]
+    for file in strange:
+        file.write_text("ZZZZ ZZZZ\tpraise\nQQQQ QQQQ\tblame\n" * 9)
+    task = load_task("text", path=known, test=str(strange[0]), validation=str(strange[1]), vocabulary=2000)
     assert not any(letter in token for token in json.loads(task.tokenizer)["model"]["vocab"] for letter in "ZQ")
     assert (task.test.inputs == UNKNOWN).any()
     poem = load_task("language_model", path=save_poem(tmp_path / "poem.txt", POEM + "ZQ" * 400), length=8, validation_share=0.3, test_share=0.2)
