@@ -63,13 +63,19 @@ def train(
     members = np.array_split(np.arange(count), min(PARTS, count) if count * network.sizes.width >= FEATURES_OF_PARTS else 1)
     parts = [network.only(int(some[0]), int(some[-1]) + 1) for some in members]
     everything = _everything(encoded, network.device)
-    with one_thread(), ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
-        jobs = [
-            pool.submit(_train, part, encoded, everything, target_N, left_out_NK[:, some], hidden_K[some], recipe, [seed, number])
-            for number, (part, some) in enumerate(zip(parts, members, strict=True))
-        ]
-        for job in jobs:
-            job.result()
+    jobs = [
+        (part, encoded, everything, target_N, left_out_NK[:, some], hidden_K[some], recipe, [seed, number])
+        for number, (part, some) in enumerate(zip(parts, members, strict=True))
+    ]
+    workers = min(len(parts), os.cpu_count() or 1)
+    with one_thread():
+        if workers == 1:
+            # In the thread that asks: what another thread frees goes back to the system, and has to be cleared anew for every step.
+            for job in jobs:
+                _train(*job)
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(_train, *zip(*jobs, strict=True)))
     with torch.no_grad():
         for name, weight in network.named_parameters():
             weight.copy_(torch.cat([part.get_parameter(name) for part in parts]))

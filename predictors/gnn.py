@@ -66,9 +66,10 @@ class GraphNetwork(nn.Module):
         h_KMPH = op_KMPH + self.node(tensors.node_MPA.flatten(0, 1)).unflatten(1, tensors.op_MP.shape)
         if hidden_MPK is not None:
             h_KMPH = torch.where(hidden_MPK.permute(2, 0, 1)[..., None], self.op[:, None, None, 0], h_KMPH)
+        h_KNH = tensors.relations.pack(h_KMPH)
         for layer in self.layers:
-            h_KMPH = layer(h_KMPH, tensors)
-        read_KMH = self.read(read_out(h_KMPH, tensors))
+            h_KNH = layer(h_KNH, tensors.relations)
+        read_KMH = self.read(read_out(tensors.relations.unpack(h_KNH), tensors))
         return torch.relu(nn.functional.layer_norm(read_KMH, (read_KMH.shape[-1],)))
 
     def judge(self, graph_KMH: Tensor) -> Tensor:

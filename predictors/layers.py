@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import to_dense_adj, to_dense_batch
+from torch_geometric.utils import to_dense_batch
 
 from predictors.batch import Encoded
+from predictors.relations import Dense, Sparse, relations_of
 
 
 @contextmanager
@@ -40,23 +41,22 @@ class Tensors:
         op_MP, node_MPA: the number of each node's operation, and its features; 0 where there is no node.
         present_MP: where there is one.
         last_M: the place of each graph's output.
-        relation_MRP: what the nodes hear of the others, four rows for each: the sum over what feeds it, the sum over what it feeds, the mean over
-            all of its ancestors, the mean over all of its descendants. R = 4 P.
+        relations: what the nodes hear of the others.
     """
 
     op_MP: Tensor
     node_MPA: Tensor
     present_MP: Tensor
     last_M: Tensor
-    relation_MRP: Tensor
+    relations: Dense | Sparse
 
     def take(self, row_B: Tensor) -> Tensors:
         """The graphs of these numbers, in this order."""
-        return Tensors(*(getattr(self, field.name)[row_B] for field in fields(self)))
+        return Tensors(self.op_MP[row_B], self.node_MPA[row_B], self.present_MP[row_B], self.last_M[row_B], self.relations.take(row_B))
 
 
 def to_tensors(encoded: Encoded, device: torch.device) -> Tensors:
-    """The graphs on the device. Later arguments of an operation weigh a little less, so that a - b and b - a differ; parallel edges add up."""
+    """The graphs on the device."""
     flat = encoded.flat
 
     def tensor(array: np.ndarray) -> Tensor:
@@ -67,18 +67,7 @@ def to_tensors(encoded: Encoded, device: torch.device) -> Tensors:
     num_places = int(last_M.max()) + 1
     op_MP, present_MP = to_dense_batch(tensor(encoded.op_N), graph_N, max_num_nodes=num_places, batch_size=num_graphs)
     node_MPA, _ = to_dense_batch(tensor(encoded.node_NA), graph_N, max_num_nodes=num_places, batch_size=num_graphs)
-    weight_E = tensor((0.5 + 0.5 / (1 + flat.slot_E)).astype("float32"))
-    edge_2E = tensor(np.stack([flat.source_E, flat.target_E]))
-    feeds_MPP = to_dense_adj(edge_2E, graph_N, weight_E, max_num_nodes=num_places, batch_size=num_graphs)
-    reaches_MPP = (feeds_MPP > 0).float()
-    for _ in range(num_places.bit_length()):
-        reaches_MPP = (reaches_MPP + reaches_MPP @ reaches_MPP > 0).float()
-    ways = [feeds_MPP.mT, feeds_MPP, _mean(reaches_MPP.mT), _mean(reaches_MPP)]
-    return Tensors(op_MP, node_MPA, present_MP, last_M, torch.stack(ways, dim=2).flatten(1, 2))
-
-
-def _mean(relation_MPP: Tensor) -> Tensor:
-    return relation_MPP / relation_MPP.sum(-1, keepdim=True).clamp_min(1)
+    return Tensors(op_MP, node_MPA, present_MP, last_M, relations_of(flat, device))
 
 
 class MemberLinear(nn.Module):
@@ -103,7 +92,7 @@ class FlowMessages(nn.Module):
             + W_3 \, \mathrm{mean}_{j \leadsto i} h_j + W_4 \, \mathrm{mean}_{i \leadsto j} h_j + b_i))
 
     with one W for each member, b_i the biases of the five maps, summed as their values are, the norm over the features of a node,
-    and the arrow with a tail for a path of any length. (K, M, P, H) to the same.
+    and the arrow with a tail for a path of any length. (K, N, H) to the same.
     The two directions have weights of their own, as in Directed GNNs (Rossi et al. 2023); that a node sees all of its ancestors and descendants, and
     nothing else, is FlowerFormer's mask (Hwang et al. 2024), here with equal weights in place of attention.
     """
@@ -114,21 +103,20 @@ class FlowMessages(nn.Module):
         self.scale = nn.Parameter(torch.ones(members, width))
         self.shift = nn.Parameter(torch.zeros(members, width))
 
-    def forward(self, h_KMPH: Tensor, tensors: Tensors) -> Tensor:
+    def forward(self, h_KNH: Tensor, relations: Dense | Sparse) -> Tensor:
         """The nodes' features after the step."""
-        members, num_graphs, num_places, width = h_KMPH.shape
-        nodes = num_graphs * num_places
+        members, _, width = h_KNH.shape
         own_KHH, others_KH4H = self.linear.weight.split([width, 4 * width], dim=2)
         own_K1H, others_K14H = self.linear.bias.split([width, 4 * width], dim=2)
         # Sums commute with linear maps, so the nodes' features are summed first: what a node hears in four ways then lies side by side, and no tensor of
         # this size is ever rearranged, which took half of the time.
-        heard_KNF = (tensors.relation_MRP @ h_KMPH).view(members, nodes, 4 * width)
-        heavy_KN4 = tensors.relation_MRP.sum(-1).view(nodes, 4).expand(members, -1, -1)
-        mixed_KNH = torch.baddbmm(own_K1H, h_KMPH.view(members, nodes, width), own_KHH)
+        heard_KNF = relations.hear(h_KNH)
+        heavy_KN4 = relations.weights.expand(members, -1, -1)
+        mixed_KNH = torch.baddbmm(own_K1H, h_KNH, own_KHH)
         mixed_KNH = torch.baddbmm(mixed_KNH, heard_KNF, others_KH4H.unflatten(2, (4, width)).transpose(1, 2).reshape(members, 4 * width, width))
         mixed_KNH = torch.baddbmm(mixed_KNH, heavy_KN4, others_K14H.view(members, 4, width))
         normed_KNH = nn.functional.layer_norm(mixed_KNH, (width,)) * self.scale[:, None] + self.shift[:, None]
-        return h_KMPH + torch.relu(normed_KNH).view_as(h_KMPH)
+        return h_KNH + torch.relu(normed_KNH)
 
 
 def read_out(h_KMPH: Tensor, tensors: Tensors) -> Tensor:

@@ -15,6 +15,7 @@ from predictors.gnn import GraphNetwork, Sizes
 from predictors.layers import MemberLinear, to_tensors
 from predictors.losses import pairwise_logistic, squared_error
 from predictors.ranking import kendall_tau
+from predictors.relations import Dense, Sparse
 from tests.contracts.predictor_contract import random_graphs, true_scores
 
 GRAPHS = random_graphs(12, seed=5)
@@ -28,7 +29,7 @@ def tensors_of(graphs):
 
 def test_a_node_hears_its_neighbours_ancestors_and_descendants():
     _, tensors = tensors_of(GRAPHS)
-    for graph, heard in zip(GRAPHS, tensors.relation_MRP, strict=True):
+    for graph, heard in zip(GRAPHS, tensors.relations.matrix_MRP, strict=True):
         relations = heard.unflatten(0, (-1, 4)).transpose(0, 1)
         count = len(graph.nodes)
         edges = nx.MultiDiGraph()
@@ -42,6 +43,31 @@ def test_a_node_hears_its_neighbours_ancestors_and_descendants():
                 expected[sorted(reached)] = 1 / max(len(reached), 1)
                 torch.testing.assert_close(relation[node], expected)
         assert relations[:, count:].sum() == relations[:, :, count:].sum() == 0
+
+
+def test_large_graphs_are_heard_as_small_ones_are(monkeypatch):
+    _, tensors = tensors_of(GRAPHS)
+    monkeypatch.setattr("predictors.relations.MOST_PLACES", 0)
+    _, others = tensors_of(GRAPHS)
+    assert isinstance(tensors.relations, Dense)
+    assert isinstance(others.relations, Sparse)
+    some = torch.tensor([3, 11, 3, 0])
+    features_KMPH = torch.randn(2, *tensors.present_MP.shape, 5, generator=torch.Generator().manual_seed(0))
+    for (relations, sparse), h_KMPH, present_MP in (
+        ((tensors.relations, others.relations), features_KMPH, tensors.present_MP),
+        ((tensors.relations.take(some), others.relations.take(some)), features_KMPH[:, some], tensors.present_MP[some]),
+    ):
+        torch.testing.assert_close(sparse.weights, relations.weights[present_MP.flatten()])
+        # What is heard, its slope, and the slope of the slope, which a climb of the second order asks for.
+        answers = []
+        for each in (relations, sparse):
+            x_KMPH = h_KMPH.clone().requires_grad_()
+            heard_KMPF = each.unpack(each.hear(each.pack(x_KMPH)))
+            (slope_KMPH,) = torch.autograd.grad((heard_KMPF**3).sum(), x_KMPH, create_graph=True)
+            (curved_KMPH,) = torch.autograd.grad((slope_KMPH * h_KMPH).sum(), x_KMPH)
+            answers.append((heard_KMPF, slope_KMPH, curved_KMPH))
+        for expected, received in zip(*answers, strict=True):
+            torch.testing.assert_close(received, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_padding_changes_nothing():
