@@ -21,6 +21,7 @@ from nas.strategies.rungs import rungs_of
 from spaces import SearchSpace
 from spaces.load import load_space
 from spaces.operators import sample, sample_graph
+from spaces.ops import infer_shapes
 
 if TYPE_CHECKING:
     from nas.evaluators.evaluator import Evaluator
@@ -84,11 +85,17 @@ def _check_suits(space: SearchSpace, seed: int) -> None:
     random, reason = generator(seed, "does the space suit"), None
     for _ in range(TRIED):
         try:
-            space.network_graph(sample_graph(space, random)[1])
+            network = space.network_graph(sample_graph(space, random)[1])
+            given = infer_shapes(network, space.shapes.input)[-1]
         except ValueError as error:
             reason = reason or error
-        else:
+            continue
+        if given == space.shapes.output:
             return
+        reason = reason or ValueError(
+            f"the networks of the space {space.name!r} give the shape {given} for each sample, and the task needs {space.shapes.output}: let the space's "
+            "program take the shapes, `define(choose, shapes)`, and end in `shapes.output`"
+        )
     assert reason is not None
     raise reason
 

@@ -54,6 +54,14 @@ def test_sentences(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
         assert share * texts == pytest.approx(round(share * texts)), f"a share of the {texts} texts"
 
 
+def test_a_space_whose_networks_classify_is_no_language_model_s_and_the_run_does_not_begin(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("the cat sat on the mat and the dog was glad\n" * 60, encoding="utf-8")
+    space = f"space={CONFIGS.parent / 'examples' / 'text_space.py'}:space"
+    with pytest.raises(ValueError, match=r"give the shape \(\d+,\) for each sample, and the task needs \(8, \d+\)"):
+        run("flexibert_shakespeare.yaml", tmp_path / "run", f"task.path={tmp_path / 'text.txt'}", "task.length=8", "task.vocabulary=40", space)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_text(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(shared_data("text/tinyshakespeare.txt").read_text(encoding="utf-8")[:20_000], encoding="utf-8")
     history = run("flexibert_shakespeare.yaml", tmp_path / "run", f"task.path={tmp_path / 'text.txt'}", "task.length=8", "task.vocabulary=100")
