@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nas.cli_forecast import forecast
+from nas.cli_options import AsJson, InputShape, OutputShape, Overrides, SpaceOption, Vocabulary
 from nas.cli_predictor import predict, predictor_app
 from nas.cli_profile import profile
 from nas.cli_proxies import proxies
@@ -37,10 +38,6 @@ app.add_typer(predictor_app, name="predictor")
 app.command()(proxies)
 app.command()(profile)
 app.command()(forecast)
-
-Overrides = Annotated[list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="Override a key of the config, such as -s budget=64.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SpaceOption = Annotated[str | None, typer.Option("--space", help="The space of a run that you did not begin on this machine (my_file.py:space).")]
 
 
 @app.command()
@@ -177,14 +174,9 @@ def space_check(
     name: Annotated[str, typer.Argument(help="A built-in or installed space, my_file.py:space or package.module:space.")],
     count: Annotated[int, typer.Option(min=1, help="How many architectures are drawn.")] = 100,
     seed: int = 0,
-    input_shape: Annotated[str | None, typer.Option("--input", help="The input's shape without the batch, such as 3,32,32.")] = None,
-    output_shape: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "--classes", metavar="SHAPE", help="The output's shape without the batch: a number of classes, or 32,500 and the like."
-        ),
-    ] = None,
-    vocabulary: Annotated[int | None, typer.Option(min=1, help="How many different tokens, where the inputs are tokens.")] = None,
+    input_shape: InputShape = None,
+    output_shape: OutputShape = None,
+    vocabulary: Vocabulary = None,
     as_json: AsJson = False,
 ) -> None:
     """Draw architectures, build, run and replay them; exit with 1 and the reasons where the space is broken."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas.cli_options import AsJson, Overrides
+
 if TYPE_CHECKING:
     from nas.config import RunConfig
     from nas.pace import Range
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
 
 def forecast(
     config: Annotated[Path, typer.Argument(help="A configuration file.")],
-    override: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="KEY=VALUE", help="Override a key, as in `nas search`.")] = None,
+    override: Overrides = None,
     count: Annotated[int, typer.Option(min=1, help="How many architectures are drawn and trained a little.")] = 6,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what a search will take, from a few trainings cut short; writes no run."""
     from nas.cli import _about, _sentences

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli_options import AsJson
+
 if TYPE_CHECKING:
     from nas.prediction import Believed
     from nas.trained import About
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 predictor_app = typer.Typer(help="Predictors without a search: fit one and judge it.", no_args_is_help=True, rich_markup_mode=None)
 
 Directory = Annotated[Path, typer.Argument(metavar="PREDICTOR", help="What `nas predictor fit` wrote.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DRAWS = 10_000
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli_options import AsJson, InputShape, OutputShape, SpaceOption, Vocabulary
+
 if TYPE_CHECKING:
     from nas.latency.settings import LatencySettings
     from nas.profiling import Profiled
@@ -21,24 +23,17 @@ def profile(
     every: Annotated[bool, typer.Option("--all", help="Of a run: all trials that have a score.")] = False,
     count: Annotated[int, typer.Option(min=1, help="Of a space: how many random architectures.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the random architectures, the weights and the input.")] = 0,
-    input_shape: Annotated[str | None, typer.Option("--input", help="Of a space: the input's shape without the batch, such as 3,32,32.")] = None,
-    output_shape: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "--classes", metavar="SHAPE", help="The output's shape without the batch: a number of classes, or 32,500 and the like."
-        ),
-    ] = None,
-    vocabulary: Annotated[int | None, typer.Option(min=1, help="Of a space: how many different tokens, where the inputs are tokens.")] = None,
+    input_shape: InputShape = None,
+    output_shape: OutputShape = None,
+    vocabulary: Vocabulary = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: CUDA where there is a card.")] = "auto",
     batch_size: Annotated[int, typer.Option(help="Samples in a pass.")] = 1,
     threads: Annotated[int, typer.Option(help="Of torch on the CPU.")] = 1,
     within: Annotated[float, typer.Option(help="The share of the latency that the 95 % interval may reach to each side.")] = 0.02,
     limit: Annotated[float, typer.Option(help="Seconds after which that is no longer waited for, a network.")] = 5.0,
     out: Annotated[Path | None, typer.Option(help="Write a table to this .npz or .csv file.")] = None,
-    space: Annotated[
-        str | None, typer.Option("--space", help="The space of a run that you did not begin on this machine (my_file.py:space).")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    space: SpaceOption = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how long networks take on this machine, with an error."""
     from nas.cli import _sentences

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nas.cli_options import AsJson, InputShape, OutputShape, Vocabulary
+
 if TYPE_CHECKING:
     from nas.proxies.measuring import Plan
     from nas.proxies.results import Results
@@ -29,14 +31,9 @@ def proxies(
     rows: Annotated[str | None, typer.Option(metavar="A:B", help="Of the table only the rows from A to before B.")] = None,
     names: Annotated[str | None, typer.Option("--proxies", help="Which, with commas; all that suit the inputs by default.")] = None,
     batch_size: Annotated[int, typer.Option(min=2, help="How many samples the networks look at.")] = 32,
-    input_shape: Annotated[str | None, typer.Option("--input", help="The input's shape without the batch, such as 3,32,32.")] = None,
-    output_shape: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "--classes", metavar="SHAPE", help="The output's shape without the batch: a number of classes, or 32,500 and the like."
-        ),
-    ] = None,
-    vocabulary: Annotated[int | None, typer.Option(min=1, help="How many different tokens, where the inputs are tokens.")] = None,
+    input_shape: InputShape = None,
+    output_shape: OutputShape = None,
+    vocabulary: Vocabulary = None,
     task: Annotated[
         str | None, typer.Option(metavar="NAME", help="Samples of this task's training split, not noise; or {name: images, path: photos}.")
     ] = None,
@@ -44,7 +41,7 @@ def proxies(
     repeats: Annotated[int, typer.Option(min=1, help="Average over so many draws of weights and batch.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: CUDA where there is a card.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score untrained networks with zero-cost proxies: what one batch and the fresh weights tell."""
     from nas.cli import _sentences

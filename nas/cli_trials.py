@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from nas.cli_options import AsJson
+
 
 def trials(
     directories: Annotated[list[Path], typer.Argument(metavar="RUN...", help="The directories of one run or more.")],
     to: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows to this CSV file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show every trial of a run as a row; works while it goes on."""
     from nas.cli import _sentences, _write

@@ -68,14 +68,10 @@ def train(
         for number, (part, some) in enumerate(zip(parts, members, strict=True))
     ]
     workers = min(len(parts), os.cpu_count() or 1)
-    with one_thread():
-        if workers == 1:
-            # In the thread that asks: what another thread frees goes back to the system, and has to be cleared anew for every step.
-            for job in jobs:
-                _train(*job)
-        else:
-            with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(_train, *zip(*jobs, strict=True)))
+    with one_thread(), ThreadPoolExecutor(workers) as pool:
+        # Alone in the thread that asks: what another thread frees goes back to the system, and has to be cleared anew for every step.
+        each = map if workers == 1 else pool.map
+        list(each(_train, *zip(*jobs, strict=True)))
     with torch.no_grad():
         for name, weight in network.named_parameters():
             weight.copy_(torch.cat([part.get_parameter(name) for part in parts]))

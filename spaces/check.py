@@ -69,7 +69,7 @@ def check(
             _note_twins(graph, findings)
             encode(graph)
             if space.builds:
-                _check_shape(space, graph)
+                check_output(space, graph)
                 _check_module(space, architecture, graph, findings, seed + number)
         with findings.blamed_on(architecture):
             _check_variation(space, architecture, previous or architecture, random)
@@ -178,10 +178,15 @@ def _note_twins(graph: Graph, findings: _Findings) -> None:
     findings.dead += is_dead(graph)
 
 
-def _check_shape(space: SearchSpace, graph: Graph) -> None:
+def check_output(space: SearchSpace, graph: Graph) -> None:
+    """Nothing, if the network of the graph gives what the space's data want.
+
+    Raises:
+        ValueError: it gives another shape, or there is no network of the graph for these data.
+    """
     given = infer_shapes(space.network_graph(graph), space.shapes.input)[-1]
     if given != space.shapes.output:
-        raise _Wrong(
+        raise ValueError(
             f"the network gives the shape {given} for each sample, and the data want {space.shapes.output}: "
             "take the last layer's size from `shapes.output` (write define(choose, shapes))"
         )

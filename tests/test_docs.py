@@ -153,6 +153,9 @@ def test_every_command_and_option_is_described() -> None:
     assert sections.keys() == leaves.keys()
     for name, command in leaves.items():
         shown = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
+        # There only to be answered with a sentence.
+        hidden = {option for parameter in command.params if parameter not in shown for option in parameter.opts}
+        assert hidden == ({"-s", "--set"} if name == "resume" else set())
         options = {option for parameter in shown for option in parameter.opts if option.startswith("-")} - {"--help"}
         described = set(re.findall(r"^\| `(-[^`]*)`", sections[name], flags=re.MULTILINE))
         described = {option.split()[0] for entry in described for option in entry.split(", ")}

@@ -44,9 +44,7 @@ def refuse_one_file(files: Mapping[str, str]) -> None:
     for name, file in files.items():
         first = names.setdefault(Path(file).resolve(), name)
         if first != name:
-            raise ValueError(
-                f"{first} and {name} are one file, {file}: what is learned from it would be scored on it; leave {name} out, or give another file"
-            )
+            raise ValueError(f"{first} and {name} are the same, {file}, and each split needs samples of its own: leave {name} out, or give another")
 
 
 def random_rows(count: int, limit: int | None, seed: int) -> numpy.ndarray:

@@ -152,7 +152,7 @@ def test_a_space_that_fails_during_the_search_names_its_line(here: Path) -> None
 def test_a_network_with_too_many_outputs_is_not_trained_silently(here: Path) -> None:
     refused = search("space=mine.py:wide")
     assert refused.exit_code == 2
-    assert "give the shape (3,) for each sample, and the task needs (2,)" in refused.stderr
+    assert "the network gives the shape (3,) for each sample, and the data want (2,)" in refused.stderr
 
 
 def test_the_blame_for_an_error_goes_where_it_was_raised() -> None:

@@ -57,7 +57,7 @@ def test_sentences(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
 def test_a_space_whose_networks_classify_is_no_language_model_s_and_the_run_does_not_begin(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("the cat sat on the mat and the dog was glad\n" * 60, encoding="utf-8")
     space = f"space={CONFIGS.parent / 'examples' / 'text_space.py'}:space"
-    with pytest.raises(ValueError, match=r"give the shape \(\d+,\) for each sample, and the task needs \(8, \d+\)"):
+    with pytest.raises(ValueError, match=r"gives the shape \(\d+,\) for each sample, and the data want \(8, \d+\)"):
         run("flexibert_shakespeare.yaml", tmp_path / "run", f"task.path={tmp_path / 'text.txt'}", "task.length=8", "task.vocabulary=40", space)
     assert not (tmp_path / "run").exists()
 

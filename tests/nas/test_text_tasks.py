@@ -524,7 +524,7 @@ def test_a_text_of_blanks_is_refused(tmp_path, content, says):
 @pytest.mark.parametrize("part", ["test", "validation"])
 def test_texts_that_are_trained_on_are_not_scored_on(tmp_path, part):
     path = save_texts(tmp_path / "a.tsv")
-    with pytest.raises(ValueError, match=rf"path and {part} are one file, .*leave {part} out"):
+    with pytest.raises(ValueError, match=rf"path and {part} are the same, .*leave {part} out"):
         load_task("text", path=path, **{part: str(tmp_path / "." / "a.tsv")})
 
 
