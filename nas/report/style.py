@@ -29,7 +29,7 @@ p { margin: 0 0 12px; }
 .headline { font-size: 18px; line-height: 1.5; max-width: 62em; margin: 14px 0 28px; text-wrap: pretty; }
 .how { color: var(--soft); font-size: 13px; line-height: 1.5; margin: 10px 0 0; text-wrap: pretty; }
 .tiles { display: flex; flex-wrap: wrap; gap: 12px; }
-.tile { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 12px 16px 14px; flex: 1 1 auto; min-width: 130px; }
+.tile { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 12px 13px 14px; flex: 1 1 auto; min-width: 120px; }
 .tile .what { font-size: 13px; color: var(--soft); }
 .tile .much { font-size: 22px; line-height: 1.4; font-weight: 600; letter-spacing: -0.01em; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .tile .spread { font-size: 14px; font-weight: 500; }
@@ -42,11 +42,11 @@ p { margin: 0 0 12px; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 500; color: var(--soft); font-size: 12.5px; vertical-align: bottom; }
-th, td { padding: 6px 10px 6px 0; border-bottom: 1px solid var(--rule); }
+th, td { padding: 6px 8px 6px 0; border-bottom: 1px solid var(--rule); }
 th:last-child, td:last-child { padding-right: 0; }
 tr:last-child > td { border-bottom: 0; }
 td { vertical-align: top; }
-.figure { text-align: right; white-space: nowrap; }
+.figure { text-align: right; white-space: nowrap; } th.figure { white-space: normal; }
 tr.won td { font-weight: 600; }
 .arm.search { color: var(--search); } .arm.baseline { color: var(--baseline); }
 .words { overflow-wrap: anywhere; }
