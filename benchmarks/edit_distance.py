@@ -24,9 +24,9 @@ import numpy as np
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record, spread
-from predictors import edit_distance
-from predictors.edit_costs import EditCosts, suggest_costs, transformer_costs
-from predictors.edit_distance import edit_distances, lower_bounds
+from predictors.edits import distance as edit_distance
+from predictors.edits.costs import EditCosts, suggest_costs, transformer_costs
+from predictors.edits.distance import edit_distances, lower_bounds
 from spaces import Graph, SearchSpace
 from spaces.flexibert import flexibert
 from spaces.flexibert.named import PAPER

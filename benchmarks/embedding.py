@@ -42,12 +42,12 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.qnli_table import read_qnli
 from benchmarks.record import record, spread
 from predictors.calibration import folds_of
-from predictors.edit_costs import suggest_costs
-from predictors.edit_distance import edit_distances
-from predictors.embedding import GraphEmbedding
-from predictors.features import learn_encoding
+from predictors.edits.costs import suggest_costs
+from predictors.edits.distance import edit_distances
+from predictors.edits.embedding import GraphEmbedding
+from predictors.edits.stress import draw_pairs, kruskal_stress, least_stress, lengths
 from predictors.ranking import spearman
-from predictors.stress import draw_pairs, kruskal_stress, least_stress, lengths
+from predictors.reading.features import learn_encoding
 from spaces import Architecture, Graph, SearchSpace
 from spaces.flexibert import qnli as table_space
 from spaces.load import load_space

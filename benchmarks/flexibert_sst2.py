@@ -24,13 +24,13 @@ from typing import Any
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record
-from nas.compose import executor_of, shaped_space
-from nas.config import RunConfig, load_config, parse_config
+from nas.config.compose import executor_of, shaped_space
+from nas.config.config import RunConfig, load_config, parse_config
 from nas.evaluators.evaluator import FinalResult, Observation
 from nas.executors import Executor, Job
-from nas.history import History, fold
-from nas.journal import open_for_reading
-from nas.run import final_seed, start, winner
+from nas.record.history import History, fold
+from nas.record.journal import open_for_reading
+from nas.search.run import final_seed, start, winner
 from nas.seeds import derive
 from spaces import Architecture, SearchSpace
 from spaces.canonical import canonical_key

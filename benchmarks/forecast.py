@@ -11,7 +11,7 @@ in NAS-Bench-101, whose table is a part of the space, the first three. A forecas
     upper half     the same, its deviation that of the scores above their median
     records, iid   as of independent draws with an exponential tail, fitted to the best quarter: P(gain > x) = k e / (n + k e), e = exp(-x / b)
     predictions    the Gaussian around the surrogate's latest ten predictions, as wide as it has been wrong; where there are predictions
-    records        `nas.gain.gain_of`: the rate and the sizes of the improvements so far, and the spread of the best quarter
+    records        `nas.search.expected_gain.gain_of`: the rate and the sizes of the improvements so far, and the spread of the best quarter
 
 and judged by coverage of the interval, bias (mean forecast less gain), mean absolute error, and the Brier score of the probability of any gain. Errors
 are shares of the mean gain at that table, so that tables of different units can be pooled. Writes `results/forecast.csv`: a row for each strategy, table,
@@ -37,7 +37,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
 from benchmarks.search import read_table, searched, strategy_named
-from nas.gain import gain_of
+from nas.search.expected_gain import gain_of
 
 BUDGET, BATCH, MOMENTS = 100, 10, (20, 40, 60)
 FAST = ("random", "evolution", "local")

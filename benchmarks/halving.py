@@ -32,7 +32,7 @@ from benchmarks.record import record
 from benchmarks.search import within
 from nas.evaluators.evaluator import Failed, Observation
 from nas.evaluators.table import TableEvaluator, table_evaluator
-from nas.history import EMPTY, ROUNDING, History, Trial, fold, outcome_event, round_event
+from nas.record.history import EMPTY, ROUNDING, History, Trial, fold, outcome_event, round_event
 from nas.strategies import ASHA, Evolution, Hyperband, RandomSearch, Strategy, SurrogateSearch
 from nas.strategies.rungs import rungs_of
 from predictors import PREDICTORS
@@ -92,7 +92,7 @@ def read(path: Path) -> Cells:
 
 
 def search(cells: Cells, strategy: Strategy, budget: float, seed: int) -> History:
-    """The whole search, as `nas.run` makes it."""
+    """The whole search, as `nas.search.run` makes it."""
     history, in_parts = EMPTY, len(rungs_of(strategy)) > 1
     space = cells.held if isinstance(strategy, Evolution) else cells.listed
     while (count := min(BATCH_IN_PARTS if in_parts else BATCH, int((budget - history.spent + ROUNDING) / rungs_of(strategy)[0]))) > 0:

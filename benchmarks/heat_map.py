@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import product
 
-from nas.descriptors import Cell, Descriptor, label
+from nas.objectives.descriptors import Cell, Descriptor, label
 from nas.report.axes import labels, number, text, ticks
 
 # The report's shades of a sequence, from its palest.

@@ -30,11 +30,11 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.heat_map import Panel, heat_map
 from benchmarks.record import record
-from nas.archive import archive, illumination, scores
-from nas.descriptors import Cell, Descriptor, cell_of
 from nas.evaluators.evaluator import Failed, Observation
-from nas.history import History, Trial
-from nas.labels import read_labels
+from nas.objectives.archive import archive, illumination, scores
+from nas.objectives.descriptors import Cell, Descriptor, cell_of
+from nas.prediction.labels import read_labels
+from nas.record.history import History, Trial
 from nas.strategies import Evolution, MapElites, RandomSearch, Strategy
 from nas.strategies.strategy import key_of
 from predictors import predictor
@@ -178,7 +178,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--space", required=True, help="a space's name, or my_file.py:space")
     parser.add_argument("--table", type=Path, required=True, help="FILE.npz")
     parser.add_argument("--objective", required=True, help="the column to illuminate, COLUMN or COLUMN:INDEX, above 0 and higher is better")
-    parser.add_argument("--descriptors", type=_descriptor, nargs="+", required=True, help="NAME or NAME=EDGE,EDGE,...; see nas/descriptors.py")
+    parser.add_argument(
+        "--descriptors", type=_descriptor, nargs="+", required=True, help="NAME or NAME=EDGE,EDGE,...; see nas/objectives/descriptors.py"
+    )
     parser.add_argument("--identity", choices=("network", "decisions"), default="network", help="which rows are one architecture")
     parser.add_argument("--budget", type=int, default=1000)
     parser.add_argument("--initial", type=int, default=100, help="of map_elites")

@@ -30,10 +30,10 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from benchmarks.record import record, spread
 from benchmarks.search import searched
 from benchmarks.seeds import each_seed
-from nas.compose import strategy_of
-from nas.config import RunConfig
-from nas.objectives import Objective
-from nas.pareto import front, hypervolume
+from nas.config.compose import strategy_of
+from nas.config.config import RunConfig
+from nas.objectives.objective import Objective
+from nas.objectives.pareto import front, hypervolume
 from nas.strategies import STRATEGIES, Strategy
 from nas.tasks.arrays import read_npz
 from spaces import Architecture, SearchSpace

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from record import record
 
-from nas.history import EMPTY, History, fold
-from nas.journal import JournalError, open_for_reading
+from nas.record.history import EMPTY, History, fold
+from nas.record.journal import JournalError, open_for_reading
 
 CONFIG = Path(__file__).parents[1] / "configs" / "nasbench201.yaml"
 OVERRIDES = ["predictor=trees", "budget=60", "batch=5"]

@@ -36,7 +36,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from benchmarks.record import record
 from benchmarks.search import Table, read_table
 from nas.evaluators.evaluator import Observation
-from nas.history import History, Trial
+from nas.record.history import History, Trial
 from nas.seeds import generator
 from nas.strategies import STRATEGIES, Strategy
 from nas.strategies.strategy import Asked, key_of, novel

@@ -20,10 +20,10 @@ import numpy
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record
-from nas.compose import shaped_space
-from nas.config import parse_config
-from nas.history import fold
-from nas.journal import open_for_reading
+from nas.config.compose import shaped_space
+from nas.config.config import parse_config
+from nas.record.history import fold
+from nas.record.journal import open_for_reading
 from predictors import PREDICTORS, predictor
 from predictors.ranking import spearman
 from spaces.ops import costs

@@ -30,12 +30,12 @@ import numpy as np
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import commit, record
-from nas.labels import read_labels
+from nas.prediction.labels import read_labels
 from nas.tasks.arrays import read_npz
 from predictors import PREDICTORS, Prediction, predictor
 from predictors.calibration import LEVELS, coverage, negative_log_likelihood
 from predictors.ranking import kendall_tau, precision_at, regret_of_top, spearman
-from predictors.terms import with_whole
+from predictors.reading.terms import with_whole
 from spaces import Architecture, Graph, SearchSpace
 from spaces.canonical import canonical_key
 from spaces.ops import costs
@@ -278,7 +278,7 @@ def _import_everything() -> None:
     import sklearn.ensemble  # noqa: F401
     import torch
 
-    import predictors.fit  # noqa: F401
+    import predictors.network.optimisation  # noqa: F401
 
     torch.set_num_threads(1)
 

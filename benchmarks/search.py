@@ -33,13 +33,13 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
 from benchmarks.seeds import each_seed
-from nas.compose import strategy_of
-from nas.config import RunConfig
+from nas.config.compose import strategy_of
+from nas.config.config import RunConfig
 from nas.evaluators.evaluator import Failed, Observation
-from nas.history import EMPTY, History, fold, outcome_event, round_event
-from nas.labels import read_labels
-from nas.objectives import SCORE, Objective
-from nas.pareto import front, hypervolume, inverted_generational_distance
+from nas.objectives.objective import SCORE, Objective
+from nas.objectives.pareto import front, hypervolume, inverted_generational_distance
+from nas.prediction.labels import read_labels
+from nas.record.history import EMPTY, History, fold, outcome_event, round_event
 from nas.strategies import STRATEGIES, Strategy
 from nas.strategies.rungs import rungs_of
 from nas.tasks.arrays import read_npz

@@ -16,10 +16,10 @@ from typing import Any
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record
-from nas.config import load_config
+from nas.config.config import load_config
 from nas.evaluators.evaluator import FinalResult
-from nas.history import History
-from nas.run import start, winner
+from nas.record.history import History
+from nas.search.run import start, winner
 
 CONFIG = Path(__file__).parents[1] / "configs" / "digits.yaml"
 

@@ -19,7 +19,7 @@ import numpy as np
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
-from nas.labels import read_labels
+from nas.prediction.labels import read_labels
 from predictors import predictor
 from predictors.calibration import LEVELS, coverage, negative_log_likelihood
 from predictors.ranking import kendall_tau

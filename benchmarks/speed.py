@@ -84,7 +84,7 @@ def traced_a_second(count: int = 300) -> float:
 def surrogate_round() -> float:
     """NAS-Bench-201: the default search after a hundred results: the predictor is fitted, looks at its candidates, and ten are chosen."""
     from nas.evaluators.evaluator import Observation
-    from nas.history import EMPTY, fold, outcome_event, round_event
+    from nas.record.history import EMPTY, fold, outcome_event, round_event
     from nas.strategies import RandomSearch, SurrogateSearch
     from predictors import PREDICTORS
     from spaces.nasbench201 import space

@@ -35,8 +35,8 @@ from benchmarks.record import record
 from nas.seeds import derive, generator
 from nas.tasks import load_task
 from nas.tasks.task import Split, Task
+from nas.training.loop import own_randomness, train
 from nas.training.recipe import Recipe
-from nas.training.training import own_randomness, train
 from nas.transfer import RULES
 from nas.transfer.copying import correspondence, inherited, overlap
 from spaces import Architecture, SearchSpace

@@ -14,8 +14,8 @@ import torch
 
 from nas.tasks.splits import stratified_split
 from nas.tasks.task import Split, Task
+from nas.training.loop import train
 from nas.training.recipe import Recipe
-from nas.training.training import train
 from spaces import Shapes
 from spaces.load import load_space
 from spaces.operators import sample

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from nas.compose import shaped_space
-from nas.config import parse_config
+from nas.config.compose import shaped_space
+from nas.config.config import parse_config
 from nas.evaluators.evaluator import FinalResult
-from nas.run import start, weights_file, winner
+from nas.search.run import start, weights_file, winner
 
 CONFIG = {  # the keys of a YAML file; what is left out has its default
     "space": "convnet",

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.tasks import load_task
+from nas.training.loop import train
 from nas.training.recipe import Recipe
-from nas.training.training import train
 from spaces import Chooser, SearchSpace, Shapes
 from spaces.check import check, report_text
 from spaces.operators import sample

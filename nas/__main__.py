@@ -1,5 +1,5 @@
 """`python -m nas` is the command `nas`."""
 
-from nas.cli import main
+from nas.cli.main import main
 
 main()

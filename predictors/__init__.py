@@ -8,13 +8,13 @@
 Importing this needs numpy alone; torch, scikit-learn and scipy are imported by the methods that compute with them.
 """
 
-from predictors.boshnas import Boshnas
-from predictors.ensemble import GNN
-from predictors.gp import GP
+from predictors.boshnas.surrogate import Boshnas
+from predictors.learners.gp import GP
+from predictors.learners.ridge import Ridge
+from predictors.learners.stack import Auto, Quick
+from predictors.learners.trees import ExtraTrees, Trees
+from predictors.network.ensemble import GNN
 from predictors.predictor import Fitted, Prediction, Predictor
-from predictors.ridge import Ridge
-from predictors.stack import Auto, Quick
-from predictors.trees import ExtraTrees, Trees
 
 # The registry comes last: its function `predictor` takes the name of the module `predictors.predictor` in this package.
 from predictors.registry import PREDICTORS, load_predictor, predictor  # isort: skip

@@ -7,12 +7,13 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from predictors.features import encoding_from_json
+from predictors.frame.fitted import FittedModel
+from predictors.frame.learner import part
+from predictors.frame.store import Stored, read
+from predictors.frame.targets import normal_scores_from
+from predictors.learners.stack import LEARNERS, RESTORERS, Auto, Quick, restore_stack
 from predictors.predictor import Fitted, Predictor
-from predictors.stack import LEARNERS, RESTORERS, Auto, Quick, restore_stack
-from predictors.store import Stored, read
-from predictors.targets import normal_scores_from
-from predictors.training import FittedModel, part
+from predictors.reading.features import encoding_from_json
 from spaces.graph import INPUT, OUTPUT, Edge, Graph
 
 PREDICTORS: dict[str, Callable[..., Predictor]] = {"auto": Auto, "quick": Quick, **LEARNERS}

@@ -21,12 +21,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from spaces.canonical import canonical_key, is_dead
+from spaces.cardinality import size
 from spaces.check_report import Range, Report, report_text
 from spaces.choices import Architecture, Chooser, Rejected
 from spaces.graph import Graph, Value
 from spaces.operators import crossover, domains, mutate
 from spaces.ops import Costs, costs, infer_shapes, needed
-from spaces.size import size
 from spaces.space import SearchSpace, Shapes
 
 if TYPE_CHECKING:

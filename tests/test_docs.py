@@ -30,9 +30,9 @@ import pytest
 import typer
 import yaml
 
-from nas.cli import app
-from nas.compose import strategy_of
-from nas.config import parse_config, schema
+from nas.cli.main import app
+from nas.config.compose import strategy_of
+from nas.config.config import parse_config, schema
 from nas.tasks import TASKS
 from spaces.load import load_object
 

@@ -1,7 +1,7 @@
 """Executors: where evaluations run, in this process or in workers of this machine."""
 
-from nas.executors.attempt import DISK_FULL, Executor, Job, Outcome, attempt
+from nas.executors.attempt import DISK_FULL, Executor, Job, Outcome, attempt, disk_full
 from nas.executors.inline import InlineExecutor
 from nas.executors.process import ProcessExecutor, WorkerError
 
-__all__ = ["DISK_FULL", "Executor", "InlineExecutor", "Job", "Outcome", "ProcessExecutor", "WorkerError", "attempt"]
+__all__ = ["DISK_FULL", "Executor", "InlineExecutor", "Job", "Outcome", "ProcessExecutor", "WorkerError", "attempt", "disk_full"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 import traceback
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from nas.errors import disk_full
 from nas.evaluators.evaluator import Donor, Evaluator, Failed, FinalResult, Observation
 from spaces import Architecture
 
@@ -109,6 +109,11 @@ def _checked(outcome: object, expected: type[Observation] | type[FinalResult]) -
             seconds = plain.seconds if math.isfinite(plain.seconds) else 0.0
             return Failed("not finite", f"the evaluation ended with the {name} {value}, expected a finite number; did the training diverge?", seconds)
     return plain
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether the error says that no space is left, in the operating system's number or, from a library in another language, in words."""
+    return (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or "No space left on device" in str(error)
 
 
 def _sentence(error: Exception) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from nas.config import RunConfig, TableSection
+from nas.config.config import RunConfig, TableSection
 from nas.evaluators.evaluator import FinalResult
 from nas.export.formats import Format
 from nas.export.preprocessing import Preprocessing, classes_of, objective_of, tokenizer_of
 from nas.export.usage import TOKENIZER, usage
 from nas.export.weights import Chosen
-from nas.history import History
+from nas.record.history import History
 from spaces import Graph, Shapes
 from spaces.draw import draw_text
 from spaces.ops import Costs

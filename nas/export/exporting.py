@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.config import RunConfig, parse_config
+from nas.config.config import RunConfig, parse_config
+from nas.config.shapes import shapes_to_json
 from nas.export.card import Card, render, title
 from nas.export.formats import Format, check_format, module_source, write_module, write_onnx, write_pt2
 from nas.export.preprocessing import Preprocessing, classes_of, preprocessing_of, tokenizer_of
 from nas.export.usage import TOKENIZER
 from nas.export.verify import Cases, ExportError, cases, verify
 from nas.export.weights import Chosen, choose, load_weights, read_weights
-from nas.history import fold
-from nas.journal import open_for_reading
-from nas.labels import with_shapes
-from nas.run import check_unchanged
+from nas.prediction.labels import with_shapes
+from nas.record.history import fold
+from nas.record.journal import open_for_reading
+from nas.search.run import check_unchanged
 from nas.seeds import derive
-from nas.shapes import shapes_to_json
 from spaces import Graph, SearchSpace, Shapes
 from spaces.load import load_space
 from spaces.ops import costs
@@ -102,7 +102,7 @@ def export(
 
     Raises:
         ValueError: the trial, its weights or the space cannot be had, `out` is taken, or a package is missing.
-        nas.journal.JournalError: the directory is no run.
+        nas.record.journal.JournalError: the directory is no run.
         ExportError: the export does not do what the network does, cannot be made in this format, or cannot be written.
     """
     directory, out = Path(directory), Path(out)
@@ -164,7 +164,7 @@ def run_space(config: RunConfig, environment: dict[str, Any], given: SearchSpace
 def _rebuild(chosen: Chosen, space: SearchSpace) -> _Rebuilt:
     from torch import device
 
-    from nas.training.training import own_randomness
+    from nas.training.loop import own_randomness
     from spaces.build import build
 
     architecture = chosen.source.architecture

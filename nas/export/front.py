@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.compose import SEARCH
-from nas.config import RunConfig, parse_config
-from nas.constraints import feasible
+from nas.config.config import RunConfig, parse_config
 from nas.export.exporting import Exported, appearing, check_free, export
 from nas.export.formats import Format, check_format
 from nas.export.weights import choose
-from nas.fronts import members
-from nas.history import History, Trial, fold
-from nas.journal import open_for_reading
-from nas.objectives import Objective
+from nas.objectives.constraints import feasible
+from nas.objectives.objective import Objective
+from nas.record.arms import SEARCH
+from nas.record.history import History, Trial, fold
+from nas.record.journal import open_for_reading
 from nas.report.front import ARROWS, columns
+from nas.search.finalists import members
 from spaces import SearchSpace
 
 _WEIGHTS = {"final": "a full training", "search": "its training in the search", "fresh": "fresh, untrained"}
@@ -80,7 +80,7 @@ def export_front(
 
     Raises:
         ValueError: the run has one objective or nothing feasible, weights of a member were not kept, or as in `nas.export.export`.
-        nas.journal.JournalError: the directory is no run.
+        nas.record.journal.JournalError: the directory is no run.
         ExportError: as in `nas.export.export`.
     """
     directory, out = Path(directory), Path(out)

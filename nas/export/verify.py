@@ -19,7 +19,7 @@ from spaces.ops import find
 TOLERANCE = 1e-5
 BATCHES = (1, 3, 8)
 
-_FRESH = Path(__file__).with_name("fresh.py")
+_SCRIPT = Path(__file__).with_name("verify_script.py")
 _OURS = ("nas", "spaces", "predictors")
 # What a plain PyTorch installation need not have.
 _ALSO_NOT_FOR_A_MODULE = ("safetensors", "torch_geometric", "networkx", "sklearn", "scipy", "pydantic", "typer", "yaml")
@@ -85,7 +85,7 @@ def verify(format_name: str, folder: Path, batches: Cases) -> float:
     with tempfile.TemporaryDirectory(prefix="export-") as scratch:
         given, result = Path(scratch, "cases.pt"), Path(scratch, "result.json")
         torch.save({"inputs": list(batches.inputs), "raw": list(batches.raw), "expected": list(batches.expected)}, given)
-        command = [sys.executable, "-I", "-B", str(_FRESH), format_name, str(folder.resolve()), str(given), str(result), *blocked]
+        command = [sys.executable, "-I", "-B", str(_SCRIPT), format_name, str(folder.resolve()), str(given), str(result), *blocked]
         ended = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
         if ended.returncode or not result.is_file():
             said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]

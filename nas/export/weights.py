@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.compose import SEARCH
-from nas.config import RunConfig, TableSection
-from nas.constraints import feasible
+from nas.config.config import RunConfig, TableSection
 from nas.evaluators.evaluator import FinalResult
-from nas.history import Final, History, Trial
-from nas.run import final_seed, weights_file, winner
+from nas.objectives.constraints import feasible
+from nas.record.arms import SEARCH
+from nas.record.history import Final, History, Trial
+from nas.search.run import final_seed, weights_file, winner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -21,7 +21,7 @@ from nas.evaluators.evaluator import Evaluator, Failed, Observation
 from nas.executors import Executor
 from nas.flows.loop import OUTER, Evaluate, Level, begin
 from nas.flows.parts import Paths, belonging, listed, outer_space, part
-from nas.history import History, Trial, outcome_event
+from nas.record.history import History, Trial, outcome_event
 from nas.seeds import derive, generator
 from spaces import Architecture, SearchSpace
 from spaces.operators import fix, sample
@@ -56,13 +56,13 @@ def joint(space: SearchSpace, evaluate: Evaluate | Evaluator | Executor, *, leve
     """One search over all decisions: what the other flows are compared with.
 
     Args:
-        evaluate: a function of the architecture; or an `Evaluator`, or an `Executor` that runs one in workers (`nas.compose.executor_of`).
+        evaluate: a function of the architecture; or an `Evaluator`, or an `Executor` that runs one in workers (`nas.config.compose.executor_of`).
         directory: keeps the journal, from which the same call goes on, or gives the finished flow at once. None: nothing is written.
 
     Raises:
         ValueError: the directory holds another flow, or one of a space that has changed since.
-        nas.journal.JournalError: the directory cannot be used.
-        nas.run.RunFailed: nothing was evaluated with success, or the disk is full.
+        nas.record.journal.JournalError: the directory cannot be used.
+        nas.search.run.RunFailed: nothing was evaluated with success, or the disk is full.
     """
     with begin(JOINT, space, evaluate, directory, {"levels": [level], "seed": seed}) as loop:
         loop.search(JOINT, space, level, seed)

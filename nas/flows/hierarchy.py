@@ -16,7 +16,7 @@ from nas.evaluators.evaluator import Evaluator
 from nas.executors import Executor
 from nas.flows.flows import Flow
 from nas.flows.loop import Evaluate, Level, begin
-from nas.history import History, Proposal, Trial
+from nas.record.history import History, Proposal, Trial
 from nas.seeds import derive
 from nas.strategies.strategy import key_of
 from spaces import Architecture, SearchSpace

@@ -8,13 +8,13 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from nas.environment import environment
 from nas.evaluators.evaluator import Evaluator, Failed, Observation
 from nas.executors import DISK_FULL, Executor, InlineExecutor, Job
-from nas.history import EMPTY, History, Proposal, Trial, finished_event, fold, outcome_event, resumed_event, round_end_event, round_event
-from nas.journal import FILE, Event, Journal, create, open_for_writing
-from nas.run import HOPELESS, RunFailed, check_unchanged
-from nas.scorecard import scorecard
+from nas.record.environment import environment
+from nas.record.history import EMPTY, History, Proposal, Trial, finished_event, fold, outcome_event, resumed_event, round_end_event, round_event
+from nas.record.journal import FILE, Event, Journal, create, open_for_writing
+from nas.record.scorecard import scorecard
+from nas.search.run import HOPELESS, RunFailed, check_unchanged
 from nas.strategies import Strategy
 from nas.strategies.rungs import rungs_of
 from spaces import Architecture, SearchSpace

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas.compose import OUTSIDE, SEARCH
 from nas.evaluators.evaluator import Observation
 from nas.executors import Executor
-from nas.history import Proposal, Trial
-from nas.run import Run
+from nas.record.arms import OUTSIDE, SEARCH
+from nas.record.history import Proposal, Trial
+from nas.search.run import Run
 from nas.strategies.strategy import key_of
 from spaces import Architecture
 

@@ -16,15 +16,16 @@ from typing import Any, Literal
 
 import numpy
 
-from nas.compose import SEARCH, executor_of
-from nas.config import ConfigError, load_config, parse_config
+from nas.config.compose import executor_of
+from nas.config.config import ConfigError, load_config, parse_config
 from nas.evaluators.evaluator import Observation
-from nas.history import History, Trial
 from nas.outside.endings import BUDGET_USED, Ending, evaluate, left_of
 from nas.outside.opening import open_run
 from nas.outside.questions import NoOption, Question, after, check_option, first, played, survey
 from nas.outside.rewards import Reward
-from nas.run import Run, Watch
+from nas.record.arms import SEARCH
+from nas.record.history import History, Trial
+from nas.search.run import Run, Watch
 from spaces import Architecture
 from spaces.choices import Rejected
 
@@ -105,7 +106,7 @@ class SearchEnvironment:
 
         Raises:
             ValueError: the configuration is wrong, or the run in the directory has another or is finished.
-            nas.journal.JournalError: the directory cannot be used.
+            nas.record.journal.JournalError: the directory cannot be used.
         """
         read = parse_config(config, "the configuration") if isinstance(config, Mapping) else load_config(config, overrides)
         run = open_run(read, Path(directory), agent, watch)
@@ -205,7 +206,7 @@ class SearchEnvironment:
 
         Raises:
             ValueError: the run is finished already, or nothing was evaluated.
-            nas.run.RunFailed: nothing succeeded.
+            nas.search.run.RunFailed: nothing succeeded.
         """
         if self.history.finished is not None or not self.history.of_arm(SEARCH).trials:
             raise ValueError(f"there is nothing to finish: {self.history.finished or 'no architecture was evaluated yet'}")

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import gymnasium  # pyright: ignore[reportMissingImports]
 
-if TYPE_CHECKING:
-    from nas.outside.environment import SearchEnvironment
+
+class Wrapped(Protocol):
+    """What is asked of the wrapped environment: `nas.outside.SearchEnvironment` has it."""
+
+    @property
+    def observation_space(self) -> Any: ...
+
+    @property
+    def action_space(self) -> Any: ...
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]: ...
+
+    def step(self, action: Any) -> Any: ...
+
+    def close(self) -> None: ...
 
 
 class GymnasiumEnvironment(gymnasium.Env):
@@ -15,7 +28,7 @@ class GymnasiumEnvironment(gymnasium.Env):
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
 
-    def __init__(self, environment: SearchEnvironment) -> None:
+    def __init__(self, environment: Wrapped) -> None:
         self.environment = environment
         self.observation_space, self.action_space = environment.observation_space, environment.action_space
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.compose import OUTSIDE, SEARCH, Parts, compose
-from nas.config import ConfigError, Named, RunConfig, parse_config
-from nas.history import EMPTY, History, fold
-from nas.journal import FILE, Journal, create, open_for_writing
-from nas.run import Run, Watch, described
+from nas.config.compose import Parts, compose
+from nas.config.config import ConfigError, Named, RunConfig, parse_config
+from nas.record.arms import OUTSIDE, SEARCH
+from nas.record.history import EMPTY, History, fold
+from nas.record.journal import FILE, Journal, create, open_for_writing
+from nas.search.run import Run, Watch, described
 from nas.strategies import Asked
 from spaces import SearchSpace
 
@@ -37,7 +38,7 @@ def open_run(config: RunConfig, directory: Path, agent: Mapping[str, Any] | None
 
     Raises:
         ValueError: the configuration names what is not there, or the run in the directory has another configuration or is finished.
-        nas.journal.JournalError: the directory cannot be used.
+        nas.record.journal.JournalError: the directory cannot be used.
     """
     named = config.model_copy(update={"strategy": Named(name=OUTSIDE, **_settings(agent))})
     resolved = named.model_dump(mode="json")

@@ -93,7 +93,7 @@ def prepare(plan: Plan) -> Measure:
     """
     from nas.proxies import PROXIES, Batch, noise_batch, task_batch
     from nas.seeds import derive
-    from nas.training.training import find_device, own_randomness
+    from nas.training.loop import find_device, own_randomness
 
     space, device = load_space(plan.space).for_shapes(plan.shapes), find_device(plan.device)
     seeds = [(derive(plan.seed, "proxies: weights", repeat), derive(plan.seed, "proxies: batch", repeat)) for repeat in range(plan.repeats)]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy
 
+from nas.config.shapes import shapes_to_json
 from nas.proxies.measuring import Plan
-from nas.shapes import shapes_to_json
 from nas.tasks.arrays import read_npz
 from spaces import Architecture
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nas.proxies.batch import Batch
-from nas.training.training import own_randomness
+from nas.training.loop import own_randomness
 
 Proxy = Callable[[nn.Module, Batch], float]
 

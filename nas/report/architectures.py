@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.config import RunConfig
-from nas.history import History, Trial
+from nas.config.config import RunConfig
+from nas.config.shapes import shapes_from_json
+from nas.record.history import History, Trial
 from nas.report.figures import at_fidelity, figure, with_spread
 from nas.report.markup import Html, details, element, section, table
-from nas.shapes import shapes_from_json
 from spaces import SearchSpace
 from spaces.load import known_spaces, load_space
 

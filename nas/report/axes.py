@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from nas.descriptors import short
+from nas.objectives.descriptors import short
 from nas.report.markup import Html
 
 WIDTH = 540

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nas.compose import BASELINE, SEARCH
-from nas.config import RunConfig
-from nas.fronts import box, covered, growth, members
-from nas.history import History
+from nas.config.config import RunConfig
+from nas.record.arms import BASELINE, SEARCH
+from nas.record.history import History
 from nas.report.figures import counted, decimals_for, figure
+from nas.search.finalists import box, covered, growth, members
 
 # So many members of a front are shown in the terminal, spread evenly over it.
 ROWS = 10

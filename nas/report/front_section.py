@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from nas.compose import SEARCH
-from nas.history import History, Trial
-from nas.objectives import Objective
+from nas.objectives.objective import Objective
+from nas.record.arms import SEARCH
+from nas.record.history import History, Trial
 from nas.report.charts import Series, best_so_far
 from nas.report.figures import figure, with_spread
 from nas.report.front import ARROWS, columns

@@ -9,7 +9,7 @@ from nas.report.figures import duration, figure
 
 
 def outlook(ahead: Mapping[str, Any], decimals: int) -> str:
-    """The sentence for a forecast as JSON values (`nas.forecast.Forecast`); empty where nothing can be said yet."""
+    """The sentence for a forecast as JSON values (`nas.search.forecast.Forecast`); empty where nothing can be said yet."""
     said = []
     if ahead["stopped"] is not None:
         said.append(f"the search has ended: {ahead['stopped']}")

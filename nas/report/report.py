@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from nas.config import RunConfig, parse_config
-from nas.constraints import feasible
-from nas.history import History, fold
-from nas.journal import Event, open_for_reading
+from nas.config.config import RunConfig, parse_config
+from nas.objectives.constraints import feasible
+from nas.record.history import History, fold
+from nas.record.journal import Event, open_for_reading
 from nas.report import front_section, sections
 from nas.report.architectures import Drawable, architectures, drawable
 from nas.report.markup import Html, card, element, joined, pair, section, table
@@ -33,7 +33,7 @@ def write_report(directory: Path, out: Path | None = None, *, space: SearchSpace
         space: draws the architectures; needed for a space that is neither built in nor installed, else they are shown as tables.
 
     Raises:
-        nas.journal.JournalError: the directory is no run, or its journal cannot be read.
+        nas.record.journal.JournalError: the directory is no run, or its journal cannot be read.
         ValueError: the run's configuration is not one that this version knows, or the file cannot be written.
     """
     directory = Path(directory)

@@ -8,15 +8,15 @@ from itertools import accumulate, groupby
 from math import hypot
 from typing import Any
 
-from nas.compose import SEARCH
-from nas.constraints import CONSTRAINT
 from nas.evaluators.evaluator import Failed, Observation
-from nas.history import History, Trial
+from nas.objectives.constraints import CONSTRAINT
+from nas.record.arms import SEARCH
+from nas.record.history import History, Trial
+from nas.record.scorecard import NINETY
 from nas.report.charts import Judged, Series, Strip, agreement, bars, best_so_far, curves, strips
 from nas.report.figures import amount, at_fidelity, counted, duration, figure, percent, with_spread
 from nas.report.markup import Html, card, details, element, how, joined, pair, section, table
 from nas.report.summary import winning
-from nas.scorecard import NINETY
 
 # How many of the best trials' learning curves are drawn.
 CURVES = 6

@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nas.compose import BASELINE, SEARCH
-from nas.config import RunConfig, TrainSection
-from nas.constraints import CONSTRAINT, feasible, none_feasible
+from nas.config.config import RunConfig, TrainSection
 from nas.evaluators.evaluator import Failed, FinalResult
-from nas.forecast import forecast
-from nas.history import History
-from nas.journal import Event
-from nas.objectives import SCORE
+from nas.objectives.constraints import CONSTRAINT, feasible, none_feasible
+from nas.objectives.objective import SCORE
+from nas.record.arms import BASELINE, SEARCH
+from nas.record.history import History
+from nas.record.journal import Event
+from nas.record.scorecard import scorecard
 from nas.report.figures import amount, at_fidelity, counted, decimals_for, duration, figure, percent, with_spread
 from nas.report.front import front, terminal_front
 from nas.report.outlook import outlook
 from nas.report.verdict import compare
-from nas.run import winner
-from nas.scorecard import scorecard
+from nas.search.forecast import forecast
+from nas.search.run import winner
 
 
 def summarize(history: History, config: RunConfig, events: Sequence[Event] = ()) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def summarize(history: History, config: RunConfig, events: Sequence[Event] = ())
         deviation of `validation` and `test` over the seeds. `constraints`, the trials that break one (`infeasible`), and a sentence where all of the
         search do (`unkept`). `transfer` (None where trainings take over no weights): how many of the `trained` have `inherited` some, and a `sentence`. `front`
         (None with one objective). `comparison` of the winners (None without a baseline). `surrogate`: the scorecard by round and
-        pooled. `notes` of the rounds. `failures` by kind. `forecast`: what is ahead (`nas.forecast.Forecast`). `decimals` to show scores with.
+        pooled. `notes` of the rounds. `failures` by kind. `forecast`: what is ahead (`nas.search.forecast.Forecast`). `decimals` to show scores with.
     """
     seen = feasible(history, config.constraints)
     arms = {name: _arm(history.of_arm(name), seen.of_arm(name), name) for name in arm_names(history, config)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas.history import History, Proposal
+from nas.record.history import History, Proposal
 from nas.strategies.rungs import RANDOM, begin, best_first, check, promoted, promotion, rungs, said
 from nas.strategies.strategy import Asked, Strategy
 from spaces import SearchSpace

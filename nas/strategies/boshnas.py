@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy
 from numpy import ndarray
 
-from nas.history import History, Proposal, Trial
+from nas.record.history import History, Proposal, Trial
 from nas.seeds import derive, generator
 from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
 from nas.strategies.surrogate import candidates, predicted
-from predictors.batch import Encoded
-from predictors.boshnas import Boshnas, Surrogate
-from predictors.ensemble import GNN, Networks
-from predictors.gobi import Ascent, climb
-from predictors.relaxed import climb_operations, graph_features
-from predictors.training import FittedModel
+from predictors.boshnas.gobi import Ascent, climb
+from predictors.boshnas.relaxed import climb_operations, graph_features
+from predictors.boshnas.surrogate import Boshnas, Surrogate
+from predictors.frame.fitted import FittedModel
+from predictors.network.ensemble import GNN, Networks
+from predictors.reading.batch import Encoded
 from spaces import Architecture, Graph, SearchSpace
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class BOSHNAS:
         order: how inputs climb: `second` by AdaHessian, `first` by Adam. `zeroth` is the control: no climb, all candidates are compared.
         inputs: what climbs: places in an `embedding`, from candidates at random; or, `relaxed`, the shares of the operations at the nodes of the best graphs
             so far, under a graph network, whose members' disagreement is then the epistemic deviation.
-        embedding: of the surrogate, see `predictors.boshnas.Boshnas`.
+        embedding: of the surrogate, see `predictors.boshnas.surrogate.Boshnas`.
         heteroscedastic: whether the noise depends on the architecture; not under a graph network.
         aleatoric: weight of that deviation, k1 in the paper, once 5 rounds of optimisation in a row brought nothing better; before it is 0.
         epistemic: weight of that deviation, k2.

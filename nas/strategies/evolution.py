@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from random import Random
 
-from nas.history import History, Trial
+from nas.record.history import History, Trial
 from nas.seeds import generator
 from nas.strategies.strategy import REFUSED, Asked, novel, random_draws
 from spaces import Architecture, SearchSpace

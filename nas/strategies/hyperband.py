@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count as numbers
 
-from nas.history import History, Proposal, Trial
+from nas.record.history import History, Proposal, Trial
 from nas.strategies.rungs import RANDOM, begin, best_first, check, promotion, rungs, said
 from nas.strategies.strategy import Asked, Strategy
 from spaces import SearchSpace

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nas.history import History
+from nas.record.history import History
 from nas.seeds import generator
 from nas.strategies.strategy import Asked, novel, random_draws
 from spaces import Architecture, SearchSpace

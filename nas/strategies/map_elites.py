@@ -15,9 +15,9 @@ from random import Random
 
 import numpy
 
-from nas.archive import archive
-from nas.descriptors import Cell, Descriptor, cell_of, check
-from nas.history import History, Predicted, Proposal, Trial
+from nas.objectives.archive import archive
+from nas.objectives.descriptors import Cell, Descriptor, cell_of, check
+from nas.record.history import History, Predicted, Proposal, Trial
 from nas.seeds import derive, generator
 from nas.strategies.strategy import REFUSED, Asked, novel, random_draws, with_prediction
 from predictors.predictor import Predictor

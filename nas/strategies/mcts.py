@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from nas.history import History, Trial
+from nas.record.history import History, Trial
 from nas.seeds import generator
 from nas.strategies.strategy import Asked, novel, random_draws
 from spaces import Architecture, Chooser, SearchSpace

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from random import Random
 
-from nas.constraints import Constraint, best_first
-from nas.history import History
-from nas.objectives import SCORE, Objective
+from nas.objectives.constraints import Constraint, best_first
+from nas.objectives.objective import SCORE, Objective
+from nas.record.history import History
 from nas.seeds import generator
 from nas.strategies.strategy import REFUSED, Asked, novel, random_draws
 from spaces import Architecture, SearchSpace

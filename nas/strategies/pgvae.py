@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy
 
-from nas.history import History, Trial
+from nas.record.history import History, Trial
 from nas.seeds import derive, generator
 from nas.strategies import weighting
 from nas.strategies.strategy import Asked, novel, random_draws

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas.history import History
+from nas.record.history import History
 from nas.strategies.strategy import Asked, novel, random_draws
 from spaces import SearchSpace
 

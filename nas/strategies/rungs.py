@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 
-from nas.history import History, Predicted, Proposal, Trial
+from nas.record.history import History, Predicted, Proposal, Trial
 from nas.strategies.random import RandomSearch
 from nas.strategies.strategy import Asked, Strategy
 from spaces import SearchSpace

@@ -13,7 +13,7 @@ from random import Random
 
 import numpy
 
-from nas.history import History, Predicted, Proposal
+from nas.record.history import History, Predicted, Proposal
 from nas.seeds import generator
 from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
 from spaces import Architecture, SearchSpace

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
-from nas.history import History, Predicted, Proposal
+from nas.record.history import History, Predicted, Proposal
 from nas.seeds import generator
 from spaces import Architecture, SearchSpace
 from spaces.canonical import canonical_key

@@ -16,13 +16,13 @@ from typing import Literal
 
 import numpy
 
-from nas.acquisition import ACQUISITIONS, Outlook, front_extensions, likely_kept, possible
-from nas.constraints import Constraint, best_first, broken, seen_by
-from nas.history import History, Predicted, Proposal, Trial
-from nas.limits import number_of
-from nas.objectives import SCORE, Objective, values
-from nas.scorecard import rank_correlation
+from nas.objectives.constrained_space import number_of
+from nas.objectives.constraints import Constraint, best_first, broken, seen_by
+from nas.objectives.objective import SCORE, Objective, values
+from nas.record.history import History, Predicted, Proposal, Trial
+from nas.record.scorecard import rank_correlation
 from nas.seeds import derive, generator
+from nas.strategies.acquisition import ACQUISITIONS, Outlook, front_extensions, likely_kept, possible
 from nas.strategies.evolution import Evolution
 from nas.strategies.nsga2 import NSGA2
 from nas.strategies.strategy import Asked, novel, random_draws, with_prediction

@@ -1,4 +1,4 @@
-"""Images and labels out of npz files, as tensors with the channels first."""
+"""Arrays out of npz files: the columns of tables, and images and labels as tensors with the channels first."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy
+
+# The column in which a table of any space may say its rows' architectures, each as `Architecture.to_json` writes it.
+ARCHITECTURE = "architecture"
 
 
 def read_npz(path: str | Path) -> dict[str, numpy.ndarray]:

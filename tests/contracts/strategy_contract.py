@@ -8,7 +8,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from nas.evaluators.evaluator import Failed, Observation
-from nas.history import EMPTY, History, Trial, fold, outcome_event, round_event
+from nas.record.history import EMPTY, History, Trial, fold, outcome_event, round_event
 from nas.strategies import Strategy
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
 from spaces.canonical import canonical_key

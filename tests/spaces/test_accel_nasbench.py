@@ -14,10 +14,10 @@ from nas.evaluators.evaluator import Failed, Observation
 from nas.evaluators.table import table_evaluator
 from spaces.accel_nasbench import rows, space
 from spaces.canonical import canonical_key
+from spaces.cardinality import size
 from spaces.graph import Graph
 from spaces.operators import sample
 from spaces.ops import costs, infer_shapes
-from spaces.size import size
 from spaces.space import Shapes
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces.canonical import canonical_key
+from spaces.cardinality import size
 from spaces.check import check
 from spaces.flexibert import Design, Layer, describe, flexibert, layers_of
 from spaces.flexibert.design import OPERATIONS
@@ -18,7 +19,6 @@ from spaces.flexibert.named import FULL, PAPER, SMALL, TINY
 from spaces.graph import Edge, Graph
 from spaces.load import load_space
 from spaces.operators import enumerate_all, fix, sample, sample_graph
-from spaces.size import size
 from spaces.space import Shapes
 
 NAMES = (

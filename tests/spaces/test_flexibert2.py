@@ -15,12 +15,12 @@ from benchmarks.edgetran_table import MEASURES, by_device, read_edgetran
 from nas.evaluators.evaluator import Failed, Observation
 from nas.evaluators.table import table_evaluator
 from spaces.canonical import canonical_key
+from spaces.cardinality import size
 from spaces.choices import Architecture
 from spaces.flexibert.description import Layer, describe
 from spaces.flexibert.design import OPERATIONS
 from spaces.flexibert.edgetran import DESIGN, on_devices, rows, space
 from spaces.operators import enumerate_all, fix, sample
-from spaces.size import size
 
 STACKS = 6 + 6**2 + 6**3
 DEVICES = {"a100": 239, "cpu_m1_pro": 104, "cpu_jetson_nano": 223}

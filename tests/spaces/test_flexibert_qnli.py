@@ -12,10 +12,10 @@ from benchmarks.qnli_table import read_qnli
 from nas.evaluators.evaluator import Failed, Observation
 from nas.evaluators.table import table_evaluator
 from spaces.canonical import canonical_key
+from spaces.cardinality import size
 from spaces.flexibert.description import Layer, describe
 from spaces.flexibert.qnli import rows, space
 from spaces.operators import enumerate_all, sample
-from spaces.size import size
 
 
 def test_the_size_is_a_power_of_each_depth():

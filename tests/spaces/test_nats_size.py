@@ -10,11 +10,11 @@ import pytest
 from nas.evaluators.evaluator import Failed, Observation
 from nas.evaluators.table import table_evaluator
 from spaces.canonical import canonical_key
+from spaces.cardinality import size
 from spaces.choices import Architecture
 from spaces.nats_size import PATHS, WIDTHS, rows, space
 from spaces.operators import enumerate_all, sample
 from spaces.ops import costs
-from spaces.size import size
 from spaces.space import Shapes
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace, Shapes
+from spaces.cardinality import size
 from spaces.operators import crossover, domains, enumerate_all, fix, mutate, neighbours, sample, sample_graph
-from spaces.size import size
 
 
 def chain(*ops: str) -> Graph:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
+from spaces.cardinality import size
 from spaces.load import load_space
 from spaces.operators import between, between_any, crossover, domains, enumerate_all, every_one, fix, mutate, neighbours, only, sample
-from spaces.size import size
 
 
 def chain(*ops: str) -> Graph:

@@ -12,11 +12,11 @@ from torch import nn
 
 from spaces import Architecture, Chooser, SearchSpace, Shapes
 from spaces.canonical import canonical_key
+from spaces.cardinality import size
 from spaces.check import check
 from spaces.load import load_space
 from spaces.operators import between, enumerate_all, fix, mutate, only, sample
 from spaces.setting import with_setting, without_setting
-from spaces.size import size
 
 TEXTS = Shapes((12,), (2,), vocabulary=50)
 TINY = load_space("flexibert_tiny").for_shapes(TEXTS)

@@ -1,0 +1,1 @@
+"""The command `nas`: what a person types, and what they see."""

@@ -1,0 +1,64 @@
+"""The commands that show or hand out what a run came to: `nas status`, `nas report` and `nas export`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nas.cli.errors import sentences
+from nas.cli.options import AsJson, SpaceOption
+from nas.cli.output import print_summary
+from nas.cli.space import space_of
+
+
+def status(directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")], as_json: AsJson = False) -> None:
+    """Show where a run stands; works while it goes on."""
+    with sentences():
+        print_summary(directory, as_json=as_json)
+
+
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    out: Annotated[Path | None, typer.Option(help="The HTML file; RUN/report.html by default.")] = None,
+    space: SpaceOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the run's report, one HTML file that needs no network."""
+    from nas.report import write_report
+
+    with sentences():
+        written = write_report(directory, out, space=space_of(directory, space))
+        if as_json:
+            print_summary(directory, as_json=True)
+        else:
+            print(written)
+
+
+def export(
+    directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    out: Annotated[Path, typer.Option(help="A new directory for the model.")],
+    trial: Annotated[int | None, typer.Option(help="Which trial; the search's winner by default.")] = None,
+    format: Annotated[Literal["module", "pt2", "onnx"], typer.Option(help="A Python file with weights, torch.export's format, or ONNX.")] = "module",  # noqa: A002
+    space: SpaceOption = None,
+    untrained: Annotated[bool, typer.Option("--untrained", help="The architecture with fresh weights, where none were kept.")] = False,
+    pareto: Annotated[bool, typer.Option("--pareto", help="Every network of the search's front, where it had several objectives.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Export a trained model that runs without this project, and prove it in a fresh process."""
+    from nas.export import export as export_run
+    from nas.export import export_front
+
+    with sentences():
+        if pareto and trial is not None:
+            raise ValueError(f"--pareto exports the whole front and --trial {trial} one network: give one of them")
+        if pareto:
+            exported = export_front(directory, format=format, out=out, space=space_of(directory, space), untrained=untrained)
+        else:
+            exported = export_run(directory, trial=trial, format=format, out=out, space=space_of(directory, space), untrained=untrained)
+        if as_json:
+            print(json.dumps(exported.to_dict()))
+        else:
+            print(exported)

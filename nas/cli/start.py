@@ -1,0 +1,20 @@
+"""The command `nas init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.errors import sentences
+
+
+def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is not there.")]) -> None:
+    """Write a config, a space and a task to start from; they run as they are."""
+    from nas.cli.init import init as write
+
+    with sentences():
+        for path in write(directory):
+            print(path)
+        print(f"\nStart with: cd {directory} && nas search config.yaml")

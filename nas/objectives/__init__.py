@@ -1,0 +1,1 @@
+"""What is better, and what must be kept: objectives, constraints and fronts."""

@@ -1,0 +1,1 @@
+"""A predictor without a search: fitted to labels, kept, judged and asked."""

@@ -1,0 +1,1 @@
+"""What a run remembers: its journal, the history folded from it, and where it was made."""

@@ -1,0 +1,1 @@
+"""Edit distances between graphs, and an embedding that keeps them."""

@@ -1,0 +1,1 @@
+"""The graph network, and the ensemble of them."""

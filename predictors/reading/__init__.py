@@ -1,0 +1,1 @@
+"""Graphs as numbers: the arrays that a learner sees."""

@@ -1,0 +1,203 @@
+"""A training that is paused and goes on is one that was never paused; its checkpoint is a cache that may be lost or damaged."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from nas.evaluators import train as evaluator_module
+from nas.evaluators.evaluator import Observation
+from nas.evaluators.train import TrainEvaluator
+from nas.tasks import load_task
+from nas.tasks.augment import FlipAndCrop
+from nas.training.checkpoint import identity, read_checkpoint, write_checkpoint
+from nas.training.loop import train
+from nas.training.recipe import Recipe
+from spaces.load import load_space
+from spaces.operators import sample
+from spaces.ops import costs
+from tests.contracts.evaluator_contract import check_evaluator
+from tests.nas.training.test_training import CPU, seeded, small_network
+
+SMALL = {"epochs": 4, "batch_size": 128, "learning_rate": 0.01, "warmup_epochs": 0.5}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Fewer images than there are, and randomness in everything."""
+    whole = load_task("digits")
+    train = replace(whole.train, inputs=whole.train.inputs[:300], targets=whole.train.targets[:300])
+    validation = replace(whole.validation, inputs=whole.validation.inputs[:100], targets=whole.validation.targets[:100])
+    return replace(whole, train=train, validation=validation, augment=FlipAndCrop(False, 1))
+
+
+class Counting(nn.Module):
+    """Draws noise, and holds a buffer that no state_dict has; it changes in training, and the outputs depend on it."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = small_network(dropout=0.3)
+        self.register_buffer("steps", torch.zeros(()), persistent=False)
+
+    def forward(self, inputs):
+        if self.training:
+            self.steps += 1
+        return self.inner(inputs) * (1 + 0.01 * self.steps)
+
+
+def state(module):
+    return {name: tensor.clone() for name, tensor in [*module.named_parameters(), *module.named_buffers()]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"optimizer": "adamw"}, {"optimizer": "sgd", "gradient_clip": 1.0}, {"optimizer": "adamw", "channels_last": False, "label_smoothing": 0.1}],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
+def test_pausing_twice_is_never_having_paused(digits, changes, tmp_path):
+    recipe = Recipe(**{**SMALL, **changes})
+    whole = seeded(Counting)
+    straight = train(whole, digits, recipe, seed=3, device=CPU)
+    assert straight.paused is None
+
+    paused, path = None, tmp_path / "paused.safetensors"
+    for until in (1, 3, 4):
+        module = seeded(Counting, seed=until)  # Its own weights do not matter: all come from the checkpoint.
+        trained = train(module if paused else seeded(Counting), digits, recipe, seed=3, device=CPU, until=until, paused=paused)
+        assert trained.curve == straight.curve[:until]
+        assert trained.epochs == until
+        if trained.paused is not None:
+            write_checkpoint(trained.paused, path, "it")
+            paused = read_checkpoint(path, "it")
+    assert (trained.validation, trained.curve) == (straight.validation, straight.curve)
+    ours, theirs = state(module), state(whole)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize(
+    "part", ["module.inner.0.weight", "module.steps", "optimizer.0.exp_avg", "random.order", "random.augmentation", "random.cpu"]
+)
+def test_every_part_of_the_state_is_needed(digits, part):
+    """Else the test above could not fail: with one part of another training the weights come out otherwise."""
+    recipe = Recipe(**{**SMALL, "epochs": 3})
+    paused, other = (train(seeded(Counting), digits, recipe, seed=3 + until, device=CPU, until=until).paused for until in (1, 2))
+    assert paused is not None
+    assert other is not None
+
+    def final(start):
+        module = seeded(Counting)
+        train(module, digits, recipe, seed=4, device=CPU, paused=start)
+        return module.inner[0].weight
+
+    mixed = replace(paused, tensors={**paused.tensors, part: other.tensors[part]})
+    assert not torch.equal(final(mixed), final(paused))
+
+
+def test_what_is_damaged_or_of_another_training_is_not_read(digits, tmp_path):
+    recipe, path = Recipe(**SMALL), tmp_path / "c" / "trial.safetensors"
+    of = identity(recipe, "key", 3, CPU)
+    paused = train(seeded(Counting), digits, recipe, seed=3, device=CPU, until=1).paused
+    assert paused is not None
+    assert read_checkpoint(path, of) is None
+    write_checkpoint(paused, path, of)
+    read = read_checkpoint(path, of)
+    assert read is not None
+    assert read.curve == paused.curve
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+    others = [identity(replace(recipe, epochs=5), "key", 3, CPU), identity(recipe, "other", 3, CPU), identity(recipe, "key", 4, CPU)]
+    others.append(identity(recipe, "key", 3, torch.device("cuda")))
+    assert len({of, *others}) == 5
+    assert all(read_checkpoint(path, other) is None for other in others)
+
+    written = path.read_bytes()
+    for damaged in (b"", written[:-1], written[: len(written) // 2], written[:-10] + bytes([written[-10] ^ 1]) + written[-9:], b"\0" * 100):
+        path.write_bytes(damaged)
+        assert read_checkpoint(path, of) is None
+    save_file({"weight": torch.zeros(2)}, path)
+    assert read_checkpoint(path, of) is None
+
+    assert paused.fits(seeded(Counting))
+    assert not paused.fits(small_network())
+
+
+@pytest.fixture
+def trainer(digits):
+    space = load_space("convnet")
+    return TrainEvaluator(space.for_shapes(digits.shapes), digits, Recipe(**SMALL), device="cpu")
+
+
+def smallest(space, count):
+    drawn = [sample(space, random.Random(number)) for number in range(10)]
+    return sorted(drawn, key=lambda architecture: costs(space.graph(architecture), space.shapes.input).multiply_adds)[:count]
+
+
+def test_the_trainer_keeps_the_contract_of_fidelities(trainer, tmp_path):
+    check_evaluator(trainer, smallest(trainer.space, 2), tmp_path, fidelities=(0.25, 0.5))
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".safetensors"}
+
+
+def test_a_promotion_goes_on_where_the_training_paused_and_starts_over_where_the_pause_is_lost(trainer, tmp_path):
+    told, checkpoint = [], tmp_path / "paused.safetensors"
+    told_by = replace(trainer, on_epoch=lambda epoch, score: told.append(epoch))
+    (architecture,) = smallest(trainer.space, 1)
+
+    def evaluate(fidelity):
+        told.clear()
+        weights = tmp_path / "w.safetensors"
+        observed = told_by.evaluate(architecture, seed=1, fidelity=fidelity, weights=weights, checkpoint=checkpoint)
+        assert isinstance(observed, Observation)
+        return observed, load_file(weights), list(told)
+
+    first, _, epochs = evaluate(0.5)
+    assert epochs == [1, 2]
+    half = checkpoint.read_bytes()
+    assert evaluate(0.5)[::2] == (replace(first, seconds=pytest.approx(0, abs=60)), []), "what was paused there already is not trained again"
+    on, weights, epochs = evaluate(1.0)
+    assert epochs == [3, 4]
+    for damage in (half[:-3], b"", None):
+        checkpoint.unlink() if damage is None else checkpoint.write_bytes(damage)
+        over, again, epochs = evaluate(1.0)
+        assert epochs == [1, 2, 3, 4]
+        assert (over.score, over.curve) == (on.score, on.curve)
+        assert all(torch.equal(weights[name], again[name]) for name in weights)
+    checkpoint.write_bytes(half)
+    assert evaluate(0.25)[2] == [1], "a pause further on is of no use"
+
+
+def test_half_the_batch_goes_on_with_half_the_batch(trainer, tmp_path, monkeypatch):
+    (architecture,), checkpoint, tried = smallest(trainer.space, 1), tmp_path / "c", []
+
+    def too_large(module, task, recipe, **settings):
+        tried.append((recipe.batch_size, settings["paused"] is not None))
+        if recipe.batch_size == 128:
+            raise MemoryError
+        return train(module, task, recipe, **settings)
+
+    straight = None
+    for paths in ([None], [checkpoint, checkpoint]):
+        monkeypatch.setattr(evaluator_module, "train", too_large)
+        for fidelity, path in zip((0.5, 1.0)[-len(paths) :], paths, strict=True):
+            observed = trainer.evaluate(architecture, seed=1, fidelity=fidelity, checkpoint=path)
+        assert isinstance(observed, Observation)
+        straight = straight or observed
+        assert observed.curve == straight.curve
+    assert tried == [(128, False), (64, False), (128, False), (64, False), (128, False), (64, True)]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+def test_cuda_goes_on_up_to_rounding(digits, tmp_path):
+    device, recipe = torch.device("cuda", 0), Recipe(**SMALL)
+    straight = train(seeded(Counting), digits, recipe, seed=3, device=device)
+    paused = train(seeded(Counting), digits, recipe, seed=3, device=device, until=2).paused
+    assert paused is not None
+    assert paused.tensors["random.cuda"].numel()
+    write_checkpoint(paused, tmp_path / "c", "it")
+    on = train(seeded(Counting, seed=9), digits, recipe, seed=3, device=device, paused=read_checkpoint(tmp_path / "c", "it"))
+    assert on.curve == pytest.approx(straight.curve, abs=0.05)

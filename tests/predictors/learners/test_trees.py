@@ -1,0 +1,46 @@
+"""The walk over stored trees against scikit-learn's own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
+
+from predictors.learners.forest import forest_of
+
+
+@pytest.fixture(scope="module")
+def grown():
+    random = np.random.default_rng(0)
+    features = random.normal(size=(60, 5)).round(1).astype(np.float32)
+    target = features[:, 0] * features[:, 1] + random.normal(size=60) * 0.1
+    members = [GradientBoostingRegressor(n_estimators=20, random_state=part).fit(features[part::2], target[part::2]) for part in (0, 1)]
+    forest = forest_of(
+        [[tree.tree_ for tree in member.estimators_[:, 0]] for member in members], 0.1, [member.init_.constant_[0, 0] for member in members]
+    )
+    return members, forest, random.normal(size=(3000, 5)).round(1).astype(np.float32)
+
+
+def test_the_walk_equals_sklearn(grown):
+    boosted, forest, features = grown
+    expected = np.stack([member.predict(features) for member in boosted], axis=1)
+    np.testing.assert_allclose(forest.predict(features), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_the_walk_averages_a_forest():
+    random = np.random.default_rng(1)
+    features, target = random.normal(size=(80, 4)).astype(np.float32), random.normal(size=80)
+    grown = ExtraTreesRegressor(n_estimators=10, min_samples_leaf=2, random_state=0).fit(features, target)
+    forest = forest_of([[tree.tree_ for tree in grown.estimators_]], 0.1, [0.0])
+    np.testing.assert_allclose(forest.predict(features)[:, 0], grown.predict(features), rtol=1e-12)
+
+
+def test_a_forest_that_would_not_end_is_refused(grown):
+    _, forest, _ = grown
+    forest.check(5)
+    with pytest.raises(ValueError, match="features other than"):
+        forest.check(2)
+    with pytest.raises(ValueError, match="after their parent"):
+        replace(forest, left_L=np.zeros_like(forest.left_L)).check(5)
+    with pytest.raises(ValueError, match="lengths"):
+        replace(forest, value_L=forest.value_L[1:]).check(5)
