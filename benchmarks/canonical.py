@@ -1,8 +1,10 @@
-"""How many classes the canonical key finds in two published tables, what it costs, and whether networkx agrees.
+"""How many classes the canonical key finds in two published tables, what it costs, and whether
+networkx agrees.
 
     python benchmarks/canonical.py ../shared/data
 
-Expected: NAS-Bench-201's 15,625 cells fall into 5,425 classes; the 80,001 cells of NAS-Bench-101 are all distinct, as its authors published them.
+Expected: NAS-Bench-201's 15,625 cells fall into 5,425 classes; the 80,001 cells of NAS-Bench-101
+are all distinct, as its authors published them.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ CHECKED = 3000
 
 
 def main(folder: Path) -> None:
-    for space, columns in ((nasbench201.space, ("arch",)), (nasbench101.space, ("adj_bits", "ops", "n_vertices"))):
+    for space, columns in (
+        (nasbench201.space, ("arch",)),
+        (nasbench101.space, ("adj_bits", "ops", "n_vertices")),
+    ):
         table = numpy.load(folder / f"{space.name}.npz", allow_pickle=False)
         report(space, {name: table[name] for name in columns})
 
@@ -42,21 +47,31 @@ def report(space: SearchSpace, columns: Mapping[str, numpy.ndarray]) -> None:
         canonical_key(network)
     network_time = (time.perf_counter() - started) / len(networks)
     nodes = sum(len(network.nodes) for network in networks) / len(networks)
-    print(f"{space.name}: {len(set(keys)):,} classes among {len(cells):,} cells; {cell_time * 1e6:.0f} µs a cell")
+    print(
+        f"{space.name}: {len(set(keys)):,} classes among {len(cells):,} cells; "
+        f"{cell_time * 1e6:.0f} µs a cell"
+    )
     print(f"  whole networks, {nodes:.0f} nodes in the mean: {network_time * 1e3:.2f} ms each")
     same, different, wrong = agreement(cells, keys, random)
     print(f"  networkx on {same:,} pairs of one key and {different:,} of two: {wrong} disagree")
 
 
 def agreement(cells: list[Graph], keys: list[str], random: Random) -> tuple[int, int, int]:
-    """Pairs as alike as can be: of one key, and of different keys with the same operations and equally many edges."""
+    """Pairs as alike as can be: of one key, and of different keys with the same operations and
+    equally many edges.
+    """
     by_key: dict[str, list[Graph]] = {}
     alike: dict[tuple, list[tuple[str, Graph]]] = {}
     for cell, key in zip(cells, keys, strict=True):
         small = simplify(cell)
         by_key.setdefault(key, []).append(small)
-        alike.setdefault((tuple(sorted(map(str, small.nodes))), len(small.edges)), []).append((key, small))
-    twins, rivals = [group for group in by_key.values() if len(group) > 1], [group for group in alike.values() if len(group) > 1]
+        alike.setdefault((tuple(sorted(map(str, small.nodes))), len(small.edges)), []).append(
+            (key, small)
+        )
+    twins, rivals = (
+        [group for group in by_key.values() if len(group) > 1],
+        [group for group in alike.values() if len(group) > 1],
+    )
     same = different = wrong = 0
     for _ in range(CHECKED if twins else 0):
         same += 1
@@ -74,7 +89,10 @@ def isomorphic(first: Graph, second: Graph) -> bool:
         first.to_networkx(),
         second.to_networkx(),
         node_match=lambda one, other: one == other,
-        edge_match=lambda one, other: sorted(edge["slot"] for edge in one.values()) == sorted(edge["slot"] for edge in other.values()),
+        edge_match=lambda one, other: (
+            sorted(edge["slot"] for edge in one.values())
+            == sorted(edge["slot"] for edge in other.values())
+        ),
     )
 
 

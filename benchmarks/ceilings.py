@@ -1,7 +1,9 @@
-"""How far noise lets a ranking go: python benchmarks/ceilings.py ../shared/data, a folder with the published tables.
+"""How far noise lets a ranking go: python benchmarks/ceilings.py ../shared/data, a folder with the
+published tables.
 
-Prints, over all rows that have both, Kendall's tau of the column that predictors learn with the column that they are ranked against; and, for latencies,
-the Spearman correlation that boosted trees reach on 3,625 cells of NAS-Bench-201 from the decisions of the 12,000 others.
+Prints, over all rows that have both, Kendall's tau of the column that predictors learn with the
+column that they are ranked against; and, for latencies, the Spearman correlation that boosted trees
+reach on 3,625 cells of NAS-Bench-201 from the decisions of the 12,000 others.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package
+# `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from predictors.ranking import kendall_tau, spearman
@@ -36,17 +39,26 @@ def main() -> None:
         first, second = (table[column].astype(float) for column in (learnt, ranked))
         first = first[:, 0] if first.ndim == 2 else first
         both = np.isfinite(first) & np.isfinite(second)
-        print(f"{name:16} {learnt:18} {ranked:14} {both.sum():6} rows   tau {kendall_tau(first[both], second[both]):.4f}")
+        print(
+            f"{name:16} {learnt:18} {ranked:14} {both.sum():6} rows   tau "
+            f"{kendall_tau(first[both], second[both]):.4f}"
+        )
     decisions = np.load(folder / "nasbench201.npz", allow_pickle=False)["arch"]
     features = np.concatenate(
-        [np.eye(5)[decisions].reshape(len(decisions), -1), np.stack([(decisions == op).sum(1) for op in range(5)], axis=1)], axis=1
+        [
+            np.eye(5)[decisions].reshape(len(decisions), -1),
+            np.stack([(decisions == op).sum(1) for op in range(5)], axis=1),
+        ],
+        axis=1,
     )
     order = np.random.default_rng(0).permutation(len(features))
     known, asked = order[:12_000], order[12_000:]
     reached = []
     latencies = np.load(folder / "nasbench201_latency.npz", allow_pickle=False)
     for device in latencies.files:
-        trees = HistGradientBoostingRegressor(max_iter=400, learning_rate=0.05, random_state=0).fit(features[known], latencies[device][known])
+        trees = HistGradientBoostingRegressor(max_iter=400, learning_rate=0.05, random_state=0).fit(
+            features[known], latencies[device][known]
+        )
         reached.append(spearman(trees.predict(features[asked]), latencies[device][asked]))
         print(f"{device:20} Spearman {reached[-1]:.4f}")
     print(f"mean of {len(reached)} devices  Spearman {np.mean(reached):.4f}")

@@ -1,12 +1,17 @@
-"""Turns EdgeTran's measured transformers into a table: python benchmarks/edgetran_table.py edgetran_hardware.json.gz edgetran.npz
+"""Turns EdgeTran's measured transformers into a table: python benchmarks/edgetran_table.py
+edgetran_hardware.json.gz edgetran.npz
 
-The input is a JSON list of {"model": {l, o, h, f}, device, latency, energy, peak_power}: layers, each layer's heads (operation, parameter, head size),
-hidden sizes, feed-forward sizes; seconds, joules, watts. The table has the columns that the space `flexibert2` reads, a row for each transformer, and for
-each device `latency_DEVICE`, `energy_DEVICE` and `peak_power_DEVICE`, not a number where the transformer was not measured on it.
+The input is a JSON list of {"model": {l, o, h, f}, device, latency, energy, peak_power}: layers,
+each layer's heads (operation, parameter, head size), hidden sizes, feed-forward sizes; seconds,
+joules, watts. The table has the columns that the space `flexibert2` reads, a row for each
+transformer, and for each device `latency_DEVICE`, `energy_DEVICE` and `peak_power_DEVICE`, not a
+number where the transformer was not measured on it.
 
-With `--joint` it has a row for each transformer on each device that it was measured on, for the space `flexibert2_on_devices`: `device` (an index into
-`DEVICES`), `latency`, `energy`, `peak_power`, their decimal logarithms `log_latency`, ..., and `frugality`, EdgeTran's weighted sum without the accuracy,
-which nobody measured: 0.4 (1 - latency / 1000 s) + 0.4 (1 - energy / 2000 J) + 0.2 (1 - peak power / 300 W).
+With `--joint` it has a row for each transformer on each device that it was measured on, for the
+space `flexibert2_on_devices`: `device` (an index into `DEVICES`), `latency`, `energy`,
+`peak_power`, their decimal logarithms `log_latency`, ..., and `frugality`, EdgeTran's weighted sum
+without the accuracy, which nobody measured: 0.4 (1 - latency / 1000 s) + 0.4 (1 - energy / 2000 J)
++ 0.2 (1 - peak power / 300 W).
 """
 
 from __future__ import annotations
@@ -23,21 +28,26 @@ from spaces.flexibert.design import OPERATIONS
 from spaces.flexibert.edgetran import DESIGN, DEVICES
 
 MEASURES = ("latency", "energy", "peak_power")
-# Of the authors' objective, where the accuracy has 0.5: the weights of the measures, which are given all of the weight here, and their caps.
+# Of the authors' objective, where the accuracy has 0.5: the weights of the measures, which are
+# given all of the weight here, and their caps.
 WEIGHTS = {"latency": (0.2, 1000.0), "energy": (0.2, 2000.0), "peak_power": (0.1, 300.0)}
 
 
 def read_edgetran(path: Path) -> dict[str, numpy.ndarray]:
-    """The columns that `spaces.flexibert.edgetran.rows` reads, and three for each device (N,): the transformers in the order of their first measurement.
+    """The columns that `spaces.flexibert.edgetran.rows` reads, and three for each device (N,): the
+    transformers in the order of their first measurement.
 
     Raises:
-        ValueError: a model's lists are not as long as it has layers, a head is not as wide as the hidden size and the number of heads say, or a
-            transformer was measured twice on one device.
+        ValueError: a model's lists are not as long as it has layers, a head is not as wide as the
+            hidden size and the number of heads say, or a transformer was measured twice on one
+            device.
     """
     with gzip.open(path, "rt") as file:
         measured = json.load(file)
     first: dict[str, int] = {}
-    row_of = [first.setdefault(json.dumps(item["model"], sort_keys=True), len(first)) for item in measured]
+    row_of = [
+        first.setdefault(json.dumps(item["model"], sort_keys=True), len(first)) for item in measured
+    ]
     columns = _describe([json.loads(text) for text in first], path)
     for row, item in zip(row_of, measured, strict=True):
         for measure in MEASURES:
@@ -45,25 +55,34 @@ def read_edgetran(path: Path) -> dict[str, numpy.ndarray]:
             column = columns.setdefault(name, numpy.full(len(first), numpy.nan))
             if numpy.isfinite(column[row]):
                 raise ValueError(
-                    f"the model {item['model']} of {path} was measured twice on {item['device']}: keep one measurement, such as their mean"
+                    f"the model {item['model']} of {path} was measured twice on "
+                    f"{item['device']}: keep one measurement, such as their mean"
                 )
             column[row] = item[measure]
     return columns
 
 
 def by_device(columns: dict[str, numpy.ndarray]) -> dict[str, numpy.ndarray]:
-    """The same measurements with a row for each transformer on each device, as `--joint` writes them."""
+    """The same measurements with a row for each transformer on each device, as `--joint` writes
+    them.
+    """
     described = [name for name in columns if not name.startswith(MEASURES)]
     parts: list[dict[str, numpy.ndarray]] = []
     for number, device in enumerate(DEVICES):
         measured = numpy.isfinite(columns[f"latency_{device}"])
         part = {name: columns[name][measured] for name in described}
         part["device"] = numpy.full(int(measured.sum()), number)
-        parts.append(part | {measure: columns[f"{measure}_{device}"][measured] for measure in MEASURES})
+        parts.append(
+            part | {measure: columns[f"{measure}_{device}"][measured] for measure in MEASURES}
+        )
     joint = {name: numpy.concatenate([part[name] for part in parts]) for name in parts[0]}
     shares = sum(weight for weight, _ in WEIGHTS.values())
     joint["frugality"] = sum(
-        (weight / shares * (1 - joint[measure] / cap) for measure, (weight, cap) in WEIGHTS.items()), numpy.zeros(len(joint["device"]))
+        (
+            weight / shares * (1 - joint[measure] / cap)
+            for measure, (weight, cap) in WEIGHTS.items()
+        ),
+        numpy.zeros(len(joint["device"])),
     )
     return joint | {f"log_{measure}": numpy.log10(joint[measure]) for measure in MEASURES}
 
@@ -76,34 +95,62 @@ def _describe(models: list[dict[str, Any]], path: Path) -> dict[str, numpy.ndarr
     for row, model in enumerate(models):
         lengths = {name: len(model[name]) for name in ("o", "h", "f")}
         if set(lengths.values()) != {model["l"]}:
-            raise ValueError(f"the model {row} of {path} has {model['l']} layers, and its lists have {lengths}")
+            raise ValueError(
+                f"the model {row} of {path} has {model['l']} layers, and its lists have {lengths}"
+            )
         hidden[row, : model["l"]] = model["h"]
-        for layer, (heads, width, sizes) in enumerate(zip(model["o"], model["h"], model["f"], strict=True)):
+        for layer, (heads, width, sizes) in enumerate(
+            zip(model["o"], model["h"], model["f"], strict=True)
+        ):
             tokens = [head.rsplit("_", 1) for head in heads]
             if any(int(head_size) != width // len(heads) for _, head_size in tokens):
-                raise ValueError(f"the model {row} of {path} has in layer {layer} the heads {heads}; each should be {width} // {len(heads)} wide")
-            operations[row, layer, : len(heads)] = [OPERATIONS.index(operation) for operation, _ in tokens]
+                raise ValueError(
+                    f"the model {row} of {path} has in layer {layer} the heads {heads}; each "
+                    f"should be {width} // {len(heads)} wide"
+                )
+            operations[row, layer, : len(heads)] = [
+                OPERATIONS.index(operation) for operation, _ in tokens
+            ]
             feed_forward[row, layer, : len(sizes)] = sizes
     layers = numpy.array([model["l"] for model in models])
-    return {"layers": layers, "hidden": hidden, "operations": operations, "feed_forward": feed_forward}
+    return {
+        "layers": layers,
+        "hidden": hidden,
+        "operations": operations,
+        "feed_forward": feed_forward,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
-    parser.add_argument("--joint", action="store_true", help="a row for each transformer and device")
+    parser.add_argument(
+        "--joint", action="store_true", help="a row for each transformer and device"
+    )
     arguments = parser.parse_args()
     columns = read_edgetran(arguments.source)
     if arguments.joint:
         columns = by_device(columns)
         numpy.savez_compressed(arguments.target, **columns)  # pyright: ignore[reportArgumentType]
         counts = numpy.bincount(columns["device"], minlength=len(DEVICES)).tolist()
-        print(f"{arguments.target}: {', '.join(f'{count} on {device}' for count, device in zip(counts, DEVICES, strict=True))}")
+        print(
+            f"{arguments.target}: "
+            f"{', '.join(f'{count} on {device}' for count, device in zip(counts, DEVICES, strict=True))}"
+        )
         return
     numpy.savez_compressed(arguments.target, **columns)  # pyright: ignore[reportArgumentType]
-    devices = {name.removeprefix("latency_"): int(numpy.isfinite(column).sum()) for name, column in columns.items() if name.startswith("latency_")}
-    print(f"{arguments.target}: {len(columns['layers'])} transformers; {', '.join(f'{count} on {device}' for device, count in devices.items())}")
+    devices = {
+        name.removeprefix("latency_"): int(numpy.isfinite(column).sum())
+        for name, column in columns.items()
+        if name.startswith("latency_")
+    }
+    print(
+        f"{arguments.target}: {len(columns['layers'])} transformers; "
+        f"{', '.join(f'{count} on {device}' for device, count in devices.items())}"
+    )
 
 
 if __name__ == "__main__":

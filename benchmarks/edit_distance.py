@@ -1,9 +1,12 @@
-"""How long edit distances between transformers take, and how near the search comes to the least: python benchmarks/edit_distance.py
+"""How long edit distances between transformers take, and how near the search comes to the least:
+python benchmarks/edit_distance.py
 
-Four figures. The time for 1,000 random pairs of four-layer transformers of the space `flexibert`, on one thread. What the search finds there over the lower
-bound, and what an alignment of layers costs over what the search finds, its nodes alone. networkx on some of these pairs: its first approximation, and its
-time. And the search, with the trial of all maps switched off, against networkx' exact distance on transformers of one layer. Another space by `--space`:
-its transformers as they come, and of it no alignment. Writes `results/edit_distance.csv`.
+Four figures. The time for 1,000 random pairs of four-layer transformers of the space `flexibert`,
+on one thread. What the search finds there over the lower bound, and what an alignment of layers
+costs over what the search finds, its nodes alone. networkx on some of these pairs: its first
+approximation, and its time. And the search, with the trial of all maps switched off, against
+networkx' exact distance on transformers of one layer. Another space by `--space`: its transformers
+as they come, and of it no alignment. Writes `results/edit_distance.csv`.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from typing import Any
 import networkx
 import numpy as np
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package
+# `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record, spread
@@ -44,26 +48,55 @@ def draw(space: SearchSpace, count: int, seed: int) -> list[Graph]:
 
 
 def aligned(first: Graph, second: Graph, place: dict[Node, float]) -> float:
-    """The nodes' part of the cheapest edit that maps layers to layers in their order: heads as sets, feed-forward layers as chains."""
+    """The nodes' part of the cheapest edit that maps layers to layers in their order: heads as
+    sets, feed-forward layers as chains.
+    """
     ours, theirs = (_layers(graph, place) for graph in (first, second))
-    whole = [[sum(heads) + sum(chain) + 2 * place[Node("add_norm")] for heads, chain in layers] for layers in (ours, theirs)]
-    each = [[_sets(a[0], b[0]) + _chains(a[1], b[1], a[1], b[1], _differences(a[1], b[1])) for b in theirs] for a in ours]
+    whole = [
+        [sum(heads) + sum(chain) + 2 * place[Node("add_norm")] for heads, chain in layers]
+        for layers in (ours, theirs)
+    ]
+    each = [
+        [
+            _sets(a[0], b[0]) + _chains(a[1], b[1], a[1], b[1], _differences(a[1], b[1]))
+            for b in theirs
+        ]
+        for a in ours
+    ]
     return _chains(ours, theirs, whole[0], whole[1], each)
 
 
-def _chains(first: Sequence[Any], second: Sequence[Any], ours: Sequence[float], theirs: Sequence[float], each: Sequence[Sequence[float]]) -> float:
-    """The cheapest alignment of two chains: `ours` and `theirs` what a link costs that has no partner, `each` what two cost as partners."""
+def _chains(
+    first: Sequence[Any],
+    second: Sequence[Any],
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    each: Sequence[Sequence[float]],
+) -> float:
+    """The cheapest alignment of two chains: `ours` and `theirs` what a link costs that has no
+    partner, `each` what two cost as partners.
+    """
     cost = np.zeros((len(first) + 1, len(second) + 1))
     cost[1:, 0], cost[0, 1:] = np.cumsum(ours), np.cumsum(theirs)
     for i in range(len(first)):
         for j in range(len(second)):
-            cost[i + 1, j + 1] = min(cost[i, j + 1] + ours[i], cost[i + 1, j] + theirs[j], cost[i, j] + each[i][j])
+            cost[i + 1, j + 1] = min(
+                cost[i, j + 1] + ours[i], cost[i + 1, j] + theirs[j], cost[i, j] + each[i][j]
+            )
     return float(cost[-1, -1])
 
 
 def _sets(first: Sequence[float], second: Sequence[float]) -> float:
     size = max(len(first), len(second))
-    return float(sum(abs(a - b) for a, b in zip(*(sorted([*values, *[0.0] * (size - len(values))]) for values in (first, second)), strict=True)))
+    return float(
+        sum(
+            abs(a - b)
+            for a, b in zip(
+                *(sorted([*values, *[0.0] * (size - len(values))]) for values in (first, second)),
+                strict=True,
+            )
+        )
+    )
 
 
 def _differences(first: Sequence[float], second: Sequence[float]) -> list[list[float]]:
@@ -76,7 +109,13 @@ def _layers(graph: Graph, place: dict[Node, float]) -> list[tuple[list[float], l
         if node.op == "add_norm":
             runs.append([])
         else:
-            runs[-1].append(next(cost for label, cost in place.items() if label.op == node.op and set(label.attributes) <= set(node.attributes)))
+            runs[-1].append(
+                next(
+                    cost
+                    for label, cost in place.items()
+                    if label.op == node.op and set(label.attributes) <= set(node.attributes)
+                )
+            )
     return list(zip(runs[:-1:2], runs[1::2], strict=True))
 
 
@@ -104,14 +143,27 @@ def four_layers(space: SearchSpace, count: int, few: int, seed: int) -> dict[str
     pair_P2, costs = np.arange(2 * count).reshape(-1, 2), suggest_costs(graphs)
     started, worked = time.perf_counter(), time.process_time()
     found_P = edit_distances(graphs, pair_P2, costs)
-    row = {"pairs": count, "seconds": time.perf_counter() - started, "processor_seconds": time.process_time() - worked}
+    row = {
+        "pairs": count,
+        "seconds": time.perf_counter() - started,
+        "processor_seconds": time.process_time() - worked,
+    }
     row["over_lower_bound"] = found_P.sum() / lower_bounds(graphs, pair_P2, costs).sum()
     if paper:
         place = dict(zip(costs.labels, costs.node, strict=True))
-        row["aligned_layers_over_found"] = np.mean([aligned(graphs[i], graphs[j], place) for i, j in pair_P2]) / found_P.mean()
+        row["aligned_layers_over_found"] = (
+            np.mean([aligned(graphs[i], graphs[j], place) for i, j in pair_P2]) / found_P.mean()
+        )
     networks = [in_networkx(graph, costs) for graph in graphs[: 2 * few]]
     worked = time.process_time()
-    theirs = [next(networkx.optimize_graph_edit_distance(networks[2 * pair], networks[2 * pair + 1], **prices(costs))) for pair in range(few)]
+    theirs = [
+        next(
+            networkx.optimize_graph_edit_distance(
+                networks[2 * pair], networks[2 * pair + 1], **prices(costs)
+            )
+        )
+        for pair in range(few)
+    ]
     row["networkx_first_seconds_per_1000"] = (time.process_time() - worked) / few * 1000
     row["networkx_first_over_found"] = np.sum(theirs) / found_P[:few].sum()
     row["networkx_first_below_found"] = int((np.array(theirs) < found_P[:few] - 1e-3).sum())
@@ -128,18 +180,33 @@ def against_exact(count: int, seed: int) -> dict[str, Any]:
     exact_P, seconds = np.full(count, np.nan), []
     for pair, (first, second) in enumerate(pair_P2.tolist()):
         started = time.perf_counter()
-        exact = networkx.graph_edit_distance(in_networkx(graphs[first], costs), in_networkx(graphs[second], costs), **prices(costs), timeout=PATIENCE)
+        exact = networkx.graph_edit_distance(
+            in_networkx(graphs[first], costs),
+            in_networkx(graphs[second], costs),
+            **prices(costs),
+            timeout=PATIENCE,
+        )
         seconds.append(time.perf_counter() - started)
         if seconds[-1] < PATIENCE:
             exact_P[pair] = exact
     known = np.isfinite(exact_P)
     equal = np.abs(found_P - exact_P)[known] < 1e-3
-    row = {"exact_pairs": int(known.sum()), "found_over_exact": found_P[known].sum() / exact_P[known].sum(), "found_equal_exact": float(equal.mean())}
-    return {**row, "found_below_exact": int((found_P < exact_P - 1e-3)[known].sum()), "networkx_exact_seconds": spread(seconds)}
+    row = {
+        "exact_pairs": int(known.sum()),
+        "found_over_exact": found_P[known].sum() / exact_P[known].sum(),
+        "found_equal_exact": float(equal.mean()),
+    }
+    return {
+        **row,
+        "found_below_exact": int((found_P < exact_P - 1e-3)[known].sum()),
+        "networkx_exact_seconds": spread(seconds),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--space", default="flexibert", help="as a configuration names it")
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--networkx-pairs", type=int, default=20)
@@ -148,9 +215,22 @@ def main() -> None:
     arguments = parser.parse_args()
     space, rows = load_space(arguments.space), []
     for seed in range(arguments.seeds):
-        rows.append({"space": space.name, "seed": seed, **four_layers(space, arguments.pairs, arguments.networkx_pairs, seed)})
+        rows.append(
+            {
+                "space": space.name,
+                "seed": seed,
+                **four_layers(space, arguments.pairs, arguments.networkx_pairs, seed),
+            }
+        )
         rows[-1] |= against_exact(arguments.exact_pairs, seed)
-        print(*(f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in rows[-1].items()), sep="\n", end="\n\n")
+        print(
+            *(
+                f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}"
+                for name, value in rows[-1].items()
+            ),
+            sep="\n",
+            end="\n\n",
+        )
     print(record("edit_distance", rows))
 
 

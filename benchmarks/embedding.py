@@ -1,18 +1,22 @@
-"""How well points keep edit distances, and how well they serve a predictor: python benchmarks/embedding.py [../shared/data/flexibert_qnli.json.gz]
+"""How well points keep edit distances, and how well they serve a predictor: python
+benchmarks/embedding.py [../shared/data/flexibert_qnli.json.gz]
 
-First, transformers of the space `flexibert` (another by `--space`): `--train` of them and `--unseen` others, a seed each time. For 5,000 pairs of each part
-(of unseen graphs none was learnt from; of the training graphs about one in four by the transductive points, one in twenty by the map), Spearman's
-correlation of the embedding's and the true distances, and Kruskal's stress-1:
+First, transformers of the space `flexibert` (another by `--space`): `--train` of them and
+`--unseen` others, a seed each time. For 5,000 pairs of each part (of unseen graphs none was learnt
+from; of the training graphs about one in four by the transductive points, one in twenty by the
+map), Spearman's correlation of the embedding's and the true distances, and Kruskal's stress-1:
 
     transductive    a free point a training graph, of least stress over `--pairs` pairs; it has none for others
     inductive       the learnt map, `GraphEmbedding`
     flattened       the decisions as numbers, words by their place, 0 where not asked, each standardised, as FlexiBERT's naive embedding
     counts          the counted features that other predictors read, standardised
 
-The last two are stretched to the least stress. Then, with the file, its 660 transformers and their accuracies on QNLI: five folds, isomorphic ones in one,
-and Spearman's correlation of the accuracies left out with what a regressor expects from the standardised points: a ridge regression, a Gaussian process
-and extremely randomised trees. The transductive points need every graph beforehand, though no accuracy; the learnt map and the counts see those of the
-training folds alone. Writes `results/embedding_distances_SPACE.csv` and `results/embedding_qnli.csv`.
+The last two are stretched to the least stress. Then, with the file, its 660 transformers and their
+accuracies on QNLI: five folds, isomorphic ones in one, and Spearman's correlation of the accuracies
+left out with what a regressor expects from the standardised points: a ridge regression, a Gaussian
+process and extremely randomised trees. The transductive points need every graph beforehand, though
+no accuracy; the learnt map and the counts see those of the training folds alone. Writes
+`results/embedding_distances_SPACE.csv` and `results/embedding_qnli.csv`.
 """
 
 from __future__ import annotations
@@ -28,7 +32,8 @@ from typing import Any
 
 import numpy as np
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package
+# `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from sklearn.ensemble import ExtraTreesRegressor
@@ -60,14 +65,21 @@ FOLDS = 5
 def flattened(architectures: Sequence[Architecture], known: Sequence[Architecture]) -> np.ndarray:
     """(M, decisions) standardised by the known ones."""
     paths = sorted({path for one in known for path, _ in one.decisions})
-    words = {path: sorted({str(answer) for one in known for asked, answer in one.decisions if asked == path}) for path in paths}
+    words = {
+        path: sorted(
+            {str(answer) for one in known for asked, answer in one.decisions if asked == path}
+        )
+        for path in paths
+    }
 
     def numbers(of: Architecture) -> list[float]:
         answers = dict(of.decisions)
         return [_number(answers.get(path), words[path]) for path in paths]
 
     known_ND = np.array([numbers(one) for one in known])
-    return (np.array([numbers(one) for one in architectures]) - known_ND.mean(0)) / np.maximum(known_ND.std(0), 1e-9)
+    return (np.array([numbers(one) for one in architectures]) - known_ND.mean(0)) / np.maximum(
+        known_ND.std(0), 1e-9
+    )
 
 
 def _number(answer: Any, words: Sequence[str]) -> float:
@@ -83,11 +95,16 @@ def stretched(embedded_P: np.ndarray, true_P: np.ndarray) -> np.ndarray:
     return embedded_P * float((true_P**2).sum() / (embedded_P * true_P).sum())
 
 
-def distances(space: SearchSpace, train: int, unseen: int, pairs: int, seed: int) -> Iterator[dict[str, Any]]:
+def distances(
+    space: SearchSpace, train: int, unseen: int, pairs: int, seed: int
+) -> Iterator[dict[str, Any]]:
     """The rows of one seed."""
     random = Random(seed)
     drawn = [sample_graph(space, random) for _ in range(train + unseen)]
-    architectures, graphs = [architecture for architecture, _ in drawn], [graph for _, graph in drawn]
+    architectures, graphs = (
+        [architecture for architecture, _ in drawn],
+        [graph for _, graph in drawn],
+    )
     costs = suggest_costs(graphs)
     rows = {"train": slice(0, train), "unseen": slice(train, None)}
 
@@ -96,10 +113,16 @@ def distances(space: SearchSpace, train: int, unseen: int, pairs: int, seed: int
     seconds = {"inductive": time.process_time() - started}
     started = time.process_time()
     pair_P2 = draw_pairs(train, pairs, np.random.default_rng([seed, 2]))
-    table_ND = least_stress(train, pair_P2, edit_distances(graphs[:train], pair_P2, costs), fitted.settings.dimensions)
+    table_ND = least_stress(
+        train, pair_P2, edit_distances(graphs[:train], pair_P2, costs), fitted.settings.dimensions
+    )
     seconds["transductive"] = time.process_time() - started
     counts_MC = learn_encoding(graphs[:train]).encode(graphs).counts_MC
-    points = {"inductive": fitted.embed(graphs), "flattened": flattened(architectures, architectures[:train]), "counts": counts_MC}
+    points = {
+        "inductive": fitted.embed(graphs),
+        "flattened": flattened(architectures, architectures[:train]),
+        "counts": counts_MC,
+    }
     for part, of in rows.items():
         tested_P2 = draw_pairs(len(graphs[of]), TESTED, np.random.default_rng([seed, 3]))
         true_P = edit_distances(graphs[of], tested_P2, costs)
@@ -109,16 +132,30 @@ def distances(space: SearchSpace, train: int, unseen: int, pairs: int, seed: int
             embedded_P = lengths(point_MD[of] if name != "transductive" else point_MD, tested_P2)
             if name in ("flattened", "counts"):
                 embedded_P = stretched(embedded_P, true_P)
-            figures = {"spearman": spearman(embedded_P, true_P), "stress": kruskal_stress(embedded_P, true_P)}
-            yield {"space": space.name, "seed": seed, "part": part, "embedding": name, **figures, "fit_seconds": seconds.get(name, 0.0)}
+            figures = {
+                "spearman": spearman(embedded_P, true_P),
+                "stress": kruskal_stress(embedded_P, true_P),
+            }
+            yield {
+                "space": space.name,
+                "seed": seed,
+                "part": part,
+                "embedding": name,
+                **figures,
+                "fit_seconds": seconds.get(name, 0.0),
+            }
 
 
 def regressors(seed: int) -> dict[str, Any]:
-    kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(3.0, (0.1, 1e3), nu=2.5) + WhiteKernel(0.1, (1e-4, 10.0))
+    kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(3.0, (0.1, 1e3), nu=2.5) + WhiteKernel(
+        0.1, (1e-4, 10.0)
+    )
     return {
         "ridge": RidgeCV(np.logspace(-2, 4, 13)),
         "gp": GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed),
-        "extra trees": ExtraTreesRegressor(300, min_samples_leaf=2, max_features=0.5, random_state=seed),
+        "extra trees": ExtraTreesRegressor(
+            300, min_samples_leaf=2, max_features=0.5, random_state=seed
+        ),
     }
 
 
@@ -129,10 +166,14 @@ def qnli(path: Path, pairs: int, seed: int) -> Iterator[dict[str, Any]]:
     graphs = [table_space.space.graph(architecture) for architecture in architectures]
     costs = suggest_costs(graphs)
     pair_P2 = draw_pairs(len(graphs), pairs, np.random.default_rng([seed, 2]))
-    table_ND = least_stress(len(graphs), pair_P2, edit_distances(graphs, pair_P2, costs), GraphEmbedding().dimensions)
+    table_ND = least_stress(
+        len(graphs), pair_P2, edit_distances(graphs, pair_P2, costs), GraphEmbedding().dimensions
+    )
     fold_N = folds_of(graphs, FOLDS, seed)
     expected = {
-        (name, regressor): np.zeros(len(graphs)) for name in ("transductive", "inductive", "flattened", "counts") for regressor in regressors(0)
+        (name, regressor): np.zeros(len(graphs))
+        for name in ("transductive", "inductive", "flattened", "counts")
+        for regressor in regressors(0)
     }
     for fold in range(FOLDS):
         train, test = np.flatnonzero(fold_N != fold), np.flatnonzero(fold_N == fold)
@@ -148,21 +189,37 @@ def qnli(path: Path, pairs: int, seed: int) -> Iterator[dict[str, Any]]:
                 with warnings.catch_warnings():
                     # A bound of a kernel's parameter was reached: then it is the bound.
                     warnings.simplefilter("ignore", ConvergenceWarning)
-                    model = make_pipeline(StandardScaler(), settings).fit(point_MD[train], score_N[train])
+                    model = make_pipeline(StandardScaler(), settings).fit(
+                        point_MD[train], score_N[train]
+                    )
                 expected[name, regressor][test] = model.predict(point_MD[test])
     for (name, regressor), expected_N in expected.items():
-        of_folds = [spearman(expected_N[fold_N == fold], score_N[fold_N == fold]) for fold in range(FOLDS)]
-        yield {"seed": seed, "embedding": name, "regressor": regressor, "spearman": float(np.mean(of_folds)), "worst_fold": min(of_folds)}
+        of_folds = [
+            spearman(expected_N[fold_N == fold], score_N[fold_N == fold]) for fold in range(FOLDS)
+        ]
+        yield {
+            "seed": seed,
+            "embedding": name,
+            "regressor": regressor,
+            "spearman": float(np.mean(of_folds)),
+            "worst_fold": min(of_folds),
+        }
 
 
 def show(rows: Sequence[dict[str, Any]], by: Sequence[str], figures: Sequence[str]) -> None:
     for key in dict.fromkeys(tuple(row[name] for name in by) for row in rows):
         of = [row for row in rows if tuple(row[name] for name in by) == key]
-        print(f"{' '.join(key):28}", *(f"{figure} {spread([row[figure] for row in of])}" for figure in figures), sep="  ")
+        print(
+            f"{' '.join(key):28}",
+            *(f"{figure} {spread([row[figure] for row in of])}" for figure in figures),
+            sep="  ",
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("qnli", type=Path, nargs="?")
     parser.add_argument("--space", default="flexibert", help="as a configuration names it")
     parser.add_argument("--train", type=int, default=400)
@@ -171,11 +228,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     space = load_space(arguments.space)
-    rows = [row for seed in range(arguments.seeds) for row in distances(space, arguments.train, arguments.unseen, arguments.pairs, seed)]
+    rows = [
+        row
+        for seed in range(arguments.seeds)
+        for row in distances(space, arguments.train, arguments.unseen, arguments.pairs, seed)
+    ]
     show(rows, ("part", "embedding"), ("spearman", "stress", "fit_seconds"))
     print(record(f"embedding_distances_{space.name}", rows))
     if arguments.qnli is not None:
-        rows = [row for seed in range(arguments.seeds) for row in qnli(arguments.qnli, arguments.pairs, seed)]
+        rows = [
+            row
+            for seed in range(arguments.seeds)
+            for row in qnli(arguments.qnli, arguments.pairs, seed)
+        ]
         show(rows, ("embedding", "regressor"), ("spearman", "worst_fold"))
         print(record("embedding_qnli", rows))
 

@@ -1,9 +1,11 @@
-"""Forecasts of a search's gain: after 20, 40 and 60 of 100 evaluations, how far the best score will still rise, beside how far it rose.
+"""Forecasts of a search's gain: after 20, 40 and 60 of 100 evaluations, how far the best score will
+still rise, beside how far it rose.
 
     python benchmarks/forecast.py --data DIR --seeds 6
 
-DIR holds nasbench201.npz, nasbench101.npz and nasbench_macro.npz. Strategies: random, evolution, local, smbo, and the surrogate with a Gaussian process;
-in NAS-Bench-101, whose table is a part of the space, the first three. A forecast gives a mean and a 90 % interval. Compared are
+DIR holds nasbench201.npz, nasbench101.npz and nasbench_macro.npz. Strategies: random, evolution,
+local, smbo, and the surrogate with a Gaussian process; in NAS-Bench-101, whose table is a part of
+the space, the first three. A forecast gives a mean and a 90 % interval. Compared are
 
     no gain        it stays as it is
     same gain      what as many evaluations have brought, the latest ones
@@ -13,9 +15,10 @@ in NAS-Bench-101, whose table is a part of the space, the first three. A forecas
     predictions    the Gaussian around the surrogate's latest ten predictions, as wide as it has been wrong; where there are predictions
     records        `nas.search.expected_gain.gain_of`: the rate and the sizes of the improvements so far, and the spread of the best quarter
 
-and judged by coverage of the interval, bias (mean forecast less gain), mean absolute error, and the Brier score of the probability of any gain. Errors
-are shares of the mean gain at that table, so that tables of different units can be pooled. Writes `results/forecast.csv`: a row for each strategy, table,
-moment and forecast, means over the seeds.
+and judged by coverage of the interval, bias (mean forecast less gain), mean absolute error, and the
+Brier score of the probability of any gain. Errors are shares of the mean gain at that table, so
+that tables of different units can be pooled. Writes `results/forecast.csv`: a row for each
+strategy, table, moment and forecast, means over the seeds.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package
+# `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
@@ -52,7 +56,9 @@ TABLES = {
 
 @dataclass(frozen=True)
 class Trace:
-    """One search: its scores in order, and what the surrogate said of each beforehand (None where it was not asked)."""
+    """One search: its scores in order, and what the surrogate said of each beforehand (None where
+    it was not asked).
+    """
 
     table: str
     strategy: str
@@ -100,7 +106,9 @@ def upper_half(score_N: np.ndarray, predicted_N: np.ndarray, further: int) -> Sa
 
 
 def independent_records(score_N: np.ndarray, predicted_N: np.ndarray, further: int) -> Said:
-    """A best of n independent draws is beaten by the next with probability 1 / (n + 1); an excess is exponential."""
+    """A best of n independent draws is beaten by the next with probability 1 / (n + 1); an excess
+    is exponential.
+    """
     best = np.sort(score_N)[::-1]
     top = max(4, len(best) // 4)
     scale, odds = float((best[:top] - best[top]).mean()), further / len(score_N)
@@ -109,7 +117,9 @@ def independent_records(score_N: np.ndarray, predicted_N: np.ndarray, further: i
 
 
 def predictions(score_N: np.ndarray, predicted_N: np.ndarray, further: int) -> Said | None:
-    """The maximum of draws around the latest predictions, as far off as the latest twenty were, their bias taken away."""
+    """The maximum of draws around the latest predictions, as far off as the latest twenty were,
+    their bias taken away.
+    """
     known = np.isfinite(predicted_N)
     if known.sum() < 10:
         return None
@@ -151,10 +161,21 @@ def traces(data: Path, seeds: Sequence[int]) -> Iterator[Trace]:
         arguments = argparse.Namespace(space=space, table=data / file, objective=column, cost="")
         for seed in seeds:
             for strategy in strategies:
-                history, _ = searched(table, strategy_named(strategy, arguments), BUDGET, BATCH, seed)
-                predicted = tuple(None if trial.prediction is None else trial.prediction.mean for trial in history.observed)
+                history, _ = searched(
+                    table, strategy_named(strategy, arguments), BUDGET, BATCH, seed
+                )
+                predicted = tuple(
+                    None if trial.prediction is None else trial.prediction.mean
+                    for trial in history.observed
+                )
                 print(f"\r{name}, seed {seed}, {strategy:40}", end="", file=sys.stderr, flush=True)
-                yield Trace(name, strategy.partition(":")[0], seed, tuple(trial.score for trial in history.observed), predicted)
+                yield Trace(
+                    name,
+                    strategy.partition(":")[0],
+                    seed,
+                    tuple(trial.score for trial in history.observed),
+                    predicted,
+                )
     print(file=sys.stderr)
 
 
@@ -186,31 +207,59 @@ MEASURED = ("gain", "rose", "probability", "inside", "bias", "error", "brier")
 
 
 def means(rows: list[dict[str, object]], by: Sequence[str]) -> list[dict[str, object]]:
-    """The measured columns' means over rows that agree in the columns `by`, and how many there were."""
+    """The measured columns' means over rows that agree in the columns `by`, and how many there
+    were.
+    """
     groups: dict[tuple, list[dict[str, object]]] = {}
     for row in rows:
         groups.setdefault(tuple(row[key] for key in by), []).append(row)
     return [
-        dict(zip(by, key, strict=True)) | {"forecasts": len(group)} | {name: statistics.fmean(float(row[name]) for row in group) for name in MEASURED}  # type: ignore[arg-type]
+        dict(zip(by, key, strict=True))
+        | {"forecasts": len(group)}
+        | {name: statistics.fmean(float(row[name]) for row in group) for name in MEASURED}  # type: ignore[arg-type]
         for key, group in groups.items()
     ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=6)
-    parser.add_argument("--first-seed", type=int, default=1000, help="reporting seeds; tune on others")
+    parser.add_argument(
+        "--first-seed", type=int, default=1000, help="reporting seeds; tune on others"
+    )
     parser.add_argument("--name", default="forecast", help="of the CSV")
     arguments = parser.parse_args()
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     rows = [row for trace in traces(arguments.data, seeds) for row in judged(trace)]
-    units = {str(row["table"]): float(row["gain"]) for row in means([row for row in rows if row["forecast"] == "records"], ["table"])}  # type: ignore[arg-type]
-    shares = [{**row, **{name: float(row[name]) / units[str(row["table"])] for name in ("gain", "bias", "error")}} for row in rows]  # type: ignore[arg-type]
+    units = {
+        str(row["table"]): float(row["gain"])
+        for row in means([row for row in rows if row["forecast"] == "records"], ["table"])
+    }  # type: ignore[arg-type]
+    shares = [
+        {
+            **row,
+            **{
+                name: float(row[name]) / units[str(row["table"])]
+                for name in ("gain", "bias", "error")
+            },
+        }
+        for row in rows
+    ]  # type: ignore[arg-type]
     for by in ([], ["strategy"], ["table"], ["after"]):
         print_summary(means(shares, [*by, "forecast"]), by)
-    shown = [{key: f"{value:.4g}" if isinstance(value, float) else value for key, value in row.items()} for row in means(rows, list(GROUP))]
-    print("written:", record(arguments.name, [{"seeds": json.dumps([seeds[0], seeds[-1]]), **row} for row in shown]))
+    shown = [
+        {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in row.items()}
+        for row in means(rows, list(GROUP))
+    ]
+    print(
+        "written:",
+        record(
+            arguments.name, [{"seeds": json.dumps([seeds[0], seeds[-1]]), **row} for row in shown]
+        ),
+    )
 
 
 GROUP = ("table", "strategy", "after", "forecast")
@@ -221,7 +270,12 @@ def print_summary(rows: list[dict[str, object]], by: Sequence[str]) -> None:
     for row in sorted(rows, key=lambda row: [str(row[key]) for key in by]):
         head = " ".join(str(row[key]) for key in by) or "all"
         print(f"{head:18} {row['forecast']:14} {row['forecasts']:4} forecasts", end="  ")
-        print("  ".join(f"{name} {row[name]:+.2f}" if name == "bias" else f"{name} {row[name]:.2f}" for name in MEASURED))
+        print(
+            "  ".join(
+                f"{name} {row[name]:+.2f}" if name == "bias" else f"{name} {row[name]:.2f}"
+                for name in MEASURED
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""A heat map of archives as one SVG: a row of small maps for each strategy, above them that of the best known.
+"""A heat map of archives as one SVG: a row of small maps for each strategy, above them that of the
+best known.
 
-The first two descriptors are the axes of each map, from bottom to top and from left to right; there is a map for every combination of the others. A
-square's colour is the mean best score of its cell over the seeds that filled it, its area the share of the seeds that did. A faint square is a cell
+The first two descriptors are the axes of each map, from bottom to top and from left to right; there
+is a map for every combination of the others. A square's colour is the mean best score of its cell
+over the seeds that filled it, its area the share of the seeds that did. A faint square is a cell
 that can be reached; where there is none, no architecture lies.
 """
 
@@ -76,20 +78,42 @@ class Layout:
         return max(self.left + self.facet_width * len(self.facets) + 6, 680)
 
 
-def heat_map(panels: Sequence[Panel], best: Mapping[Cell, float], descriptors: tuple[Descriptor, ...], title: str) -> str:
-    """The SVG of the panels, whose cells are places in these descriptors; `best` is the best known score of every reachable cell."""
+def heat_map(
+    panels: Sequence[Panel],
+    best: Mapping[Cell, float],
+    descriptors: tuple[Descriptor, ...],
+    title: str,
+) -> str:
+    """The SVG of the panels, whose cells are places in these descriptors; `best` is the best known
+    score of every reachable cell.
+    """
     shown = [Panel("best known", [best]), *panels]
     layout = _layout(best, descriptors, max(len(panel.name) for panel in shown))
     height = TOP + layout.panel_height * len(shown) + 30
-    parts = [f'<rect class="page" width="{number(layout.width)}" height="{number(height)}" rx="8"/>', text(20, 32, title, "head"), _legend(layout)]
+    parts = [
+        f'<rect class="page" width="{number(layout.width)}" height="{number(height)}" rx="8"/>',
+        text(20, 32, title, "head"),
+        _legend(layout),
+    ]
     for place, facet in enumerate(layout.facets):
-        words = ", ".join(f"{item.name.partition(':')[0]} {label(item, value)}" for item, value in zip(descriptors[2:], facet, strict=True))
-        parts.append(text(layout.left + layout.facet_width * place + layout.pitch * len(layout.columns) / 2, TOP - 10, words, "middle"))
+        words = ", ".join(
+            f"{item.name.partition(':')[0]} {label(item, value)}"
+            for item, value in zip(descriptors[2:], facet, strict=True)
+        )
+        parts.append(
+            text(
+                layout.left + layout.facet_width * place + layout.pitch * len(layout.columns) / 2,
+                TOP - 10,
+                words,
+                "middle",
+            )
+        )
     for place, panel in enumerate(shown):
         parts += _panel(layout, panel, best, TOP + layout.panel_height * place)
     parts.append(text(20, height - 16, _caption(descriptors), "note"))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(layout.width)} {number(height)}" width="{number(layout.width)}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(layout.width)} '
+        f'{number(height)}" width="{number(layout.width)}" '
         f'role="img" aria-label="{escape(title)}"><style>{_STYLE}</style>{"".join(parts)}</svg>'
     )
 
@@ -98,19 +122,35 @@ def colour(share: float) -> str:
     """The shade at that share of the way from the first to the last."""
     place = min(max(share, 0.0), 1.0) * (len(SHADES) - 1)
     before = min(math.floor(place), len(SHADES) - 2)
-    first, second = (tuple(int(SHADES[index][digit : digit + 2], 16) for digit in (1, 3, 5)) for index in (before, before + 1))
-    return "#" + "".join(f"{round(start + (place - before) * (end - start)):02x}" for start, end in zip(first, second, strict=True))
+    first, second = (
+        tuple(int(SHADES[index][digit : digit + 2], 16) for digit in (1, 3, 5))
+        for index in (before, before + 1)
+    )
+    return "#" + "".join(
+        f"{round(start + (place - before) * (end - start)):02x}"
+        for start, end in zip(first, second, strict=True)
+    )
 
 
-def _layout(best: Mapping[Cell, float], descriptors: tuple[Descriptor, ...], longest_name: int) -> Layout:
+def _layout(
+    best: Mapping[Cell, float], descriptors: tuple[Descriptor, ...], longest_name: int
+) -> Layout:
     ordered = sorted(best.values())
     median, high = statistics.median(ordered), ordered[-1]
-    # Hopeless cells would leave one shade to all the good ones: far below the median all is the palest.
+    # Hopeless cells would leave one shade to all the good ones: far below the median all is the
+    # palest.
     low = max(ordered[0], median - 3 * (high - median))
     rows = tuple(range(min(cell[0] for cell in best), max(cell[0] for cell in best) + 1))
-    columns = tuple(range(min(cell[1] for cell in best), max(cell[1] for cell in best) + 1)) if descriptors[1:] else (0,)
+    columns = (
+        tuple(range(min(cell[1] for cell in best), max(cell[1] for cell in best) + 1))
+        if descriptors[1:]
+        else (0,)
+    )
     widest_row = max(len(label(descriptors[0], row)) for row in rows)
-    widest_column = max((len(label(descriptor, column)) for descriptor in descriptors[1:2] for column in columns), default=1)
+    widest_column = max(
+        (len(label(descriptor, column)) for descriptor in descriptors[1:2] for column in columns),
+        default=1,
+    )
     return Layout(
         descriptors,
         rows,
@@ -125,19 +165,34 @@ def _layout(best: Mapping[Cell, float], descriptors: tuple[Descriptor, ...], lon
 
 def _panel(layout: Layout, panel: Panel, best: Mapping[Cell, float], top: float) -> list[str]:
     covered = sum(len(found) for found in panel.seeds) / len(panel.seeds) / len(best)
-    parts = [text(20, top + 18, panel.name, "row"), text(20, top + 36, f"{100 * covered:.1f} % of cells", "note")]
+    parts = [
+        text(20, top + 18, panel.name, "row"),
+        text(20, top + 36, f"{100 * covered:.1f} % of cells", "note"),
+    ]
     bottom = top + PITCH * len(layout.rows)
     for place, row in enumerate(layout.rows):
-        parts.append(text(layout.left - 7, bottom - PITCH * (place + 0.5) + 4, label(layout.descriptors[0], row), "tick end"))
+        parts.append(
+            text(
+                layout.left - 7,
+                bottom - PITCH * (place + 0.5) + 4,
+                label(layout.descriptors[0], row),
+                "tick end",
+            )
+        )
     for descriptor in layout.descriptors[1:2]:
         for place, index in product(range(len(layout.facets)), range(len(layout.columns))):
             x = layout.left + layout.facet_width * place + layout.pitch * (index + 0.5)
-            parts.append(text(x, bottom + 13, label(descriptor, layout.columns[index]), "tick middle"))
+            parts.append(
+                text(x, bottom + 13, label(descriptor, layout.columns[index]), "tick middle")
+            )
     for cell in best:
         column = sum(layout.columns.index(place) for place in cell[1:2])
         x = layout.left + layout.facet_width * layout.facets.index(cell[2:]) + layout.pitch * column
         y = bottom - PITCH * (layout.rows.index(cell[0]) + 1)
-        parts += [_rectangle(x, y, layout.pitch - 2, PITCH - 2, 'class="free"'), _filled(layout, cell, panel, best[cell], x, y)]
+        parts += [
+            _rectangle(x, y, layout.pitch - 2, PITCH - 2, 'class="free"'),
+            _filled(layout, cell, panel, best[cell], x, y),
+        ]
     return parts
 
 
@@ -150,15 +205,23 @@ def _filled(layout: Layout, cell: Cell, panel: Panel, best: float, x: float, y: 
     # The area, not the side, is the share.
     side = math.sqrt(share)
     wide, high, margin = (layout.pitch - 2) * side, (PITCH - 2) * side, (1 - side) / 2
-    where = ", ".join(f"{item.name} {label(item, place)}" for item, place in zip(layout.descriptors, cell, strict=True))
+    where = ", ".join(
+        f"{item.name} {label(item, place)}"
+        for item, place in zip(layout.descriptors, cell, strict=True)
+    )
     title = f"{where}: {mean:.4g} of {best:.4g}, filled by {100 * share:.0f} % of the seeds"
     style = f'fill="{colour((mean - layout.low) / (layout.high - layout.low))}"'
-    return _rectangle(x + margin * (layout.pitch - 2), y + margin * (PITCH - 2), wide, high, style, title)
+    return _rectangle(
+        x + margin * (layout.pitch - 2), y + margin * (PITCH - 2), wide, high, style, title
+    )
 
 
 def _rectangle(x: float, y: float, wide: float, high: float, style: str, title: str = "") -> str:
     inside = f"<title>{escape(title)}</title>" if title else ""
-    return f'<rect {style} x="{number(x)}" y="{number(y)}" width="{number(wide)}" height="{number(high)}" rx="2">{inside}</rect>'
+    return (
+        f'<rect {style} x="{number(x)}" y="{number(y)}" width="{number(wide)}" '
+        f'height="{number(high)}" rx="2">{inside}</rect>'
+    )
 
 
 def _legend(layout: Layout) -> str:
@@ -166,13 +229,26 @@ def _legend(layout: Layout) -> str:
     left, wide = 20.0, 150.0
     steps = 30
     parts = [
-        f'<rect x="{number(left + wide * step / steps)}" y="46" width="{number(wide / steps + 0.5)}" height="9" fill="{colour((step + 0.5) / steps)}"/>'
+        f'<rect x="{number(left + wide * step / steps)}" y="46" '
+        f'width="{number(wide / steps + 0.5)}" height="9" fill="{colour((step + 0.5) / steps)}"/>'
         for step in range(steps)
     ]
     marks = ticks(layout.low, layout.high, about=3)
     for mark, words in zip(marks, labels(marks), strict=True):
-        parts.append(text(left + wide * (mark - layout.low) / (layout.high - layout.low), 68, words, "tick middle"))
-    return "".join(parts) + text(left + wide + 14, 54, "mean best score of a cell, palest: this or less; area: share of seeds that filled it", "note")
+        parts.append(
+            text(
+                left + wide * (mark - layout.low) / (layout.high - layout.low),
+                68,
+                words,
+                "tick middle",
+            )
+        )
+    return "".join(parts) + text(
+        left + wide + 14,
+        54,
+        "mean best score of a cell, palest: this or less; area: share of seeds that filled it",
+        "note",
+    )
 
 
 def _caption(descriptors: tuple[Descriptor, ...]) -> str:

@@ -1,12 +1,18 @@
-"""How much of a table's cells each strategy illuminates: the best it finds for every value of the descriptors, beside the best there is.
+"""How much of a table's cells each strategy illuminates: the best it finds for every value of the
+descriptors, beside the best there is.
 
-    python benchmarks/illumination.py --space nasbench201 --table nasbench201.npz --objective c100_test_200 --identity decisions \
-        --descriptors longest:nor_conv_1x1,nor_conv_3x3 written:nor_conv_3x3 written:nor_conv_1x1 --budget 1000 --initial 100 --seeds 20
+    python benchmarks/illumination.py --space nasbench201 --table nasbench201.npz --objective
+    c100_test_200 --identity decisions \
+        --descriptors longest:nor_conv_1x1,nor_conv_3x3 written:nor_conv_3x3 written:nor_conv_1x1
+        --budget 1000 --initial 100 --seeds 20
 
-One column is illuminated and nothing is reported of another, so this is no search with a test. The cells that some row of the table reaches count; the
-best known score of each is that of the table. With `--identity network`, the default, rows that are one network by canonical key are one architecture, with
-their mean score. With `--identity decisions` every row is an architecture of its own, as in published figures. Regret is the table's best less the best
-found. Writes `results/illumination_NAME.csv`, one row a strategy and seed, and with `--plot` a heat map (see `heat_map.py`).
+One column is illuminated and nothing is reported of another, so this is no search with a test. The
+cells that some row of the table reaches count; the best known score of each is that of the table.
+With `--identity network`, the default, rows that are one network by canonical key are one
+architecture, with their mean score. With `--identity decisions` every row is an architecture of its
+own, as in published figures. Regret is the table's best less the best found. Writes
+`results/illumination_NAME.csv`, one row a strategy and seed, and with `--plot` a heat map (see
+`heat_map.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +31,8 @@ from typing import Any
 
 import numpy as np
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package
+# `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.heat_map import Panel, heat_map
@@ -67,32 +74,52 @@ def read_truth(arguments: argparse.Namespace) -> Truth:
     for architecture, value in zip(labels.architectures, labels.values_N.tolist(), strict=True):
         if math.isfinite(value):
             several.setdefault(key_of(space, architecture), []).append(value)
-            members.setdefault(cell_of(space, architecture, arguments.descriptors), set()).add(key_of(space, architecture))
+            members.setdefault(cell_of(space, architecture, arguments.descriptors), set()).add(
+                key_of(space, architecture)
+            )
     values = {key: float(np.mean(twins)) for key, twins in several.items()}
-    return Truth(space, arguments.descriptors, values, {cell: max(values[key] for key in keys) for cell, keys in sorted(members.items())})
+    return Truth(
+        space,
+        arguments.descriptors,
+        values,
+        {cell: max(values[key] for key in keys) for cell, keys in sorted(members.items())},
+    )
 
 
 def apart(space: SearchSpace) -> SearchSpace:
-    """The same space, but no two architectures are one network: the decisions stand in the graph, on the input."""
+    """The same space, but no two architectures are one network: the decisions stand in the graph,
+    on the input.
+    """
 
     def define(choose: Chooser) -> Graph:
         graph = space.as_graph(space.run(choose))
-        marked = node("input", **dict(graph.nodes[0].attributes), decisions=tuple(choose.decisions.items()))
+        marked = node(
+            "input", **dict(graph.nodes[0].attributes), decisions=tuple(choose.decisions.items())
+        )
         return Graph((marked, *graph.nodes[1:]), graph.edges)
 
     return dataclasses.replace(space, define=define)
 
 
 def compared(arguments: argparse.Namespace) -> dict[str, Callable[[], Strategy]]:
-    """The strategies by name. `map_elites children=N` takes the least tried of N; `map_elites NAME` asks that predictor."""
+    """The strategies by name. `map_elites children=N` takes the least tried of N; `map_elites NAME`
+    asks that predictor.
+    """
     plain = MapElites(descriptors=arguments.descriptors, initial=arguments.initial)
     return {
         "random": RandomSearch,
         "evolution 50/10": lambda: Evolution(population=50, tournament=10),
         "map_elites": lambda: plain,
-        **{f"map_elites children={count}": lambda count=count: dataclasses.replace(plain, children=count) for count in arguments.children},
         **{
-            f"map_elites {name}": lambda name=name: dataclasses.replace(plain, predictor=predictor(name), candidates=arguments.candidates)
+            f"map_elites children={count}": lambda count=count: dataclasses.replace(
+                plain, children=count
+            )
+            for count in arguments.children
+        },
+        **{
+            f"map_elites {name}": lambda name=name: dataclasses.replace(
+                plain, predictor=predictor(name), candidates=arguments.candidates
+            )
             for name in arguments.predictor
         },
     }
@@ -102,14 +129,32 @@ def play(truth: Truth, strategy: Strategy, budget: int, batch: int, seed: int) -
     """A search in the table, without a journal."""
     trials: list[Trial] = []
     while len(trials) < budget:
-        asked = strategy.ask(truth.space, History(tuple(trials)), min(batch, budget - len(trials)), seed)
+        asked = strategy.ask(
+            truth.space, History(tuple(trials)), min(batch, budget - len(trials)), seed
+        )
         if not asked.proposals:
             break
         for item in asked.proposals:
             value = truth.values.get(item.canonical)
-            outcome = Failed("missing", "the table has no such row") if value is None else Observation(value)
+            outcome = (
+                Failed("missing", "the table has no such row")
+                if value is None
+                else Observation(value)
+            )
             number = len(trials)
-            trials.append(Trial(number, number, "search", item.architecture, item.origin, item.prediction, item.canonical, number, outcome))
+            trials.append(
+                Trial(
+                    number,
+                    number,
+                    "search",
+                    item.architecture,
+                    item.origin,
+                    item.prediction,
+                    item.canonical,
+                    number,
+                    outcome,
+                )
+            )
     return History(tuple(trials))
 
 
@@ -123,14 +168,22 @@ TRUTH: Truth
 STRATEGIES: dict[str, Callable[[], Strategy]] = {}
 
 
-def one_search(job: tuple[str, int, argparse.Namespace]) -> tuple[dict[str, Any], dict[Cell, float]]:
-    """The row of one search, and what it found. Runs in a process that was forked from the one that read the table."""
+def one_search(
+    job: tuple[str, int, argparse.Namespace],
+) -> tuple[dict[str, Any], dict[Cell, float]]:
+    """The row of one search, and what it found. Runs in a process that was forked from the one that
+    read the table.
+    """
     name, seed, arguments = job
     began = time.perf_counter()
     # The common start is as long for all: the strategies' random designs share their draws.
     history = play(TRUTH, STRATEGIES[name](), arguments.budget, arguments.batch, seed)
     found = scores(archive(TRUTH.space, history.observed, TRUTH.descriptors))
-    row = {"strategy": name, "seed": seed, **{key: round(value, 5) for key, value in measure(TRUTH, found).items()}}
+    row = {
+        "strategy": name,
+        "seed": seed,
+        **{key: round(value, 5) for key, value in measure(TRUTH, found).items()},
+    }
     return row | {"seconds": round(time.perf_counter() - began, 2)}, found
 
 
@@ -143,16 +196,33 @@ def main() -> None:
     unknown = [name for name in names if name not in STRATEGIES]
     if unknown:
         raise SystemExit(f"--strategies has no {unknown[0]!r}; known are {', '.join(STRATEGIES)}")
-    print(f"{len(TRUTH.values)} architectures, {len(TRUTH.best)} reachable cells, best {max(TRUTH.best.values()):.3f}")
-    jobs = [(name, arguments.first_seed + seed, arguments) for name in names for seed in range(arguments.seeds)]
-    with ProcessPoolExecutor(arguments.processes, mp_context=multiprocessing.get_context("fork")) as pool:
+    print(
+        f"{len(TRUTH.values)} architectures, {len(TRUTH.best)} reachable cells, best "
+        f"{max(TRUTH.best.values()):.3f}"
+    )
+    jobs = [
+        (name, arguments.first_seed + seed, arguments)
+        for name in names
+        for seed in range(arguments.seeds)
+    ]
+    with ProcessPoolExecutor(
+        arguments.processes, mp_context=multiprocessing.get_context("fork")
+    ) as pool:
         results = list(pool.map(one_search, jobs))
     print_summary([row for row, _ in results], names)
-    settings = {"table": arguments.table.name, "objective": arguments.objective, "identity": arguments.identity, "cells": len(TRUTH.best)}
+    settings = {
+        "table": arguments.table.name,
+        "objective": arguments.objective,
+        "identity": arguments.identity,
+        "cells": len(TRUTH.best),
+    }
     settings |= {"descriptors": " ".join(item.name for item in arguments.descriptors)}
     settings |= {"budget": arguments.budget, "initial": arguments.initial, "batch": arguments.batch}
     if arguments.name:
-        print("written:", record(f"illumination_{arguments.name}", [settings | row for row, _ in results]))
+        print(
+            "written:",
+            record(f"illumination_{arguments.name}", [settings | row for row, _ in results]),
+        )
     if arguments.plot:
         shown = [
             Panel(name, [found for row, found in results if row["strategy"] == name])
@@ -160,7 +230,13 @@ def main() -> None:
             if not arguments.plotted or name in arguments.plotted
         ]
         arguments.plot.write_text(
-            heat_map(shown, TRUTH.best, TRUTH.descriptors, f"{arguments.objective} after {arguments.budget} evaluations") + "\n"
+            heat_map(
+                shown,
+                TRUTH.best,
+                TRUTH.descriptors,
+                f"{arguments.objective} after {arguments.budget} evaluations",
+            )
+            + "\n"
         )
 
 
@@ -169,31 +245,68 @@ def print_summary(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> No
     print(f"{'':26}" + "".join(f"{name.replace('_', ' '):>26}" for name in FIGURES) + "   seconds")
     for name in names:
         own = [row for row in rows if row["strategy"] == name]
-        cells = "".join(f"{np.mean([row[key] for row in own]):>18.3f} ± {np.std([row[key] for row in own]):.3f}" for key in FIGURES)
+        cells = "".join(
+            f"{np.mean([row[key] for row in own]):>18.3f} ± {np.std([row[key] for row in own]):.3f}"
+            for key in FIGURES
+        )
         print(f"{name:26}{cells} {np.mean([row['seconds'] for row in own]):9.1f}")
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--space", required=True, help="a space's name, or my_file.py:space")
     parser.add_argument("--table", type=Path, required=True, help="FILE.npz")
-    parser.add_argument("--objective", required=True, help="the column to illuminate, COLUMN or COLUMN:INDEX, above 0 and higher is better")
     parser.add_argument(
-        "--descriptors", type=_descriptor, nargs="+", required=True, help="NAME or NAME=EDGE,EDGE,...; see nas/objectives/descriptors.py"
+        "--objective",
+        required=True,
+        help="the column to illuminate, COLUMN or COLUMN:INDEX, above 0 and higher is better",
     )
-    parser.add_argument("--identity", choices=("network", "decisions"), default="network", help="which rows are one architecture")
+    parser.add_argument(
+        "--descriptors",
+        type=_descriptor,
+        nargs="+",
+        required=True,
+        help="NAME or NAME=EDGE,EDGE,...; see nas/objectives/descriptors.py",
+    )
+    parser.add_argument(
+        "--identity",
+        choices=("network", "decisions"),
+        default="network",
+        help="which rows are one architecture",
+    )
     parser.add_argument("--budget", type=int, default=1000)
     parser.add_argument("--initial", type=int, default=100, help="of map_elites")
-    parser.add_argument("--batch", type=int, default=1, help="evaluations between two looks at the results")
+    parser.add_argument(
+        "--batch", type=int, default=1, help="evaluations between two looks at the results"
+    )
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--first-seed", type=int, default=1000, help="reporting seeds; tune on others")
-    parser.add_argument("--children", type=int, nargs="*", default=[20], help="also map_elites that takes the least tried of so many")
-    parser.add_argument("--predictor", nargs="*", default=[], help="also map_elites with each of these predictors")
-    parser.add_argument("--candidates", type=int, default=500, help="how many a predictor looks at for each batch")
+    parser.add_argument(
+        "--first-seed", type=int, default=1000, help="reporting seeds; tune on others"
+    )
+    parser.add_argument(
+        "--children",
+        type=int,
+        nargs="*",
+        default=[20],
+        help="also map_elites that takes the least tried of so many",
+    )
+    parser.add_argument(
+        "--predictor", nargs="*", default=[], help="also map_elites with each of these predictors"
+    )
+    parser.add_argument(
+        "--candidates", type=int, default=500, help="how many a predictor looks at for each batch"
+    )
     parser.add_argument("--strategies", nargs="*", help="of those named above; by default all")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--name", default="", help="of the CSV; without it none is written")
-    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="the mean best score of each cell; the first descriptors are the axes")
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE.svg",
+        help="the mean best score of each cell; the first descriptors are the axes",
+    )
     parser.add_argument("--plotted", nargs="*", help="the strategies to plot; by default all")
     arguments = parser.parse_args()
     arguments.descriptors = tuple(arguments.descriptors)

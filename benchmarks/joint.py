@@ -1,14 +1,17 @@
-"""Transformer and device chosen together (BOSHCODE's task): latency, energy and peak power of EdgeTran's measured transformers on three devices.
+"""Transformer and device chosen together (BOSHCODE's task): latency, energy and peak power of
+EdgeTran's measured transformers on three devices.
 
     python benchmarks/edgetran_table.py --joint edgetran_hardware.json.gz edgetran_joint.npz
-    python benchmarks/joint.py --table edgetran_joint.npz [--strategies random,nsga2,surrogate:predictor=gp:candidates=200] [--seeds 20] [--budget 100]
+    python benchmarks/joint.py --table edgetran_joint.npz [--strategies
+    random,nsga2,surrogate:predictor=gp:candidates=200] [--seeds 20] [--budget 100]
 
-The space is `flexibert2_on_devices`, held to the 566 pairs that were measured: a question offers what is measured with the answers before it, and
-`random` draws each pair as often. The objectives are the decimal
-logarithms of the three, all minimised, since they span up to four orders of magnitude between the devices; the score, by which a surrogate is judged on
-the way, is `frugality` (see `edgetran_table.py`). What was evaluated is judged by its hypervolume above the exact front's worst values, extended by a tenth
-of the front's range, as a share of the exact front's.
-Writes `results/joint.csv`, or one of another `--name`, a row for each strategy and seed.
+The space is `flexibert2_on_devices`, held to the 566 pairs that were measured: a question offers
+what is measured with the answers before it, and `random` draws each pair as often. The objectives
+are the decimal logarithms of the three, all minimised, since they span up to four orders of
+magnitude between the devices; the score, by which a surrogate is judged on the way, is `frugality`
+(see `edgetran_table.py`). What was evaluated is judged by its hypervolume above the exact front's
+worst values, extended by a tenth of the front's range, as a share of the exact front's. Writes
+`results/joint.csv`, or one of another `--name`, a row for each strategy and seed.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package
+# `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record, spread
@@ -41,7 +45,9 @@ from spaces.flexibert.edgetran import DEVICES, on_devices
 from spaces.operators import only
 
 MARKS = (16, 32, 64, 100)
-OBJECTIVES = tuple(Objective(name, "minimise") for name in ("log_latency", "log_energy", "log_peak_power"))
+OBJECTIVES = tuple(
+    Objective(name, "minimise") for name in ("log_latency", "log_energy", "log_peak_power")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +72,13 @@ class Joint:
 
     def metrics(self, row: int) -> tuple[tuple[str, float], ...]:
         """The objectives by name."""
-        return tuple(zip([objective.name for objective in OBJECTIVES], self.costs_N3[row].tolist(), strict=True))
+        return tuple(
+            zip(
+                [objective.name for objective in OBJECTIVES],
+                self.costs_N3[row].tolist(),
+                strict=True,
+            )
+        )
 
     @cached_property
     def on_front(self) -> np.ndarray:
@@ -81,7 +93,9 @@ class Joint:
 
     def share(self, rows: list[int]) -> float:
         """The hypervolume of these rows, as a share of the exact front's."""
-        return hypervolume(-self.costs_N3[rows], self.reference_3) / hypervolume(-self.costs_N3[self.on_front], self.reference_3)
+        return hypervolume(-self.costs_N3[rows], self.reference_3) / hypervolume(
+            -self.costs_N3[self.on_front], self.reference_3
+        )
 
 
 @lru_cache(maxsize=1)
@@ -97,10 +111,18 @@ def read(path: Path) -> Joint:
 def strategy_named(text: str, table: Path) -> Strategy:
     """The strategy of `name:setting=value:...`, checked as in a configuration."""
     name, *given = text.split(":")
-    settings = {key: yaml.safe_load(value) for key, _, value in (setting.partition("=") for setting in given)}
+    settings = {
+        key: yaml.safe_load(value)
+        for key, _, value in (setting.partition("=") for setting in given)
+    }
     config: dict[str, Any] = {
         "space": on_devices.name,
-        "evaluator": {"name": "table", "path": str(table), "score": "frugality", "metrics": {each.name: each.name for each in OBJECTIVES}},
+        "evaluator": {
+            "name": "table",
+            "path": str(table),
+            "score": "frugality",
+            "metrics": {each.name: each.name for each in OBJECTIVES},
+        },
         "predictor": {"name": settings.pop("predictor", "quick")},
         "strategy": {"name": name, **settings},
     }
@@ -113,35 +135,68 @@ def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     """One seed of one strategy."""
     arguments, text, seed = job
     joint, started = read(arguments.table), time.perf_counter()
-    found = searched(joint, strategy_named(text, arguments.table), arguments.budget, arguments.batch, seed)[1]
-    figures: dict[str, Any] = {f"hypervolume_{mark}": f"{joint.share(found[:mark]):.5f}" for mark in MARKS if mark <= len(found)}
+    found = searched(
+        joint, strategy_named(text, arguments.table), arguments.budget, arguments.batch, seed
+    )[1]
+    figures: dict[str, Any] = {
+        f"hypervolume_{mark}": f"{joint.share(found[:mark]):.5f}"
+        for mark in MARKS
+        if mark <= len(found)
+    }
     on_front = int(joint.on_front[found].sum())
     seconds = f"{time.perf_counter() - started:.2f}"
-    return {"strategy": text, "seed": seed, "evaluated": len(found), **figures, "on_front": on_front, "seconds": seconds}
+    return {
+        "strategy": text,
+        "seed": seed,
+        "evaluated": len(found),
+        **figures,
+        "on_front": on_front,
+        "seconds": seconds,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--strategies", type=lambda text: text.split(","), default=["random", "nsga2", "surrogate:predictor=gp:candidates=200"])
+    parser.add_argument(
+        "--strategies",
+        type=lambda text: text.split(","),
+        default=["random", "nsga2", "surrogate:predictor=gp:candidates=200"],
+    )
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--first-seed", type=int, default=1000, help="reporting seeds; tune on others")
+    parser.add_argument(
+        "--first-seed", type=int, default=1000, help="reporting seeds; tune on others"
+    )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--name", default="joint", help="of the CSV")
     arguments = parser.parse_args()
     joint = read(arguments.table)
-    chosen = [architecture.decisions[0][1] for architecture, row in joint.rows.items() if joint.on_front[row]]
-    print(f"{len(joint.rows)} measurements; on the exact front {len(chosen)}:", *(f"{chosen.count(device)} on {device}" for device in DEVICES))
+    chosen = [
+        architecture.decisions[0][1]
+        for architecture, row in joint.rows.items()
+        if joint.on_front[row]
+    ]
+    print(
+        f"{len(joint.rows)} measurements; on the exact front {len(chosen)}:",
+        *(f"{chosen.count(device)} on {device}" for device in DEVICES),
+    )
     rows = each_seed(one, arguments)
     for text in arguments.strategies:
         own = [row for row in rows if row["strategy"] == text]
         shown = "   ".join(
-            f"{mark}: {spread([float(row[f'hypervolume_{mark}']) for row in own])}" for mark in MARKS if f"hypervolume_{mark}" in own[0]
+            f"{mark}: {spread([float(row[f'hypervolume_{mark}']) for row in own])}"
+            for mark in MARKS
+            if f"hypervolume_{mark}" in own[0]
         )
         seconds = np.mean([float(row["seconds"]) for row in own])
-        print(f"{text:24} {shown}   on the front {np.mean([row['on_front'] for row in own]):.1f}, {seconds:.1f} s")
+        print(
+            f"{text:24} {shown}   on the front {np.mean([row['on_front'] for row in own]):.1f}, "
+            f"{seconds:.1f} s"
+        )
     print("written:", record(arguments.name, rows))
 
 

@@ -32,15 +32,27 @@ def read(run: Path) -> History:
 
 
 def command(*arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "nas", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "-m", "nas", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def search(run: Path) -> subprocess.Popen[bytes]:
-    return command("search", str(CONFIG), "--out", str(run), *(item for override in OVERRIDES for item in ("-s", override)))
+    return command(
+        "search",
+        str(CONFIG),
+        "--out",
+        str(run),
+        *(item for override in OVERRIDES for item in ("-s", override)),
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -58,7 +70,11 @@ def main() -> None:
                 attempt += 1
                 killed = Path(folder) / f"killed-{attempt}"
                 before = EMPTY
-            running = command("resume", str(killed)) if (killed / "journal.sqlite").exists() and before != EMPTY else search(killed)
+            running = (
+                command("resume", str(killed))
+                if (killed / "journal.sqlite").exists() and before != EMPTY
+                else search(killed)
+            )
             delay = draw.uniform(0.2, 0.7 * seconds)
             try:
                 running.wait(delay)
@@ -68,7 +84,12 @@ def main() -> None:
                 kills += 1
                 after = read(killed)
                 rows.append(
-                    {"kill": kills, "after_seconds": round(delay, 3), "observed_before": len(before.observed), "observed_after": len(after.observed)}
+                    {
+                        "kill": kills,
+                        "after_seconds": round(delay, 3),
+                        "observed_before": len(before.observed),
+                        "observed_after": len(after.observed),
+                    }
                 )
                 print(rows[-1], flush=True)
                 lost = [trial for trial in before.observed if trial not in after.observed]
@@ -80,7 +101,10 @@ def main() -> None:
             assert other.trials == whole.trials, "the killed run went another way"
             assert other.finals == whole.finals
             assert other.finished == whole.finished
-    print(f"{kills} kills over {attempt + 1} runs of {len(whole.trials)} trials: the same proposals and results, 0 finished evaluations lost")
+    print(
+        f"{kills} kills over {attempt + 1} runs of {len(whole.trials)} trials: the same "
+        "proposals and results, 0 finished evaluations lost"
+    )
     print("written:", record("kill", rows))
 
 

@@ -1,7 +1,9 @@
 """The lottery's picture as one SVG: a strip for each strategy, beside the matrix of who beats whom.
 
-A dot is a setting's mean regret over the test seeds, a faint one a single search; the box reaches from the first to the third quartile of all settings and
-seeds, its line is the median. In the matrix the number is the probability that a random setting and seed of the row beats one of the column.
+A dot is a setting's mean regret over the test seeds, a faint one a single search; the box reaches
+from the first to the third quartile of all settings and seeds, its line is the median. In the
+matrix the number is the probability that a random setting and seed of the row beats one of the
+column.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import numpy as np
 from nas.report.axes import Scale, dot, labels, line, number, text, ticks
 
 ROW, TOP, LEFT, STRIP, CELL = 34, 96, 112, 400, 70
-# From a sure loss over an even chance to a sure win: the report's colours of the baseline and of the search.
+# From a sure loss over an even chance to a sure win: the report's colours of the baseline and of
+# the search.
 LOSS, EVEN, WIN = (217, 115, 106), (240, 241, 244), (72, 116, 201)
 
 _STYLE = """
@@ -27,7 +30,11 @@ _STYLE = """
 """
 
 
-def lottery_plot(regrets: Mapping[str, Mapping[str, Sequence[float]]], chances: Mapping[tuple[str, str], float], title: str) -> str:
+def lottery_plot(
+    regrets: Mapping[str, Mapping[str, Sequence[float]]],
+    chances: Mapping[tuple[str, str], float],
+    title: str,
+) -> str:
     """The SVG.
 
     Args:
@@ -37,8 +44,11 @@ def lottery_plot(regrets: Mapping[str, Mapping[str, Sequence[float]]], chances: 
     names = list(regrets)
     beside = LEFT + STRIP + 40
     width, height = beside + LEFT + CELL * len(names) + 12, TOP + ROW * len(names) + 62
-    shown = [value for settings in regrets.values() for values in settings.values() for value in values]
-    # One hopeless search would press all others together: what lies beyond the 99th percentile is at the edge.
+    shown = [
+        value for settings in regrets.values() for values in settings.values() for value in values
+    ]
+    # One hopeless search would press all others together: what lies beyond the 99th percentile is
+    # at the edge.
     high = float(np.quantile(shown, 0.99)) or 1.0
     x = Scale(-0.02 * high, 1.04 * high, LEFT, LEFT + STRIP)
     parts = [
@@ -53,12 +63,26 @@ def lottery_plot(regrets: Mapping[str, Mapping[str, Sequence[float]]], chances: 
         parts.append(text(beside + LEFT + CELL * (place + 0.5), TOP - 10, name, "middle"))
         parts.append(text(beside + LEFT - 10, TOP + ROW * (place + 0.5) + 4, name, "row end"))
         parts += [
-            _square(chances[name, other], f"{name} against {other}", beside + LEFT + CELL * column, TOP + ROW * place)
+            _square(
+                chances[name, other],
+                f"{name} against {other}",
+                beside + LEFT + CELL * column,
+                TOP + ROW * place,
+            )
             for column, other in enumerate(names)
         ]
-    parts.append(text(20, height - 14, "dot: a setting's mean; faint: one search; box: quartiles and median over settings and seeds", "note"))
+    parts.append(
+        text(
+            20,
+            height - 14,
+            "dot: a setting's mean; faint: one search; box: quartiles and median over settings "
+            "and seeds",
+            "note",
+        )
+    )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(width)} {number(height)}" width="{number(width)}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(width)} {number(height)}" '
+        f'width="{number(width)}" role="img" '
         f'aria-label="{escape(title)}"><style>{_STYLE}</style>{"".join(parts)}</svg>'
     )
 
@@ -67,7 +91,10 @@ def _across(x: Scale, bottom: float) -> list[str]:
     marks = ticks(0.0, x.high)
     parts = [line(x.start, bottom, x.end, bottom, "axis")]
     for mark, words in zip(marks, labels(marks), strict=True):
-        parts += [line(x(mark), TOP, x(mark), bottom, "rule"), text(x(mark), bottom + 18, words, "middle")]
+        parts += [
+            line(x(mark), TOP, x(mark), bottom, "rule"),
+            text(x(mark), bottom + 18, words, "middle"),
+        ]
     return parts
 
 
@@ -75,16 +102,31 @@ def _strip(name: str, settings: Mapping[str, Sequence[float]], x: Scale, y: floa
     pooled = [value for values in settings.values() for value in values]
     low, median, high = (float(value) for value in np.quantile(pooled, (0.25, 0.5, 0.75)))
     parts = [text(LEFT - 10, y + 4, name, "row end")]
-    parts += [dot(x(value), y, 3, "search", f"{setting}: {value:.2f}") for setting, values in settings.items() for value in values]
-    box = f'x="{number(x(low))}" y="{number(y - 9)}" width="{number(max(x(high) - x(low), 1))}" height="18" rx="2"'
+    parts += [
+        dot(x(value), y, 3, "search", f"{setting}: {value:.2f}")
+        for setting, values in settings.items()
+        for value in values
+    ]
+    box = (
+        f'x="{number(x(low))}" y="{number(y - 9)}" width="{number(max(x(high) - x(low), 1))}" '
+        'height="18" rx="2"'
+    )
     parts += [f'<rect class="box" {box}/>', line(x(median), y - 9, x(median), y + 9, "median")]
     means = {setting: statistics.fmean(values) for setting, values in settings.items()}
-    return parts + [dot(x(mean), y, 4, "setting", f"{setting}: mean {mean:.2f}") for setting, mean in means.items()]
+    return parts + [
+        dot(x(mean), y, 4, "setting", f"{setting}: mean {mean:.2f}")
+        for setting, mean in means.items()
+    ]
 
 
 def _square(chance: float, pair: str, x: float, y: float) -> str:
     towards, share = (WIN, 2 * chance - 1) if chance >= 0.5 else (LOSS, 1 - 2 * chance)
-    red, green, blue = (round(start + share * (end - start)) for start, end in zip(EVEN, towards, strict=True))
+    red, green, blue = (
+        round(start + share * (end - start)) for start, end in zip(EVEN, towards, strict=True)
+    )
     shape = f'x="{number(x + 1)}" y="{number(y + 1)}" width="{CELL - 2}" height="{ROW - 2}" rx="2"'
-    square = f'<rect {shape} fill="rgb({red},{green},{blue})"><title>{escape(pair)}: {chance:.2f}</title></rect>'
+    square = (
+        f'<rect {shape} fill="rgb({red},{green},{blue})"><title>{escape(pair)}: '
+        f"{chance:.2f}</title></rect>"
+    )
     return square + text(x + CELL / 2, y + ROW / 2 + 4, f"{chance:.2f}", "number middle")

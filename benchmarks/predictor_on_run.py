@@ -1,7 +1,9 @@
-"""How well each predictor ranks the architectures of a run that it was not fitted on, beside parameter count and multiply-adds.
+"""How well each predictor ranks the architectures of a run that it was not fitted on, beside
+parameter count and multiply-adds.
 
-    nas search configs/digits.yaml -s strategy=random -s budget=200 -s batch=20 -s baseline=none -s finalists.count=0 --out runs/pool
-    python benchmarks/predictor_on_run.py runs/pool --sizes 24 60 120
+    nas search configs/digits.yaml -s strategy=random -s budget=200 -s batch=20 -s baseline=none -s
+    finalists.count=0 --out runs/pool python benchmarks/predictor_on_run.py runs/pool --sizes 24 60
+    120
 
 The run should be of random search, so that its architectures are a fair sample of the space.
 """
@@ -16,7 +18,8 @@ from pathlib import Path
 
 import numpy
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package
+# `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record
@@ -30,7 +33,9 @@ from spaces.ops import costs
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path)
     parser.add_argument("--sizes", type=int, nargs="+", default=[24, 60, 120])
     parser.add_argument("--seeds", type=int, default=5)
@@ -52,22 +57,46 @@ def main() -> None:
             fitted_on, others = order[:labels], order[labels:]
             for name in PREDICTORS:
                 began = time.perf_counter()
-                fitted = predictor(name).fit([graphs[place] for place in fitted_on], scores[fitted_on], seed=seed)
+                fitted = predictor(name).fit(
+                    [graphs[place] for place in fitted_on], scores[fitted_on], seed=seed
+                )
                 seconds = time.perf_counter() - began
                 mean = fitted.predict([graphs[place] for place in others]).mean
                 rows.append(
-                    {"predictor": name, "labels": labels, "seed": seed, "spearman": spearman(mean, scores[others]), "fit_seconds": round(seconds, 2)}
+                    {
+                        "predictor": name,
+                        "labels": labels,
+                        "seed": seed,
+                        "spearman": spearman(mean, scores[others]),
+                        "fit_seconds": round(seconds, 2),
+                    }
                 )
             rows += [
-                {"predictor": name, "labels": labels, "seed": seed, "spearman": spearman(values[others], scores[others]), "fit_seconds": 0.0}
+                {
+                    "predictor": name,
+                    "labels": labels,
+                    "seed": seed,
+                    "spearman": spearman(values[others], scores[others]),
+                    "fit_seconds": 0.0,
+                }
                 for name, values in trivial.items()
             ]
-    print(f"{len(scores)} architectures; Spearman on those left over, mean ± deviation over {arguments.seeds} seeds")
+    print(
+        f"{len(scores)} architectures; Spearman on those left over, mean ± deviation over "
+        f"{arguments.seeds} seeds"
+    )
     for name in (*PREDICTORS, *trivial):
         cells = []
         for labels in arguments.sizes:
-            values = [row["spearman"] for row in rows if row["predictor"] == name and row["labels"] == labels]
-            cells.append(f"{labels}: {statistics.mean(values):.3f} ± {statistics.stdev(values) if len(values) > 1 else 0:.3f}")
+            values = [
+                row["spearman"]
+                for row in rows
+                if row["predictor"] == name and row["labels"] == labels
+            ]
+            cells.append(
+                f"{labels}: {statistics.mean(values):.3f} ± "
+                f"{statistics.stdev(values) if len(values) > 1 else 0:.3f}"
+            )
         print(f"{name:14}", "   ".join(cells))
     print("written:", record("predictor_on_run", rows))
 

@@ -1,9 +1,12 @@
-"""How zero-cost proxies rank NAS-Bench-201: Spearman and Kendall with CIFAR-10 test accuracy, and with the published values of the same proxies.
+"""How zero-cost proxies rank NAS-Bench-201: Spearman and Kendall with CIFAR-10 test accuracy, and
+with the published values of the same proxies.
 
-    python benchmarks/proxies.py ../shared/data --cells 150 --batch-size 16 --workers 2 --task '{name: cifar10, path: cifar10.npz}'
+    python benchmarks/proxies.py ../shared/data --cells 150 --batch-size 16 --workers 2 --task
+    '{name: cifar10, path: cifar10.npz}'
 
-Reads nasbench201.npz, and where it is there nasbench201_proxies.npz: NASWOT and LogSynflow as means of nine measurements, Synflow's decimal logarithm of
-one. LogSynflow (Cavagnero et al. 2023) weighs Synflow's gradients otherwise, so only the ranking is compared. The cells are of different classes.
+Reads nasbench201.npz, and where it is there nasbench201_proxies.npz: NASWOT and LogSynflow as means
+of nine measurements, Synflow's decimal logarithm of one. LogSynflow (Cavagnero et al. 2023) weighs
+Synflow's gradients otherwise, so only the ranking is compared. The cells are of different classes.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from typing import Any
 
 import numpy
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package
+# `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record
@@ -28,11 +32,16 @@ from spaces.canonical import canonical_key
 from spaces.nasbench201 import space
 
 ACCURACY = "c10_test_200"
-PUBLISHED = {"naswot": ("c10_naswot_avg9",), "synflow": ("c10_log10_synflow", "c10_logsynflow_avg9")}
+PUBLISHED = {
+    "naswot": ("c10_naswot_avg9",),
+    "synflow": ("c10_log10_synflow", "c10_logsynflow_avg9"),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="of the tables")
     parser.add_argument("--cells", type=int, default=150)
     parser.add_argument("--batch-size", type=int, default=16)
@@ -42,27 +51,59 @@ def main() -> None:
     arguments = parser.parse_args()
     table = numpy.load(arguments.folder / "nasbench201.npz", allow_pickle=False)
     published = arguments.folder / "nasbench201_proxies.npz"
-    columns = {ACCURACY: table[ACCURACY]} | (dict(numpy.load(published, allow_pickle=False)) if published.exists() else {})
+    columns = {ACCURACY: table[ACCURACY]} | (
+        dict(numpy.load(published, allow_pickle=False)) if published.exists() else {}
+    )
     cells = space.rows({"arch": table["arch"]})  # type: ignore[misc]
     classes = {canonical_key(space.graph(cell)): row for row, cell in enumerate(cells)}
     chosen = Random(arguments.seed).sample(list(classes.values()), arguments.cells)
-    plan = Plan("nasbench201", space.shapes, tuple(PROXIES), arguments.task, arguments.batch_size, arguments.seed)
+    plan = Plan(
+        "nasbench201",
+        space.shapes,
+        tuple(PROXIES),
+        arguments.task,
+        arguments.batch_size,
+        arguments.seed,
+    )
     values, seconds = numpy.full((len(chosen), len(PROXIES)), numpy.nan), numpy.zeros(len(PROXIES))
     began = time.perf_counter()
-    for index, scored in measure_all(plan, [cells[row] for row in chosen], workers=arguments.workers):
+    for index, scored in measure_all(
+        plan, [cells[row] for row in chosen], workers=arguments.workers
+    ):
         values[index] = scored.values
         seconds += scored.seconds
     print(f"{len(chosen)} cells in {time.perf_counter() - began:.0f} s")
-    setting = {"batch": "task" if arguments.task else "noise", "batch_size": arguments.batch_size, "seed": arguments.seed}
+    setting = {
+        "batch": "task" if arguments.task else "noise",
+        "batch_size": arguments.batch_size,
+        "seed": arguments.seed,
+    }
     rows = []
     for number, name in enumerate(PROXIES):
-        for other in (ACCURACY, *(column for column in PUBLISHED.get(name, ()) if column in columns)):
+        for other in (
+            ACCURACY,
+            *(column for column in PUBLISHED.get(name, ()) if column in columns),
+        ):
             compared = compare(values[:, number], columns[other][chosen])
-            rows.append({"proxy": name, "against": other, **setting, **compared, "seconds_each": round(float(seconds[number]) / len(chosen), 4)})
-            print(f"{name:<20} {other:<22} spearman {compared['spearman']:6.3f}  kendall {compared['kendall']:6.3f}  of {compared['cells']}")
+            rows.append(
+                {
+                    "proxy": name,
+                    "against": other,
+                    **setting,
+                    **compared,
+                    "seconds_each": round(float(seconds[number]) / len(chosen), 4),
+                }
+            )
+            print(
+                f"{name:<20} {other:<22} spearman {compared['spearman']:6.3f}  kendall "
+                f"{compared['kendall']:6.3f}  of {compared['cells']}"
+            )
     for column in (name for names in PUBLISHED.values() for name in names if name in columns):
         compared = compare(columns[column][chosen], columns[ACCURACY][chosen])
-        print(f"the published {column}: spearman {compared['spearman']:.3f}, kendall {compared['kendall']:.3f} with {ACCURACY} on the same cells")
+        print(
+            f"the published {column}: spearman {compared['spearman']:.3f}, kendall "
+            f"{compared['kendall']:.3f} with {ACCURACY} on the same cells"
+        )
     print(record(f"proxies_{setting['batch']}", rows))
 
 
@@ -70,7 +111,11 @@ def compare(values: numpy.ndarray, others: numpy.ndarray) -> dict[str, Any]:
     """Where both are finite; the cells left out are those of which a proxy says nothing."""
     both = numpy.isfinite(values) & numpy.isfinite(others)
     left, right = values[both], others[both].astype(float)
-    return {"cells": int(both.sum()), "spearman": round(spearman(left, right), 4), "kendall": round(kendall_tau(left, right), 4)}
+    return {
+        "cells": int(both.sum()),
+        "spearman": round(spearman(left, right), 4),
+        "kendall": round(kendall_tau(left, right), 4),
+    }
 
 
 if __name__ == "__main__":

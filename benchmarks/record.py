@@ -1,4 +1,6 @@
-"""Keeps what a benchmark measured: a CSV under benchmarks/results, each row with the commit it was measured at."""
+"""Keeps what a benchmark measured: a CSV under benchmarks/results, each row with the commit it was
+measured at.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ RESULTS = Path(__file__).parent / "results"
 
 def record(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
     """Writes `results/name.csv` anew."""
-    stamped = [{**row, "commit": commit(), "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"} for row in rows]
+    stamped = [
+        {
+            **row,
+            "commit": commit(),
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        }
+        for row in rows
+    ]
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.csv"
     with path.open("w", newline="") as file:
@@ -30,9 +39,19 @@ def commit() -> str:
     """The short hash of the commit; with a plus where the tree differs from it."""
     folder = Path(__file__).parent
     try:
-        short = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+        short = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no", ":!results"], cwd=folder, capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--untracked-files=no", ":!results"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

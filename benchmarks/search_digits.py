@@ -1,4 +1,5 @@
-"""The finalist's test accuracy on digits beside random search's at the same budget, over search seeds.
+"""The finalist's test accuracy on digits beside random search's at the same budget, over search
+seeds.
 
 python benchmarks/search_digits.py --seeds 5
 """
@@ -12,7 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package
+# `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record
@@ -26,13 +28,21 @@ CONFIG = Path(__file__).parents[1] / "configs" / "digits.yaml"
 
 def tests_of_winner(history: History, arm: str) -> list[float]:
     trial = winner(history, arm)
-    return [final.result.test for final in history.finals if final.trial == trial and isinstance(final.result, FinalResult)]
+    return [
+        final.result.test
+        for final in history.finals
+        if final.trial == trial and isinstance(final.result, FinalResult)
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=1000, help="reporting seeds; tune on others")
+    parser.add_argument(
+        "--first-seed", type=int, default=1000, help="reporting seeds; tune on others"
+    )
     parser.add_argument("-s", "--set", action="append", default=[], help="overrides of the config")
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
@@ -55,10 +65,18 @@ def main() -> None:
             print(rows[-1], flush=True)
     for arm in ("search", "random"):
         means = [row["test_mean"] for row in rows if row["arm"] == arm]
-        print(f"{arm}: mean test accuracy {statistics.mean(means):.4f} ± {statistics.stdev(means):.4f} over {len(means)} search seeds")
-    gaps = [search["test_mean"] - random["test_mean"] for search, random in zip(rows[::2], rows[1::2], strict=True)]
+        print(
+            f"{arm}: mean test accuracy {statistics.mean(means):.4f} ± "
+            f"{statistics.stdev(means):.4f} over {len(means)} search seeds"
+        )
+    gaps = [
+        search["test_mean"] - random["test_mean"]
+        for search, random in zip(rows[::2], rows[1::2], strict=True)
+    ]
     error = statistics.stdev(gaps) / len(gaps) ** 0.5
-    print(f"search less random, paired: {statistics.mean(gaps):+.4f} ± {error:.4f} (standard error)")
+    print(
+        f"search less random, paired: {statistics.mean(gaps):+.4f} ± {error:.4f} (standard error)"
+    )
     print("written:", record("search_digits", rows))
 
 

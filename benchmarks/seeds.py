@@ -11,14 +11,22 @@ from typing import Any
 Row = dict[str, Any]
 
 
-def each_seed(one: Callable[[tuple[argparse.Namespace, str, int]], Row], arguments: argparse.Namespace) -> list[Row]:
-    """The row that `one` makes of each strategy and seed, by strategy, then by seed. An interrupt ends it with the seeds that are complete.
+def each_seed(
+    one: Callable[[tuple[argparse.Namespace, str, int]], Row], arguments: argparse.Namespace
+) -> list[Row]:
+    """The row that `one` makes of each strategy and seed, by strategy, then by seed. An interrupt
+    ends it with the seeds that are complete.
 
     Args:
-        arguments: of the command, with the `strategies`, how many `seeds` from the `first_seed` on, and the `workers`, which are processes.
+        arguments: of the command, with the `strategies`, how many `seeds` from the `first_seed` on,
+            and the `workers`, which are processes.
     """
     names = arguments.strategies
-    jobs = [(arguments, name, arguments.first_seed + seed) for seed in range(arguments.seeds) for name in names]
+    jobs = [
+        (arguments, name, arguments.first_seed + seed)
+        for seed in range(arguments.seeds)
+        for name in names
+    ]
     rows: list[Row] = []
     with ProcessPoolExecutor(arguments.workers) as pool:
         try:

@@ -1,9 +1,12 @@
-"""Whether the spread is true on architectures unlike those of training: learnt from the smaller half of a table's networks, asked about both halves.
+"""Whether the spread is true on architectures unlike those of training: learnt from the smaller
+half of a table's networks, asked about both halves.
 
-    python benchmarks/shift.py --space nasbench_macro --table nasbench_macro.npz --column mean_acc --labels 200 --seeds 5
+    python benchmarks/shift.py --space nasbench_macro --table nasbench_macro.npz --column mean_acc
+    --labels 200 --seeds 5
 
-The halves are those below and above the median number of operations that are left when a network is simplified; the networks at the median are left
-out. `in_space` is what the smaller half has left, `shifted` the larger half. Writes `results/shift_NAME.csv`.
+The halves are those below and above the median number of operations that are left when a network is
+simplified; the networks at the median are left out. `in_space` is what the smaller half has left,
+`shifted` the larger half. Writes `results/shift_NAME.csv`.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package
+# `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
@@ -29,7 +33,9 @@ MOST_TESTED = 3000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--space", required=True)
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--column", required=True)
@@ -42,33 +48,67 @@ def main() -> None:
     value_N, known_N = labels.values_N.astype(float), np.isfinite(labels.values_N)
     class_N = np.unique([canonical_key(graph) for graph in graphs], return_inverse=True)[1]
     size_N = np.array([len(simplify(graph).nodes) for graph in graphs])
-    small, large = (np.flatnonzero(known_N & half_N) for half_N in (size_N < np.median(size_N), size_N > np.median(size_N)))
+    small, large = (
+        np.flatnonzero(known_N & half_N)
+        for half_N in (size_N < np.median(size_N), size_N > np.median(size_N))
+    )
     rows: list[dict[str, Any]] = []
     for seed in range(arguments.seeds):
         random = np.random.default_rng(seed)
         train = random.choice(small, arguments.labels, replace=False)
         unseen = small[~np.isin(class_N[small], class_N[train])]
         for method in arguments.methods.split(","):
-            fitted = predictor(method).fit([graphs[row] for row in train], value_N[train], seed=seed)
+            fitted = predictor(method).fit(
+                [graphs[row] for row in train], value_N[train], seed=seed
+            )
             for where, tested in (("in_space", unseen), ("shifted", large)):
                 tested = random.permutation(tested)[:MOST_TESTED]
                 prediction, true = fitted.predict([graphs[row] for row in tested]), value_N[tested]
-                covered = {f"coverage_{level:.0%}".rstrip("%"): share for level, share in zip(LEVELS, coverage(prediction, true), strict=True)}
+                covered = {
+                    f"coverage_{level:.0%}".rstrip("%"): share
+                    for level, share in zip(LEVELS, coverage(prediction, true), strict=True)
+                }
                 figures = {
                     "kendall_tau": kendall_tau(prediction.mean, true),
                     **covered,
                     "nll": negative_log_likelihood(prediction, true),
                     "mean_std": float(prediction.std.mean()),
-                    "epistemic_share": float((prediction.epistemic**2).sum() / (prediction.std**2).sum()),
-                    "root_mean_square_error": float(np.sqrt(((prediction.mean - true) ** 2).mean())),
+                    "epistemic_share": float(
+                        (prediction.epistemic**2).sum() / (prediction.std**2).sum()
+                    ),
+                    "root_mean_square_error": float(
+                        np.sqrt(((prediction.mean - true) ** 2).mean())
+                    ),
                 }
-                rows.append({"table": arguments.table.name, "column": arguments.column, "labels": len(train), "method": method, "where": where}
-                            | {"seed": seed, "tested": len(tested)} | {name: f"{value:.4g}" for name, value in figures.items()})  # fmt: skip
+                rows.append(
+                    {
+                        "table": arguments.table.name,
+                        "column": arguments.column,
+                        "labels": len(train),
+                        "method": method,
+                        "where": where,
+                    }
+                    | {"seed": seed, "tested": len(tested)}
+                    | {name: f"{value:.4g}" for name, value in figures.items()}
+                )
     for method in arguments.methods.split(","):
         for where in ("in_space", "shifted"):
             chosen = [row for row in rows if row["method"] == method and row["where"] == where]
-            shown = ("kendall_tau", "coverage_50", "coverage_90", "nll", "mean_std", "root_mean_square_error", "epistemic_share")
-            print(f"{method:12} {where:9}", "  ".join(f"{name} {np.mean([float(row[name]) for row in chosen]):.3f}" for name in shown))
+            shown = (
+                "kendall_tau",
+                "coverage_50",
+                "coverage_90",
+                "nll",
+                "mean_std",
+                "root_mean_square_error",
+                "epistemic_share",
+            )
+            print(
+                f"{method:12} {where:9}",
+                "  ".join(
+                    f"{name} {np.mean([float(row[name]) for row in chosen]):.3f}" for name in shown
+                ),
+            )
     print(record(f"shift_{arguments.space}_{arguments.column}", rows))
 
 

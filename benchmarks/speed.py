@@ -1,4 +1,5 @@
-"""What the engine itself costs: start-up of commands, journalled evaluations, architectures made and traced a second, a round of the surrogate.
+"""What the engine itself costs: start-up of commands, journalled evaluations, architectures made
+and traced a second, a round of the surrogate.
 
 python benchmarks/speed.py
 """
@@ -17,7 +18,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package
+# `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
@@ -28,15 +30,25 @@ COMMAND = Path(sys.executable).with_name("nas")
 
 def seconds_of(*arguments: str) -> float:
     began = time.perf_counter()
-    subprocess.run([str(COMMAND), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    subprocess.run(
+        [str(COMMAND), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
+    )
     return time.perf_counter() - began
 
 
 def search_seconds() -> float:
-    """A whole `nas search` of 1,000 looked-up evaluations by random search, the start of Python included."""
+    """A whole `nas search` of 1,000 looked-up evaluations by random search, the start of Python
+    included.
+    """
     with tempfile.TemporaryDirectory() as folder:
         overrides = ("strategy=random", "budget=1000", "baseline=none", "finalists.count=0")
-        return seconds_of("search", str(CONFIG), "--out", os.path.join(folder, "run"), *(item for text in overrides for item in ("-s", text)))
+        return seconds_of(
+            "search",
+            str(CONFIG),
+            "--out",
+            os.path.join(folder, "run"),
+            *(item for text in overrides for item in ("-s", text)),
+        )
 
 
 def made_a_second(count: int = 100_000) -> float:
@@ -52,7 +64,9 @@ def made_a_second(count: int = 100_000) -> float:
 
 
 def traced_a_second(count: int = 300) -> float:
-    """A residual network of ten layers, built on the meta device and traced into a graph with shapes."""
+    """A residual network of ten layers, built on the meta device and traced into a graph with
+    shapes.
+    """
     import torch
     from torch import nn
 
@@ -62,7 +76,10 @@ def traced_a_second(count: int = 300) -> float:
     class Block(nn.Module):
         def __init__(self, width: int, kernel: int) -> None:
             super().__init__()
-            self.conv, self.norm = nn.Conv2d(width, width, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(width)
+            self.conv, self.norm = (
+                nn.Conv2d(width, width, kernel, padding=kernel // 2, bias=False),
+                nn.BatchNorm2d(width),
+            )
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x + torch.relu(self.norm(self.conv(x)))
@@ -70,7 +87,13 @@ def traced_a_second(count: int = 300) -> float:
     def define(choose: Chooser) -> nn.Module:
         width = choose.one_of("width", [16, 32, 64])
         blocks = [Block(width, choose.one_of(f"kernel{number}", [3, 5, 7])) for number in range(8)]
-        return nn.Sequential(nn.Conv2d(3, width, 3), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10))
+        return nn.Sequential(
+            nn.Conv2d(3, width, 3),
+            *blocks,
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(width, 10),
+        )
 
     space = SearchSpace("ten_layers", define, Shapes((3, 32, 32), (10,)))
     random = Random(0)
@@ -82,7 +105,9 @@ def traced_a_second(count: int = 300) -> float:
 
 
 def surrogate_round() -> float:
-    """NAS-Bench-201: the default search after a hundred results: the predictor is fitted, looks at its candidates, and ten are chosen."""
+    """NAS-Bench-201: the default search after a hundred results: the predictor is fitted, looks at
+    its candidates, and ten are chosen.
+    """
     from nas.evaluators.evaluator import Observation
     from nas.record.history import EMPTY, fold, outcome_event, round_event
     from nas.strategies import RandomSearch, SurrogateSearch
@@ -92,8 +117,14 @@ def surrogate_round() -> float:
     proposals = RandomSearch().ask(space, EMPTY, 100, 0).proposals
     trials = EMPTY.next_round("search", proposals, 0)
     # Any score will do that has to do with the cell.
-    scores = [sum("nor_conv" in str(answer) for _, answer in trial.architecture.decisions) for trial in trials]
-    ends = [outcome_event(trial.number, Observation(score)) for trial, score in zip(trials, scores, strict=True)]
+    scores = [
+        sum("nor_conv" in str(answer) for _, answer in trial.architecture.decisions)
+        for trial in trials
+    ]
+    ends = [
+        outcome_event(trial.number, Observation(score))
+        for trial, score in zip(trials, scores, strict=True)
+    ]
     history = fold([round_event(0, "search", trials), *ends])
     strategy = SurrogateSearch(PREDICTORS["quick"]())
     began = time.perf_counter()
@@ -112,15 +143,24 @@ MEASURES: tuple[tuple[str, str, Callable[[], float]], ...] = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeat", type=int, default=5)
     repeat = parser.parse_args().repeat
     rows: list[dict[str, Any]] = []
     for name, unit, measure in MEASURES:
         measure()
         values = [measure() for _ in range(repeat)]
-        rows += [{"what": name, "unit": unit, "repeat": number, "value": round(value, 4)} for number, value in enumerate(values)]
-        print(f"{name:58} {statistics.median(values):12,.3f} {unit}   ({min(values):,.3f} to {max(values):,.3f})", flush=True)
+        rows += [
+            {"what": name, "unit": unit, "repeat": number, "value": round(value, 4)}
+            for number, value in enumerate(values)
+        ]
+        print(
+            f"{name:58} {statistics.median(values):12,.3f} {unit}   ({min(values):,.3f} to "
+            f"{max(values):,.3f})",
+            flush=True,
+        )
     print("written:", record("speed", rows))
 
 

@@ -1,17 +1,22 @@
-"""What a training gains that begins with a neighbour's weights: the score after equally many steps, with and without.
+"""What a training gains that begins with a neighbour's weights: the score after equally many steps,
+with and without.
 
     python benchmarks/transfer.py --text DIRECTORY --pairs 10
 
-A pair is a donor, a random architecture that was trained, and a child, which is the donor after one mutation. The child is trained from fresh weights, and
-from what each rule takes over, with the same order of the samples, and again for each budget: a quarter of an epoch, half, one and two, each with its own
-learning rates, brought down to 0. Shown are the mean scores, and the mean difference to the fresh start with its standard error over the pairs: of all
-pairs, and of those whose overlap reaches `least`, which are those that a search would transfer. Where no tensor changes its size the rules do the same,
-and one training serves all three.
+A pair is a donor, a random architecture that was trained, and a child, which is the donor after one
+mutation. The child is trained from fresh weights, and from what each rule takes over, with the same
+order of the samples, and again for each budget: a quarter of an epoch, half, one and two, each with
+its own learning rates, brought down to 0. Shown are the mean scores, and the mean difference to the
+fresh start with its standard error over the pairs: of all pairs, and of those whose overlap reaches
+`least`, which are those that a search would transfer. Where no tensor changes its size the rules do
+the same, and one training serves all three.
 
-Two spaces: `flexibert_tiny` on the sentences of SST-2 (`sst2_train.tsv` and `sst2_dev.tsv` in DIRECTORY; 32 tokens of 2,000; a fifth of the training
-file and the development file tell the score, and the donors are trained for 3 epochs), and `convnet` on digits (validation and test tell the score, 6 epochs).
-How many pairs reach `least` is also counted over 300 pairs that are not trained. One thread.
-Writes `results/transfer.csv`, a row for each pair, start and budget, and `results/transfer_overlaps.csv`.
+Two spaces: `flexibert_tiny` on the sentences of SST-2 (`sst2_train.tsv` and `sst2_dev.tsv` in
+DIRECTORY; 32 tokens of 2,000; a fifth of the training file and the development file tell the score,
+and the donors are trained for 3 epochs), and `convnet` on digits (validation and test tell the
+score, 6 epochs). How many pairs reach `least` is also counted over 300 pairs that are not trained.
+One thread. Writes `results/transfer.csv`, a row for each pair, start and budget, and
+`results/transfer_overlaps.csv`.
 """
 
 from __future__ import annotations
@@ -28,7 +33,8 @@ from typing import Any
 import torch
 from torch import nn
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package `predictors`.
+# Python puts this file's folder first on the path, where `predictors.py` would hide the package
+# `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
@@ -65,15 +71,24 @@ class Setting:
 
     def overlaps(self, donor: Architecture, child: Architecture) -> dict[str, float]:
         """By rule."""
-        return {rule: overlap(self.graph(donor), self.graph(child), rule, self.space.shapes.input) for rule in RULES}
+        return {
+            rule: overlap(self.graph(donor), self.graph(child), rule, self.space.shapes.input)
+            for rule in RULES
+        }
 
-    def pairs(self, purpose: str, count: int) -> Iterator[tuple[int, Architecture, Architecture, str]]:
+    def pairs(
+        self, purpose: str, count: int
+    ) -> Iterator[tuple[int, Architecture, Architecture, str]]:
         """Number, donor, child, and which decisions differ."""
         for number in range(count):
             random = generator(0, f"{purpose} {self.name}", number)
             donor = sample(self.space, random)
             child = mutate(self.space, donor, random)
-            differ = sorted(path for path in donor.answers.keys() | child.answers.keys() if donor.answers.get(path) != child.answers.get(path))
+            differ = sorted(
+                path
+                for path in donor.answers.keys() | child.answers.keys()
+                if donor.answers.get(path) != child.answers.get(path)
+            )
             yield number, donor, child, " ".join(differ)
 
 
@@ -91,23 +106,42 @@ def settings(text: Path | None) -> Iterator[Setting]:
             seed=0,
         )
         sentences = _pooled(sentences)
-        recipe = Recipe(epochs=1, batch_size=64, learning_rate=3e-3, warmup_epochs=0.1, gradient_clip=1.0)
-        yield Setting("flexibert_tiny", load_space("flexibert_tiny").for_shapes(sentences.shapes), sentences, recipe, donor_epochs=3)
+        recipe = Recipe(
+            epochs=1, batch_size=64, learning_rate=3e-3, warmup_epochs=0.1, gradient_clip=1.0
+        )
+        yield Setting(
+            "flexibert_tiny",
+            load_space("flexibert_tiny").for_shapes(sentences.shapes),
+            sentences,
+            recipe,
+            donor_epochs=3,
+        )
     recipe = Recipe(epochs=1, batch_size=32, learning_rate=4e-3, warmup_epochs=0.1)
-    yield Setting("convnet", load_space("convnet").for_shapes(digits.shapes), digits, recipe, donor_epochs=6)
+    yield Setting(
+        "convnet", load_space("convnet").for_shapes(digits.shapes), digits, recipe, donor_epochs=6
+    )
 
 
 def _pooled(task: Task) -> Task:
     """Nothing is chosen here by a score, so all that is not for training tells it."""
     parts = (task.validation, task.test)
-    return replace(task, validation=Split(torch.cat([part.inputs for part in parts]), torch.cat([part.targets for part in parts])))
+    return replace(
+        task,
+        validation=Split(
+            torch.cat([part.inputs for part in parts]), torch.cat([part.targets for part in parts])
+        ),
+    )
 
 
 def trained(setting: Setting, module: nn.Module, epochs: float, seed: int) -> float:
-    """The score after so many epochs; of less than one, after so large a part of the samples, always the same."""
+    """The score after so many epochs; of less than one, after so large a part of the samples,
+    always the same.
+    """
     task, recipe = setting.task, replace(setting.recipe, epochs=max(1, int(epochs)))
     if epochs < 1:
-        rows = torch.randperm(len(task.train), generator=torch.Generator().manual_seed(derive(seed, "part")))[: int(epochs * len(task.train))]
+        rows = torch.randperm(
+            len(task.train), generator=torch.Generator().manual_seed(derive(seed, "part"))
+        )[: int(epochs * len(task.train))]
         task = replace(task, train=Split(task.train.inputs[rows], task.train.targets[rows]))
     return train(module, task, recipe, seed=seed, device=CPU).validation
 
@@ -122,8 +156,12 @@ def measured(setting: Setting, count: int) -> Iterator[dict[str, Any]]:
     """The rows of all pairs."""
     for number, donor, child, differs in setting.pairs("transfer", count):
         teacher = fresh(setting, donor, derive(number, "donor"))
-        donor_score = trained(setting, teacher, setting.donor_epochs, derive(number, "donor's training"))
-        tensors = correspondence(setting.graph(donor), setting.graph(child), setting.space.shapes.input)
+        donor_score = trained(
+            setting, teacher, setting.donor_epochs, derive(number, "donor's training")
+        )
+        tensors = correspondence(
+            setting.graph(donor), setting.graph(child), setting.space.shapes.input
+        )
         overlaps = setting.overlaps(donor, child)
         is_exact = all(each.child.shape == each.donor.shape for each in tensors)
         for budget in BUDGETS:
@@ -134,7 +172,13 @@ def measured(setting: Setting, count: int) -> Iterator[dict[str, Any]]:
                     continue
                 module = fresh(setting, child, derive(number, "child"))
                 if start in RULES:
-                    state = inherited(module.state_dict(), teacher.state_dict(), tensors, start, seed=derive(number, "transfer"))
+                    state = inherited(
+                        module.state_dict(),
+                        teacher.state_dict(),
+                        tensors,
+                        start,
+                        seed=derive(number, "transfer"),
+                    )
                     module.load_state_dict(state)
                 scores[start] = trained(setting, module, budget, derive(number, "child's training"))
             for start, score in scores.items():
@@ -156,13 +200,25 @@ def summary(rows: Sequence[Mapping[str, Any]], least: float) -> Iterator[str]:
     numbers = sorted({row["pair"] for row in rows})
     yield f"{'':28}{'pairs':>6}" + "".join(f"{f'{budget:g} epochs':>19}" for budget in BUDGETS)
     yield f"{FRESH:28}{len(numbers):6}" + "".join(
-        f"{100 * statistics.fmean(starts[FRESH, budget, number]['score'] for number in numbers):19.2f}" for budget in BUDGETS
+        f"{100 * statistics.fmean(starts[FRESH, budget, number]['score'] for number in numbers):19.2f}"
+        for budget in BUDGETS
     )
     for kind, bound in (("", 0.0), (f", overlap >= {least:g}", least)):
         for rule in RULES:
-            able = [number for number in numbers if starts[rule, BUDGETS[0], number]["overlap"] >= bound]
+            able = [
+                number for number in numbers if starts[rule, BUDGETS[0], number]["overlap"] >= bound
+            ]
             cells = [
-                difference([100 * (starts[rule, budget, number]["score"] - starts[FRESH, budget, number]["score"]) for number in able])
+                difference(
+                    [
+                        100
+                        * (
+                            starts[rule, budget, number]["score"]
+                            - starts[FRESH, budget, number]["score"]
+                        )
+                        for number in able
+                    ]
+                )
                 for budget in BUDGETS
             ]
             yield f"{rule + kind:28}{len(able):6}" + "".join(f"{cell:>19}" for cell in cells)
@@ -176,26 +232,58 @@ def difference(values: Sequence[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", type=Path, help="the directory of the sentences; without it digits alone")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--text", type=Path, help="the directory of the sentences; without it digits alone"
+    )
     parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--drawn", type=int, default=300, help="pairs of which the overlap alone is counted")
+    parser.add_argument(
+        "--drawn", type=int, default=300, help="pairs of which the overlap alone is counted"
+    )
     parser.add_argument("--least", type=float, default=0.8)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows, overlaps = list[dict[str, Any]](), list[dict[str, Any]]()
     for setting in settings(arguments.text):
         started = time.process_time()
-        drawn = [(differs, setting.overlaps(donor, child)) for _, donor, child, differs in setting.pairs("overlap", arguments.drawn)]
-        overlaps += [{"space": setting.name, "mutated": differs, **shares} for differs, shares in drawn]
-        reach = ", ".join(f"{rule} {statistics.fmean(shares[rule] >= arguments.least for _, shares in drawn):.0%}" for rule in RULES)
-        print(f"{setting.name}: of {arguments.drawn} neighbours reach an overlap of {arguments.least:g}: {reach}", flush=True)
+        drawn = [
+            (differs, setting.overlaps(donor, child))
+            for _, donor, child, differs in setting.pairs("overlap", arguments.drawn)
+        ]
+        overlaps += [
+            {"space": setting.name, "mutated": differs, **shares} for differs, shares in drawn
+        ]
+        reach = ", ".join(
+            f"{rule} {statistics.fmean(shares[rule] >= arguments.least for _, shares in drawn):.0%}"
+            for rule in RULES
+        )
+        print(
+            f"{setting.name}: of {arguments.drawn} neighbours reach an overlap of "
+            f"{arguments.least:g}: {reach}",
+            flush=True,
+        )
         own = list(measured(setting, arguments.pairs))
         rows += own
-        print(*summary(own, arguments.least), f"{time.process_time() - started:.0f} s of one core", sep="\n", flush=True)
+        print(
+            *summary(own, arguments.least),
+            f"{time.process_time() - started:.0f} s of one core",
+            sep="\n",
+            flush=True,
+        )
         # After each space, for the first takes long.
         for name, written in (("transfer", rows), ("transfer_overlaps", overlaps)):
-            record(name, [{key: f"{value:.5g}" if isinstance(value, float) else value for key, value in row.items()} for row in written])
+            record(
+                name,
+                [
+                    {
+                        key: f"{value:.5g}" if isinstance(value, float) else value
+                        for key, value in row.items()
+                    }
+                    for row in written
+                ],
+            )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Three ways through the same decisions, with as many evaluations each: all at once, one part after the other, one part inside the other.
+"""Three ways through the same decisions, with as many evaluations each: all at once, one part after
+the other, one part inside the other.
 
     python examples/flows.py [DIRECTORY]
 
-With a directory each flow keeps its journal there, and the same call goes on from it: run it twice, and the second time nothing is evaluated.
+With a directory each flow keeps its journal there, and the same call goes on from it: run it twice,
+and the second time nothing is evaluated.
 """
 
 import sys
@@ -18,7 +20,9 @@ FIRST = ("edge_0_1", "edge_0_2", "edge_1_2")  # the half of the cell that lies t
 
 def main(directory: Path | None) -> None:
     space = load_space("nasbench201")
-    table = table_evaluator(space, "builtin:nasbench201", score="c100_val_200")  # or your own function: an architecture in, a score out
+    table = table_evaluator(
+        space, "builtin:nasbench201", score="c100_val_200"
+    )  # or your own function: an architecture in, a score out
     strategy = LocalSearch(initial=6)
 
     def place(name: str) -> Path | None:
@@ -26,11 +30,26 @@ def main(directory: Path | None) -> None:
 
     flows: dict[str, Flow] = {
         "joint": joint(space, table, level=Level(strategy, 64, batch=4), directory=place("joint")),
-        "separate": separate(space, table, first=FIRST, levels=(Level(strategy, 32, 4), Level(strategy, 32, 4)), directory=place("separate")),
-        "nested": nested(space, table, first=FIRST, levels=(Level(RandomSearch(), 8), Level(strategy, 8, 4)), directory=place("nested")),
+        "separate": separate(
+            space,
+            table,
+            first=FIRST,
+            levels=(Level(strategy, 32, 4), Level(strategy, 32, 4)),
+            directory=place("separate"),
+        ),
+        "nested": nested(
+            space,
+            table,
+            first=FIRST,
+            levels=(Level(RandomSearch(), 8), Level(strategy, 8, 4)),
+            directory=place("nested"),
+        ),
     }
     for name, flow in flows.items():
-        print(f"{name}: {flow.best.score:.2f} after {flow.evaluations} evaluations, {flow.best.architecture}")
+        print(
+            f"{name}: {flow.best.score:.2f} after {flow.evaluations} evaluations, "
+            f"{flow.best.architecture}"
+        )
     for trial in flows["nested"].history.of_arm("outer").trials:
         first = [trial.architecture.answers[path] for path in FIRST]
         print(f"  {trial.score:.2f} is the best found with {', '.join(map(str, first))}")

@@ -2,7 +2,8 @@
 
     python examples/outside_agent.py [DIRECTORY]
 
-The directory becomes a run like any other: `nas status`, `nas report`, `nas trials` and `nas export` work on it. Called again, it goes on with it.
+The directory becomes a run like any other: `nas status`, `nas report`, `nas trials` and `nas
+export` work on it. Called again, it goes on with it.
 """
 
 import sys
@@ -14,7 +15,12 @@ from nas.outside import SearchEnvironment
 
 CONFIG = {
     "space": "nasbench201",
-    "evaluator": {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200", "test": "c100_test_200"},
+    "evaluator": {
+        "name": "table",
+        "path": "builtin:nasbench201",
+        "score": "c100_val_200",
+        "test": "c100_test_200",
+    },
     "executor": "inline",
     "baseline": "none",
     "budget": 100,
@@ -36,13 +42,20 @@ def main(directory: str) -> None:
                 taken.append((path, action, chances))
                 _, reward, terminated, truncated, info = environment.step(action)
             # The baseline that makes an episode good or bad is a moving average of the rewards.
-            expected = reward if expected is None else AGENT["forget"] * expected + (1 - AGENT["forget"]) * reward
+            expected = (
+                reward
+                if expected is None
+                else AGENT["forget"] * expected + (1 - AGENT["forget"]) * reward
+            )
             for path, action, chances in taken:
                 gradient = -chances
                 gradient[action] += 1
                 logits[path] += AGENT["rate"] * (reward - expected) / 10 * gradient
         history = environment.history
-    print(f"{len(history.observed)} evaluated, the best {history.best.score:.2f}: {history.best.architecture}")
+    print(
+        f"{len(history.observed)} evaluated, the best {history.best.score:.2f}: "
+        f"{history.best.architecture}"
+    )
 
 
 def probabilities(logits: np.ndarray, mask: np.ndarray) -> np.ndarray:

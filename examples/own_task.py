@@ -4,7 +4,8 @@
     nas search configs/smoke.yaml -s task=examples/own_task.py:bars
     nas search configs/smoke.yaml -s 'task={name: examples/own_task.py:bars, count: 2000}'
 
-For image files, or arrays in an npz file, there is no need to write any of this: see configs/images.yaml.
+For image files, or arrays in an npz file, there is no need to write any of this: see
+configs/images.yaml.
 """
 
 from random import Random
@@ -24,11 +25,13 @@ from spaces.operators import sample
 def bars(*, count: int = 600, noise: float = 0.4, seed: int = 0) -> Task:
     """Images of 12 x 12 pixels with one bar in noise: does it lie, stand, or lean?
 
-    The arguments are options that a config may set; `seed` is the task's own (`task.seed`, 0) and draws the splits.
+    The arguments are options that a config may set; `seed` is the task's own (`task.seed`, 0) and
+    draws the splits.
     """
     inputs, labels = drawn(count, noise)
     test, validation, training = (
-        Split(torch.from_numpy(inputs[rows]), torch.from_numpy(labels[rows])) for rows in stratified_split(labels, (0.2, 0.2), seed)
+        Split(torch.from_numpy(inputs[rows]), torch.from_numpy(labels[rows]))
+        for rows in stratified_split(labels, (0.2, 0.2), seed)
     )
     # Scores come from `validation`. Nothing but the finalists ever sees `test`.
     return Task(
@@ -39,16 +42,23 @@ def bars(*, count: int = 600, noise: float = 0.4, seed: int = 0) -> Task:
         Shapes(input=(1, 12, 12), output=(3,)),  # without the batch dimension
         loss="cross_entropy",  # or "mse", or a function(outputs, targets)
         metric="accuracy",  # or "negative_mse", or a function(outputs, targets); higher is better
-        normalize=((float(training.inputs.mean()),), (float(training.inputs.std()),)),  # mean and deviation for each channel
+        normalize=(
+            (float(training.inputs.mean()),),
+            (float(training.inputs.std()),),
+        ),  # mean and deviation for each channel
     )
 
 
 def drawn(count: int, noise: float) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Stands for your data: float32 (or uint8) inputs, the samples first, then channels, height and width; int64 labels from 0."""
+    """Stands for your data: float32 (or uint8) inputs, the samples first, then channels, height and
+    width; int64 labels from 0.
+    """
     generator = numpy.random.default_rng(0)
     labels = generator.integers(3, size=count)
     inputs = generator.normal(0, noise, size=(count, 1, 12, 12)).astype(numpy.float32)
-    for image, label, place in zip(inputs[:, 0], labels, generator.integers(2, 10, size=count), strict=True):
+    for image, label, place in zip(
+        inputs[:, 0], labels, generator.integers(2, 10, size=count), strict=True
+    ):
         steps = numpy.arange(12)
         rows, columns = [(place, steps), (steps, place), (steps, (steps + place) % 12)][label]
         image[rows, columns] += 1
@@ -60,5 +70,14 @@ if __name__ == "__main__":
     space = load_space("convnet").for_shapes(task.shapes)
     architecture = sample(space, Random(1))
     torch.manual_seed(0)
-    trained = train(space.build(architecture), task, Recipe(epochs=5, batch_size=32), seed=0, device=torch.device("cpu"))
-    print(f"{architecture}\nvalidation accuracy after each epoch: {', '.join(f'{score:.2f}' for score in trained.curve)}")
+    trained = train(
+        space.build(architecture),
+        task,
+        Recipe(epochs=5, batch_size=32),
+        seed=0,
+        device=torch.device("cpu"),
+    )
+    print(
+        f"{architecture}\nvalidation accuracy after each epoch: "
+        f"{', '.join(f'{score:.2f}' for score in trained.curve)}"
+    )

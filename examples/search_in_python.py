@@ -2,7 +2,8 @@
 
     python examples/search_in_python.py [DIRECTORY]
 
-The directory becomes a run like any other: `nas status`, `nas report` and `nas export` work on it, and `nas resume` goes on with it.
+The directory becomes a run like any other: `nas status`, `nas report` and `nas export` work on it,
+and `nas resume` goes on with it.
 """
 
 import sys
@@ -24,14 +25,19 @@ CONFIG = {  # the keys of a YAML file; what is left out has its default
     "batch": 3,
     "baseline": "none",
     "finalists": {"count": 1, "seeds": 1, "epochs": 3},
-    "executor": "inline",  # in this process; the default "process" survives crashes and fills all GPUs
+    # in this process; the default "process" survives crashes and fills all GPUs
+    "executor": "inline",
 }
 
 
 def main(directory: Path) -> None:
     config = parse_config(CONFIG, "this script")
     # Called after every event with all that has happened so far.
-    history = start(config, directory, lambda history, events: print(f"{len(history.observed)} of {config.budget} evaluated"))
+    history = start(
+        config,
+        directory,
+        lambda history, events: print(f"{len(history.observed)} of {config.budget} evaluated"),
+    )
 
     number = winner(history, "search")
     assert number is not None, "no finalist could be trained"

@@ -1,9 +1,12 @@
-"""A search space of text classifiers: an embedding, a few layers that mix the words, a pool over the words.
+"""A search space of text classifiers: an embedding, a few layers that mix the words, a pool over
+the words.
 
     python examples/text_space.py                                    # writes texts of its own, and trains one random network on them
-    nas search configs/smoke.yaml -s space=examples/text_space.py:space -s 'task={name: text, path: my_texts.tsv}'
+    nas search configs/smoke.yaml -s space=examples/text_space.py:space -s 'task={name: text, path:
+    my_texts.tsv}'
 
-The task `text` makes tokens of a text, `shapes.input` of them out of `shapes.vocabulary` different ones; 0 is the padding, which a network tells by itself.
+The task `text` makes tokens of a text, `shapes.input` of them out of `shapes.vocabulary` different
+ones; 0 is the padding, which a network tells by itself.
 """
 
 import tempfile
@@ -42,15 +45,25 @@ class Attention(nn.Module):
         self.into, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, x: Tensor, words: Tensor) -> Tensor:
-        query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.into(x).chunk(3, 2))
-        seen = words.transpose(1, 2).unsqueeze(1)  # (batch, 1, 1, length): for every head and every word
-        return self.out(functional.scaled_dot_product_attention(query, key, value, attn_mask=seen).transpose(1, 2).flatten(2))
+        query, key, value = (
+            part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.into(x).chunk(3, 2)
+        )
+        seen = words.transpose(1, 2).unsqueeze(
+            1
+        )  # (batch, 1, 1, length): for every head and every word
+        return self.out(
+            functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+            .transpose(1, 2)
+            .flatten(2)
+        )
 
 
 class Classifier(nn.Module):
     """x + norm(layer(x)) for each layer, then the mean or the maximum over the words."""
 
-    def __init__(self, embedding: nn.Embedding, layers: list[nn.Module], pool: str, classes: int) -> None:
+    def __init__(
+        self, embedding: nn.Embedding, layers: list[nn.Module], pool: str, classes: int
+    ) -> None:
         super().__init__()
         self.embedding, self.layers, self.pool = embedding, nn.ModuleList(layers), pool
         self.norms = nn.ModuleList(nn.LayerNorm(embedding.embedding_dim) for _ in layers)
@@ -78,19 +91,29 @@ def define(choose: Chooser, shapes: Shapes) -> nn.Module:
                 layers.append(Attention(width, choose.one_of("heads", (1, 2, 4))))
             else:
                 layers.append(Convolution(width, choose.one_of("kernel_size", (3, 5))))
-    return Classifier(nn.Embedding(shapes.vocabulary, width), layers, choose.one_of("pool", ("mean", "max")), shapes.output[0])
+    return Classifier(
+        nn.Embedding(shapes.vocabulary, width),
+        layers,
+        choose.one_of("pool", ("mean", "max")),
+        shapes.output[0],
+    )
 
 
 space = SearchSpace("text_example", define, Shapes((32,), (2,), vocabulary=1000))
 
 
 def write_texts(path: Path, count: int = 400) -> None:
-    """Stands for your data: a text and its label on each line, with a tab between them. A film that is `not good` gets blame."""
+    """Stands for your data: a text and its label on each line, with a tab between them. A film that
+    is `not good` gets blame.
+    """
     random = Random(0)
     lines = []
     for number in range(count):
         label = ("praise", "blame")[number % 2]
-        words = random.choices(["the", "plot", "is", "slow", "and", "music", "long", "a", "film"], k=random.randint(3, 10))
+        words = random.choices(
+            ["the", "plot", "is", "slow", "and", "music", "long", "a", "film"],
+            k=random.randint(3, 10),
+        )
         words.insert(random.randrange(len(words)), "good" if label == "praise" else "not good")
         lines.append(f"{' '.join(words)}\t{label}\n")
     path.write_text("".join(lines), encoding="utf-8")
@@ -100,9 +123,24 @@ if __name__ == "__main__":
     print(report_text(check(space, count=5, size_seconds=1.0)))
     with tempfile.TemporaryDirectory() as folder:
         write_texts(Path(folder, "reviews.tsv"))
-        task = load_task("text", path=str(Path(folder, "reviews.tsv")), length=16, vocabulary=100, validation_share=0.2)
+        task = load_task(
+            "text",
+            path=str(Path(folder, "reviews.tsv")),
+            length=16,
+            vocabulary=100,
+            validation_share=0.2,
+        )
     own = space.for_shapes(task.shapes)
     architecture = sample(own, Random(3))
     torch.manual_seed(0)
-    trained = train(own.build(architecture), task, Recipe(epochs=5, batch_size=32, learning_rate=0.01), seed=0, device=torch.device("cpu"))
-    print(f"{architecture}\nvalidation accuracy after each epoch: {', '.join(f'{score:.2f}' for score in trained.curve)}")
+    trained = train(
+        own.build(architecture),
+        task,
+        Recipe(epochs=5, batch_size=32, learning_rate=0.01),
+        seed=0,
+        device=torch.device("cpu"),
+    )
+    print(
+        f"{architecture}\nvalidation accuracy after each epoch: "
+        f"{', '.join(f'{score:.2f}' for score in trained.curve)}"
+    )

@@ -4,8 +4,8 @@
     nas space check examples/torch_space.py:space --input 1,8,8 --classes 10
     nas search configs/smoke.yaml -s space=examples/torch_space.py:space
 
-The module is run once without numbers to see what it computes. So `forward` may loop, and branch on settings and shapes as it likes, but
-not on the numbers in a tensor.
+The module is run once without numbers to see what it computes. So `forward` may loop, and branch on
+settings and shapes as it likes, but not on the numbers in a tensor.
 """
 
 from random import Random
@@ -23,7 +23,9 @@ ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 class Residual(nn.Module):
     """Your own modules are welcome. x + dropout(norm(conv(act(norm(conv(x))))))."""
 
-    def __init__(self, width: int, kernel_size: int, activation: type[nn.Module], dropout: float) -> None:
+    def __init__(
+        self, width: int, kernel_size: int, activation: type[nn.Module], dropout: float
+    ) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(width, width, kernel_size, padding=kernel_size // 2, bias=False),
@@ -43,15 +45,25 @@ def define(choose: Chooser, shapes: Shapes) -> nn.Module:
     activation = ACTIVATIONS[choose.one_of("activation", ("relu", "gelu", "silu"))]
     dropout = choose.real("dropout", 0.0, 0.2)
     width = choose.integer("width", 2, 4) * 8
-    layers: list[nn.Module] = [nn.Conv2d(shapes.input[0], width, 3, padding=1, bias=False), nn.BatchNorm2d(width), activation()]
+    layers: list[nn.Module] = [
+        nn.Conv2d(shapes.input[0], width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        activation(),
+    ]
     for stage in range(choose.integer("stages", 1, 2)):
-        with choose.scope(f"stage{stage}"):  # questions inside are named stage0/blocks, stage1/blocks, ...
+        with choose.scope(
+            f"stage{stage}"
+        ):  # questions inside are named stage0/blocks, stage1/blocks, ...
             if stage:
                 layers += [nn.Conv2d(width, 2 * width, 2, stride=2), nn.BatchNorm2d(2 * width)]
                 width = 2 * width
             for block in range(choose.integer("blocks", 1, 3)):
-                layers.append(Residual(width, choose.one_of(f"kernel{block}", (3, 5)), activation, dropout))
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, shapes.output[0]))
+                layers.append(
+                    Residual(width, choose.one_of(f"kernel{block}", (3, 5)), activation, dropout)
+                )
+    return nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, shapes.output[0])
+    )
 
 
 space = SearchSpace("torch_example", define)
@@ -60,5 +72,7 @@ if __name__ == "__main__":
     small = space.for_shapes(Shapes(input=(1, 8, 8), output=(10,)))
     architecture = sample(small, Random(0))
     print(architecture, "\n")
-    print(source(small.graph(architecture)))  # what an export writes: it needs torch and nothing else
+    print(
+        source(small.graph(architecture))
+    )  # what an export writes: it needs torch and nothing else
     print(report_text(check(small, count=5, size_seconds=1.0)))

@@ -1,4 +1,6 @@
-"""Seeds by purpose: every draw of a run comes from (seed, purpose, counter), so that adding one draw moves no other."""
+"""Seeds by purpose: every draw of a run comes from (seed, purpose, counter), so that adding one
+draw moves no other.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ import random
 
 
 def derive(seed: int, purpose: str, counter: int = 0) -> int:
-    """A seed of 63 bits that depends on the three arguments alone, equal across processes, machines and versions of Python.
+    """A seed of 63 bits that depends on the three arguments alone, equal across processes, machines
+    and versions of Python.
 
     It fits a signed 64-bit integer, as torch's and numpy's generators want it.
     """

@@ -15,8 +15,11 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 LEAST_FOR_FOLDS = 10
 
 
-def coverage(prediction: Prediction, true: np.ndarray, levels: tuple[float, ...] = LEVELS) -> tuple[float, ...]:
-    """For each level the share of true scores (M,) inside the central Gaussian interval of that probability.
+def coverage(
+    prediction: Prediction, true: np.ndarray, levels: tuple[float, ...] = LEVELS
+) -> tuple[float, ...]:
+    """For each level the share of true scores (M,) inside the central Gaussian interval of that
+    probability.
 
     Raises:
         ValueError: the lengths differ or a level is not between 0 and 1.
@@ -40,10 +43,12 @@ def negative_log_likelihood(prediction: Prediction, true: np.ndarray) -> float:
 
 
 def fit_scale(residual_N: np.ndarray, std_N: np.ndarray, *, level: float = 0.9) -> float:
-    """The factor on the standard deviations after which the central interval of this level covers that share of held-out residuals.
+    """The factor on the standard deviations after which the central interval of this level covers
+    that share of held-out residuals.
 
-    The share is taken of N + 1 residuals of which the missing one is outside, as in split conformal prediction (Lei et al. 2018), so small samples
-    give wider intervals. The quantile, unlike the likelihood, is not moved by how far outside a few failures lie.
+    The share is taken of N + 1 residuals of which the missing one is outside, as in split conformal
+    prediction (Lei et al. 2018), so small samples give wider intervals. The quantile, unlike the
+    likelihood, is not moved by how far outside a few failures lie.
     """
     from scipy.stats import norm
 
@@ -54,7 +59,9 @@ def fit_scale(residual_N: np.ndarray, std_N: np.ndarray, *, level: float = 0.9) 
 
 
 def folds_of(graphs: Sequence[Graph], folds: int, seed: int) -> np.ndarray:
-    """(N,) the fold of each graph: about equal folds, isomorphic graphs in one; all -1 where there are too few graphs."""
+    """(N,) the fold of each graph: about equal folds, isomorphic graphs in one; all -1 where there
+    are too few graphs.
+    """
     _, twin_N = np.unique([canonical_key(graph) for graph in graphs], return_inverse=True)
     classes = int(twin_N.max()) + 1
     if classes < max(LEAST_FOR_FOLDS, folds):
@@ -65,5 +72,8 @@ def folds_of(graphs: Sequence[Graph], folds: int, seed: int) -> np.ndarray:
 def _distance(prediction: Prediction, true: np.ndarray) -> np.ndarray:
     true = np.asarray(true, dtype=np.float64)
     if true.shape != prediction.mean.shape:
-        raise ValueError(f"there must be one true score for each prediction; got the shapes {true.shape} and {prediction.mean.shape}")
+        raise ValueError(
+            f"there must be one true score for each prediction; got the shapes {true.shape} and "
+            f"{prediction.mean.shape}"
+        )
     return np.abs(true - prediction.mean) / prediction.std

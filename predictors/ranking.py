@@ -1,4 +1,6 @@
-"""How well a prediction ranks. All functions take predicted and true scores, (N,) each, higher is better, and give one number."""
+"""How well a prediction ranks. All functions take predicted and true scores, (N,) each, higher is
+better, and give one number.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ import numpy as np
 
 
 def kendall_tau(predicted: np.ndarray, true: np.ndarray) -> float:
-    """Kendall's tau-b, which discounts ties; 0 where either side is constant, since nothing is ranked then."""
+    """Kendall's tau-b, which discounts ties; 0 where either side is constant, since nothing is
+    ranked then.
+    """
     from scipy.stats import kendalltau
 
     predicted, true = _checked(predicted, true)
@@ -30,7 +34,8 @@ def spearman(predicted: np.ndarray, true: np.ndarray) -> float:
 def precision_at(predicted: np.ndarray, true: np.ndarray, share: float) -> float:
     """The share of the predicted best that is among the true best, both `share` of all, rounded up.
 
-    Where equal predictions straddle the border each counts by the chance that it is taken; what is as good as the worst true best is among the best.
+    Where equal predictions straddle the border each counts by the chance that it is taken; what is
+    as good as the worst true best is among the best.
 
     Raises:
         ValueError: the share is not in (0, 1], or see `kendall_tau`.
@@ -45,7 +50,8 @@ def precision_at(predicted: np.ndarray, true: np.ndarray, share: float) -> float
 
 
 def regret_of_top(predicted: np.ndarray, true: np.ndarray, count: int) -> float:
-    """The best true score less the best true score among the `count` of the best predictions, in score units, 0 or more.
+    """The best true score less the best true score among the `count` of the best predictions, in
+    score units, 0 or more.
 
     Among equal predictions at the border the worse are taken: the regret is what is certain.
 
@@ -68,7 +74,10 @@ def _chance_of_choice(predicted: np.ndarray, count: int) -> np.ndarray:
 def _checked(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     predicted, true = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
     if predicted.ndim != 1 or predicted.shape != true.shape:
-        raise ValueError(f"predicted and true scores must be two lists of one length; got the shapes {predicted.shape} and {true.shape}")
+        raise ValueError(
+            "predicted and true scores must be two lists of one length; got the shapes "
+            f"{predicted.shape} and {true.shape}"
+        )
     if len(true) < 2:
         raise ValueError(f"a ranking needs at least 2 scores; got {len(true)}")
     if not (np.isfinite(predicted).all() and np.isfinite(true).all()):

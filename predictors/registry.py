@@ -24,14 +24,19 @@ def predictor(name: str, **settings: Any) -> Predictor:
     """The predictor of this name in `PREDICTORS`, with these settings instead of its own.
 
     Raises:
-        ValueError: the name or a setting is unknown (the message lists the known ones), or a setting's value is refused.
+        ValueError: the name or a setting is unknown (the message lists the known ones), or a
+            setting's value is refused.
     """
     if name not in PREDICTORS:
-        raise ValueError(f"there is no predictor {name!r}; the known ones are {', '.join(sorted(PREDICTORS))}")
+        raise ValueError(
+            f"there is no predictor {name!r}; the known ones are {', '.join(sorted(PREDICTORS))}"
+        )
     known = list(signature(PREDICTORS[name]).parameters)
     unknown = sorted(set(settings) - set(known))
     if unknown:
-        raise ValueError(f"the predictor {name!r} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+        raise ValueError(
+            f"the predictor {name!r} has no setting {', '.join(unknown)}; it has {', '.join(known)}"
+        )
     return PREDICTORS[name](**settings)
 
 
@@ -43,14 +48,19 @@ def load_predictor(directory: str | Path) -> Fitted:
     """
     stored = read(directory)
     if stored.name not in PREDICTORS:
-        raise ValueError(f"{directory} holds the predictor {stored.name!r}; the known ones are {', '.join(sorted(PREDICTORS))}")
+        raise ValueError(
+            f"{directory} holds the predictor {stored.name!r}; the known ones are "
+            f"{', '.join(sorted(PREDICTORS))}"
+        )
     try:
         fitted = _restore(stored)
         # Parts that do not fit together show at the first question.
         fitted.predict([SMALLEST])
         return fitted
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise ValueError(f"{directory} does not hold a whole predictor {stored.name!r}: {error}") from error
+        raise ValueError(
+            f"{directory} does not hold a whole predictor {stored.name!r}: {error}"
+        ) from error
 
 
 def _restore(stored: Stored) -> FittedModel:
@@ -58,12 +68,21 @@ def _restore(stored: Stored) -> FittedModel:
     if missing:
         raise ValueError(f"its settings lack {', '.join(sorted(missing))}")
     # A predictor fitted on a GPU is asked on the CPU.
-    settings = predictor(stored.name, **{name: "cpu" if name == "device" else value for name, value in stored.settings.items()})
+    settings = predictor(
+        stored.name,
+        **{name: "cpu" if name == "device" else value for name, value in stored.settings.items()},
+    )
     encoding = encoding_from_json(stored.state["encoding"])
     restore = {"auto": restore_stack, "quick": restore_stack, **RESTORERS}[stored.name]
     model = restore(settings, encoding, stored.state["model"], part(stored.arrays, "model."))
-    scale, simplified, dead = float(stored.state["scale"]), bool(stored.state["simplified"]), stored.state["dead"]
+    scale, simplified, dead = (
+        float(stored.state["scale"]),
+        bool(stored.state["simplified"]),
+        stored.state["dead"],
+    )
     if dead is not None:
         mean, deviation = map(float, dead)
         dead = (mean, deviation)
-    return FittedModel(settings, encoding, normal_scores_from(stored.arrays), model, scale, simplified, dead)
+    return FittedModel(
+        settings, encoding, normal_scores_from(stored.arrays), model, scale, simplified, dead
+    )

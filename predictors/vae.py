@@ -1,10 +1,13 @@
-"""A variational autoencoder of categories that lays its examples by their scores: the better, the nearer to the origin, and so the likelier to be drawn.
+"""A variational autoencoder of categories that lays its examples by their scores: the better, the
+nearer to the origin, and so the likelier to be drawn.
 
-PGVAE: Ghaffari et al., Robust model-based optimization for challenging fitness landscapes, ICLR 2024, arXiv 2305.13650. It knows rows of categories
-and scores, and nothing of what they describe. Its gradient is written out for numpy: on networks so small it takes a fifth of torch's time, and no torch.
+PGVAE: Ghaffari et al., Robust model-based optimization for challenging fitness landscapes, ICLR
+2024, arXiv 2305.13650. It knows rows of categories and scores, and nothing of what they describe.
+Its gradient is written out for numpy: on networks so small it takes a fifth of torch's time, and no
+torch.
 
-Shapes: N training rows, M rows, B rows of a step, G groups of categories, S places for a group's categories (those of the largest), X = G S, D latent
-numbers, H hidden features.
+Shapes: N training rows, M rows, B rows of a step, G groups of categories, S places for a group's
+categories (those of the largest), X = G S, D latent numbers, H hidden features.
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ class Recipe:
         steps: of Adam.
         learning_rate: at its peak; it falls to 0 along a half cosine.
         beta: weight of the divergence from the prior beside the reconstruction.
-        tau: by how much the prior log-densities of two rows' means should differ for each unit that their scores differ.
+        tau: by how much the prior log-densities of two rows' means should differ for each unit that
+            their scores differ.
         order: weight of that rule, lambda in the paper; 0 makes it an ordinary autoencoder.
     """
 
@@ -49,7 +53,9 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What the loss is of: N rows in one-hot form, impossible places empty; the scores; the rows' weights, 1 on average."""
+    """What the loss is of: N rows in one-hot form, impossible places empty; the scores; the rows'
+    weights, 1 on average.
+    """
 
     hot_NX: ndarray
     score_N: ndarray
@@ -62,7 +68,8 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Four linear layers, two that encode and two that decode, in one vector of numbers; `parts` are views of it: a matrix and a bias for each layer.
+    """Four linear layers, two that encode and two that decode, in one vector of numbers; `parts`
+    are views of it: a matrix and a bias for each layer.
 
     Attributes:
         size_G: how many categories each group has.
@@ -80,20 +87,32 @@ class Network:
         """(M, G) a row for each place, every category drawn with its probability."""
         log_MGS = np.log(np.maximum(self._chances(z_MD), 1e-30))
         # The largest logarithm with Gumbel noise is a draw.
-        drawn_MGS = np.where(_possible(self.size_G), log_MGS + random.gumbel(size=log_MGS.shape), -np.inf)
+        drawn_MGS = np.where(
+            _possible(self.size_G), log_MGS + random.gumbel(size=log_MGS.shape), -np.inf
+        )
         return drawn_MGS.argmax(-1)
 
     def log_likelihood(self, code_MG: ndarray) -> ndarray:
         """(M,) of each row, seen from the mean of its place: how well it is reconstructed."""
         chance_MGS = self._chances(self.encode(code_MG))
-        return np.log(np.maximum(np.take_along_axis(chance_MGS, code_MG[..., None], axis=-1)[..., 0], 1e-30)).sum(1)
+        return np.log(
+            np.maximum(np.take_along_axis(chance_MGS, code_MG[..., None], axis=-1)[..., 0], 1e-30)
+        ).sum(1)
 
     def _chances(self, z_MD: ndarray) -> ndarray:
         return _decoded(self.parts, z_MD.astype(np.float32), self.size_G)[1]
 
 
-def fit_vae(recipe: Recipe, code_NG: ndarray, size_G: Sequence[int], score_N: ndarray, weight_N: ndarray, seed: int) -> Network:
-    """An autoencoder of the rows, trained down the `loss_gradient`; the same arguments give the same one.
+def fit_vae(
+    recipe: Recipe,
+    code_NG: ndarray,
+    size_G: Sequence[int],
+    score_N: ndarray,
+    weight_N: ndarray,
+    seed: int,
+) -> Network:
+    """An autoencoder of the rows, trained down the `loss_gradient`; the same arguments give the
+    same one.
 
     Args:
         code_NG: whole numbers, below `size_G` in each column.
@@ -102,7 +121,9 @@ def fit_vae(recipe: Recipe, code_NG: ndarray, size_G: Sequence[int], score_N: nd
     """
     random = np.random.default_rng(seed)
     network = new_network(recipe, tuple(size_G), random)
-    rows = Rows(one_hot(code_NG, network.size_G), score_N.astype(np.float32), weight_N.astype(np.float32))
+    rows = Rows(
+        one_hot(code_NG, network.size_G), score_N.astype(np.float32), weight_N.astype(np.float32)
+    )
     first_moment, second_moment = np.zeros_like(network.numbers), np.zeros_like(network.numbers)
     for step, row_B in zip(range(recipe.steps), _batches(len(score_N), random), strict=False):
         batch = rows if row_B is None else rows.take(row_B)
@@ -110,15 +131,29 @@ def fit_vae(recipe: Recipe, code_NG: ndarray, size_G: Sequence[int], score_N: nd
         gradient = loss_gradient(recipe, network, batch, noise_BD)
         first_moment += (1 - BETA_1) * (gradient - first_moment)
         second_moment += (1 - BETA_2) * (gradient * gradient - second_moment)
-        rate = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * step / recipe.steps)) / (1 - BETA_1 ** (step + 1))
-        network.numbers[:] -= rate * first_moment / (np.sqrt(second_moment / (1 - BETA_2 ** (step + 1))) + EPSILON)
+        rate = (
+            recipe.learning_rate
+            * 0.5
+            * (1 + math.cos(math.pi * step / recipe.steps))
+            / (1 - BETA_1 ** (step + 1))
+        )
+        network.numbers[:] -= (
+            rate * first_moment / (np.sqrt(second_moment / (1 - BETA_2 ** (step + 1))) + EPSILON)
+        )
     return network
 
 
 def new_network(recipe: Recipe, size_G: tuple[int, ...], random: np.random.Generator) -> Network:
-    """An untrained one: matrices drawn with the deviation one over the root of what goes in, biases 0."""
+    """An untrained one: matrices drawn with the deviation one over the root of what goes in, biases
+    0.
+    """
     categories = len(size_G) * max(size_G)
-    layers = ((categories, recipe.width), (recipe.width, 2 * recipe.latent), (recipe.latent, recipe.width), (recipe.width, categories))
+    layers = (
+        (categories, recipe.width),
+        (recipe.width, 2 * recipe.latent),
+        (recipe.latent, recipe.width),
+        (recipe.width, categories),
+    )
     numbers = np.zeros(sum((rows + 1) * columns for rows, columns in layers), dtype=np.float32)
     network = Network(size_G, numbers, _views(numbers, layers))
     for matrix in network.parts[::2]:
@@ -127,12 +162,14 @@ def new_network(recipe: Recipe, size_G: tuple[int, ...], random: np.random.Gener
 
 
 def loss_gradient(recipe: Recipe, network: Network, rows: Rows, noise_BD: ndarray) -> ndarray:
-    """The loss' derivatives by the network's numbers. The loss is the mean over the rows, each with its weight, of
+    """The loss' derivatives by the network's numbers. The loss is the mean over the rows, each with
+    its weight, of
 
         cross-entropy of its categories + beta (1/2 mean (e^v - v - 1) + 1/2 mean mu^2)
 
-    with mu and v the mean and log-variance of its place, and the regulariser of the means, which no weights enter (see `regulariser_gradient`). As in the
-    paper all are means over groups or latent numbers, not sums.
+    with mu and v the mean and log-variance of its place, and the regulariser of the means, which no
+    weights enter (see `regulariser_gradient`). As in the paper all are means over groups or latent
+    numbers, not sums.
     """
     number, groups = len(rows.score_N), len(network.size_G)
     hidden_BH, mean_BD, log_variance_BD = _encoded(network.parts, rows.hot_NX)
@@ -142,24 +179,44 @@ def loss_gradient(recipe: Recipe, network: Network, rows: Rows, noise_BD: ndarra
     share_B1 = (rows.weight_N / number)[:, None]
 
     gradient = np.empty_like(network.numbers)
-    to = _views(gradient, [(len(matrix), len(bias)) for matrix, bias in zip(network.parts[::2], network.parts[1::2], strict=True)])
+    to = _views(
+        gradient,
+        [
+            (len(matrix), len(bias))
+            for matrix, bias in zip(network.parts[::2], network.parts[1::2], strict=True)
+        ],
+    )
     by_out_BX = (chance_BGS.reshape(number, -1) - rows.hot_NX) * (share_B1 / groups)
     by_open_BH = _back(network.parts[6], open_BH, by_out_BX, to[6:8])
     by_z_BD = _back(network.parts[4], z_BD, by_open_BH * (open_BH > 0), to[4:6])
     prior_B1 = recipe.beta / recipe.latent * share_B1
-    by_mean_BD = by_z_BD + prior_B1 * mean_BD + regulariser_gradient(mean_BD, rows.score_N, recipe.tau, recipe.order)
-    by_log_variance_BD = 0.5 * (by_z_BD * noise_BD * deviation_BD + prior_B1 * (deviation_BD * deviation_BD - 1))
-    by_hidden_BH = _back(network.parts[2], hidden_BH, np.concatenate([by_mean_BD, by_log_variance_BD], axis=1), to[2:4])
+    by_mean_BD = (
+        by_z_BD
+        + prior_B1 * mean_BD
+        + regulariser_gradient(mean_BD, rows.score_N, recipe.tau, recipe.order)
+    )
+    by_log_variance_BD = 0.5 * (
+        by_z_BD * noise_BD * deviation_BD + prior_B1 * (deviation_BD * deviation_BD - 1)
+    )
+    by_hidden_BH = _back(
+        network.parts[2],
+        hidden_BH,
+        np.concatenate([by_mean_BD, by_log_variance_BD], axis=1),
+        to[2:4],
+    )
     _back(network.parts[0], rows.hot_NX, by_hidden_BH * (hidden_BH > 0), to[0:2])
     return gradient
 
 
 def regulariser_gradient(mean_ND: ndarray, score_N: ndarray, tau: float, order: float) -> ndarray:
-    """(N, D) the derivatives by the means mu of the rule that densities follow the scores: with p the standard normal density,
+    """(N, D) the derivatives by the means mu of the rule that densities follow the scores: with p
+    the standard normal density,
 
-        order / (tau + 1)^2 / (n^2 + n) * the sum over pairs of ((log p(mu_i) - log p(mu_j)) - tau (y_i - y_j))^2
+        order / (tau + 1)^2 / (n^2 + n) * the sum over pairs of ((log p(mu_i) - log p(mu_j)) - tau
+        (y_i - y_j))^2
 
-    With d = log p(mu) - tau y the sum over pairs is 2 n times the sum of (d - its mean)^2, so that no pair is formed.
+    With d = log p(mu) - tau y the sum over pairs is 2 n times the sum of (d - its mean)^2, so that
+    no pair is formed.
     """
     number = len(score_N)
     excess_N = -0.5 * (mean_ND * mean_ND).sum(1) - tau * score_N
@@ -169,10 +226,12 @@ def regulariser_gradient(mean_ND: ndarray, score_N: ndarray, tau: float, order: 
 
 
 def sampling_scale(latent: int, tau: float, span: float) -> float:
-    """The deviation s = sqrt(tau / tau_d) of places z ~ s N(0, I) that reach down to scores `span` below the best.
+    """The deviation s = sqrt(tau / tau_d) of places z ~ s N(0, I) that reach down to scores `span`
+    below the best.
 
-    Under the regulariser a row `span` below one at the origin has |mu|^2 / 2 = tau span. With tau_d = chi2_0.99(D) / 2 / (span + 0.1) in place of tau it
-    would lie where 99 % of the standard normal's draws are inside; the scale makes it so for another tau.
+    Under the regulariser a row `span` below one at the origin has |mu|^2 / 2 = tau span. With tau_d
+    = chi2_0.99(D) / 2 / (span + 0.1) in place of tau it would lie where 99 % of the standard
+    normal's draws are inside; the scale makes it so for another tau.
     """
     from scipy.special import chdtri
 
@@ -192,19 +251,29 @@ def _encoded(parts: Sequence[ndarray], hot_BX: ndarray) -> tuple[ndarray, ndarra
     return hidden_BH, place_BE[:, :half], place_BE[:, half:]
 
 
-def _decoded(parts: Sequence[ndarray], z_BD: ndarray, size_G: Sequence[int]) -> tuple[ndarray, ndarray]:
-    """The hidden features (B, H), and the probabilities (B, G, S); of what a group has no category for it is 0."""
+def _decoded(
+    parts: Sequence[ndarray], z_BD: ndarray, size_G: Sequence[int]
+) -> tuple[ndarray, ndarray]:
+    """The hidden features (B, H), and the probabilities (B, G, S); of what a group has no category
+    for it is 0.
+    """
     open_BH = np.maximum(z_BD @ parts[4] + parts[5], 0)
     weight_BX = np.exp(np.clip(open_BH @ parts[6] + parts[7], -LARGEST, LARGEST))
     if min(size_G) < max(size_G):
         weight_BX = weight_BX * _possible(size_G).ravel()
     # Products with ones: numpy's sums over so short an axis take as long as all the rest.
     weight_QS = weight_BX.reshape(-1, max(size_G))
-    return open_BH, (weight_QS / (weight_QS @ np.ones((max(size_G), 1), dtype=np.float32))).reshape(len(z_BD), len(size_G), -1)
+    return open_BH, (weight_QS / (weight_QS @ np.ones((max(size_G), 1), dtype=np.float32))).reshape(
+        len(z_BD), len(size_G), -1
+    )
 
 
-def _back(matrix: ndarray, into_BI: ndarray, by_out_BO: ndarray, gradient: tuple[ndarray, ...]) -> ndarray:
-    """A linear layer backwards: writes the derivatives by its matrix and bias, and returns those by what went into it."""
+def _back(
+    matrix: ndarray, into_BI: ndarray, by_out_BO: ndarray, gradient: tuple[ndarray, ...]
+) -> ndarray:
+    """A linear layer backwards: writes the derivatives by its matrix and bias, and returns those by
+    what went into it.
+    """
     np.matmul(into_BI.T, by_out_BO, out=gradient[0])
     np.matmul(np.ones(len(by_out_BO), dtype=np.float32), by_out_BO, out=gradient[1])
     return by_out_BO @ matrix.T

@@ -5,4 +5,16 @@ from spaces.domains import Answer
 from spaces.graph import Edge, Graph, GraphBuilder, Node, node
 from spaces.space import SearchSpace, Shapes
 
-__all__ = ["Answer", "Architecture", "Chooser", "Edge", "Graph", "GraphBuilder", "Node", "Rejected", "SearchSpace", "Shapes", "node"]
+__all__ = [
+    "Answer",
+    "Architecture",
+    "Chooser",
+    "Edge",
+    "Graph",
+    "GraphBuilder",
+    "Node",
+    "Rejected",
+    "SearchSpace",
+    "Shapes",
+    "node",
+]

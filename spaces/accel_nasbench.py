@@ -1,6 +1,8 @@
-"""Accel-NASBench (Ahmad et al., DAC 2024): MnasNet's space for ImageNet, seven blocks of inverted bottlenecks; 1.0e11 architectures.
+"""Accel-NASBench (Ahmad et al., DAC 2024): MnasNet's space for ImageNet, seven blocks of inverted
+bottlenecks; 1.0e11 architectures.
 
-A block decides how much it expands, its kernel, how many layers it has, and whether they squeeze and excite. The graph is the chain of the layers.
+A block decides how much it expands, its kernel, how many layers it has, and whether they squeeze
+and excite. The graph is the chain of the layers.
 """
 
 from __future__ import annotations
@@ -28,7 +30,11 @@ KERNEL_SIZES = (3, 5)
 MOST_LAYERS = (3, 3, 3, 3, 3, 4, 3)
 
 _QUESTIONS = tuple(
-    tuple(f"block_{number}/{name}" for name in ("expansion", "kernel_size", "layers", "squeeze_excite")) for number in range(len(CHANNELS))
+    tuple(
+        f"block_{number}/{name}"
+        for name in ("expansion", "kernel_size", "layers", "squeeze_excite")
+    )
+    for number in range(len(CHANNELS))
 )
 _LAYER_COUNTS = tuple(tuple(range(1, most + 1)) for most in MOST_LAYERS)
 _NO_OR_YES = (False, True)
@@ -50,32 +56,48 @@ def define(choose: Chooser) -> Graph:
 
 
 def network(layers: Graph, shapes: Shapes) -> Graph:
-    """The whole network: a convolution of stride 2, the layers, a convolution to 1,280 channels, and a classifier behind dropout; SiLU throughout.
+    """The whole network: a convolution of stride 2, the layers, a convolution to 1,280 channels,
+    and a classifier behind dropout; SiLU throughout.
 
-    That is the network whose accuracy and GPU figures are published (the FPGA ones are of the same with ReLU), less its stochastic depth, which drops
-    whole layers in training. Its parameters are the published ones. The published multiply-adds are larger: they add four for each element that a batch
-    norm gives, and each that is pooled or comes of pooling.
+    That is the network whose accuracy and GPU figures are published (the FPGA ones are of the same
+    with ReLU), less its stochastic depth, which drops whole layers in training. Its parameters are
+    the published ones. The published multiply-adds are larger: they add four for each element that
+    a batch norm gives, and each that is pooled or comes of pooling.
 
     Raises:
         ValueError: the data are not images, or the output is not a vector of scores.
     """
     if len(shapes.input) != 3 or len(shapes.output) != 1:
         raise ValueError(
-            f"accel_nasbench takes images (channels, height, width) to a vector of scores (classes,); got {shapes.input} and {shapes.output}"
+            "accel_nasbench takes images (channels, height, width) to a vector of scores "
+            f"(classes,); got {shapes.input} and {shapes.output}"
         )
     builder = GraphBuilder()
-    value = convolution(builder, builder.input(shapes.input), STEM_CHANNELS, kernel_size=3, stride=2, activation="silu")
+    value = convolution(
+        builder,
+        builder.input(shapes.input),
+        STEM_CHANNELS,
+        kernel_size=3,
+        stride=2,
+        activation="silu",
+    )
     channels = STEM_CHANNELS
     for item in layers.nodes[1:-1]:
         value = inverted_bottleneck(builder, value, channels, item, "silu")
         channels = item["out_channels"]
     value = convolution(builder, value, HEAD_CHANNELS, activation="silu")
     value = builder.node("flatten", builder.node("adaptive_avg_pool2d", value, output_size=1))
-    return builder.output(builder.node("linear", builder.node("dropout", value, p=DROPOUT), out_features=shapes.output[0]))
+    return builder.output(
+        builder.node(
+            "linear", builder.node("dropout", value, p=DROPOUT), out_features=shapes.output[0]
+        )
+    )
 
 
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
-    """The architecture of each row of a table, whose column `arch` (N, 28) holds expansion, kernel size, layers, squeeze-excite (0, 1) of each block."""
+    """The architecture of each row of a table, whose column `arch` (N, 28) holds expansion, kernel
+    size, layers, squeeze-excite (0, 1) of each block.
+    """
     return [Architecture(space.name, _decisions(row)) for row in columns["arch"].tolist()]
 
 
@@ -88,8 +110,15 @@ def _decisions(row: list[int]) -> tuple[tuple[str, Answer], ...]:
 
 
 @cache
-def _block(block: int, expansion: int, kernel_size: int, count: int, squeeze_excite: bool) -> tuple[Node, ...]:
-    attributes = {"expansion": expansion, "kernel_size": kernel_size, "out_channels": CHANNELS[block], "squeeze_excite": squeeze_excite}
+def _block(
+    block: int, expansion: int, kernel_size: int, count: int, squeeze_excite: bool
+) -> tuple[Node, ...]:
+    attributes = {
+        "expansion": expansion,
+        "kernel_size": kernel_size,
+        "out_channels": CHANNELS[block],
+        "squeeze_excite": squeeze_excite,
+    }
     first = node("mb_conv", stride=STRIDES[block], **attributes)
     return (first, *[node("mb_conv", stride=1, **attributes)] * (count - 1))
 
@@ -99,4 +128,6 @@ def _chain(count: int) -> tuple[Edge, ...]:
     return tuple(Edge(number, number + 1) for number in range(count - 1))
 
 
-space = SearchSpace("accel_nasbench", define, Shapes((3, 224, 224), (1000,)), network=network, rows=rows)
+space = SearchSpace(
+    "accel_nasbench", define, Shapes((3, 224, 224), (1000,)), network=network, rows=rows
+)

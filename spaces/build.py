@@ -39,7 +39,9 @@ _INITIAL = """    def __init__(self) -> None:
 
 @dataclass(frozen=True)
 class Member:
-    """One attribute of the generated class: its name, the text that makes it, and the nodes that use it."""
+    """One attribute of the generated class: its name, the text that makes it, and the nodes that
+    use it.
+    """
 
     name: str
     constructor: str
@@ -49,11 +51,16 @@ class Member:
     @property
     def line(self) -> str:
         """The member's line in `__init__`."""
-        return f'self.register_buffer("{self.name}", {self.constructor})' if self.is_buffer else f"self.{self.name} = {self.constructor}"
+        return (
+            f'self.register_buffer("{self.name}", {self.constructor})'
+            if self.is_buffer
+            else f"self.{self.name} = {self.constructor}"
+        )
 
 
 def source(graph: Graph, input_shape: Shape | None = None, class_name: str = "Network") -> str:
-    """A complete Python file with one `nn.Module`, which imports torch only and needs nothing of this project.
+    """A complete Python file with one `nn.Module`, which imports torch only and needs nothing of
+    this project.
 
     Nodes that the output does not need are left out, and several values at the output are added up.
 
@@ -63,18 +70,26 @@ def source(graph: Graph, input_shape: Shape | None = None, class_name: str = "Ne
         class_name: a Python name for the class.
 
     Raises:
-        ValueError: the output gets no value that depends on the input, an operation cannot take its inputs, or `class_name` is not a name.
+        ValueError: the output gets no value that depends on the input, an operation cannot take its
+            inputs, or `class_name` is not a name.
     """
-    if not class_name.isidentifier() or not class_name.isascii() or keyword.iskeyword(class_name) or class_name in ("torch", "nn"):
+    if (
+        not class_name.isidentifier()
+        or not class_name.isascii()
+        or keyword.iskeyword(class_name)
+        or class_name in ("torch", "nn")
+    ):
         raise ValueError(f"class_name must be a Python name, got {class_name!r}")
     shapes = _checked_shapes(graph, input_shape)
     return _source(graph, shapes, members_of(graph, shapes), class_name)
 
 
 def build(graph: Graph, input_shape: Shape | None = None) -> nn.Module:
-    """A new instance of the class in `source(graph, input_shape)`, weights as torch initialises them from its global generator.
+    """A new instance of the class in `source(graph, input_shape)`, weights as torch initialises
+    them from its global generator.
 
-    Its attribute `labels` holds, by the name of each of its members, the label of the first node that the member serves.
+    Its attribute `labels` holds, by the name of each of its members, the label of the first node
+    that the member serves.
 
     Raises:
         ValueError: as `source`.
@@ -87,7 +102,8 @@ def build(graph: Graph, input_shape: Shape | None = None) -> nn.Module:
 
 
 def members_of(graph: Graph, shapes: tuple[Shape, ...]) -> tuple[Member, ...]:
-    """The members of the generated class, in order of first use, named by the nodes' labels or else by operation and number.
+    """The members of the generated class, in order of first use, named by the nodes' labels or else
+    by operation and number.
 
     Raises:
         ValueError: nodes that share weights differ.
@@ -96,7 +112,13 @@ def members_of(graph: Graph, shapes: tuple[Shape, ...]) -> tuple[Member, ...]:
     taken, counts = {*_reserved(), "labels"}, dict[str, int]()
     for number in needed(graph)[:-1]:
         node = graph.nodes[number]
-        constructor = find(node.op).module(settings(node), tuple(shapes[source] for source in graph.incoming[number])) if number else None
+        constructor = (
+            find(node.op).module(
+                settings(node), tuple(shapes[source] for source in graph.incoming[number])
+            )
+            if number
+            else None
+        )
         if constructor is None:
             continue
         share = node.get("share")
@@ -105,7 +127,10 @@ def members_of(graph: Graph, shapes: tuple[Shape, ...]) -> tuple[Member, ...]:
             first = members[key]
             if first.constructor != constructor:
                 both = f"{first.constructor} and {constructor}"
-                raise ValueError(f"the nodes {first.nodes[0]} and {number} share weights (share={share!r}), but are {both}")
+                raise ValueError(
+                    f"the nodes {first.nodes[0]} and {number} share weights (share={share!r}), "
+                    f"but are {both}"
+                )
             members[key] = replace(first, nodes=(*first.nodes, number))
         else:
             name = _name(node.op, node.label, taken, counts)
@@ -114,7 +139,9 @@ def members_of(graph: Graph, shapes: tuple[Shape, ...]) -> tuple[Member, ...]:
     return tuple(members.values())
 
 
-def _source(graph: Graph, shapes: tuple[Shape, ...], members: tuple[Member, ...], class_name: str) -> str:
+def _source(
+    graph: Graph, shapes: tuple[Shape, ...], members: tuple[Member, ...], class_name: str
+) -> str:
     lines = "".join(f"        {member.line}\n" for member in members)
     return _FILE.format(
         class_name=class_name,
@@ -127,7 +154,9 @@ def _source(graph: Graph, shapes: tuple[Shape, ...], members: tuple[Member, ...]
 
 @lru_cache(maxsize=256)
 def _compiled(text: str) -> type[nn.Module]:
-    """The class of a generated file. Its lines are given to linecache, so that tracebacks show them."""
+    """The class of a generated file. Its lines are given to linecache, so that tracebacks show
+    them.
+    """
     path = f"<network {hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}>"
     linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
     scope: dict[str, Any] = {"__name__": "network"}
@@ -137,10 +166,16 @@ def _compiled(text: str) -> type[nn.Module]:
 
 def _checked_shapes(graph: Graph, input_shape: Shape | None) -> tuple[Shape, ...]:
     if 0 not in needed(graph):
-        raise ValueError("the graph's output gets no value that depends on its input, so there is no network to build: connect them")
+        raise ValueError(
+            "the graph's output gets no value that depends on its input, so there is no network "
+            "to build: connect them"
+        )
     shapes = whole_shapes(graph, input_shape)
     if shapes[-1][:1] != (BATCH,):
-        raise ValueError(f"the graph's output has the shape {shown(shapes[-1])}: its first dimension must be the batch")
+        raise ValueError(
+            f"the graph's output has the shape {shown(shapes[-1])}: its first dimension must be "
+            "the batch"
+        )
     return shapes
 
 
@@ -153,7 +188,9 @@ def _reserved() -> frozenset[str]:
 
 
 def _name(op: str, label: str, taken: set[str], counts: dict[str, int]) -> str:
-    """A free Python name; whatever a label holds, only ASCII letters, digits and underscores reach the source."""
+    """A free Python name; whatever a label holds, only ASCII letters, digits and underscores reach
+    the source.
+    """
     word = re.sub(r"[^0-9A-Za-z_]", "_", op.split(".")[-1]).lower()
     wanted = re.sub(r"[^0-9A-Za-z_]", "_", label)
     if not wanted.strip("_"):
@@ -169,30 +206,43 @@ def _name(op: str, label: str, taken: set[str], counts: dict[str, int]) -> str:
 
 
 def _forward(graph: Graph, members: tuple[Member, ...]) -> list[str]:
-    """The lines of `forward`. A value takes over a variable that no later line needs, that of its own input before others, or a new one."""
+    """The lines of `forward`. A value takes over a variable that no later line needs, that of its
+    own input before others, or a new one.
+    """
     live = needed(graph)
     parts, part = _parts(graph, live), ""
     owners = {number: f"self.{member.name}" for member in members for number in member.nodes}
     uses = {number: sum(map(set(live).__contains__, graph.outgoing[number])) for number in live}
     expressions = {0: "x"}
     pending = {"x": uses[0]}  # variable -> how many later uses its value has
-    lines = ["batch = x.shape[0]"] if any(_uses_batch(graph.nodes[number]) for number in live) else []
+    lines = (
+        ["batch = x.shape[0]"] if any(_uses_batch(graph.nodes[number]) for number in live) else []
+    )
     for number in live[1:]:
-        node, values = graph.nodes[number], tuple(expressions[source] for source in graph.incoming[number])
+        node, values = (
+            graph.nodes[number],
+            tuple(expressions[source] for source in graph.incoming[number]),
+        )
         for value in values:
             if value in pending:
                 pending[value] -= 1
         expression = find(node.op).call(settings(node), values, owners.get(number, ""))
         if node.op == "output":
             # The last line need not name what it returns.
-            last = lines.pop().removeprefix(f"{expression} = ") if lines and lines[-1].startswith(f"{expression} = ") else expression
+            last = (
+                lines.pop().removeprefix(f"{expression} = ")
+                if lines and lines[-1].startswith(f"{expression} = ")
+                else expression
+            )
             lines.append(f"return {last}")
         elif node.op in ("parameter", "buffer", "identity"):
             expressions[number] = expression
             if expression in pending:
                 pending[expression] += uses[number]
         else:
-            variable = next((name for name in (*values, *pending) if pending.get(name) == 0), f"x{len(pending)}")
+            variable = next(
+                (name for name in (*values, *pending) if pending.get(name) == 0), f"x{len(pending)}"
+            )
             expressions[number], pending[variable] = variable, uses[number]
             before, part = part, parts.get(number, part)
             if part != before:
@@ -202,14 +252,27 @@ def _forward(graph: Graph, members: tuple[Member, ...]) -> list[str]:
 
 
 def _parts(graph: Graph, live: tuple[int, ...]) -> dict[int, str]:
-    """For each labelled node the part of the network that it is in: the first one or two names of its label, under which others stand too.
+    """For each labelled node the part of the network that it is in: the first one or two names of
+    its label, under which others stand too.
 
     Whatever a label holds, only letters, digits, and "_", ".", "/", "-" reach the source.
     """
-    names = {number: tuple(re.split("[/.]", graph.nodes[number].label)) for number in live if graph.nodes[number].label}
-    beginnings = {label[:depth] for label in names.values() for depth in (1, 2) if len(label) > depth}
-    longest = {number: next((label[:depth] for depth in (2, 1) if label[:depth] in beginnings), ()) for number, label in names.items()}
-    return {number: re.sub(r"[^\w./-]", "_", graph.nodes[number].label[: len("/".join(part))]) for number, part in longest.items()}
+    names = {
+        number: tuple(re.split("[/.]", graph.nodes[number].label))
+        for number in live
+        if graph.nodes[number].label
+    }
+    beginnings = {
+        label[:depth] for label in names.values() for depth in (1, 2) if len(label) > depth
+    }
+    longest = {
+        number: next((label[:depth] for depth in (2, 1) if label[:depth] in beginnings), ())
+        for number, label in names.items()
+    }
+    return {
+        number: re.sub(r"[^\w./-]", "_", graph.nodes[number].label[: len("/".join(part))])
+        for number, part in longest.items()
+    }
 
 
 def _uses_batch(node: Node) -> bool:

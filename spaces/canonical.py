@@ -1,9 +1,12 @@
-"""Graphs up to isomorphism: what is left of a graph without its dead parts, and a key that isomorphic graphs share and others do not.
+"""Graphs up to isomorphism: what is left of a graph without its dead parts, and a key that
+isomorphic graphs share and others do not.
 
-The key is exact. Colour refinement alone confuses some graphs that differ, so here it only guides the search for one canonical order of the nodes
-(individualisation and refinement: McKay and Piperno, Practical graph isomorphism II, 2014), and the key is the digest of the whole graph in that order.
-Two shortcuts keep it fast: on a directed acyclic graph one sweep forward and one back refine as much as many rounds do elsewhere, and parts of the
-graph that touch each other only in ways that their colours already tell are ordered one by one, so that 32 equal branches cost 32, not 32!.
+The key is exact. Colour refinement alone confuses some graphs that differ, so here it only guides
+the search for one canonical order of the nodes (individualisation and refinement: McKay and
+Piperno, Practical graph isomorphism II, 2014), and the key is the digest of the whole graph in that
+order. Two shortcuts keep it fast: on a directed acyclic graph one sweep forward and one back refine
+as much as many rounds do elsewhere, and parts of the graph that touch each other only in ways that
+their colours already tell are ordered one by one, so that 32 equal branches cost 32, not 32!.
 """
 
 from __future__ import annotations
@@ -26,12 +29,15 @@ _MASK = (1 << 64) - 1
 
 
 def simplify(graph: Graph) -> Graph:
-    """The same function with less: no dead nodes, no zeros that a sum takes, no identities, no sum that is only a term of another sum.
+    """The same function with less: no dead nodes, no zeros that a sum takes, no identities, no sum
+    that is only a term of another sum.
 
-    A node is dead where no path from the input leads through it to the output; `none` and `zero` interrupt a path. `identity`, `skip_connect` and a sum
-    `add` of one value, without attributes, give way to their input, so a sum may take a value twice. An operation whose arguments have an order, or
-    that is symmetric without being a sum (a product), keeps a zero among its arguments with all that makes it, because there the zero has a meaning.
-    Where nothing is left between the input and the output, the result is these two nodes and no edge.
+    A node is dead where no path from the input leads through it to the output; `none` and `zero`
+    interrupt a path. `identity`, `skip_connect` and a sum `add` of one value, without attributes,
+    give way to their input, so a sum may take a value twice. An operation whose arguments have an
+    order, or that is symmetric without being a sum (a product), keeps a zero among its arguments
+    with all that makes it, because there the zero has a meaning. Where nothing is left between the
+    input and the output, the result is these two nodes and no edge.
     """
     kept, edges = _reduced(graph)
     if len(kept) == len(graph.nodes) and len(edges) == len(graph.edges):
@@ -47,8 +53,9 @@ def is_dead(graph: Graph) -> bool:
 def canonical_key(graph: Graph) -> str:
     """32 hexadecimal digits, equal exactly for graphs that are isomorphic once simplified.
 
-    An isomorphism keeps operations, attributes (1, 1.0 and True are one value, as they are for `Node`), edges, their slots and how often they occur;
-    labels and the numbers of the nodes play no part. The key depends on neither process nor platform. Graphs built to be hard for colour
+    An isomorphism keeps operations, attributes (1, 1.0 and True are one value, as they are for
+    `Node`), edges, their slots and how often they occur; labels and the numbers of the nodes play
+    no part. The key depends on neither process nor platform. Graphs built to be hard for colour
     refinement (Cai, Fuerer and Immerman, 1992) take exponential time; none is a plausible network.
     """
     nodes, edges = _reduced(graph)
@@ -75,7 +82,12 @@ def _reduced(graph: Graph) -> tuple[list[Node], list[_Edge]]:
         arriving = [(stands_for[source], slot) for source, slot in entering[number]]
         live = [pair for pair in arriving if not vanishes[pair[0]]]
         vanishes[number] = op in ZEROS or (not live and not (op in SOURCES and not arriving))
-        if live and len(live) < len(arriving) and op not in _SYMMETRIC_BUT_NO_SUM and not any([slot for _, slot in arriving]):
+        if (
+            live
+            and len(live) < len(arriving)
+            and op not in _SYMMETRIC_BUT_NO_SUM
+            and not any([slot for _, slot in arriving])
+        ):
             arriving = live
         if len(arriving) == 1 and op in IDENTITIES and not item.attributes:
             stands_for[number] = arriving[0][0]
@@ -91,27 +103,49 @@ def _reduced(graph: Graph) -> tuple[list[Node], list[_Edge]]:
     _flatten_sums(nodes, entering, needed)
     kept = [number for number in range(count) if needed[number]]
     position = {number: place for place, number in enumerate(kept)}
-    edges = [(position[source], place, slot) for place, number in enumerate(kept) for source, slot in entering[number]]
+    edges = [
+        (position[source], place, slot)
+        for place, number in enumerate(kept)
+        for source, slot in entering[number]
+    ]
     return [nodes[number] for number in kept], edges
 
 
-def _flatten_sums(nodes: tuple[Node, ...], entering: list[list[tuple[int, int]]], needed: list[bool]) -> None:
-    sums = [number for number, item in enumerate(nodes) if item.op == "add" and needed[number] and not item.attributes]
+def _flatten_sums(
+    nodes: tuple[Node, ...], entering: list[list[tuple[int, int]]], needed: list[bool]
+) -> None:
+    sums = [
+        number
+        for number, item in enumerate(nodes)
+        if item.op == "add" and needed[number] and not item.attributes
+    ]
     if len(sums) < 2:
         return
-    uses = Counter([source for number, pairs in enumerate(entering) if needed[number] for source, _ in pairs])
-    inner = {number for number in sums if uses[number] == 1 and not any([slot for _, slot in entering[number]])}
+    uses = Counter(
+        [source for number, pairs in enumerate(entering) if needed[number] for source, _ in pairs]
+    )
+    inner = {
+        number
+        for number in sums
+        if uses[number] == 1 and not any([slot for _, slot in entering[number]])
+    }
     for number in sums:
         pairs = entering[number]
         if any([source in inner for source, _ in pairs]) and not any([slot for _, slot in pairs]):
-            entering[number] = [pair for source, slot in pairs for pair in (entering[source] if source in inner else [(source, slot)])]
+            entering[number] = [
+                pair
+                for source, slot in pairs
+                for pair in (entering[source] if source in inner else [(source, slot)])
+            ]
             for source, _ in pairs:
                 needed[source] = needed[source] and source not in inner
 
 
 @lru_cache(maxsize=65536)
 def _named(item: Node) -> tuple[str, int]:
-    text = json.dumps([item.op, [[name, _plain(value)] for name, value in item.attributes]], separators=(",", ":"))
+    text = json.dumps(
+        [item.op, [[name, _plain(value)] for name, value in item.attributes]], separators=(",", ":")
+    )
     return text, int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
@@ -125,7 +159,9 @@ def _plain(value: Value) -> Value:
 
 
 def _ordered(colours: list[int], edges: list[_Edge]) -> list[int]:
-    """The nodes in canonical order: relabelled by it, isomorphic coloured graphs are equal. Every edge leads from a lower number to a higher."""
+    """The nodes in canonical order: relabelled by it, isomorphic coloured graphs are equal. Every
+    edge leads from a lower number to a higher.
+    """
     colours = _refined(colours, edges)
     count = len(colours)
     if len(set(colours)) == count:
@@ -134,7 +170,11 @@ def _ordered(colours: list[int], edges: list[_Edge]) -> list[int]:
     if len(parts) == 1:
         return _branched(colours, edges)
     inner: list[list[_Edge]] = [[] for _ in parts]
-    home = {number: (part, place) for part, members in enumerate(parts) for place, number in enumerate(members)}
+    home = {
+        number: (part, place)
+        for part, members in enumerate(parts)
+        for place, number in enumerate(members)
+    }
     for source, target, slot in edges:
         if home[source][0] == home[target][0]:
             inner[home[source][0]].append((home[source][1], home[target][1], slot))
@@ -148,9 +188,11 @@ def _ordered(colours: list[int], edges: list[_Edge]) -> list[int]:
 
 
 def _refined(colours: list[int], edges: list[_Edge]) -> list[int]:
-    """Colours split by what flows in (swept forward) and then by where it flows (swept back), until no more split.
+    """Colours split by what flows in (swept forward) and then by where it flows (swept back), until
+    no more split.
 
-    A collision of the 64-bit mixing only leaves a colour coarser: nothing below relies on the colours being as fine as they could be.
+    A collision of the 64-bit mixing only leaves a colour coarser: nothing below relies on the
+        colours being as fine as they could be.
     """
     count, classes = len(colours), len(set(colours))
     entering: list[list[tuple[int, int]]] = [[] for _ in colours]
@@ -161,9 +203,15 @@ def _refined(colours: list[int], edges: list[_Edge]) -> list[int]:
     while classes < count:
         swept = list(colours)
         for number in range(count):
-            swept[number] = _mixed(swept[number] + sum([_mixed(swept[source] + slot) for source, slot in entering[number]]))
+            swept[number] = _mixed(
+                swept[number]
+                + sum([_mixed(swept[source] + slot) for source, slot in entering[number]])
+            )
         for number in range(count - 1, -1, -1):
-            swept[number] = _mixed(swept[number] + sum([_mixed(swept[target] - slot) for target, slot in leaving[number]]))
+            swept[number] = _mixed(
+                swept[number]
+                + sum([_mixed(swept[target] - slot) for target, slot in leaving[number]])
+            )
         split = len(set(swept))
         if split <= classes:
             return colours
@@ -177,9 +225,11 @@ def _mixed(value: int) -> int:
 
 
 def _parts(colours: list[int], edges: list[_Edge]) -> list[list[int]]:
-    """The nodes in groups such that how two nodes of different groups are joined depends on their colours alone.
+    """The nodes in groups such that how two nodes of different groups are joined depends on their
+    colours alone.
 
-    Between two colours the most frequent way of being joined (often: not at all) is taken as the rule; the pairs that break it belong together.
+    Between two colours the most frequent way of being joined (often: not at all) is taken as the
+    rule; the pairs that break it belong together.
     """
     slots: dict[tuple[int, int], tuple[int, ...]] = {}
     for source, target, slot in sorted(edges):
@@ -194,7 +244,9 @@ def _parts(colours: list[int], edges: list[_Edge]) -> list[list[int]]:
     rules: dict[tuple[int, int], tuple[int, ...]] = {}
     for (first, second), counts in ways.items():
         counts[()] = len(cells[first]) * len(cells[second]) - counts.total()
-        rule = rules[first, second] = () if first == second else max(counts, key=lambda way: (counts[way], way))
+        rule = rules[first, second] = (
+            () if first == second else max(counts, key=lambda way: (counts[way], way))
+        )
         if rule and counts[()]:
             for source in cells[first]:
                 for target in cells[second]:
@@ -207,18 +259,29 @@ def _parts(colours: list[int], edges: list[_Edge]) -> list[list[int]]:
 
 
 def _branched(colours: list[int], edges: list[_Edge]) -> list[int]:
-    """The order of least certificate over the ways to single out one node of the smallest colour; one node an orbit of the symmetries found is enough."""
+    """The order of least certificate over the ways to single out one node of the smallest colour;
+    one node an orbit of the symmetries found is enough.
+    """
     cells: dict[int, list[int]] = {}
     for number, colour in enumerate(colours):
         cells.setdefault(colour, []).append(number)
-    cell = min((members for members in cells.values() if len(members) > 1), key=lambda members: (len(members), colours[members[0]]))
+    cell = min(
+        (members for members in cells.values() if len(members) > 1),
+        key=lambda members: (len(members), colours[members[0]]),
+    )
     leaves: dict[tuple, list[int]] = {}
     orbits, tried = _Groups(len(colours)), []
     for number in cell:
         if any(orbits.root(number) == orbits.root(earlier) for earlier in tried):
             continue
         tried.append(number)
-        order = _ordered([_mixed(colour + 1) if other == number else colour for other, colour in enumerate(colours)], edges)
+        order = _ordered(
+            [
+                _mixed(colour + 1) if other == number else colour
+                for other, colour in enumerate(colours)
+            ],
+            edges,
+        )
         certificate = _certificate(order, colours, edges)
         for left, right in zip(leaves.setdefault(certificate, order), order, strict=True):
             orbits.join(left, right)

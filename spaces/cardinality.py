@@ -1,10 +1,13 @@
-"""How many architectures a space has, without walking through all of them where its decisions do not depend on each other.
+"""How many architectures a space has, without walking through all of them where its decisions do
+not depend on each other.
 
-A small space is enumerated. A large one is taken apart: a decision *influences* a question when changing its answer changes whether the
-question is asked, or its domain. Decisions that share no influence are counted apart and multiplied; among those that do, the earliest
-influential one is answered in every way and the counts are added up. Influence is found by replaying the program from many random
-architectures, and from those of all first and of all last answers, behind which programs hide most ("nothing of it", "everything of it"): the
-count is exact unless an influence hides from all of them. Where choices are rejected, nothing can be known to be independent, and only
+A small space is enumerated. A large one is taken apart: a decision *influences* a question when
+changing its answer changes whether the question is asked, or its domain. Decisions that share no
+influence are counted apart and multiplied; among those that do, the earliest influential one is
+answered in every way and the counts are added up. Influence is found by replaying the program from
+many random architectures, and from those of all first and of all last answers, behind which
+programs hide most ("nothing of it", "everything of it"): the count is exact unless an influence
+hides from all of them. Where choices are rejected, nothing can be known to be independent, and only
 enumeration counts.
 """
 
@@ -22,7 +25,8 @@ from spaces.space import SearchSpace
 
 PROBES = 24
 ANSWERS = 16
-# Fewer combinations than this are walked through: it costs no more than to look for influences, which might hide.
+# Fewer combinations than this are walked through: it costs no more than to look for influences,
+# which might hide.
 FEW = 128
 
 Asked = dict[str, Domain]
@@ -33,7 +37,8 @@ class _Coupled(Exception):
 
 
 def size(space: SearchSpace, *, limit: int = 1_000_000) -> int | None:
-    """The number of architectures (distinct decisions, not distinct graphs); None where a decision is a real number.
+    """The number of architectures (distinct decisions, not distinct graphs); None where a decision
+    is a real number.
 
     Raises:
         ValueError: choices are rejected and more than `limit` architectures are left to enumerate.
@@ -45,13 +50,16 @@ def size(space: SearchSpace, *, limit: int = 1_000_000) -> int | None:
         return first
     try:
         if space.limit is not None or any(len(regions.members) > 1 for regions in space.regions):
-            raise _Coupled  # A limit may refuse what no probe finds, and of several regions one may end where no probe comes.
+            # A limit may refuse what no probe finds, and of several regions one may end where no
+            # probe comes.
+            raise _Coupled
         return _count(space)
     except _Coupled:
         counted = sum(1 for _ in islice(enumerate_all(space), limit + 1))
         if counted > limit:
             raise ValueError(
-                f"the space {space.name!r} has more than {limit} architectures and rejects some or is held to regions, so they can only be counted "
+                f"the space {space.name!r} has more than {limit} architectures and rejects some "
+                "or is held to regions, so they can only be counted "
                 "one by one; give a larger limit"
             ) from None
         return counted
@@ -68,9 +76,17 @@ def _has_real(space: SearchSpace) -> bool:
 
 
 def _count(space: SearchSpace) -> int:
-    probes = [_probe(space, {}, random) for random in (Steady(0.0), Steady(0.999999), *map(Random, range(PROBES)))]
+    probes = [
+        _probe(space, {}, random)
+        for random in (Steady(0.0), Steady(0.999999), *map(Random, range(PROBES)))
+    ]
     first = probes[0][1]
-    if math.prod({path: count for _, asked in probes for path, count in _open(asked).items()}.values()) < FEW:
+    if (
+        math.prod(
+            {path: count for _, asked in probes for path, count in _open(asked).items()}.values()
+        )
+        < FEW
+    ):
         return sum(1 for _ in enumerate_all(space))
     if all(asked == first for _, asked in probes):
         linked = {} if len(first) < 2 else _links(space, probes[:3])
@@ -83,7 +99,9 @@ def _count(space: SearchSpace) -> int:
     parts = _components({path for _, asked in probes for path in _open(asked)}, links)
     if len(parts) == 1:
         # Only a question asked whatever else is answered can be split on.
-        path = next(path for path in asked if path in links and all(path in other for _, other in probes))
+        path = next(
+            path for path in asked if path in links and all(path in other for _, other in probes)
+        )
         domain = asked[path]
         assert domain.size is not None
         return sum(_count(fix(space, {path: domain.at(index)})) for index in range(domain.size))
@@ -94,7 +112,9 @@ def _count(space: SearchSpace) -> int:
     return total
 
 
-def _probe(space: SearchSpace, given: dict[str, Answer], random: Random) -> tuple[dict[str, Answer], Asked]:
+def _probe(
+    space: SearchSpace, given: dict[str, Answer], random: Random
+) -> tuple[dict[str, Answer], Asked]:
     choose = Chooser(given, random, held=dict(space.held), keep_domains=True)
     try:
         space.run(choose)
@@ -104,7 +124,9 @@ def _probe(space: SearchSpace, given: dict[str, Answer], random: Random) -> tupl
     return choose.decisions, choose.domains
 
 
-def _links(space: SearchSpace, probes: list[tuple[dict[str, Answer], Asked]]) -> dict[str, set[str]]:
+def _links(
+    space: SearchSpace, probes: list[tuple[dict[str, Answer], Asked]]
+) -> dict[str, set[str]]:
     """For each decision that influences questions: which."""
     links: dict[str, set[str]] = {}
     for number, (answers, asked) in enumerate(probes):
@@ -112,18 +134,28 @@ def _links(space: SearchSpace, probes: list[tuple[dict[str, Answer], Asked]]) ->
         for path, count in _open(asked).items():
             for index in random.sample(range(count), min(count, ANSWERS)):
                 _, other = _probe(space, {**answers, path: asked[path].at(index)}, random)
-                changed = {name for name in asked.keys() | other.keys() if name != path and asked.get(name) != other.get(name)}
+                changed = {
+                    name
+                    for name in asked.keys() | other.keys()
+                    if name != path and asked.get(name) != other.get(name)
+                }
                 if changed:
                     links.setdefault(path, set()).update(changed)
     return links
 
 
 def _open(asked: Asked) -> dict[str, int]:
-    return {path: domain.size for path, domain in asked.items() if domain.size is not None and domain.size > 1}
+    return {
+        path: domain.size
+        for path, domain in asked.items()
+        if domain.size is not None and domain.size > 1
+    }
 
 
 def _components(paths: set[str], links: dict[str, set[str]]) -> list[set[str]]:
-    """The paths in groups that no influence connects; paths that are asked only sometimes belong to what influences them."""
+    """The paths in groups that no influence connects; paths that are asked only sometimes belong to
+    what influences them.
+    """
     group = {path: {path} for path in paths}
     for path, influenced in links.items():
         for other in influenced & paths:

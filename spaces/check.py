@@ -1,4 +1,5 @@
-"""Whether a search space does what it should: architectures are drawn, replayed, built, run forward and backward, and taken apart again.
+"""Whether a search space does what it should: architectures are drawn, replayed, built, run forward
+and backward, and taken apart again.
 
     report = check(load_space("my_space.py:space"), count=50)
     print(report_text(report))
@@ -39,7 +40,12 @@ REJECTIONS = 1000
 
 
 def check(
-    space: SearchSpace, count: int = 100, seed: int = 0, *, size_seconds: float = 10.0, encode: Callable[[Graph], object] = canonical_key
+    space: SearchSpace,
+    count: int = 100,
+    seed: int = 0,
+    *,
+    size_seconds: float = 10.0,
+    encode: Callable[[Graph], object] = canonical_key,
 ) -> Report:
     """Draws architectures and tries everything with each that a search would.
 
@@ -100,26 +106,38 @@ class _Findings:
 
     def blame(self, error: Exception, architecture: Architecture) -> None:
         sentence = _sentence(error)
-        if isinstance(error, TypeError) and "NoneType" in sentence and self.shapes.vocabulary is None:
+        if (
+            isinstance(error, TypeError)
+            and "NoneType" in sentence
+            and self.shapes.vocabulary is None
+        ):
             sentence += (
-                ". Does the program ask for `shapes.vocabulary`? It is not said: give --vocabulary N --input LENGTH, or Shapes(..., vocabulary=N)"
+                ". Does the program ask for `shapes.vocabulary`? It is not said: give "
+                "--vocabulary N --input LENGTH, or Shapes(..., vocabulary=N)"
             )
         self.problems.setdefault(sentence, []).append(architecture)
 
     @contextmanager
     def blamed_on(self, architecture: Architecture) -> Iterator[None]:
-        """Whatever is raised inside is a problem of the architecture: the code that runs there is the user's, and may do anything."""
+        """Whatever is raised inside is a problem of the architecture: the code that runs there is
+        the user's, and may do anything.
+        """
         try:
             yield
         except Exception as error:
             self.blame(error, architecture)
 
 
-def _draw(space: SearchSpace, random: Random, findings: _Findings) -> tuple[Architecture, Graph] | None:
-    """An architecture and its graph; None where the program failed, or refused everything (`hopeless`)."""
+def _draw(
+    space: SearchSpace, random: Random, findings: _Findings
+) -> tuple[Architecture, Graph] | None:
+    """An architecture and its graph; None where the program failed, or refused everything
+    (`hopeless`).
+    """
     started = time.perf_counter()
     for _ in range(REJECTIONS):
-        # Domains are kept so that the chooser makes them, and finds options that it cannot tell apart.
+        # Domains are kept so that the chooser makes them, and finds options that it cannot tell
+        # apart.
         choose = Chooser(None, random, held=dict(space.held), keep_domains=True)
         try:
             graph = _as_graph(space, space.run(choose))
@@ -134,8 +152,12 @@ def _draw(space: SearchSpace, random: Random, findings: _Findings) -> tuple[Arch
         findings.sample_seconds.append(time.perf_counter() - started)
         return _architecture(space, choose), graph
     findings.hopeless = True
-    reasons = "; ".join(f"{reason} ({times} times)" for reason, times in findings.rejected.most_common(3))
-    findings.problems[f"the program rejected {REJECTIONS} draws in a row, so nothing can be sampled: {reasons}"] = []
+    reasons = "; ".join(
+        f"{reason} ({times} times)" for reason, times in findings.rejected.most_common(3)
+    )
+    findings.problems[
+        f"the program rejected {REJECTIONS} draws in a row, so nothing can be sampled: {reasons}"
+    ] = []
     return None
 
 
@@ -146,7 +168,9 @@ def _architecture(space: SearchSpace, choose: Chooser) -> Architecture:
 def _as_graph(space: SearchSpace, returned: object) -> Graph:
     graph = space.as_graph(returned)  # type: ignore[arg-type]
     if not isinstance(graph, Graph):
-        raise _Wrong(f"the program returned {type(returned).__name__}, not a Graph or a torch.nn.Module")
+        raise _Wrong(
+            f"the program returned {type(returned).__name__}, not a Graph or a torch.nn.Module"
+        )
     return graph
 
 
@@ -154,10 +178,14 @@ def _check_replay(space: SearchSpace, architecture: Architecture, graph: Graph) 
     try:
         again = space.replayed(architecture)
     except (ValueError, Rejected) as error:
-        raise _Wrong(f"the program asks otherwise when it is run again with the same answers, so it depends on more than they: {error}") from error
+        raise _Wrong(
+            "the program asks otherwise when it is run again with the same answers, so it "
+            f"depends on more than they: {error}"
+        ) from error
     if again != graph:
         raise _Wrong(
-            "the program returned another graph when it was run again with the same answers: let it depend on nothing but `choose` "
+            "the program returned another graph when it was run again with the same answers: let "
+            "it depend on nothing but `choose` "
             f"(no random numbers, no counters of its own); {_difference(graph, again)}"
         )
 
@@ -168,7 +196,10 @@ def _check_round_trips(architecture: Architecture, graph: Graph) -> None:
         raise _Wrong(f"the architecture is another one when it is read back from JSON: {read}")
     read_graph = Graph.from_json(graph.to_json())
     if read_graph != graph or canonical_key(read_graph) != canonical_key(graph):
-        raise _Wrong(f"the graph is another one when it is read back from JSON; {_difference(graph, read_graph)}")
+        raise _Wrong(
+            "the graph is another one when it is read back from JSON; "
+            f"{_difference(graph, read_graph)}"
+        )
 
 
 def _note_twins(graph: Graph, findings: _Findings) -> None:
@@ -187,13 +218,18 @@ def check_output(space: SearchSpace, graph: Graph) -> None:
     given = infer_shapes(space.network_graph(graph), space.shapes.input)[-1]
     if given != space.shapes.output:
         raise ValueError(
-            f"the network gives the shape {given} for each sample, and the data want {space.shapes.output}: "
+            f"the network gives the shape {given} for each sample, and the data want "
+            f"{space.shapes.output}: "
             "take the last layer's size from `shapes.output` (write define(choose, shapes))"
         )
 
 
-def _check_module(space: SearchSpace, architecture: Architecture, graph: Graph, findings: _Findings, seed: int) -> None:
-    """The torch module has what the graph counts, and gives finite numbers of the right shape whose gradient reaches every parameter."""
+def _check_module(
+    space: SearchSpace, architecture: Architecture, graph: Graph, findings: _Findings, seed: int
+) -> None:
+    """The torch module has what the graph counts, and gives finite numbers of the right shape whose
+    gradient reaches every parameter.
+    """
     import torch
 
     network = space.network_graph(graph)
@@ -206,9 +242,16 @@ def _check_module(space: SearchSpace, architecture: Architecture, graph: Graph, 
         findings.build_seconds.append(time.perf_counter() - started)
         built = sum(parameter.numel() for parameter in module.parameters())
         if counted.parameters != built:
-            raise _Wrong(f"the graph counts {counted.parameters} parameters and the module has {built}")
+            raise _Wrong(
+                f"the graph counts {counted.parameters} parameters and the module has {built}"
+            )
         started = time.perf_counter()
-        _step(module.train(), _random_input(network, space.shapes.input), space.shapes, learns=not is_dead(graph))
+        _step(
+            module.train(),
+            _random_input(network, space.shapes.input),
+            space.shapes,
+            learns=not is_dead(graph),
+        )
         findings.step_seconds.append(time.perf_counter() - started)
 
 
@@ -221,9 +264,15 @@ def _step(module: nn.Module, inputs: Any, shapes: Shapes, *, learns: bool) -> No
 
     outputs = module(inputs)
     if tuple(outputs.shape) != (BATCH, *shapes.output):
-        raise _Wrong(f"the module gives {tuple(outputs.shape)} for a batch of {BATCH}, not {(BATCH, *shapes.output)}")
+        raise _Wrong(
+            f"the module gives {tuple(outputs.shape)} for a batch of {BATCH}, not "
+            f"{(BATCH, *shapes.output)}"
+        )
     if not bool(torch.isfinite(outputs).all()):
-        raise _Wrong("the outputs for random inputs are infinite or not a number: look for divisions, logarithms and roots, or normalise")
+        raise _Wrong(
+            "the outputs for random inputs are infinite or not a number: look for divisions, "
+            "logarithms and roots, or normalise"
+        )
     parameters = dict(module.named_parameters())
     if not parameters:
         raise _Wrong("the network has no parameters, so there is nothing to train")
@@ -234,8 +283,15 @@ def _step(module: nn.Module, inputs: Any, shapes: Shapes, *, learns: bool) -> No
     (outputs * torch.randn_like(outputs)).sum().backward()
     missing = [name for name, parameter in parameters.items() if parameter.grad is None]
     if missing:
-        raise _Wrong(f"{len(missing)} of {len(parameters)} parameters get no gradient, first {missing[0]}: is a value detached or multiplied away?")
-    wild = [name for name, parameter in parameters.items() if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all())]
+        raise _Wrong(
+            f"{len(missing)} of {len(parameters)} parameters get no gradient, first "
+            f"{missing[0]}: is a value detached or multiplied away?"
+        )
+    wild = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all())
+    ]
     if wild:
         raise _Wrong(f"the gradient of {wild[0]} is infinite or not a number for random inputs")
 
@@ -245,16 +301,25 @@ def _random_input(network: Graph, shape: tuple[int, ...]) -> Any:
     import torch
 
     live = set(needed(network))
-    vocabularies: list[Value] = [network.nodes[target].get("num_embeddings") for target in network.outgoing[0] if target in live]
+    vocabularies: list[Value] = [
+        network.nodes[target].get("num_embeddings")
+        for target in network.outgoing[0]
+        if target in live
+    ]
     known = [size for size in vocabularies if isinstance(size, int)]
     return torch.randint(min(known), (BATCH, *shape)) if known else torch.randn(BATCH, *shape)
 
 
-def _check_variation(space: SearchSpace, architecture: Architecture, other: Architecture, random: Random) -> None:
+def _check_variation(
+    space: SearchSpace, architecture: Architecture, other: Architecture, random: Random
+) -> None:
     """A mutation and a crossover are architectures of the space with graphs of their own."""
     if all(domain.size == 1 for domain in domains(space, architecture).values()):
         return
-    for what, child in (("mutation", mutate(space, architecture, random)), ("crossover", crossover(space, architecture, other, random))):
+    for what, child in (
+        ("mutation", mutate(space, architecture, random)),
+        ("crossover", crossover(space, architecture, other, random)),
+    ):
         try:
             graph = space.graph(child)
             if space.builds:
@@ -279,12 +344,15 @@ def _size(space: SearchSpace, seconds: float) -> int | Literal["infinite", "unkn
     try:
         counted = size(replace(space, define=define), limit=200_000)
     except Exception:
-        # Too long, too many that reject, or a program that fails: the last is among the problems already.
+        # Too long, too many that reject, or a program that fails: the last is among the problems
+        # already.
         return "unknown"
     return "infinite" if counted is None else counted
 
 
-def _report(space: SearchSpace, findings: _Findings, counted: int | Literal["infinite", "unknown"]) -> Report:
+def _report(
+    space: SearchSpace, findings: _Findings, counted: int | Literal["infinite", "unknown"]
+) -> Report:
     return Report(
         space=space.name,
         shapes=space.shapes,
@@ -301,7 +369,9 @@ def _report(space: SearchSpace, findings: _Findings, counted: int | Literal["inf
         sample_seconds=_mean(findings.sample_seconds),
         build_seconds=_mean(findings.build_seconds),
         step_seconds=_mean(findings.step_seconds),
-        problems=tuple(_with_architectures(sentence, shown) for sentence, shown in findings.problems.items()),
+        problems=tuple(
+            _with_architectures(sentence, shown) for sentence, shown in findings.problems.items()
+        ),
     )
 
 
@@ -314,24 +384,36 @@ def _with_architectures(sentence: str, architectures: list[Architecture]) -> str
 
 
 def _sentence(error: Exception) -> str:
-    """What was raised and where: the last line of the traceback that is the user's own, or the last of all."""
+    """What was raised and where: the last line of the traceback that is the user's own, or the last
+    of all.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     ours = Path(__file__).parent
     others = [frame for frame in frames if ours not in Path(frame.filename).parents]
-    users = [frame for frame in others if "site-packages" not in frame.filename and frame.filename[:1] != "<"]
+    users = [
+        frame
+        for frame in others
+        if "site-packages" not in frame.filename and frame.filename[:1] != "<"
+    ]
     message = str(error).strip() or "no message"
     if isinstance(error, _Wrong):
         return message
     if not users:
         return message if isinstance(error, ValueError) else f"{type(error).__name__}: {message}"
-    return f"{Path(users[-1].filename).name}:{users[-1].lineno} in {users[-1].name}: {type(error).__name__}: {message}"
+    return (
+        f"{Path(users[-1].filename).name}:{users[-1].lineno} in {users[-1].name}: "
+        f"{type(error).__name__}: {message}"
+    )
 
 
 def _difference(first: Graph, second: Graph) -> str:
     for one, other in zip(first.nodes, second.nodes, strict=False):
         if one != other:
             return f"first {one}, then {other}"
-    return f"first {len(first.nodes)} nodes and {len(first.edges)} edges, then {len(second.nodes)} and {len(second.edges)}"
+    return (
+        f"first {len(first.nodes)} nodes and {len(first.edges)} edges, then {len(second.nodes)} "
+        f"and {len(second.edges)}"
+    )
 
 
 def _range(values: list[int]) -> Range | None:

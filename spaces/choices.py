@@ -1,16 +1,18 @@
 """The questions a search space asks, and the architecture that their answers are.
 
-A space is a program: it is handed a `Chooser`, asks it by name (`choose.one_of("op", [...])`), and returns a graph. The same program serves
-sampling, replay, mutation and enumeration, because all that changes is where the chooser takes its answers from:
+A space is a program: it is handed a `Chooser`, asks it by name (`choose.one_of("op", [...])`), and
+returns a graph. The same program serves sampling, replay, mutation and enumeration, because all
+that changes is where the chooser takes its answers from:
 
     held      answers that the space itself fixes (see `operators.fix`)
     given     answers known beforehand, by path (an architecture that is replayed, a parent that is mutated)
     regions   what is offered at all (see `operators.between`)
-    otherwise answers where none is given, or none that is possible (the other parent of a crossover)
+    otherwise answers where none is given, or none that is possible (the other parent of a
+    crossover)
     random    for every question that is left: a `random.Random`; without one an unanswered question is an error
 
-An answer is stored as a JSON value: for `one_of` the chosen option's label, for `integer` and `real` the number, for `subset` and
-`permutation` the tuple of labels.
+An answer is stored as a JSON value: for `one_of` the chosen option's label, for `integer` and
+`real` the number, for `subset` and `permutation` the tuple of labels.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 class Rejected(Exception):
-    """The choices made are refused; `reason` says why. Raised by `Chooser.reject`, and where a space's `limit` is passed.
+    """The choices made are refused; `reason` says why. Raised by `Chooser.reject`, and where a
+    space's `limit` is passed.
 
     Attributes:
         missed: by how much the limit was passed; None where there is no such number.
@@ -47,14 +50,18 @@ class Rejected(Exception):
 
 @dataclass(frozen=True)
 class Architecture:
-    """One point of a search space: the space's name and the decisions made, in the order in which they were asked."""
+    """One point of a search space: the space's name and the decisions made, in the order in which
+    they were asked.
+    """
 
     space: str
     decisions: tuple[tuple[str, Answer], ...]
 
     @cached_property
     def key(self) -> str:
-        """16 hexadecimal digits that depend on the space's name and the decisions alone, equal across processes and versions of Python."""
+        """16 hexadecimal digits that depend on the space's name and the decisions alone, equal
+        across processes and versions of Python.
+        """
         return hashlib.blake2b(self.to_json().encode(), digest_size=8).hexdigest()
 
     @property
@@ -64,7 +71,11 @@ class Architecture:
 
     def to_json(self) -> str:
         """A compact JSON object with the space's name and the decisions in order."""
-        return json.dumps({"space": self.space, "decisions": dict(self.decisions)}, separators=(",", ":"), allow_nan=False)
+        return json.dumps(
+            {"space": self.space, "decisions": dict(self.decisions)},
+            separators=(",", ":"),
+            allow_nan=False,
+        )
 
     @staticmethod
     def from_json(text: str) -> Architecture:
@@ -78,10 +89,13 @@ class Architecture:
             space, decisions = loaded["space"], loaded["decisions"]
             if not isinstance(space, str) or not isinstance(decisions, dict):
                 raise TypeError("the fields have other types")
-            return Architecture(space, tuple((path, _frozen(answer)) for path, answer in decisions.items()))
+            return Architecture(
+                space, tuple((path, _frozen(answer)) for path, answer in decisions.items())
+            )
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(
-                f'an architecture is a JSON object {{"space": name, "decisions": {{path: answer}}}}; got {text[:80]!r} ({error})'
+                f'an architecture is a JSON object {{"space": name, "decisions": {{path: '
+                f"answer}}}}; got {text[:80]!r} ({error})"
             ) from error
 
     def __str__(self) -> str:
@@ -89,13 +103,23 @@ class Architecture:
 
 
 class Chooser:
-    """Answers a space's questions, and keeps every answer (`decisions`) and, where asked to, every domain (`domains`), by path.
+    """Answers a space's questions, and keeps every answer (`decisions`) and, where asked to, every
+    domain (`domains`), by path.
 
-    A path is the question's name behind the names of the scopes around it: `with choose.scope("block1"): choose.one_of("op", ...)` asks
-    `block1/op`. Each path may be asked once.
+    A path is the question's name behind the names of the scopes around it: `with
+    choose.scope("block1"): choose.one_of("op", ...)` asks `block1/op`. Each path may be asked once.
     """
 
-    __slots__ = ("_given", "_held", "_otherwise", "_prefix", "_random", "_regions", "decisions", "domains")
+    __slots__ = (
+        "_given",
+        "_held",
+        "_otherwise",
+        "_prefix",
+        "_random",
+        "_regions",
+        "decisions",
+        "domains",
+    )
 
     def __init__(
         self,
@@ -117,17 +141,26 @@ class Chooser:
         self.domains: dict[str, Domain] | None = {} if keep_domains else None
 
     def one_of(self, name: str, options: Sequence[Option]) -> Option:
-        """One of the options. Strings, numbers and booleans are their own labels, anything else is labelled by its `__name__`.
+        """One of the options. Strings, numbers and booleans are their own labels, anything else is
+        labelled by its `__name__`.
 
         Raises:
             ValueError: no options, two options with one label, or the path was asked before.
         """
-        # This is the hot path of sampling (>= 50,000 architectures a second): with nothing given no domain object is made.
+        # This is the hot path of sampling (>= 50,000 architectures a second): with nothing given no
+        # domain object is made.
         path = self._prefix + name
-        if self._given or self._held or self._regions or self.domains is not None or self._random is None:
+        if (
+            self._given
+            or self._held
+            or self._regions
+            or self.domains is not None
+            or self._random is None
+        ):
             labels = _labels(path, options)
             index = labels.index(self._ask(path, OneOf(labels)))
-            # The option's own label: an answer that is given as 1 where it is True would make another key.
+            # The option's own label: an answer that is given as 1 where it is True would make
+            # another key.
             self.decisions[path] = labels[index]
             return options[index]
         if path in self.decisions:
@@ -141,24 +174,35 @@ class Chooser:
     def integer(self, name: str, low: int, high: int) -> int:
         """A whole number, low <= n <= high."""
         if not (isinstance(low, int) and isinstance(high, int)) or low > high:
-            raise ValueError(f"the choice {self._prefix + name!r} needs whole numbers low <= high, got {low!r} and {high!r}")
+            raise ValueError(
+                f"the choice {self._prefix + name!r} needs whole numbers low <= high, got "
+                f"{low!r} and {high!r}"
+            )
         return self._ask(self._prefix + name, Integer(low, high))  # type: ignore[return-value]
 
     def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """A real number, low <= x <= high, drawn uniformly, or uniformly in its logarithm."""
         if not (math.isfinite(low) and math.isfinite(high) and low <= high) or (log and low <= 0):
-            raise ValueError(f"the choice {self._prefix + name!r} needs finite low <= high (and low > 0 with log=True), got {low!r} and {high!r}")
+            raise ValueError(
+                f"the choice {self._prefix + name!r} needs finite low <= high (and low > 0 with "
+                f"log=True), got {low!r} and {high!r}"
+            )
         path = self._prefix + name
         value = self.decisions[path] = float(self._ask(path, Real(float(low), float(high), log)))  # type: ignore[arg-type]
         return value
 
-    def subset(self, name: str, options: Sequence[Option], *, minimum: int = 0, maximum: int | None = None) -> tuple[Option, ...]:
+    def subset(
+        self, name: str, options: Sequence[Option], *, minimum: int = 0, maximum: int | None = None
+    ) -> tuple[Option, ...]:
         """Some of the options, in their own order, at least `minimum` and at most `maximum` (all)."""
         path = self._prefix + name
         labels = _labels(path, options)
         most = len(labels) if maximum is None else maximum
         if not 0 <= minimum <= most <= len(labels):
-            raise ValueError(f"the choice {path!r} needs 0 <= minimum <= maximum <= {len(labels)} options, got {minimum} and {most}")
+            raise ValueError(
+                f"the choice {path!r} needs 0 <= minimum <= maximum <= {len(labels)} options, "
+                f"got {minimum} and {most}"
+            )
         chosen = self._ask(path, Subset(labels, minimum, most))
         return tuple(options[labels.index(label)] for label in chosen)  # type: ignore[union-attr]
 
@@ -174,7 +218,9 @@ class Chooser:
         raise Rejected(reason)
 
     def offer(self, regions: Regions) -> None:
-        """From here on a question offers only what lies in one of the regions, together with the answers to those before it."""
+        """From here on a question offers only what lies in one of the regions, together with the
+        answers to those before it.
+        """
         self._regions.append((regions, regions.everyone))
 
     @contextmanager
@@ -196,7 +242,10 @@ class Chooser:
         if path in self._held:
             answer = self._held[path]
             if not domain.accepts(answer):
-                raise ValueError(f"the choice {path!r} is held at {answer!r}, which is not among its answers: {_described(domain)}")
+                raise ValueError(
+                    f"the choice {path!r} is held at {answer!r}, which is not among its answers: "
+                    f"{_described(domain)}"
+                )
             domain = OneOf((answer,))
         elif path in self._given and domain.accepts(self._given[path]):
             answer = self._given[path]
@@ -205,12 +254,21 @@ class Chooser:
         elif self._random is not None:
             answer = domain.draw(self._random)
         elif path in self._given:
-            raise ValueError(f"the choice {path!r} cannot be answered by {self._given[path]!r}; its answers are: {_described(domain)}")
+            raise ValueError(
+                f"the choice {path!r} cannot be answered by {self._given[path]!r}; its answers "
+                f"are: {_described(domain)}"
+            )
         else:
-            raise ValueError(f"the choice {path!r} has no answer in this architecture, which answers: {', '.join(self._given) or 'nothing'}")
+            raise ValueError(
+                f"the choice {path!r} has no answer in this architecture, which answers: "
+                f"{', '.join(self._given) or 'nothing'}"
+            )
         self.decisions[path] = answer
         if self._regions:
-            self._regions = [(regions, regions.holding(path, whole, answer, left)) for regions, left in self._regions]
+            self._regions = [
+                (regions, regions.holding(path, whole, answer, left))
+                for regions, left in self._regions
+            ]
         if self.domains is not None:
             self.domains[path] = domain
         return answer
@@ -221,25 +279,43 @@ class Chooser:
         for regions, left in self._regions:
             own = regions.offered(path, domain, left)
             if own is not None:
-                answers = own if answers is None else {answer: min(count, own[answer]) for answer, count in answers.items() if answer in own}
+                answers = (
+                    own
+                    if answers is None
+                    else {
+                        answer: min(count, own[answer])
+                        for answer, count in answers.items()
+                        if answer in own
+                    }
+                )
         if answers is None:
             return domain
         if not answers:
-            raise Rejected(f"the regions that the space is held to have no answer to {path!r} in common")
+            raise Rejected(
+                f"the regions that the space is held to have no answer to {path!r} in common"
+            )
         return narrowed(domain, answers)
 
 
 def _asked_twice(path: str) -> str:
-    return f"the choice {path!r} is asked twice; give each its own name, or ask inside `with choose.scope(...)`"
+    return (
+        f"the choice {path!r} is asked twice; give each its own name, or ask inside `with "
+        "choose.scope(...)`"
+    )
 
 
 def _labels(path: str, options: Sequence[Any]) -> tuple[Answer, ...]:
-    labels = tuple([option if option.__class__ in _SCALARS else _label(option) for option in options])
+    labels = tuple(
+        [option if option.__class__ in _SCALARS else _label(option) for option in options]
+    )
     if not labels:
         raise ValueError(f"the choice {path!r} has no options")
     if len(set(labels)) != len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
-        raise ValueError(f"the choice {path!r} has two options with the label {twice!r} (1, 1.0 and True count as one); make them distinct")
+        raise ValueError(
+            f"the choice {path!r} has two options with the label {twice!r} (1, 1.0 and True "
+            "count as one); make them distinct"
+        )
     return labels
 
 
@@ -249,7 +325,8 @@ def _label(option: Any) -> Answer:
     name = getattr(option, "__name__", None)
     if name is None or name == "<lambda>":
         raise ValueError(
-            f"an option must be a string, number, boolean, None, a tuple of these, or a named function or class; got {option!r}. "
+            "an option must be a string, number, boolean, None, a tuple of these, or a named "
+            f"function or class; got {option!r}. "
             "Choose among names instead and look the object up by the name chosen"
         )
     return name

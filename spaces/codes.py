@@ -7,8 +7,9 @@ A question is one column or several:
     subset             a column for each option: left out, or chosen
     permutation        a column for each option: its place, in at most `BINS` ranges
 
-Where some architectures are not asked the question, each of its columns has one category more, the last: not asked. Back from categories a value within
-its range is drawn, and what cannot be an answer (too many chosen, two options at one place) is mended at random.
+Where some architectures are not asked the question, each of its columns has one category more, the
+last: not asked. Back from categories a value within its range is drawn, and what cannot be an
+answer (too many chosen, two options at one place) is mended at random.
 
 Shapes: N architectures, G columns.
 """
@@ -31,14 +32,18 @@ BINS = 16
 
 @dataclass(frozen=True)
 class Codes:
-    """The questions that are coded, by path, in the order of their columns: their domains, and whether they are always asked."""
+    """The questions that are coded, by path, in the order of their columns: their domains, and
+    whether they are always asked.
+    """
 
     questions: tuple[tuple[str, Domain, bool], ...]
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """(G,) the number of categories of each column."""
-        return tuple(size + (not always) for _, domain, always in self.questions for size in _sizes(domain))
+        return tuple(
+            size + (not always) for _, domain, always in self.questions for size in _sizes(domain)
+        )
 
     def encode(self, answers: Sequence[Mapping[str, Answer]]) -> numpy.ndarray:
         """(N, G) the categories of architectures' answers."""
@@ -46,12 +51,18 @@ class Codes:
         for each in answers:
             row: list[int] = []
             for path, domain, _ in self.questions:
-                row += _encode(domain, each[path]) if path in each and domain.accepts(each[path]) else _sizes(domain)
+                row += (
+                    _encode(domain, each[path])
+                    if path in each and domain.accepts(each[path])
+                    else _sizes(domain)
+                )
             rows.append(row)
         return numpy.array(rows, dtype=numpy.int64).reshape(len(rows), len(self.sizes))
 
     def decode(self, code_G: Sequence[int], random: Random) -> dict[str, Answer]:
-        """Answers that have these categories, by path. A question is left out where its first column says: not asked."""
+        """Answers that have these categories, by path. A question is left out where its first
+        column says: not asked.
+        """
         answers: dict[str, Answer] = {}
         first = 0
         for path, domain, _ in self.questions:
@@ -60,15 +71,21 @@ class Codes:
             first += len(sizes)
             if codes[0] < sizes[0] and path not in answers:
                 # A later column may still say: not asked.
-                answers[path] = _decode(domain, [min(code, size - 1) for code, size in zip(codes, sizes, strict=True)], random)
+                answers[path] = _decode(
+                    domain,
+                    [min(code, size - 1) for code, size in zip(codes, sizes, strict=True)],
+                    random,
+                )
         return answers
 
 
 def codes(asked: Sequence[Mapping[str, Domain]]) -> Codes:
-    """The columns of architectures whose questions, by path, could have been answered by these domains (see `operators.domains`).
+    """The columns of architectures whose questions, by path, could have been answered by these
+    domains (see `operators.domains`).
 
-    Where architectures had different domains at one path, a number or one of several options is coded by all their answers together. Other differences,
-    and those of kind, make questions of their own. Questions with one answer have no column.
+    Where architectures had different domains at one path, a number or one of several options is
+    coded by all their answers together. Other differences, and those of kind, make questions of
+    their own. Questions with one answer have no column.
     """
     merged: dict[tuple[str, object], Domain] = {}
     times: dict[tuple[str, object], int] = {}
@@ -77,8 +94,16 @@ def codes(asked: Sequence[Mapping[str, Domain]]) -> Codes:
             key = (path, type(domain) if isinstance(domain, OneOf | Integer | Real) else domain)
             merged[key] = _merge(merged[key], domain) if key in merged else domain
             times[key] = times.get(key, 0) + 1
-    coded = ((path, domain, times[path, kind] == len(asked)) for (path, kind), domain in merged.items())
-    return Codes(tuple((path, domain, always) for path, domain, always in coded if domain.size != 1 or not always))
+    coded = (
+        (path, domain, times[path, kind] == len(asked)) for (path, kind), domain in merged.items()
+    )
+    return Codes(
+        tuple(
+            (path, domain, always)
+            for path, domain, always in coded
+            if domain.size != 1 or not always
+        )
+    )
 
 
 def _merge(one: Domain, other: Domain) -> Domain:
@@ -135,7 +160,11 @@ def _decode(domain: Domain, codes: list[int], random: Random) -> Answer:
         order = sorted(range(len(codes)), key=lambda label: (codes[label], random.random()))
         return tuple(domain.labels[label] for label in order)
     if isinstance(domain, Subset):
-        return _mended(domain, [label for label, code in zip(domain.labels, codes, strict=True) if code], random)
+        return _mended(
+            domain,
+            [label for label, code in zip(domain.labels, codes, strict=True) if code],
+            random,
+        )
     return domain.draw(Steady((codes[0] + random.random()) / _sizes(domain)[0]))
 
 

@@ -1,11 +1,15 @@
-"""Convolutional networks for small images (from 8 x 8 pixels), every block of its own kind: the space for a new image task.
+"""Convolutional networks for small images (from 8 x 8 pixels), every block of its own kind: the
+space for a new image task.
 
-    stem -> stage 1: blocks -> downsample -> stage 2: blocks -> ... -> [1x1 convolution] -> mean over pixels -> [dropout] -> linear
+    stem -> stage 1: blocks -> downsample -> stage 2: blocks -> ... -> [1x1 convolution] -> mean
+    over pixels -> [dropout] -> linear
 
-A stage keeps its width and resolution, the step between two stages halves the resolution. The blocks are those of ResNet (He et al. 2016, `conv`),
-MobileNetV2 and V3 (Sandler et al. 2018, Howard et al. 2019, `inverted`), MobileNetV1 (Howard et al. 2017, `separable`), ConvNeXt (Liu et al. 2022,
-`convnext`, with batch norm) and PoolFormer (Yu et al. 2022, `pool`), the last without its MLP, as a cheap and weak one.
-By its widths no network has more than 6 million parameters; on 8 x 8 pixels none has more than half a million.
+A stage keeps its width and resolution, the step between two stages halves the resolution. The
+blocks are those of ResNet (He et al. 2016, `conv`), MobileNetV2 and V3 (Sandler et al. 2018, Howard
+et al. 2019, `inverted`), MobileNetV1 (Howard et al. 2017, `separable`), ConvNeXt (Liu et al. 2022,
+`convnext`, with batch norm) and PoolFormer (Yu et al. 2022, `pool`), the last without its MLP, as a
+cheap and weak one. By its widths no network has more than 6 million parameters; on 8 x 8 pixels
+none has more than half a million.
 """
 
 from __future__ import annotations
@@ -17,8 +21,15 @@ from spaces.choices import Chooser
 from spaces.graph import Graph, GraphBuilder, Node, node
 from spaces.space import SearchSpace, Shapes
 
-# The widths of the stem with the first stage, and of each stage behind it. Images below 16 pixels start with the first of these, others with the second.
-WIDTHS = ((8, 16, 24, 32), (16, 24, 32, 48), (32, 48, 64, 96), (48, 64, 96, 128), (64, 96, 128, 160))
+# The widths of the stem with the first stage, and of each stage behind it. Images below 16 pixels
+# start with the first of these, others with the second.
+WIDTHS = (
+    (8, 16, 24, 32),
+    (16, 24, 32, 48),
+    (32, 48, 64, 96),
+    (48, 64, 96, 128),
+    (64, 96, 128, 160),
+)
 DEPTHS = (1, 2, 3)
 ACTIVATIONS = ("relu", "silu", "hardswish")
 DOWNSAMPLING = ("strided", "patch", "max_pool", "avg_pool")
@@ -32,22 +43,36 @@ SMALLEST_SIDE = 8
 
 
 def define(choose: Chooser, shapes: Shapes) -> Graph:
-    """The network. The number of stages follows from the images: 2 below 16 pixels, 3 below 64, else 4; from 64 pixels on the stem strides.
+    """The network. The number of stages follows from the images: 2 below 16 pixels, 3 below 64,
+    else 4; from 64 pixels on the stem strides.
 
     Raises:
-        ValueError: the inputs are not images, or too small, or the output is not a vector of scores.
+        ValueError: the inputs are not images, or too small, or the output is not a vector of
+            scores.
     """
     side = _side(shapes)
     network = _Network(shapes.input, choose.one_of("activation", ACTIVATIONS))
     widths = WIDTHS if side < 16 else WIDTHS[1:]
     width = choose.one_of("stem/width", widths[0])
     # From 128 pixels on the stride of 4 needs a window that leaves no pixel out.
-    value = network.convolution(0, "stem", width, kernel=3 if side < 128 else 7, stride=1 if side < 64 else 2 if side < 128 else 4)
+    value = network.convolution(
+        0,
+        "stem",
+        width,
+        kernel=3 if side < 128 else 7,
+        stride=1 if side < 64 else 2 if side < 128 else 4,
+    )
     for stage in range(1, (2 if side < 16 else 3 if side < 64 else 4) + 1):
         with choose.scope(f"stage{stage}"):
             if stage > 1:
                 width = choose.one_of("width", widths[stage - 1])
-                value = _downsample(network, value, f"stage{stage}/downsample", width, choose.one_of("downsample", DOWNSAMPLING))
+                value = _downsample(
+                    network,
+                    value,
+                    f"stage{stage}/downsample",
+                    width,
+                    choose.one_of("downsample", DOWNSAMPLING),
+                )
             for block in range(1, choose.one_of("depth", DEPTHS) + 1):
                 with choose.scope(f"block{block}"):
                     value = _block(choose, network, value, f"stage{stage}/block{block}", width)
@@ -59,26 +84,33 @@ def define(choose: Chooser, shapes: Shapes) -> Graph:
     dropout = choose.one_of("head/dropout", DROPOUTS)
     if dropout:
         value = network.add("dropout", value, "head/dropout", p=dropout)
-    return network.builder.output(network.add("linear", value, "head/linear", out_features=shapes.output[0]))
+    return network.builder.output(
+        network.add("linear", value, "head/linear", out_features=shapes.output[0])
+    )
 
 
 def _side(shapes: Shapes) -> int:
     if len(shapes.input) != 3 or len(shapes.output) != 1:
         raise ValueError(
-            f"the space convnet takes images (channels, height, width) to a vector of scores (classes,); this task has inputs {shapes.input} "
-            f"and outputs {shapes.output}: write a space of your own for it (nas init writes one to start from)"
+            "the space convnet takes images (channels, height, width) to a vector of scores "
+            f"(classes,); this task has inputs {shapes.input} "
+            f"and outputs {shapes.output}: write a space of your own for it (nas init writes one "
+            "to start from)"
         )
     side = min(shapes.input[1:])
     if side < SMALLEST_SIDE:
         raise ValueError(
-            f"the space convnet takes images of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels; this task has {shapes.input[1]} x {shapes.input[2]}: "
+            f"the space convnet takes images of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} "
+            f"pixels; this task has {shapes.input[1]} x {shapes.input[2]}: "
             "enlarge the images"
         )
     return side
 
 
 class _Network:
-    """A graph in the making whose nodes know their place, and whose activations are all of one kind."""
+    """A graph in the making whose nodes know their place, and whose activations are all of one
+    kind.
+    """
 
     def __init__(self, input_shape: tuple[int, ...], activation: str) -> None:
         self.builder = GraphBuilder()
@@ -94,26 +126,58 @@ class _Network:
     def activate(self, value: int, label: str) -> int:
         return self.add(self.activation, value, f"{label}/act")
 
-    def convolution(self, value: int, label: str, width: int, *, kernel: int, stride: int = 1, activated: bool = True) -> int:
-        """A convolution of as many pixels in as out (over its stride), batch norm, and mostly the activation."""
+    def convolution(
+        self,
+        value: int,
+        label: str,
+        width: int,
+        *,
+        kernel: int,
+        stride: int = 1,
+        activated: bool = True,
+    ) -> int:
+        """A convolution of as many pixels in as out (over its stride), batch norm, and mostly the
+        activation.
+        """
         value = self.add(
-            "conv2d", value, label, out_channels=width, kernel_size=kernel, stride=stride, padding=kernel // 2 if kernel != stride else 0, bias=False
+            "conv2d",
+            value,
+            label,
+            out_channels=width,
+            kernel_size=kernel,
+            stride=stride,
+            padding=kernel // 2 if kernel != stride else 0,
+            bias=False,
         )
         return self._normalize(value, label, activated)
 
     def depthwise(self, value: int, label: str, *, kernel: int, activated: bool = True) -> int:
         """The same with each channel on its own."""
         value = self.add(
-            "conv2d", value, label, out_channels="in_channels", groups="in_channels", kernel_size=kernel, padding=kernel // 2, bias=False
+            "conv2d",
+            value,
+            label,
+            out_channels="in_channels",
+            groups="in_channels",
+            kernel_size=kernel,
+            padding=kernel // 2,
+            bias=False,
         )
         return self._normalize(value, label, activated)
 
     def squeeze(self, value: int, label: str, width: int, reduced: int) -> int:
-        """Each channel times a factor that depends on the means of all of them (Hu et al. 2018, squeeze and excitation)."""
+        """Each channel times a factor that depends on the means of all of them (Hu et al. 2018,
+        squeeze and excitation).
+        """
         factors = self.add("adaptive_avg_pool2d", value, f"{label}/pool", output_size=1)
-        factors = self.activate(self.add("conv2d", factors, f"{label}/reduce", out_channels=reduced, kernel_size=1), label)
+        factors = self.activate(
+            self.add("conv2d", factors, f"{label}/reduce", out_channels=reduced, kernel_size=1),
+            label,
+        )
         factors = self.add("conv2d", factors, f"{label}/expand", out_channels=width, kernel_size=1)
-        return self.merge("mul", value, self.add("sigmoid", factors, f"{label}/gate"), f"{label}/scale")
+        return self.merge(
+            "mul", value, self.add("sigmoid", factors, f"{label}/gate"), f"{label}/scale"
+        )
 
     def _normalize(self, value: int, label: str, activated: bool) -> int:
         value = self.add("batch_norm2d", value, f"{label}/norm")
@@ -121,7 +185,9 @@ class _Network:
 
 
 def _block(choose: Chooser, network: _Network, value: int, label: str, width: int) -> int:
-    """One block of `width` channels in and out: its operation, its settings, and whether its input is added to what it gives."""
+    """One block of `width` channels in and out: its operation, its settings, and whether its input
+    is added to what it gives.
+    """
     kind = choose.one_of("op", BLOCKS)
     kernel = 3 if kind == "pool" else choose.one_of("kernel", KERNELS)
     expanded = width * choose.one_of("expansion", EXPANSIONS[kind]) if kind in EXPANSIONS else width
@@ -136,18 +202,30 @@ def _block(choose: Chooser, network: _Network, value: int, label: str, width: in
         result = network.depthwise(result, f"{label}/depthwise", kernel=kernel)
     elif kind == "convnext":
         result = network.depthwise(result, f"{label}/depthwise", kernel=kernel, activated=False)
-        result = network.activate(network.add("conv2d", result, f"{label}/expand", out_channels=expanded, kernel_size=1), f"{label}/expand")
+        result = network.activate(
+            network.add("conv2d", result, f"{label}/expand", out_channels=expanded, kernel_size=1),
+            f"{label}/expand",
+        )
     elif kind == "separable":
         result = network.depthwise(result, f"{label}/depthwise", kernel=kernel)
     else:
-        result = network.add("avg_pool2d", result, f"{label}/pool", kernel_size=kernel, stride=1, padding=1, count_include_pad=False)
+        result = network.add(
+            "avg_pool2d",
+            result,
+            f"{label}/pool",
+            kernel_size=kernel,
+            stride=1,
+            padding=1,
+            count_include_pad=False,
+        )
     if squeezed:
         result = network.squeeze(result, f"{label}/squeeze", expanded, max(8, width // 4))
     if kind != "conv":
         result = network.convolution(result, f"{label}/project", width, kernel=1, activated=False)
     if skip:
         result = network.merge("add", value, result, f"{label}/skip")
-    # The blocks with a bottleneck turned outwards are linear at their narrow ends, as their authors have them.
+    # The blocks with a bottleneck turned outwards are linear at their narrow ends, as their authors
+    # have them.
     return result if kind in EXPANSIONS else network.activate(result, label)
 
 

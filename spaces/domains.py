@@ -1,6 +1,7 @@
 """What a question may be answered: the domains of the chooser's five kinds of choice.
 
-An answer is a JSON value: for one of several options the chosen one's label, for a number the number, for subsets and permutations the tuple of labels.
+An answer is a JSON value: for one of several options the chosen one's label, for a number the
+number, for subsets and permutations the tuple of labels.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ class Domain(Protocol):
     def size(self) -> int | None: ...
 
     def draw(self, random: _random.Random) -> Answer:
-        """One answer, uniform over the domain (log-uniform for a logarithmic real, and options by their weights)."""
+        """One answer, uniform over the domain (log-uniform for a logarithmic real, and options by
+        their weights).
+        """
         ...
 
     def at(self, index: int) -> Answer:
@@ -84,7 +87,11 @@ class Integer:
         return self.low + index
 
     def accepts(self, answer: Answer) -> bool:
-        return isinstance(answer, int) and not isinstance(answer, bool) and self.low <= answer <= self.high
+        return (
+            isinstance(answer, int)
+            and not isinstance(answer, bool)
+            and self.low <= answer <= self.high
+        )
 
     def near(self, answer: Answer) -> tuple[Answer, ...]:
         assert isinstance(answer, int)
@@ -113,14 +120,22 @@ class Real:
         return self.low
 
     def accepts(self, answer: Answer) -> bool:
-        return isinstance(answer, int | float) and not isinstance(answer, bool) and self.low <= answer <= self.high
+        return (
+            isinstance(answer, int | float)
+            and not isinstance(answer, bool)
+            and self.low <= answer <= self.high
+        )
 
     def near(self, answer: Answer) -> tuple[Answer, ...]:
         """A tenth of the range up and down, on the domain's own scale."""
         assert isinstance(answer, int | float)
         if self.low == self.high:
             return ()
-        position = math.log(answer / self.low) / math.log(self.high / self.low) if self.log else (answer - self.low) / (self.high - self.low)
+        position = (
+            math.log(answer / self.low) / math.log(self.high / self.low)
+            if self.log
+            else (answer - self.low) / (self.high - self.low)
+        )
         moved = {self._at_share(min(1.0, max(0.0, position + step))) for step in (-0.1, 0.1)}
         return tuple(sorted(value for value in moved if value != answer))
 
@@ -128,7 +143,11 @@ class Real:
         return f"numbers from {self.low:g} to {self.high:g}"
 
     def _at_share(self, share: float) -> float:
-        value = self.low * (self.high / self.low) ** share if self.log else self.low + (self.high - self.low) * share
+        value = (
+            self.low * (self.high / self.low) ** share
+            if self.log
+            else self.low + (self.high - self.low) * share
+        )
         return min(self.high, max(self.low, value))
 
 
@@ -142,7 +161,9 @@ class Subset:
 
     @property
     def size(self) -> int:
-        return sum(math.comb(len(self.labels), count) for count in range(self.minimum, self.maximum + 1))
+        return sum(
+            math.comb(len(self.labels), count) for count in range(self.minimum, self.maximum + 1)
+        )
 
     def draw(self, random: _random.Random) -> Answer:
         return self.at(int(random.random() * self.size))
@@ -150,20 +171,39 @@ class Subset:
     def at(self, index: int) -> Answer:
         for count in range(self.minimum, self.maximum + 1):
             if index < math.comb(len(self.labels), count):
-                return tuple(self.labels[position] for position in _combination(len(self.labels), count, index))
+                return tuple(
+                    self.labels[position]
+                    for position in _combination(len(self.labels), count, index)
+                )
             index -= math.comb(len(self.labels), count)
         raise IndexError("the domain has fewer subsets")
 
     def accepts(self, answer: Answer) -> bool:
-        return isinstance(answer, tuple) and self.minimum <= len(answer) <= self.maximum and answer == self._ordered(answer)
+        return (
+            isinstance(answer, tuple)
+            and self.minimum <= len(answer) <= self.maximum
+            and answer == self._ordered(answer)
+        )
 
     def near(self, answer: Answer) -> tuple[Answer, ...]:
         """One label added, removed or exchanged."""
         assert isinstance(answer, tuple)
         others = [label for label in self.labels if label not in answer]
-        removed = [tuple(kept for kept in answer if kept != label) for label in answer] if len(answer) > self.minimum else []
-        added = [self._ordered((*answer, label)) for label in others] if len(answer) < self.maximum else []
-        swapped = [self._ordered((*(kept for kept in answer if kept != out), new)) for out in answer for new in others]
+        removed = (
+            [tuple(kept for kept in answer if kept != label) for label in answer]
+            if len(answer) > self.minimum
+            else []
+        )
+        added = (
+            [self._ordered((*answer, label)) for label in others]
+            if len(answer) < self.maximum
+            else []
+        )
+        swapped = [
+            self._ordered((*(kept for kept in answer if kept != out), new))
+            for out in answer
+            for new in others
+        ]
         return (*removed, *added, *swapped)
 
     def __str__(self) -> str:
@@ -196,7 +236,11 @@ class Permutation:
         return tuple(result)
 
     def accepts(self, answer: Answer) -> bool:
-        return isinstance(answer, tuple) and len(answer) == len(self.labels) and all(label in answer for label in self.labels)
+        return (
+            isinstance(answer, tuple)
+            and len(answer) == len(self.labels)
+            and all(label in answer for label in self.labels)
+        )
 
     def near(self, answer: Answer) -> tuple[Answer, ...]:
         """Two places exchanged."""

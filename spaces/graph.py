@@ -1,4 +1,5 @@
-"""The one description of an architecture: a frozen, attributed, directed acyclic graph with one input and one output.
+"""The one description of an architecture: a frozen, attributed, directed acyclic graph with one
+input and one output.
 
     builder = GraphBuilder()
     x = builder.input()
@@ -6,8 +7,9 @@
     z = builder.node("add", x, y)
     graph = builder.output(z)
 
-Parallel edges are allowed: a sum may take the same value twice. Where an operation's arguments have an order (a concatenation, a
-difference, a matrix product) each edge says in `slot` which argument it is; where they have none (a sum) every slot is 0.
+Parallel edges are allowed: a sum may take the same value twice. Where an operation's arguments have
+an order (a concatenation, a difference, a matrix product) each edge says in `slot` which argument
+it is; where they have none (a sum) every slot is 0.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ Value = str | int | float | bool | None | tuple[Any, ...]
 
 
 class Edge(NamedTuple):
-    """A value that flows from the node number `source` to the argument `slot` of the node number `target`."""
+    """A value that flows from the node number `source` to the argument `slot` of the node number
+    `target`.
+    """
 
     source: int
     target: int
@@ -34,7 +38,9 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Node:
-    """An operation and its attributes, sorted by name. `label` names the place in the user's code; it takes no part in comparison."""
+    """An operation and its attributes, sorted by name. `label` names the place in the user's code;
+    it takes no part in comparison.
+    """
 
     op: str
     attributes: tuple[tuple[str, Value], ...] = ()
@@ -54,7 +60,11 @@ class Node:
         return default
 
     def __str__(self) -> str:
-        return self.op + ("(" + ", ".join(f"{name}={value}" for name, value in self.attributes) + ")" if self.attributes else "")
+        return self.op + (
+            "(" + ", ".join(f"{name}={value}" for name, value in self.attributes) + ")"
+            if self.attributes
+            else ""
+        )
 
 
 INPUT = Node("input")
@@ -66,7 +76,8 @@ class Graph:
     """Nodes in topological order, the input first and the output last, and the edges between them.
 
     Raises:
-        ValueError: the nodes or edges do not make such a graph; the message names the first that does not.
+        ValueError: the nodes or edges do not make such a graph; the message names the first that
+            does not.
     """
 
     nodes: tuple[Node, ...]
@@ -75,10 +86,15 @@ class Graph:
     def __post_init__(self) -> None:
         nodes = self.nodes
         if len(nodes) < 2 or nodes[0].op != "input" or nodes[-1].op != "output":
-            raise ValueError(f"a graph starts with the node 'input' and ends with the node 'output'; got {[node.op for node in nodes]}")
+            raise ValueError(
+                "a graph starts with the node 'input' and ends with the node 'output'; got "
+                f"{[node.op for node in nodes]}"
+            )
         for node in nodes[1:-1]:
             if node.op == "input" or node.op == "output":
-                raise ValueError(f"a graph has one input and one output; got {[node.op for node in nodes]}")
+                raise ValueError(
+                    f"a graph has one input and one output; got {[node.op for node in nodes]}"
+                )
         _check_edges(len(nodes), self.edges)
 
     @cached_property
@@ -99,16 +115,26 @@ class Graph:
 
     @cached_property
     def depth(self) -> int:
-        """The number of edges on the longest path from the input to the output; 0 where there is no path."""
+        """The number of edges on the longest path from the input to the output; 0 where there is no
+        path.
+        """
         longest = [0] + [-1] * (len(self.nodes) - 1)
         for target in range(1, len(self.nodes)):
-            longest[target] = max((longest[source] + 1 for source in self.incoming[target] if longest[source] >= 0), default=-1)
+            longest[target] = max(
+                (longest[source] + 1 for source in self.incoming[target] if longest[source] >= 0),
+                default=-1,
+            )
         return max(longest[-1], 0)
 
     def to_json(self) -> str:
         """A compact JSON object with the nodes and edges."""
-        nodes = [[item.op, dict(item.attributes), *([item.label] if item.label else [])] for item in self.nodes]
-        return json.dumps({"nodes": nodes, "edges": self.edges}, separators=(",", ":"), allow_nan=False)
+        nodes = [
+            [item.op, dict(item.attributes), *([item.label] if item.label else [])]
+            for item in self.nodes
+        ]
+        return json.dumps(
+            {"nodes": nodes, "edges": self.edges}, separators=(",", ":"), allow_nan=False
+        )
 
     @staticmethod
     def from_json(text: str) -> Graph:
@@ -123,7 +149,8 @@ class Graph:
             return Graph(nodes, tuple(Edge(*map(int, edge)) for edge in loaded["edges"]))
         except (json.JSONDecodeError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(
-                f'a graph is a JSON object {{"nodes": [[op, attributes, label]], "edges": [[source, target, slot]]}}; got {text[:80]!r} ({error})'
+                f'a graph is a JSON object {{"nodes": [[op, attributes, label]], "edges": '
+                f"[[source, target, slot]]}}; got {text[:80]!r} ({error})"
             ) from error
 
     def to_networkx(self) -> networkx.MultiDiGraph:
@@ -144,11 +171,15 @@ def node(op: str, **attributes: Any) -> Node:
     Raises:
         ValueError: an attribute is not a JSON value.
     """
-    return Node(op, tuple((name, _frozen(op, name, attributes[name])) for name in sorted(attributes)))
+    return Node(
+        op, tuple((name, _frozen(op, name, attributes[name])) for name in sorted(attributes))
+    )
 
 
 class GraphBuilder:
-    """Collects nodes and edges until `output` freezes them. A value is the number of the node that makes it."""
+    """Collects nodes and edges until `output` freezes them. A value is the number of the node that
+    makes it.
+    """
 
     def __init__(self) -> None:
         self._nodes: list[Node] = []
@@ -162,7 +193,9 @@ class GraphBuilder:
         return 0
 
     def node(self, op: str, *inputs: int, ordered: bool = False, **attributes: Any) -> int:
-        """An operation on earlier values. `ordered` says that the order of the inputs matters: each edge then carries its place."""
+        """An operation on earlier values. `ordered` says that the order of the inputs matters: each
+        edge then carries its place.
+        """
         return self.add(node(op, **attributes), *inputs, ordered=ordered)
 
     def add(self, item: Node, *inputs: int, ordered: bool = False) -> int:
@@ -170,13 +203,19 @@ class GraphBuilder:
         target = len(self._nodes)
         for value in inputs:
             if not 0 <= value < target:
-                raise ValueError(f"the input {value!r} of {item} is not an earlier node (0 to {target - 1})")
+                raise ValueError(
+                    f"the input {value!r} of {item} is not an earlier node (0 to {target - 1})"
+                )
         self._nodes.append(item)
-        self._edges.extend(Edge(value, target, place if ordered else 0) for place, value in enumerate(inputs))
+        self._edges.extend(
+            Edge(value, target, place if ordered else 0) for place, value in enumerate(inputs)
+        )
         return target
 
     def include(self, graph: Graph, value: int) -> int:
-        """All of another graph, its input being `value`; returns what its output gives. Several values at its output are added up."""
+        """All of another graph, its input being `value`; returns what its output gives. Several
+        values at its output are added up.
+        """
         numbers = {0: value}
         for number, item in enumerate(graph.nodes[1:-1], start=1):
             edges = [edge for edge in graph.edges if edge.target == number]
@@ -206,7 +245,10 @@ def _check_edges(count: int, edges: tuple[Edge, ...]) -> None:
             raise ValueError(f"an edge is (source, target, slot); got {edge!r}")
         source, target, slot = edge
         if not 0 <= source < target < count:
-            raise ValueError(f"an edge leads from an earlier node to a later one among {count}; got {source} -> {target}")
+            raise ValueError(
+                f"an edge leads from an earlier node to a later one among {count}; got {source} "
+                f"-> {target}"
+            )
         if slot < 0:
             raise ValueError(f"an edge's slot is not negative; got {slot} on {source} -> {target}")
 
@@ -219,7 +261,12 @@ def _frozen(op: str, name: str, value: Any) -> Value:
     if isinstance(value, list | tuple):
         return tuple(_frozen(op, name, item) for item in value)
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"the attribute {name!r} of the node {op!r} is {value!r}, which JSON does not have: write it as the text {str(value)!r}")
+        raise ValueError(
+            f"the attribute {name!r} of the node {op!r} is {value!r}, which JSON does not have: "
+            f"write it as the text {str(value)!r}"
+        )
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    raise ValueError(f"the attribute {name!r} of the node {op!r} must be a JSON value, got {value!r}")
+    raise ValueError(
+        f"the attribute {name!r} of the node {op!r} must be a JSON value, got {value!r}"
+    )

@@ -1,4 +1,6 @@
-"""The inverted bottleneck of MobileNetV2 (Sandler et al., CVPR 2018) and its squeeze-and-excitation (Hu et al., CVPR 2018), in primitive operations."""
+"""The inverted bottleneck of MobileNetV2 (Sandler et al., CVPR 2018) and its squeeze-and-excitation
+(Hu et al., CVPR 2018), in primitive operations.
+"""
 
 from __future__ import annotations
 
@@ -10,39 +12,85 @@ SQUEEZE = 4
 
 
 def convolution(
-    builder: GraphBuilder, value: int, channels: Value, *, kernel_size: Value = 1, stride: Value = 1, activation: str | None = None, **attributes: Any
+    builder: GraphBuilder,
+    value: int,
+    channels: Value,
+    *,
+    kernel_size: Value = 1,
+    stride: Value = 1,
+    activation: str | None = None,
+    **attributes: Any,
 ) -> int:
-    """A convolution without bias that keeps the size (at stride 1), a batch norm and, where one is named, an activation."""
+    """A convolution without bias that keeps the size (at stride 1), a batch norm and, where one is
+    named, an activation.
+    """
     assert isinstance(kernel_size, int)
     padding = kernel_size // 2
-    value = builder.node("conv2d", value, out_channels=channels, kernel_size=kernel_size, stride=stride, padding=padding, bias=False, **attributes)
+    value = builder.node(
+        "conv2d",
+        value,
+        out_channels=channels,
+        kernel_size=kernel_size,
+        stride=stride,
+        padding=padding,
+        bias=False,
+        **attributes,
+    )
     value = builder.node("batch_norm2d", value)
     return builder.node(activation, value) if activation else value
 
 
-def inverted_bottleneck(builder: GraphBuilder, value: int, in_channels: Value, item: Node, activation: str) -> int:
-    """Expand (unless by 1), filter each channel, squeeze and excite (where the node says so), project; plus the input where the shape stays.
+def inverted_bottleneck(
+    builder: GraphBuilder, value: int, in_channels: Value, item: Node, activation: str
+) -> int:
+    """Expand (unless by 1), filter each channel, squeeze and excite (where the node says so),
+    project; plus the input where the shape stays.
 
     Args:
         builder: gets the operations.
         value: the block's input.
         in_channels: of that input.
-        item: with the attributes `expansion`, `kernel_size`, `out_channels`, `stride` and perhaps `squeeze_excite`.
+        item: with the attributes `expansion`, `kernel_size`, `out_channels`, `stride` and perhaps
+            `squeeze_excite`.
         activation: behind each convolution but the last.
     """
     expansion, channels, stride = item["expansion"], item["out_channels"], item["stride"]
     assert isinstance(expansion, int)
     assert isinstance(in_channels, int)
-    inner = value if expansion == 1 else convolution(builder, value, in_channels * expansion, activation=activation)
-    inner = convolution(builder, inner, "in_channels", kernel_size=item["kernel_size"], stride=stride, activation=activation, groups="in_channels")
+    inner = (
+        value
+        if expansion == 1
+        else convolution(builder, value, in_channels * expansion, activation=activation)
+    )
+    inner = convolution(
+        builder,
+        inner,
+        "in_channels",
+        kernel_size=item["kernel_size"],
+        stride=stride,
+        activation=activation,
+        groups="in_channels",
+    )
     if item.get("squeeze_excite"):
-        inner = _squeeze_excite(builder, inner, squeezed=in_channels // SQUEEZE, channels=in_channels * expansion, activation=activation)
+        inner = _squeeze_excite(
+            builder,
+            inner,
+            squeezed=in_channels // SQUEEZE,
+            channels=in_channels * expansion,
+            activation=activation,
+        )
     inner = convolution(builder, inner, channels)
     return builder.node("add", inner, value) if stride == 1 and channels == in_channels else inner
 
 
-def _squeeze_excite(builder: GraphBuilder, value: int, *, squeezed: int, channels: int, activation: str) -> int:
+def _squeeze_excite(
+    builder: GraphBuilder, value: int, *, squeezed: int, channels: int, activation: str
+) -> int:
     gate = builder.node("adaptive_avg_pool2d", value, output_size=1)
-    gate = builder.node(activation, builder.node("conv2d", gate, out_channels=squeezed, kernel_size=1))
-    gate = builder.node("sigmoid", builder.node("conv2d", gate, out_channels=channels, kernel_size=1))
+    gate = builder.node(
+        activation, builder.node("conv2d", gate, out_channels=squeezed, kernel_size=1)
+    )
+    gate = builder.node(
+        "sigmoid", builder.node("conv2d", gate, out_channels=channels, kernel_size=1)
+    )
     return builder.node("mul", value, gate)

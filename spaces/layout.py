@@ -1,7 +1,9 @@
-"""Where the nodes of a drawing lie: layers, the order within each, and places across, after Sugiyama, Tagawa and Toda (1981).
+"""Where the nodes of a drawing lie: layers, the order within each, and places across, after
+Sugiyama, Tagawa and Toda (1981).
 
-Every edge leads from its layer to the next: an edge that spans several is cut into pieces by bends, which take part in the ordering and placing as
-narrow nodes do, so that long edges run beside the boxes instead of behind them.
+Every edge leads from its layer to the next: an edge that spans several is cut into pieces by bends,
+which take part in the ordering and placing as narrow nodes do, so that long edges run beside the
+boxes instead of behind them.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ class Layout:
     Attributes:
         layer: of each node; the input's is 0.
         x: the centre of each node, smallest left edge at 0.
-        bends: for each joined pair (source, target) the x at which the edge crosses each layer between them.
+        bends: for each joined pair (source, target) the x at which the edge crosses each layer
+            between them.
         width: of everything.
     """
 
@@ -37,21 +40,26 @@ class Layout:
 
 
 def layers(graph: Graph) -> tuple[int, ...]:
-    """The layer of each node: the longest path that leads to it. Nodes without inputs stand just above what they feed first."""
+    """The layer of each node: the longest path that leads to it. Nodes without inputs stand just
+    above what they feed first.
+    """
     result = [0] * len(graph.nodes)
     for number, sources in enumerate(graph.incoming):
         result[number] = max((result[source] + 1 for source in sources), default=0)
     result[-1] = max(max(result[:-1]) + 1, result[-1])
     for number in range(1, len(result) - 1):
         if not graph.incoming[number]:
-            result[number] = max(0, min((result[target] for target in graph.outgoing[number]), default=1) - 1)
+            result[number] = max(
+                0, min((result[target] for target in graph.outgoing[number]), default=1) - 1
+            )
     return tuple(result)
 
 
 def arrange(graph: Graph, widths: Sequence[float], *, gap: float) -> Layout:
     """Places for nodes of these widths, `gap` apart within a layer.
 
-    Few edges cross: layers are ordered by barycentres, down and up, and the best order seen is kept. Then every node moves to the mean of its
+    Few edges cross: layers are ordered by barycentres, down and up, and the best order seen is
+        kept. Then every node moves to the mean of its
     neighbours as far as the order and the widths allow.
     """
     layer = layers(graph)
@@ -63,7 +71,9 @@ def arrange(graph: Graph, widths: Sequence[float], *, gap: float) -> Layout:
     above: list[list[tuple[int, float]]] = [[] for _ in layer]
     below: list[list[tuple[int, float]]] = [[] for _ in layer]
     for source, target in dict.fromkeys((edge.source, edge.target) for edge in graph.edges):
-        chain = chains[source, target] = list(range(len(wide), len(wide) + layer[target] - layer[source] - 1))
+        chain = chains[source, target] = list(
+            range(len(wide), len(wide) + layer[target] - layer[source] - 1)
+        )
         wide += [BEND_WIDTH] * len(chain)
         above += [[] for _ in chain]
         below += [[] for _ in chain]
@@ -71,7 +81,8 @@ def arrange(graph: Graph, widths: Sequence[float], *, gap: float) -> Layout:
             rows[layer[source] + 1 + place].append(bend)
         steps = [source, *chain, target]
         for first, second in pairwise(steps):
-            # A long edge is straightest if its bends hold together more than they hold to the nodes at its ends.
+            # A long edge is straightest if its bends hold together more than they hold to the nodes
+            # at its ends.
             weight = 8.0 if first >= len(layer) and second >= len(layer) else 2.0 if chain else 1.0
             above[second].append((first, weight))
             below[first].append((second, weight))
@@ -96,13 +107,20 @@ def _ordered(rows: list[list[int]], above: _Links, below: _Links) -> list[list[i
         links = above if downwards else below
         indices = range(1, len(rows)) if downwards else range(len(rows) - 2, -1, -1)
         for index in indices:
-            place = {number: position for position, number in enumerate(rows[index - 1 if downwards else index + 1])}
+            place = {
+                number: position
+                for position, number in enumerate(rows[index - 1 if downwards else index + 1])
+            }
             own = {number: position for position, number in enumerate(rows[index])}
             centre = {
-                number: sum(place[other] for other, _ in links[number]) / len(links[number]) if links[number] else own[number]
+                number: sum(place[other] for other, _ in links[number]) / len(links[number])
+                if links[number]
+                else own[number]
                 for number in rows[index]
             }
-            rows[index].sort(key=lambda number, centre=centre, own=own: (centre[number], own[number]))
+            rows[index].sort(
+                key=lambda number, centre=centre, own=own: (centre[number], own[number])
+            )
         crossings = _crossings(rows, below)
         if crossings < fewest:
             best, fewest = rows, crossings
@@ -121,7 +139,9 @@ def _crossings(rows: list[list[int]], below: _Links) -> int:
     return count
 
 
-def _placed(rows: list[list[int]], above: _Links, below: _Links, wide: list[float], gap: float) -> list[float]:
+def _placed(
+    rows: list[list[int]], above: _Links, below: _Links, wide: list[float], gap: float
+) -> list[float]:
     x = [0.0] * len(wide)
     for row in rows:
         _spread(row, [0.0] * len(row), x, wide, gap)
@@ -131,9 +151,17 @@ def _placed(rows: list[list[int]], above: _Links, below: _Links, wide: list[floa
             for number in row:
                 links = above[number] + below[number]
                 total = sum(weight for _, weight in links)
-                wanted.append(sum(x[other] * weight for other, weight in links) / total if links else x[number])
+                wanted.append(
+                    sum(x[other] * weight for other, weight in links) / total
+                    if links
+                    else x[number]
+                )
             _spread(row, wanted, x, wide, gap)
-    beside = {number: (left, right) for row in rows for left, number, right in zip([None, *row], row, [*row[1:], None], strict=False)}
+    beside = {
+        number: (left, right)
+        for row in rows
+        for left, number, right in zip([None, *row], row, [*row[1:], None], strict=False)
+    }
 
     def room(number: int) -> tuple[float, float]:
         left, right = beside[number]
@@ -149,8 +177,14 @@ def _placed(rows: list[list[int]], above: _Links, below: _Links, wide: list[floa
 
 
 def _strands(above: _Links, below: _Links) -> list[list[int]]:
-    """The runs of nodes and bends that follow each other alone: what one would draw as a straight line."""
-    follows = {number: links[0][0] for number, links in enumerate(below) if len(links) == 1 and len(above[links[0][0]]) == 1}
+    """The runs of nodes and bends that follow each other alone: what one would draw as a straight
+    line.
+    """
+    follows = {
+        number: links[0][0]
+        for number, links in enumerate(below)
+        if len(links) == 1 and len(above[links[0][0]]) == 1
+    }
     result = []
     for start in follows.keys() - set(follows.values()):
         strand = [start]
@@ -160,8 +194,12 @@ def _strands(above: _Links, below: _Links) -> list[list[int]]:
     return sorted(result)
 
 
-def _straighten(strand: list[int], room: Callable[[int], tuple[float, float]], x: list[float]) -> None:
-    """One x for as long a piece of the strand as the neighbours leave room for, then one for the next piece."""
+def _straighten(
+    strand: list[int], room: Callable[[int], tuple[float, float]], x: list[float]
+) -> None:
+    """One x for as long a piece of the strand as the neighbours leave room for, then one for the
+    next piece.
+    """
     piece: list[int] = []
     lowest, highest = -math.inf, math.inf
     for number in strand:
@@ -180,8 +218,12 @@ def _align(piece: list[int], lowest: float, highest: float, x: list[float]) -> N
         x[number] = place
 
 
-def _spread(row: list[int], wanted: list[float], x: list[float], wide: list[float], gap: float) -> None:
-    """The places nearest to those wanted, in least squares, that keep the order and the distances: pool adjacent violators."""
+def _spread(
+    row: list[int], wanted: list[float], x: list[float], wide: list[float], gap: float
+) -> None:
+    """The places nearest to those wanted, in least squares, that keep the order and the distances:
+    pool adjacent violators.
+    """
     offsets = [0.0]
     for first, second in pairwise(row):
         offsets.append(offsets[-1] + (wide[first] + wide[second]) / 2 + gap)

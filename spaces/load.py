@@ -14,7 +14,15 @@ from typing import Any
 
 from spaces.space import SearchSpace
 
-_BUILT_IN = ("accel_nasbench", "convnet", "nasbench101", "nasbench201", "nasbench_graph", "nasbench_macro", "nats_size")
+_BUILT_IN = (
+    "accel_nasbench",
+    "convnet",
+    "nasbench101",
+    "nasbench201",
+    "nasbench_graph",
+    "nasbench_macro",
+    "nats_size",
+)
 SPACES: dict[str, str] = {name: f"spaces.{name}:space" for name in _BUILT_IN} | {
     "flexibert": "spaces.flexibert.named:paper",
     "flexibert2": "spaces.flexibert.edgetran:space",
@@ -29,21 +37,28 @@ SPACES: dict[str, str] = {name: f"spaces.{name}:space" for name in _BUILT_IN} | 
 
 
 def known_spaces() -> dict[str, str]:
-    """The built-in spaces and those of installed packages (entry points in the group `nas.spaces`), and where each lives."""
+    """The built-in spaces and those of installed packages (entry points in the group `nas.spaces`),
+    and where each lives.
+    """
     installed = {point.name: point.value for point in entry_points(group="nas.spaces")}
     return {**installed, **SPACES}
 
 
 def load_space(name: str) -> SearchSpace:
-    """The space that a config names: `nasbench201` (built in or installed), `my_file.py:space` or `package.module:space`.
+    """The space that a config names: `nasbench201` (built in or installed), `my_file.py:space` or
+    `package.module:space`.
 
-    What is found may be a `SearchSpace`, or a function `define(choose)`, which becomes a space of the function's name.
+    What is found may be a `SearchSpace`, or a function `define(choose)`, which becomes a space of
+    the function's name.
 
     Raises:
-        ValueError: there is no such space; the message lists the known ones, or says what the file or module holds.
+        ValueError: there is no such space; the message lists the known ones, or says what the file
+            or module holds.
     """
     known = {} if ":" in name else known_spaces()
-    return as_space(find_named("space", name, known, own="my_file.py:space or package.module:space"), name)
+    return as_space(
+        find_named("space", name, known, own="my_file.py:space or package.module:space"), name
+    )
 
 
 def as_space(found: Any, name: str) -> SearchSpace:
@@ -52,11 +67,15 @@ def as_space(found: Any, name: str) -> SearchSpace:
         return found
     if callable(found) and not isinstance(found, type):
         return SearchSpace(getattr(found, "__name__", name), found)  # type: ignore[arg-type]
-    raise ValueError(f"{name!r} should be a SearchSpace or a function define(choose), but is a {type(found).__name__}")
+    raise ValueError(
+        f"{name!r} should be a SearchSpace or a function define(choose), but is a "
+        f"{type(found).__name__}"
+    )
 
 
 def find_named(kind: str, name: str, known: Mapping[str, Any], *, own: str) -> Any:
-    """What a config calls by this name: one of the known things, or the object at a place of the user's own, `my_file.py:it` or `package.module:it`.
+    """What a config calls by this name: one of the known things, or the object at a place of the
+    user's own, `my_file.py:it` or `package.module:it`.
 
     Args:
         kind: what is looked for, in a word, for errors.
@@ -71,7 +90,10 @@ def find_named(kind: str, name: str, known: Mapping[str, Any], *, own: str) -> A
     if found is None:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"no {kind} is called {name!r}{hint} Known: {', '.join(sorted(known))}; or name your own as {own}")
+        raise ValueError(
+            f"no {kind} is called {name!r}{hint} Known: {', '.join(sorted(known))}; or name your "
+            f"own as {own}"
+        )
     if not isinstance(found, str):
         return found
     where, _, attribute = found.rpartition(":")
@@ -85,17 +107,28 @@ def load_object(where: str, attribute: str, kind: str) -> Any:
         ValueError: there is no such file, module or attribute, or importing it failed.
     """
     try:
-        module = _load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+        module = (
+            _load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+        )
     except ModuleNotFoundError as error:
         if error.name is None or not (where == error.name or where.startswith(error.name + ".")):
-            raise ValueError(f"the {kind} {where}:{attribute} could not be imported: {error}. Install what it needs") from error
+            raise ValueError(
+                f"the {kind} {where}:{attribute} could not be imported: {error}. Install what it "
+                "needs"
+            ) from error
         raise ValueError(
-            f"there is no module {where!r} to take the {kind} {attribute!r} from; install it, or name a file as path/to/file.py:{attribute}"
+            f"there is no module {where!r} to take the {kind} {attribute!r} from; install it, or "
+            f"name a file as path/to/file.py:{attribute}"
         ) from error
     except FileNotFoundError as error:
-        raise ValueError(f"there is no file {where} to take the {kind} {attribute!r} from (looked from {Path.cwd()})") from error
+        raise ValueError(
+            f"there is no file {where} to take the {kind} {attribute!r} from (looked from "
+            f"{Path.cwd()})"
+        ) from error
     except Exception as error:
-        raise ValueError(f"the {kind} {where}:{attribute} could not be imported: {type(error).__name__}: {error}") from error
+        raise ValueError(
+            f"the {kind} {where}:{attribute} could not be imported: {type(error).__name__}: {error}"
+        ) from error
     try:
         return getattr(module, attribute)
     except AttributeError as error:

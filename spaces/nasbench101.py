@@ -1,6 +1,8 @@
-"""NAS-Bench-101 (Ying et al., ICML 2019): a cell of at most seven vertices and nine edges, three operations; 423,624 cells for small images.
+"""NAS-Bench-101 (Ying et al., ICML 2019): a cell of at most seven vertices and nine edges, three
+operations; 423,624 cells for small images.
 
-The cell's graph has the vertices as nodes. A vertex adds up what comes in; the output concatenates the vertices that feed it.
+The cell's graph has the vertices as nodes. A vertex adds up what comes in; the output concatenates
+the vertices that feed it.
 """
 
 from __future__ import annotations
@@ -28,20 +30,30 @@ _PRESENT = (1,)
 
 
 def define(choose: Chooser) -> Graph:
-    """The cell: how many vertices, which edges (from a lower to a higher vertex), and an operation for each inner vertex.
+    """The cell: how many vertices, which edges (from a lower to a higher vertex), and an operation
+    for each inner vertex.
 
-    Every vertex lies on a path from the input to the output (the benchmark holds a cell with a dead vertex as the smaller cell that it is equal to), so
-    the last edge that could lead to a vertex, or away from it, has to be there where no earlier one is. No edge is offered that would leave too few of
-    the nine for the vertices that still need one. What slips through is rejected.
+    Every vertex lies on a path from the input to the output (the benchmark holds a cell with a dead
+    vertex as the smaller cell that it is equal to), so the last edge that could lead to a vertex,
+    or away from it, has to be there where no earlier one is. No edge is offered that would leave
+    too few of the nine for the vertices that still need one. What slips through is rejected.
     """
     count = choose.integer("vertices", 2, MOST_VERTICES)
     edges: list[Edge] = []
     unfed, unused = set(range(1, count)), set(range(count - 1))
     for target in range(1, count):
         for source in range(target):
-            last_chance = (source == target - 1 and target in unfed) or (target == count - 1 and source in unused)
+            last_chance = (source == target - 1 and target in unfed) or (
+                target == count - 1 and source in unused
+            )
             still_needed = max(len(unfed - {target}), len(unused - {source}))
-            options = _PRESENT if last_chance else _ABSENT if len(edges) + 1 + still_needed > MOST_EDGES else _ABSENT_OR_PRESENT
+            options = (
+                _PRESENT
+                if last_chance
+                else _ABSENT
+                if len(edges) + 1 + still_needed > MOST_EDGES
+                else _ABSENT_OR_PRESENT
+            )
             if choose.one_of(f"edge_{source}_{target}", options):
                 edges.append(Edge(source, target))
                 unfed.discard(target)
@@ -53,16 +65,19 @@ def define(choose: Chooser) -> Graph:
 
 
 def network(cell: Graph, shapes: Shapes) -> Graph:
-    """The whole network: a convolution, three stacks of three cells (128, 256, 512 channels) with max pooling between, and a classifier.
+    """The whole network: a convolution, three stacks of three cells (128, 256, 512 channels) with
+    max pooling between, and a classifier.
 
-    The channels of a cell are shared out in the order of its vertices, as the authors do: isomorphic cells can differ by a channel here and there.
+    The channels of a cell are shared out in the order of its vertices, as the authors do:
+    isomorphic cells can differ by a channel here and there.
 
     Raises:
         ValueError: the data are not images, or the output is not a vector of scores.
     """
     if len(shapes.input) != 3 or len(shapes.output) != 1:
         raise ValueError(
-            f"nasbench101 takes images (channels, height, width) to a vector of scores (classes,); got {shapes.input} and {shapes.output}"
+            "nasbench101 takes images (channels, height, width) to a vector of scores "
+            f"(classes,); got {shapes.input} and {shapes.output}"
         )
     builder = GraphBuilder()
     value = _convolution(builder, builder.input(shapes.input), CHANNELS[0], kernel_size=3)
@@ -80,36 +95,55 @@ def network(cell: Graph, shapes: Shapes) -> Graph:
 def vertex_channels(cell: Graph, input_channels: int, output_channels: int) -> list[int]:
     """How many channels each vertex gives (the paper's supplement S.1).
 
-    The vertices that feed the output share its channels equally, the first of them taking one more each where that does not come out even. Any
-    other vertex gives as many as the widest vertex that it feeds.
+    The vertices that feed the output share its channels equally, the first of them taking one more
+    each where that does not come out even. Any other vertex gives as many as the widest vertex that
+    it feeds.
     """
     last = len(cell.nodes) - 1
     feeding = sorted({source for source in cell.incoming[last] if source})
     channels = [0] * (last + 1)
     channels[0], channels[last] = input_channels, output_channels
     for place, vertex in enumerate(feeding):
-        channels[vertex] = output_channels // len(feeding) + (place < output_channels % len(feeding))
+        channels[vertex] = output_channels // len(feeding) + (
+            place < output_channels % len(feeding)
+        )
     for vertex in range(last - 1, 0, -1):
-        channels[vertex] = channels[vertex] or max(channels[target] for target in cell.outgoing[vertex])
+        channels[vertex] = channels[vertex] or max(
+            channels[target] for target in cell.outgoing[vertex]
+        )
     return channels
 
 
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
     """The architecture of each row of a table.
 
-    Its columns: `n_vertices` (N,); `adj_bits` (N, 3), the packed upper triangle (0,1), (0,2) .. (5,6) of a 7x7 matrix whose first `n_vertices` rows
+    Its columns: `n_vertices` (N,); `adj_bits` (N, 3), the packed upper triangle (0,1), (0,2) ..
+        (5,6) of a 7x7 matrix whose first `n_vertices` rows
     are the cell; `ops` (N, 5), an index into `OPERATIONS` for each inner vertex.
     """
     import numpy
 
-    names = [f"edge_{source}_{target}" for source in range(MOST_VERTICES) for target in range(source + 1, MOST_VERTICES)]
+    names = [
+        f"edge_{source}_{target}"
+        for source in range(MOST_VERTICES)
+        for target in range(source + 1, MOST_VERTICES)
+    ]
     present = numpy.unpackbits(columns["adj_bits"], axis=1)[:, : len(names)].tolist()
     result = []
-    for count, bits, ops in zip(columns["n_vertices"].tolist(), present, columns["ops"].tolist(), strict=True):
+    for count, bits, ops in zip(
+        columns["n_vertices"].tolist(), present, columns["ops"].tolist(), strict=True
+    ):
         edge = dict(zip(names, bits, strict=True))
-        paths = [f"edge_{source}_{target}" for target in range(1, count) for source in range(target)]
-        decisions: list[tuple[str, Answer]] = [("vertices", count), *((path, edge[path]) for path in paths)]
-        decisions += [(f"op_{vertex}", OPERATIONS[ops[vertex - 1]]) for vertex in range(1, count - 1)]
+        paths = [
+            f"edge_{source}_{target}" for target in range(1, count) for source in range(target)
+        ]
+        decisions: list[tuple[str, Answer]] = [
+            ("vertices", count),
+            *((path, edge[path]) for path in paths),
+        ]
+        decisions += [
+            (f"op_{vertex}", OPERATIONS[ops[vertex - 1]]) for vertex in range(1, count - 1)
+        ]
         result.append(Architecture(space.name, tuple(decisions)))
     return result
 
@@ -129,7 +163,11 @@ def _cell(builder: GraphBuilder, cell: Graph, value: int, channels: list[int]) -
         total = arriving[0] if len(arriving) == 1 else builder.node("add", *arriving)
         values.append(_operation(builder, cell.nodes[vertex].op, total, channels[vertex]))
     ends = [values[source] for source in cell.incoming[last] if source]
-    projected = [_convolution(builder, value, channels[last], kernel_size=1)] if 0 in cell.incoming[last] else []
+    projected = (
+        [_convolution(builder, value, channels[last], kernel_size=1)]
+        if 0 in cell.incoming[last]
+        else []
+    )
     if len(ends) > 1:
         ends = [builder.node("cat", *ends, ordered=True, dim=1)]
     return builder.node("add", *ends, *projected) if ends and projected else (ends or projected)[0]
@@ -146,7 +184,14 @@ def _first_channels(builder: GraphBuilder, value: int, channels: int) -> int:
 
 
 def _convolution(builder: GraphBuilder, value: int, channels: int, *, kernel_size: int) -> int:
-    value = builder.node("conv2d", value, out_channels=channels, kernel_size=kernel_size, padding=kernel_size // 2, bias=False)
+    value = builder.node(
+        "conv2d",
+        value,
+        out_channels=channels,
+        kernel_size=kernel_size,
+        padding=kernel_size // 2,
+        bias=False,
+    )
     return builder.node("relu", builder.node("batch_norm2d", value))
 
 

@@ -1,7 +1,8 @@
-"""NAS-Bench-201 (Dong and Yang, ICLR 2020): a cell of four points, each pair joined by one of five operations; 15,625 cells for small images.
+"""NAS-Bench-201 (Dong and Yang, ICLR 2020): a cell of four points, each pair joined by one of five
+operations; 15,625 cells for small images.
 
-The cell's graph has a node for each of the six edges and a sum at each point where several meet. What the authors' network computes without effect is
-not built: see `network`.
+The cell's graph has a node for each of the six edges and a sum at each point where several meet.
+What the authors' network computes without effect is not built: see `network`.
 """
 
 from __future__ import annotations
@@ -24,9 +25,14 @@ CELLS_PER_STAGE = 5
 
 _NODES = {name: Node(name) for name in OPERATIONS}
 _SUM = Node("add")
-# Nodes: 0 input, 1 to 3 the edges 0->1, 0->2, 1->2, 4 the sum at point 2, 5 to 7 the edges 0->3, 1->3, 2->3, 8 the sum at point 3, 9 output.
+# Nodes: 0 input, 1 to 3 the edges 0->1, 0->2, 1->2, 4 the sum at point 2, 5 to 7 the edges 0->3,
+# 1->3, 2->3, 8 the sum at point 3, 9 output.
 _EDGES = tuple(
-    Edge(source, target) for target, sources in enumerate([(), (0,), (0,), (1,), (2, 3), (0,), (1,), (4,), (5, 6, 7), (8,)]) for source in sources
+    Edge(source, target)
+    for target, sources in enumerate(
+        [(), (0,), (0,), (1,), (2, 3), (0,), (1,), (4,), (5, 6, 7), (8,)]
+    )
+    for source in sources
 )
 
 
@@ -39,22 +45,27 @@ def define(choose: Chooser) -> Graph:
 
 
 def network(cell: Graph, shapes: Shapes) -> Graph:
-    """The whole network: a convolution, three stages of five cells (16, 32, 64 channels) with a residual block of stride 2 between, and a classifier.
+    """The whole network: a convolution, three stages of five cells (16, 32, 64 channels) with a
+    residual block of stride 2 between, and a classifier.
 
-    The cell is simplified first, so cells with one canonical key give one network. Where operations of a cell have no path to its input or output,
-    this network is smaller than the authors', who build and count them. A cell without any path becomes a product with zero.
+    The cell is simplified first, so cells with one canonical key give one network. Where operations
+    of a cell have no path to its input or output, this network is smaller than the authors', who
+    build and count them. A cell without any path becomes a product with zero.
 
     Raises:
         ValueError: the data are not images, or the output is not a vector of scores.
     """
     if len(shapes.input) != 3 or len(shapes.output) != 1:
         raise ValueError(
-            f"nasbench201 takes images (channels, height, width) to a vector of scores (classes,); got {shapes.input} and {shapes.output}"
+            "nasbench201 takes images (channels, height, width) to a vector of scores "
+            f"(classes,); got {shapes.input} and {shapes.output}"
         )
     cell = simplify(cell)
     builder = GraphBuilder()
     value = builder.input(shapes.input)
-    value = builder.node("conv2d", value, out_channels=CHANNELS[0], kernel_size=3, padding=1, bias=False)
+    value = builder.node(
+        "conv2d", value, out_channels=CHANNELS[0], kernel_size=3, padding=1, bias=False
+    )
     value = builder.node("batch_norm2d", value)
     for stage, channels in enumerate(CHANNELS):
         if stage:
@@ -67,9 +78,15 @@ def network(cell: Graph, shapes: Shapes) -> Graph:
 
 
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
-    """The architecture of each row of a table, whose column `arch` (N, 6) holds an index into `OPERATIONS` for each of `PATHS`."""
+    """The architecture of each row of a table, whose column `arch` (N, 6) holds an index into
+    `OPERATIONS` for each of `PATHS`.
+    """
     return [
-        Architecture(space.name, tuple((path, OPERATIONS[index]) for path, index in zip(PATHS, row, strict=True))) for row in columns["arch"].tolist()
+        Architecture(
+            space.name,
+            tuple((path, OPERATIONS[index]) for path, index in zip(PATHS, row, strict=True)),
+        )
+        for row in columns["arch"].tolist()
     ]
 
 
@@ -84,16 +101,37 @@ def _cell(builder: GraphBuilder, cell: Graph, value: int, channels: int) -> int:
         elif item.op == "nor_conv_3x3":
             values.append(relu_convolution(builder, inputs[0], channels, kernel_size=3))
         elif item.op == "avg_pool_3x3":
-            values.append(builder.node("avg_pool2d", inputs[0], kernel_size=3, stride=1, padding=1, count_include_pad=False))
+            values.append(
+                builder.node(
+                    "avg_pool2d",
+                    inputs[0],
+                    kernel_size=3,
+                    stride=1,
+                    padding=1,
+                    count_include_pad=False,
+                )
+            )
         else:
             values.append(builder.add(item, *inputs))
     return values[cell.incoming[-1][0]]
 
 
-def relu_convolution(builder: GraphBuilder, value: int, channels: int, *, kernel_size: int, stride: int = 1) -> int:
-    """The authors' unit: ReLU, a convolution without bias that keeps the size (at stride 1), batch norm."""
+def relu_convolution(
+    builder: GraphBuilder, value: int, channels: int, *, kernel_size: int, stride: int = 1
+) -> int:
+    """The authors' unit: ReLU, a convolution without bias that keeps the size (at stride 1), batch
+    norm.
+    """
     value = builder.node("relu", value)
-    value = builder.node("conv2d", value, out_channels=channels, kernel_size=kernel_size, stride=stride, padding=kernel_size // 2, bias=False)
+    value = builder.node(
+        "conv2d",
+        value,
+        out_channels=channels,
+        kernel_size=kernel_size,
+        stride=stride,
+        padding=kernel_size // 2,
+        bias=False,
+    )
     return builder.node("batch_norm2d", value)
 
 

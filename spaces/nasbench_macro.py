@@ -1,6 +1,8 @@
-"""NAS-Bench-Macro (Su et al., CVPR 2021): eight layers in a row, each an identity or one of two inverted bottlenecks; 6,561 networks for small images.
+"""NAS-Bench-Macro (Su et al., CVPR 2021): eight layers in a row, each an identity or one of two
+inverted bottlenecks; 6,561 networks for small images.
 
-The graph has a node for each layer that computes something. Identities inside a stage hand their input on, so 3,969 of the networks differ.
+The graph has a node for each layer that computes something. Identities inside a stage hand their
+input on, so 3,969 of the networks differ.
 """
 
 from __future__ import annotations
@@ -22,30 +24,49 @@ STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
 
 # The first layer of a stage doubles the channels and halves the size.
-LAYERS = tuple((STEM_CHANNELS << stage + 1, 2 if place == 0 else 1) for stage, count in enumerate(LAYERS_PER_STAGE) for place in range(count))
+LAYERS = tuple(
+    (STEM_CHANNELS << stage + 1, 2 if place == 0 else 1)
+    for stage, count in enumerate(LAYERS_PER_STAGE)
+    for place in range(count)
+)
 PATHS = tuple(f"layer_{number}" for number in range(len(LAYERS)))
 
 
 def _layer(operation: str, channels: int, stride: int) -> Node:
     """An identity that has to change the shape is a projection."""
     if operation == "identity":
-        return node("projection", out_channels=channels, stride=stride) if stride > 1 else node("identity")
+        return (
+            node("projection", out_channels=channels, stride=stride)
+            if stride > 1
+            else node("identity")
+        )
     expansion, kernel_size = (3, 3) if operation == "mb3_k3" else (6, 5)
-    return node("mb_conv", expansion=expansion, kernel_size=kernel_size, out_channels=channels, stride=stride)
+    return node(
+        "mb_conv",
+        expansion=expansion,
+        kernel_size=kernel_size,
+        out_channels=channels,
+        stride=stride,
+    )
 
 
-_NODES = tuple({operation: _layer(operation, *layer) for operation in OPERATIONS} for layer in LAYERS)
+_NODES = tuple(
+    {operation: _layer(operation, *layer) for operation in OPERATIONS} for layer in LAYERS
+)
 _EDGES = tuple(Edge(number, number + 1) for number in range(len(LAYERS) + 1))
 
 
 def define(choose: Chooser) -> Graph:
     """The operation of each layer, from the input to the output."""
-    layers = [nodes[choose.one_of(path, OPERATIONS)] for path, nodes in zip(PATHS, _NODES, strict=True)]
+    layers = [
+        nodes[choose.one_of(path, OPERATIONS)] for path, nodes in zip(PATHS, _NODES, strict=True)
+    ]
     return Graph((INPUT, *layers, OUTPUT), _EDGES)
 
 
 def network(layers: Graph, shapes: Shapes) -> Graph:
-    """The whole network: a convolution, the layers in stages of 64, 128 and 256 channels, a convolution to 1,280 channels, and a classifier.
+    """The whole network: a convolution, the layers in stages of 64, 128 and 256 channels, a
+    convolution to 1,280 channels, and a classifier.
 
     Parameters and multiply-adds are the published ones.
 
@@ -54,10 +75,13 @@ def network(layers: Graph, shapes: Shapes) -> Graph:
     """
     if len(shapes.input) != 3 or len(shapes.output) != 1:
         raise ValueError(
-            f"nasbench_macro takes images (channels, height, width) to a vector of scores (classes,); got {shapes.input} and {shapes.output}"
+            "nasbench_macro takes images (channels, height, width) to a vector of scores "
+            f"(classes,); got {shapes.input} and {shapes.output}"
         )
     builder = GraphBuilder()
-    value = convolution(builder, builder.input(shapes.input), STEM_CHANNELS, kernel_size=3, activation="relu")
+    value = convolution(
+        builder, builder.input(shapes.input), STEM_CHANNELS, kernel_size=3, activation="relu"
+    )
     channels = STEM_CHANNELS
     for item in layers.nodes[1:-1]:
         if item.op == "projection":
@@ -71,9 +95,15 @@ def network(layers: Graph, shapes: Shapes) -> Graph:
 
 
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
-    """The architecture of each row of a table, whose column `arch` (N, 8) holds an index into `OPERATIONS` for each layer."""
+    """The architecture of each row of a table, whose column `arch` (N, 8) holds an index into
+    `OPERATIONS` for each layer.
+    """
     return [
-        Architecture(space.name, tuple((path, OPERATIONS[index]) for path, index in zip(PATHS, row, strict=True))) for row in columns["arch"].tolist()
+        Architecture(
+            space.name,
+            tuple((path, OPERATIONS[index]) for path, index in zip(PATHS, row, strict=True)),
+        )
+        for row in columns["arch"].tolist()
     ]
 
 

@@ -1,6 +1,8 @@
-"""NATS-Bench's size space (Dong et al., TPAMI 2021): one network in 32,768 sizes; each of five layers has 8, 16, .. or 64 channels.
+"""NATS-Bench's size space (Dong et al., TPAMI 2021): one network in 32,768 sizes; each of five
+layers has 8, 16, .. or 64 channels.
 
-The graph is the chain of the five layers. Their wiring is fixed: the cells are the one of NAS-Bench-201 that does best on CIFAR-100's validation set.
+The graph is the chain of the five layers. Their wiring is fixed: the cells are the one of
+NAS-Bench-201 that does best on CIFAR-100's validation set.
 """
 
 from __future__ import annotations
@@ -20,27 +22,42 @@ WIDTHS = (8, 16, 24, 32, 40, 48, 56, 64)
 LAYERS = (("cell", 1), ("residual_block", 2), ("cell", 2), ("residual_block", 3), ("cell", 3))
 PATHS = tuple(f"width_{number}" for number in range(1, len(LAYERS) + 1))
 
-_NODES = tuple({width: node(op, out_channels=width, stage=stage) for width in WIDTHS} for op, stage in LAYERS)
+_NODES = tuple(
+    {width: node(op, out_channels=width, stage=stage) for width in WIDTHS} for op, stage in LAYERS
+)
 _EDGES = tuple(Edge(number, number + 1) for number in range(len(LAYERS) + 1))
 
 
 def define(choose: Chooser) -> Graph:
-    """The channels of each layer, from the input to the output; the first layer's are the stem's too."""
+    """The channels of each layer, from the input to the output; the first layer's are the stem's
+    too.
+    """
     layers = [nodes[choose.one_of(path, WIDTHS)] for path, nodes in zip(PATHS, _NODES, strict=True)]
     return Graph((INPUT, *layers, OUTPUT), _EDGES)
 
 
 def network(layers: Graph, shapes: Shapes) -> Graph:
-    """The whole network: a convolution, a cell in each of three stages with a residual block of stride 2 between, and a classifier.
+    """The whole network: a convolution, a cell in each of three stages with a residual block of
+    stride 2 between, and a classifier.
 
     Raises:
         ValueError: the data are not images, or the output is not a vector of scores.
     """
     if len(shapes.input) != 3 or len(shapes.output) != 1:
-        raise ValueError(f"nats_size takes images (channels, height, width) to a vector of scores (classes,); got {shapes.input} and {shapes.output}")
+        raise ValueError(
+            "nats_size takes images (channels, height, width) to a vector of scores (classes,); "
+            f"got {shapes.input} and {shapes.output}"
+        )
     builder = GraphBuilder()
     channels = _width(layers.nodes[1])
-    value = builder.node("conv2d", builder.input(shapes.input), out_channels=channels, kernel_size=3, padding=1, bias=False)
+    value = builder.node(
+        "conv2d",
+        builder.input(shapes.input),
+        out_channels=channels,
+        kernel_size=3,
+        padding=1,
+        bias=False,
+    )
     value = builder.node("batch_norm2d", value)
     for item in layers.nodes[1:-1]:
         before, channels = channels, _width(item)
@@ -54,7 +71,8 @@ def network(layers: Graph, shapes: Shapes) -> Graph:
 
 
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
-    """The architecture of each row of a table, whose column `channels` (N, 5) holds the channels of each layer.
+    """The architecture of each row of a table, whose column `channels` (N, 5) holds the channels of
+    each layer.
 
     Raises:
         ValueError: a row holds another number of layers, or channels that are not among `WIDTHS`.
@@ -62,7 +80,10 @@ def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
     result = []
     for number, row in enumerate(columns["channels"].tolist()):
         if len(row) != len(PATHS) or not set(row) <= set(WIDTHS):
-            raise ValueError(f"the row {number} of `channels` should be {len(PATHS)} of {', '.join(map(str, WIDTHS))}; it is {row}")
+            raise ValueError(
+                f"the row {number} of `channels` should be {len(PATHS)} of "
+                f"{', '.join(map(str, WIDTHS))}; it is {row}"
+            )
         result.append(Architecture(space.name, tuple(zip(PATHS, map(int, row), strict=True))))
     return result
 
@@ -74,12 +95,21 @@ def _width(item: Node) -> int:
 
 
 def _cell(builder: GraphBuilder, value: int, channels: int, *, projects: bool) -> int:
-    """`|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|`, whose skip projects to other channels."""
+    """`|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|`,
+    whose skip projects to other channels.
+    """
     first = relu_convolution(builder, value, channels, kernel_size=3)
-    second = builder.node("add", relu_convolution(builder, value, channels, kernel_size=3), relu_convolution(builder, first, channels, kernel_size=3))
+    second = builder.node(
+        "add",
+        relu_convolution(builder, value, channels, kernel_size=3),
+        relu_convolution(builder, first, channels, kernel_size=3),
+    )
     skip = value
     if projects:
-        skip = builder.node("batch_norm2d", builder.node("conv2d", value, out_channels=channels, kernel_size=1, bias=False))
+        skip = builder.node(
+            "batch_norm2d",
+            builder.node("conv2d", value, out_channels=channels, kernel_size=1, bias=False),
+        )
     ends = [relu_convolution(builder, point, channels, kernel_size=3) for point in (first, second)]
     return builder.node("add", skip, *ends)
 

@@ -1,4 +1,6 @@
-"""A space whose architectures are decided together with a setting that is no part of the network, such as the device that it is to run on."""
+"""A space whose architectures are decided together with a setting that is no part of the network,
+such as the device that it is to run on.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,21 @@ if TYPE_CHECKING:
 Setting = str | int | float
 
 
-def with_setting(space: SearchSpace, question: str, options: tuple[Setting, ...], *, name: str) -> SearchSpace:
-    """The space under another name that asks first which of the options it is to be, then all that it asked before.
+def with_setting(
+    space: SearchSpace, question: str, options: tuple[Setting, ...], *, name: str
+) -> SearchSpace:
+    """The space under another name that asks first which of the options it is to be, then all that
+    it asked before.
 
-    The setting is the graph's first node behind the input, through which all paths lead: surrogates read it, and architectures under two settings have
-    two canonical keys. What is built, counted and exported is the network alone. Words are operations of their own (`device a100`), numbers an
-    attribute (`bits(answer=8)`), in which a predictor sees near and far. Where the space's program makes modules, their weights begin as torch draws
-    them for the operations, not as the module's constructor would.
+    The setting is the graph's first node behind the input, through which all paths lead: surrogates
+    read it, and architectures under two settings have two canonical keys. What is built, counted
+    and exported is the network alone. Words are operations of their own (`device a100`), numbers an
+    attribute (`bits(answer=8)`), in which a predictor sees near and far. Where the space's program
+    makes modules, their weights begin as torch draws them for the operations, not as the module's
+    constructor would.
 
-    Rows of tables are read as the space reads them, with a column of the question's name: an index into the options.
+    Rows of tables are read as the space reads them, with a column of the question's name: an index
+    into the options.
 
     Raises:
         ValueError: there is no option, or two are equal.
@@ -48,7 +56,11 @@ def without_setting(graph: Graph) -> Graph:
     gone = graph.outgoing[0][0]
     place = [number - (number > gone) for number in range(len(graph.nodes))]
     place[gone] = 0
-    edges = tuple(Edge(place[source], place[target], slot) for source, target, slot in graph.edges if target != gone)
+    edges = tuple(
+        Edge(place[source], place[target], slot)
+        for source, target, slot in graph.edges
+        if target != gone
+    )
     return Graph((*graph.nodes[:gone], *graph.nodes[gone + 1 :]), edges)
 
 
@@ -65,7 +77,9 @@ class _Program:
         space = self.space.for_shapes(shapes)
         graph = space.as_graph(space.returned(choose))
         edges = [Edge(source + 1, target + 1, slot) for source, target, slot in graph.edges]
-        return Graph((graph.nodes[0], _node(self.question, chosen), *graph.nodes[1:]), (Edge(0, 1), *edges))
+        return Graph(
+            (graph.nodes[0], _node(self.question, chosen), *graph.nodes[1:]), (Edge(0, 1), *edges)
+        )
 
 
 @dataclass(frozen=True)
@@ -96,4 +110,6 @@ class _Rows:
 
 
 def _node(question: str, chosen: Setting) -> Node:
-    return node(f"{question} {chosen}") if isinstance(chosen, str) else node(question, answer=chosen)
+    return (
+        node(f"{question} {chosen}") if isinstance(chosen, str) else node(question, answer=chosen)
+    )

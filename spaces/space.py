@@ -1,4 +1,6 @@
-"""A search space: a name and a program of choices, with what is needed to make networks of its graphs."""
+"""A search space: a name and a program of choices, with what is needed to make networks of its
+graphs.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shapes:
-    """What goes in and comes out of a network, without the batch dimension: images are (channels, height, width).
+    """What goes in and comes out of a network, without the batch dimension: images are (channels,
+    height, width).
 
     Attributes:
         vocabulary: how many different tokens, where the inputs are tokens.
@@ -34,19 +37,26 @@ class Shapes:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A program that makes choices and returns a graph, or an `nn.Module`, which is traced into one.
+    """A program that makes choices and returns a graph, or an `nn.Module`, which is traced into
+    one.
 
     Attributes:
         name: stands in every architecture of this space.
         define: `define(choose)` or `define(choose, shapes)`.
         shapes: what the networks take and give. A task sets its own with `for_shapes`.
-        network: for spaces whose graph is a cell: `network(cell, shapes)` is the whole network's graph. None: the graph is the network.
-        builds: False where architectures are described, to be predicted and looked up in tables, but no network can be made of them.
-        rows: reads published tables: `rows(columns)` gives the architecture of every row. None: there is no such table.
+        network: for spaces whose graph is a cell: `network(cell, shapes)` is the whole network's
+            graph. None: the graph is the network.
+        builds: False where architectures are described, to be predicted and looked up in tables,
+            but no network can be made of them.
+        rows: reads published tables: `rows(columns)` gives the architecture of every row. None:
+            there is no such table.
         held: decisions that are fixed (see `operators.fix`).
-        regions: what questions offer instead of all their options (see `operators.between` and `operators.only`); each further union narrows those before.
-        limit: why an architecture is outside, though the program makes it; None: none is. Whatever draws, changes or enumerates leaves those out, while
-            `graph` and `build` serve them all the same. It is called with every architecture that is looked at, so it should remember its answers.
+        regions: what questions offer instead of all their options (see `operators.between` and
+            `operators.only`); each further union narrows those before.
+        limit: why an architecture is outside, though the program makes it; None: none is. Whatever
+            draws, changes or enumerates leaves those out, while `graph` and `build` serve them all
+            the same. It is called with every architecture that is looked at, so it should remember
+            its answers.
     """
 
     name: str
@@ -64,7 +74,8 @@ class SearchSpace:
         return replace(self, shapes=shapes)
 
     def run(self, choose: Chooser) -> Graph | nn.Module:
-        """What the program returns for the chooser's answers. A module is made on the meta device: it has shapes but no memory.
+        """What the program returns for the chooser's answers. A module is made on the meta device:
+        it has shapes but no memory.
 
         Raises:
             spaces.choices.Rejected: the program refused the choices, or they are outside the limit.
@@ -72,7 +83,11 @@ class SearchSpace:
         returned = self.returned(choose)
         if not isinstance(returned, Graph):
             _keep(self, choose, returned)
-        refused = None if self.limit is None else self.limit(self, Architecture(self.name, tuple(choose.decisions.items())))
+        refused = (
+            None
+            if self.limit is None
+            else self.limit(self, Architecture(self.name, tuple(choose.decisions.items())))
+        )
         if refused is not None:
             raise refused
         return returned
@@ -90,7 +105,8 @@ class SearchSpace:
         """The architecture's graph: the program replayed with its decisions.
 
         Raises:
-            ValueError: the architecture belongs to another space, or its decisions do not answer this program's questions.
+            ValueError: the architecture belongs to another space, or its decisions do not answer
+                this program's questions.
         """
         return _graph_of(self, architecture)
 
@@ -130,15 +146,18 @@ class SearchSpace:
 
             unknown = sorted({node.op for node in graph.nodes[1:-1]} - set(OPS))
             raise ValueError(
-                f"the space {self.name!r} describes its architectures and makes no networks of them: what {', '.join(unknown)} would compute is not said. "
+                f"the space {self.name!r} describes its architectures and makes no networks of "
+                f"them: what {', '.join(unknown)} would compute is not said. "
                 "Take their scores from a table (evaluator: {name: table, ...})"
             )
         return self.network(graph, self.shapes) if self.network is not None else graph
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """A new torch module of the architecture, its weights drawn from torch's global generator (seed it for reproducible weights).
+        """A new torch module of the architecture, its weights drawn from torch's global generator
+        (seed it for reproducible weights).
 
-        Where the program returns an `nn.Module`, the weights start as that module's constructor left them.
+        Where the program returns an `nn.Module`, the weights start as that module's constructor
+        left them.
         """
         from spaces.build import build
 
@@ -147,7 +166,11 @@ class SearchSpace:
         if self.define not in _GRAPH_PROGRAMS:
             from spaces.trace import copy_state
 
-            arguments = (self.replay(architecture), self.shapes) if _takes_shapes(self.define) else (self.replay(architecture),)
+            arguments = (
+                (self.replay(architecture), self.shapes)
+                if _takes_shapes(self.define)
+                else (self.replay(architecture),)
+            )
             original = self.define(*arguments)
             assert not isinstance(original, Graph)
             copy_state(original, module)
@@ -156,35 +179,49 @@ class SearchSpace:
     def replay(self, architecture: Architecture) -> Chooser:
         """A chooser that gives the architecture's answers and no others."""
         if architecture.space != self.name:
-            raise ValueError(f"the architecture belongs to the space {architecture.space!r}, this space is {self.name!r}")
+            raise ValueError(
+                f"the architecture belongs to the space {architecture.space!r}, this space is "
+                f"{self.name!r}"
+            )
         return Chooser(architecture.answers, held=dict(self.held))
 
     def _check_replayed(self, architecture: Architecture, choose: Chooser) -> None:
         if len(choose.decisions) != len(architecture.decisions):
             unused = [path for path, _ in architecture.decisions if path not in choose.decisions]
-            raise ValueError(f"the space {self.name!r} did not ask for {', '.join(unused)}, which the architecture decides: was the space changed?")
+            raise ValueError(
+                f"the space {self.name!r} did not ask for {', '.join(unused)}, which the "
+                "architecture decides: was the space changed?"
+            )
 
 
 @lru_cache(maxsize=4096)
 def _graph_of(space: SearchSpace, architecture: Architecture) -> Graph:
-    # A graph takes a millisecond, a trace several, and it is asked for the key, the numbers, and by the predictor of each objective.
+    # A graph takes a millisecond, a trace several, and it is asked for the key, the numbers, and by
+    # the predictor of each objective.
     kept = _LATEST.get((space, architecture))
     return space.replayed(architecture) if kept is None else space.as_graph(kept[0])
 
 
-# The modules that the program made last, with the domains of its questions where the chooser kept them: what has just been made is asked for its graph
-# next, or for what it could have answered, and a module takes milliseconds to make.
-_LATEST: OrderedDict[tuple[SearchSpace, Architecture], tuple[nn.Module, dict[str, Domain] | None]] = OrderedDict()
+# The modules that the program made last, with the domains of its questions where the chooser kept
+# them: what has just been made is asked for its graph next, or for what it could have answered, and
+# a module takes milliseconds to make.
+_LATEST: OrderedDict[
+    tuple[SearchSpace, Architecture], tuple[nn.Module, dict[str, Domain] | None]
+] = OrderedDict()
 _KEPT = 32
 
 
 def _keep(space: SearchSpace, choose: Chooser, module: nn.Module) -> None:
-    _LATEST[space, Architecture(space.name, tuple(choose.decisions.items()))] = (module, choose.domains)
+    _LATEST[space, Architecture(space.name, tuple(choose.decisions.items()))] = (
+        module,
+        choose.domains,
+    )
     while len(_LATEST) > _KEPT:
         _LATEST.popitem(last=False)
 
 
-# Programs known to return graphs: they are called without torch, and without the meta device, which would cost more than the call.
+# Programs known to return graphs: they are called without torch, and without the meta device, which
+# would cost more than the call.
 _GRAPH_PROGRAMS: set[Callable[..., Any]] = set()
 
 
@@ -202,8 +239,10 @@ def _run_on_meta(define: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
             if "meta" not in str(error):
                 raise
             raise ValueError(
-                f"the program {getattr(define, '__name__', define)!r} asks for a tensor's numbers while it makes its module ({error}); modules are made "
-                "without memory when architectures are only looked at: compute such numbers in plain Python, or on torch.device('cpu')"
+                f"the program {getattr(define, '__name__', define)!r} asks for a tensor's "
+                f"numbers while it makes its module ({error}); modules are made "
+                "without memory when architectures are only looked at: compute such numbers in "
+                "plain Python, or on torch.device('cpu')"
             ) from error
     if isinstance(result, Graph):
         _GRAPH_PROGRAMS.add(define)
@@ -211,7 +250,8 @@ def _run_on_meta(define: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     if "torch" in sys.modules and isinstance(result, sys.modules["torch"].nn.Module):
         return result
     raise ValueError(
-        f"a space's program returns a Graph or a torch.nn.Module; {getattr(define, '__name__', define)!r} returned {type(result).__name__}"
+        "a space's program returns a Graph or a torch.nn.Module; "
+        f"{getattr(define, '__name__', define)!r} returned {type(result).__name__}"
     )
 
 
@@ -220,8 +260,12 @@ def _takes_shapes(define: Callable[..., Any]) -> bool:
     required = [
         parameter
         for parameter in inspect.signature(define).parameters.values()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD) and parameter.default is parameter.empty
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.default is parameter.empty
     ]
     if len(required) not in (1, 2):
-        raise ValueError(f"a space's program is define(choose) or define(choose, shapes); {define!r} takes {len(required)} arguments")
+        raise ValueError(
+            f"a space's program is define(choose) or define(choose, shapes); {define!r} takes "
+            f"{len(required)} arguments"
+        )
     return len(required) == 2

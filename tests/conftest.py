@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
 
-# Where the tests are started in the background, Ctrl-C is ignored, and every process they start would ignore it too.
+# Where the tests are started in the background, Ctrl-C is ignored, and every process they start
+# would ignore it too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -24,7 +24,9 @@ def run(name: str, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["graph_space", "torch_space"])
-def test_a_space_shows_and_checks_itself(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_space_shows_and_checks_itself(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(f"{name}.py", monkeypatch)
     assert "no problems" in capsys.readouterr().out
 
@@ -41,13 +43,19 @@ def test_the_graph_space_rejects_some() -> None:
     assert check(space, 12, size_seconds=0.1).rejected > 0
 
 
-def test_the_plugin_is_known_once_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an installer does with the package: its modules on the path, and its entry points beside them."""
+def test_the_plugin_is_known_once_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an installer does with the package: its modules on the path, and its entry points beside
+    them.
+    """
     described = tomllib.loads((EXAMPLES / "plugin" / "pyproject.toml").read_text())
     project = described["project"]
     information = tmp_path / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     information.mkdir()
-    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    (information / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
     points = [f"{name} = {where}" for name, where in project["entry-points"]["nas.spaces"].items()]
     (information / "entry_points.txt").write_text("\n".join(["[nas.spaces]", *points, ""]))
     for module in described["tool"]["setuptools"]["py-modules"]:
@@ -59,12 +67,16 @@ def test_the_plugin_is_known_once_it_is_installed(tmp_path: Path, monkeypatch: p
         assert check(space.for_shapes(shapes), 6, size_seconds=0.1).problems == ()
 
 
-def test_the_task_can_be_learned(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_task_can_be_learned(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run("own_task.py", monkeypatch)
     assert float(capsys.readouterr().out.split(", ")[-1]) > 0.5
 
 
-def test_the_text_space_shows_checks_and_trains_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_space_shows_checks_and_trains_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("tokenizers")
     run("text_space.py", monkeypatch)
     printed = capsys.readouterr().out
@@ -72,7 +84,9 @@ def test_the_text_space_shows_checks_and_trains_itself(monkeypatch: pytest.Monke
     assert float(printed.split(", ")[-1]) > 0.8
 
 
-@pytest.mark.parametrize("shapes", [Shapes((5,), (2,), vocabulary=7), Shapes((64,), (5,), vocabulary=300)])
+@pytest.mark.parametrize(
+    "shapes", [Shapes((5,), (2,), vocabulary=7), Shapes((64,), (5,), vocabulary=300)]
+)
 def test_the_text_space_serves_other_texts(shapes: Shapes) -> None:
     space = load_space(f"{EXAMPLES / 'text_space.py'}:space")
     assert check(space.for_shapes(shapes), 8, seed=5, size_seconds=0.5).problems == ()
@@ -87,7 +101,9 @@ def test_the_task_takes_its_options_from_a_config() -> None:
     assert (len(task.train), len(task.validation), len(task.test)) == (60, 20, 20)
 
 
-def test_a_search_runs_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_runs_from_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run("search_in_python.py", monkeypatch, str(tmp_path / "run"))
     printed = capsys.readouterr().out
     assert "6 of 6 evaluated" in printed
@@ -95,10 +111,16 @@ def test_a_search_runs_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "class" not in printed.split("test accuracy")[1]
 
 
-def test_flows_run_from_python_and_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_flows_run_from_python_and_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run("flows.py", monkeypatch, str(tmp_path))
     first = capsys.readouterr().out
-    assert [line.split(":")[0] for line in first.splitlines()[:3]] == ["joint", "separate", "nested"]
+    assert [line.split(":")[0] for line in first.splitlines()[:3]] == [
+        "joint",
+        "separate",
+        "nested",
+    ]
     assert first.count("is the best found with") == 8
     run("flows.py", monkeypatch, str(tmp_path))
     assert capsys.readouterr().out == first

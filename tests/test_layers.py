@@ -1,4 +1,6 @@
-"""Imports point one way: between the packages, between the wings of `nas`, and never in a circle; and what must answer at once imports nothing heavy."""
+"""Imports point one way: between the packages, between the wings of `nas`, and never in a circle;
+and what must answer at once imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("nas", "predictors", "spaces")
-MAY_IMPORT = {"spaces": {"spaces"}, "predictors": {"spaces", "predictors"}, "nas": {"spaces", "predictors", "nas"}}
+MAY_IMPORT = {
+    "spaces": {"spaces"},
+    "predictors": {"spaces", "predictors"},
+    "nas": {"spaces", "predictors", "nas"},
+}
 # From the top: a wing imports from itself and from those below it. `docs/architecture.md` draws it.
 WINGS = (
     "cli",
@@ -36,7 +42,8 @@ WINGS = (
 )
 # The only files of `nas` in no wing; `seeds` is below all, the other two above.
 LOOSE = {"__init__", "__main__", "seeds"}
-# Of our own code a predictor reads graphs and their canonical form, and nothing of how they were chosen.
+# Of our own code a predictor reads graphs and their canonical form, and nothing of how they were
+# chosen.
 PREDICTORS_MAY_READ = {"spaces.graph", "spaces.canonical", "spaces.ops"}
 HEAVY = {"torch", "torch_geometric", "sklearn", "scipy", "pydantic", "networkx"}
 # What starters of a project are given; their own code, not ours.
@@ -79,14 +86,22 @@ def imported(root: Path) -> nx.DiGraph:
 
 def circles(root: Path) -> list[list[str]]:
     """Modules that import each other."""
-    return [sorted(group) for group in nx.strongly_connected_components(imported(root)) if len(group) > 1]
+    return [
+        sorted(group)
+        for group in nx.strongly_connected_components(imported(root))
+        if len(group) > 1
+    ]
 
 
 def upwards(root: Path) -> list[str]:
     """A sentence for each import from a wing of `nas` into one above it."""
     known, wrong = modules(root), []
     for importer, target in sorted(imported(root).edges):
-        if importer.startswith("nas.") and target.startswith("nas.") and _level(importer) > _level(target):
+        if (
+            importer.startswith("nas.")
+            and target.startswith("nas.")
+            and _level(importer) > _level(target)
+        ):
             files = (known[module].relative_to(root) for module in (importer, target))
             wrong.append("{} imports {}, which is above it".format(*files))
     return wrong
@@ -94,7 +109,9 @@ def upwards(root: Path) -> list[str]:
 
 def _level(module: str) -> int:
     wing = module.split(".")[1]
-    return {"__main__": -1, "seeds": len(WINGS)}.get(wing, WINGS.index(wing) if wing in WINGS else -2)
+    return {"__main__": -1, "seeds": len(WINGS)}.get(
+        wing, WINGS.index(wing) if wing in WINGS else -2
+    )
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
@@ -118,7 +135,9 @@ def test_a_wing_says_what_it_is_for(wing: str) -> None:
 
 
 def test_the_tests_of_wings_see_what_is_wrong(tmp_path: Path) -> None:
-    """A test of the tests above: on a small house of this shape with one import upwards, and one circle."""
+    """A test of the tests above: on a small house of this shape with one import upwards, and one
+    circle.
+    """
     for file, text in {
         "nas/__init__.py": "",
         "nas/search/__init__.py": "",
@@ -141,27 +160,56 @@ def test_imports_point_one_way(package: str) -> None:
         wrong = {name for name in ours if name.partition(".")[0] not in MAY_IMPORT[package]}
         if package == "predictors":
             read = {name for name in ours if name.startswith("spaces")}
-            wrong |= {name for name in read if not any(name == may or name.startswith(f"{may}.") for may in PREDICTORS_MAY_READ)}
+            wrong |= {
+                name
+                for name in read
+                if not any(name == may or name.startswith(f"{may}.") for may in PREDICTORS_MAY_READ)
+            }
         assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}"
 
 
 def test_strategies_know_no_evaluator_and_no_store() -> None:
     for path in sorted((ROOT / "nas" / "strategies").glob("*.py")):
-        wrong = {name for name in imports(path) if name.startswith(("nas.evaluators", "nas.record.journal", "nas.executors", "nas.search"))}
+        wrong = {
+            name
+            for name in imports(path)
+            if name.startswith(
+                ("nas.evaluators", "nas.record.journal", "nas.executors", "nas.search")
+            )
+        }
         assert not wrong, f"{path.name} imports {sorted(wrong)}"
 
 
 @pytest.mark.parametrize(
-    "module", ["spaces", "spaces.load", "spaces.operators", "spaces.canonical", "nas.cli.main", "nas.record.journal", "nas.record.history"]
+    "module",
+    [
+        "spaces",
+        "spaces.load",
+        "spaces.operators",
+        "spaces.canonical",
+        "nas.cli.main",
+        "nas.record.journal",
+        "nas.record.history",
+    ],
 )
 def test_light_modules_import_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(sorted({HEAVY!r} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_a_search_in_a_table_needs_no_torch() -> None:
     code = "import sys, nas.search.run; print('torch' in sys.modules, 'sklearn' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False False"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "False False"
+    )
 
 
 def test_nothing_is_unpickled() -> None:

@@ -6,7 +6,9 @@ from spaces import Chooser, Graph, GraphBuilder, SearchSpace, Shapes
 
 
 def define(choose: Chooser, shapes: Shapes) -> Graph:
-    """One to four layers, each with a width of its own, and perhaps a shortcut around it where the widths agree."""
+    """One to four layers, each with a width of its own, and perhaps a shortcut around it where the
+    widths agree.
+    """
     builder = GraphBuilder()
     value = builder.input(shapes.input)
     if len(shapes.input) > 1:
@@ -17,7 +19,9 @@ def define(choose: Chooser, shapes: Shapes) -> Graph:
         with choose.scope(f"layer{layer}"):
             before, width = width, choose.one_of("width", (32, 64, 128))
             start = value
-            value = builder.node("batch_norm1d", builder.node("linear", start, out_features=width, bias=False))
+            value = builder.node(
+                "batch_norm1d", builder.node("linear", start, out_features=width, bias=False)
+            )
             value = builder.node(activation, value)
             if before == width and choose.one_of("shortcut", (True, False)):
                 value = builder.node("add", start, value)

@@ -24,7 +24,11 @@ def config_schema() -> None:
 
 
 @config_app.command("show")
-def config_show(config: Annotated[Path, typer.Argument(help="A configuration file.")], override: Overrides = None, as_json: AsJson = False) -> None:
+def config_show(
+    config: Annotated[Path, typer.Argument(help="A configuration file.")],
+    override: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
     """Check a configuration file and print it with the defaults of its own keys filled in."""
     import yaml
 
@@ -37,4 +41,7 @@ def config_show(config: Annotated[Path, typer.Argument(help="A configuration fil
             check_numbers(checked)
             strategy_of(checked)  # Its settings, and the predictor's, are checked by themselves.
         resolved = checked.model_dump(mode="json")
-        print(json.dumps(resolved) if as_json else yaml.safe_dump(resolved, sort_keys=False), end="" if not as_json else "\n")
+        print(
+            json.dumps(resolved) if as_json else yaml.safe_dump(resolved, sort_keys=False),
+            end="" if not as_json else "\n",
+        )

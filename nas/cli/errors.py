@@ -1,4 +1,6 @@
-"""How an error ends a command: which are the user's to mend and which ours or the machine's, and how each is said."""
+"""How an error ends a command: which are the user's to mend and which ours or the machine's, and
+how each is said.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,13 @@ _OURS = ("nas", "spaces", "predictors")
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """Errors that have a sentence are shown as that sentence: exit code 2 where the user can mend it, 1 where it is ours or the machine's."""
+    """Errors that have a sentence are shown as that sentence: exit code 2 where the user can mend
+    it, 1 where it is ours or the machine's.
+    """
     try:
         yield
-        # Here, and not at the interpreter's end, where an error of what was printed would have no sentence.
+        # Here, and not at the interpreter's end, where an error of what was printed would have no
+        # sentence.
         print(end="", flush=True)
     except typer.Exit:
         raise
@@ -52,7 +57,9 @@ def about(config: Path) -> Iterator[None]:
 
 
 def exit_code(error: Exception) -> int | None:
-    """What a command ends with after the error; None for one that nobody foresaw, whose traceback is shown."""
+    """What a command ends with after the error; None for one that nobody foresaw, whose traceback
+    is shown.
+    """
     from nas.executors import WorkerError, disk_full
     from nas.search.run import RunFailed
 
@@ -61,13 +68,17 @@ def exit_code(error: Exception) -> int | None:
         return own
     if isinstance(error, RunFailed | WorkerError) or disk_full(error):
         return OURS
-    if user_line(error) is not None or (isinstance(error, ValueError) and not _raised_by_library(error)):
+    if user_line(error) is not None or (
+        isinstance(error, ValueError) and not _raised_by_library(error)
+    ):
         return USER
     return None
 
 
 def sentence(error: Exception) -> str:
-    """The error as the user reads it: its own sentence, or the error of the user's own code with the line it came from."""
+    """The error as the user reads it: its own sentence, or the error of the user's own code with
+    the line it came from.
+    """
     line = user_line(error) if getattr(error, "exit_code", None) is None else None
     if line is None:
         return str(error)
@@ -76,11 +87,17 @@ def sentence(error: Exception) -> str:
 
 
 def user_line(error: Exception) -> str | None:
-    """The last line of the user's own code (a space, a task, a metric) that the error passed through; None where our own code raised it."""
+    """The last line of the user's own code (a space, a task, a metric) that the error passed
+    through; None where our own code raised it.
+    """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     if not frames or _is_ours(frames[-1].f_globals):
         return None
-    own = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _is_ours(frame.f_globals) and not _is_library(frame)]
+    own = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not _is_ours(frame.f_globals) and not _is_library(frame)
+    ]
     if not own:
         return None
     frame, line = own[-1]
@@ -88,7 +105,9 @@ def user_line(error: Exception) -> str | None:
 
 
 def _raised_by_library(error: Exception) -> bool:
-    """Whether the error comes out of other packages' code: then nobody has made a sentence of it, and the traceback says more."""
+    """Whether the error comes out of other packages' code: then nobody has made a sentence of it,
+    and the traceback says more.
+    """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return bool(frames) and not _is_ours(frames[-1].f_globals) and _is_library(frames[-1])
 
@@ -99,4 +118,8 @@ def _is_ours(names: dict[str, Any]) -> bool:
 
 def _is_library(frame: FrameType) -> bool:
     file = frame.f_code.co_filename
-    return "site-packages" in file or file.startswith((sysconfig.get_path("stdlib"), "<")) or frame.f_globals.get("__name__") == "__main__"
+    return (
+        "site-packages" in file
+        or file.startswith((sysconfig.get_path("stdlib"), "<"))
+        or frame.f_globals.get("__name__") == "__main__"
+    )

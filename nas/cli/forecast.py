@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def forecast(
     config: Annotated[Path, typer.Argument(help="A configuration file.")],
     override: Overrides = None,
-    count: Annotated[int, typer.Option(min=1, help="How many architectures are drawn and trained a little.")] = 6,
+    count: Annotated[
+        int, typer.Option(min=1, help="How many architectures are drawn and trained a little.")
+    ] = 6,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -46,9 +48,15 @@ def forecast(
 def _lines(said: Rehearsed, config: RunConfig) -> Iterator[str]:
     from nas.report.figures import counted, duration
 
-    rounds = f"{counted(-(-config.budget // config.batch), 'round')} of the strategy's thinking, {duration(said.thinking)} each"
+    rounds = (
+        f"{counted(-(-config.budget // config.batch), 'round')} of the strategy's thinking, "
+        f"{duration(said.thinking)} each"
+    )
     if said.evaluation is not None:
-        each = f"{said.evaluations} evaluations of {duration(said.evaluation)}, {said.workers} at a time; {rounds}"
+        each = (
+            f"{said.evaluations} evaluations of {duration(said.evaluation)}, {said.workers} at a "
+            f"time; {rounds}"
+        )
         yield f"search      {_time(said.search)}: {each}"
         yield f"finalists   {_time(said.finalists)}: {counted(said.trainings, 'full training')}"
     elif said.run is not None:
@@ -60,7 +68,10 @@ def _lines(said: Rehearsed, config: RunConfig) -> Iterator[str]:
     if said.memory is not None:
         yield f"memory      {_bytes(said.memory)} at most for one of {said.drawn} trainings"
     if said.too_long:
-        yield f"time limit  {said.too_long} of {said.drawn} would take longer than executor.time_limit, {config.executor.time_limit:g} s, and be ended"
+        yield (
+            f"time limit  {said.too_long} of {said.drawn} would take longer than "
+            f"executor.time_limit, {config.executor.time_limit:g} s, and be ended"
+        )
     if said.failures:
         yield f"failed      {len(said.failures)} of {said.drawn} could not be built or trained:"
         yield from (f"            {reason}" for reason in dict.fromkeys(said.failures))

@@ -12,13 +12,17 @@ def init(directory: str | Path) -> list[Path]:
     """The files written into the directory, which is made where it is missing.
 
     Raises:
-        ValueError: one of the files is there already, or the directory cannot be written; nothing was written then.
+        ValueError: one of the files is there already, or the directory cannot be written; nothing
+            was written then.
     """
     directory = Path(directory)
     targets = [directory / name for name in NAMES]
     taken = [path for path in targets if path.exists()]
     if taken:
-        raise ValueError(f"{' and '.join(map(str, taken))} would be overwritten: give `nas init` another directory, or move the files away")
+        raise ValueError(
+            f"{' and '.join(map(str, taken))} would be overwritten: give `nas init` another "
+            "directory, or move the files away"
+        )
     templates = files("nas") / "cli" / "templates"
     try:
         directory.mkdir(parents=True, exist_ok=True)

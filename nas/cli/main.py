@@ -1,4 +1,6 @@
-"""The command `nas`. Every command imports what it needs when it runs, so that `nas --help` answers at once."""
+"""The command `nas`. Every command imports what it needs when it runs, so that `nas --help` answers
+at once.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from nas.cli.trials import trials
 
 app = typer.Typer(
     name="nas",
-    help="Neural architecture search: program your family of models, train few of them, export the best as a plain torch module.",
+    help=(
+        "Neural architecture search: program your family of models, train few of them, export the "
+        "best as a plain torch module."
+    ),
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -26,7 +31,19 @@ app = typer.Typer(
 
 
 # In the order of `nas --help`.
-for command in (proxies, profile, forecast, search, resume, status, trials, report, export, init, predict):
+for command in (
+    proxies,
+    profile,
+    forecast,
+    search,
+    resume,
+    status,
+    trials,
+    report,
+    export,
+    init,
+    predict,
+):
     app.command()(command)
 for name, group in (("space", space_app), ("config", config_app), ("predictor", predictor_app)):
     app.add_typer(group, name=name)

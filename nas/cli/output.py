@@ -17,7 +17,11 @@ def print_summary(directory: Path, *, as_json: bool = False) -> None:
     with open_for_reading(directory) as journal:
         config = parse_config(journal.config, f"the configuration in {directory}")
         events = journal.events()
-        summary: dict[str, Any] = {"run": str(directory), **summarize(fold(events), config, events), "config": journal.config}
+        summary: dict[str, Any] = {
+            "run": str(directory),
+            **summarize(fold(events), config, events),
+            "config": journal.config,
+        }
     print(json.dumps(summary) if as_json else terminal_summary(summary))
 
 

@@ -20,20 +20,45 @@ if TYPE_CHECKING:
 
 
 def profile(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="A run's directory; or a space: built-in, installed, my_file.py:space.")],
-    trial: Annotated[int | None, typer.Option(help="Of a run: which trial; the search's winner by default.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Of a run: all trials that have a score.")] = False,
-    count: Annotated[int, typer.Option(min=1, help="Of a space: how many random architectures.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random architectures, the weights and the input.")] = 0,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="A run's directory; or a space: built-in, installed, my_file.py:space.",
+        ),
+    ],
+    trial: Annotated[
+        int | None, typer.Option(help="Of a run: which trial; the search's winner by default.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Of a run: all trials that have a score.")
+    ] = False,
+    count: Annotated[
+        int, typer.Option(min=1, help="Of a space: how many random architectures.")
+    ] = 10,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the random architectures, the weights and the input.")
+    ] = 0,
     input_shape: InputShape = None,
     output_shape: OutputShape = None,
     vocabulary: Vocabulary = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: CUDA where there is a card.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1, or auto: CUDA where there is a card.")
+    ] = "auto",
     batch_size: Annotated[int, typer.Option(help="Samples in a pass.")] = 1,
     threads: Annotated[int, typer.Option(help="Of torch on the CPU.")] = 1,
-    within: Annotated[float, typer.Option(help="The share of the latency that the 95 % interval may reach to each side.")] = 0.02,
-    limit: Annotated[float, typer.Option(help="Seconds after which that is no longer waited for, a network.")] = 5.0,
-    out: Annotated[Path | None, typer.Option(help="Write a table to this .npz or .csv file.")] = None,
+    within: Annotated[
+        float,
+        typer.Option(
+            help="The share of the latency that the 95 % interval may reach to each side."
+        ),
+    ] = 0.02,
+    limit: Annotated[
+        float, typer.Option(help="Seconds after which that is no longer waited for, a network.")
+    ] = 5.0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a table to this .npz or .csv file.")
+    ] = None,
     space: SpaceOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -45,17 +70,30 @@ def profile(
         from spaces.load import load_space
 
         settings = LatencySettings(batch_size, device, threads, within, limit)
-        if out is not None and (out.suffix not in (".npz", ".csv") or out.exists() or not out.parent.is_dir()):
-            raise ValueError(f"the latencies are written to a new .npz or .csv file in a folder that is there; got {out}")
+        if out is not None and (
+            out.suffix not in (".npz", ".csv") or out.exists() or not out.parent.is_dir()
+        ):
+            raise ValueError(
+                "the latencies are written to a new .npz or .csv file in a folder that is "
+                f"there; got {out}"
+            )
         if (Path(target) / FILE).is_file():
             if (input_shape, output_shape, vocabulary) != (None, None, None):
-                raise ValueError("a run's task says what goes in and comes out: leave --input, --output and --vocabulary out")
+                raise ValueError(
+                    "a run's task says what goes in and comes out: leave --input, --output and "
+                    "--vocabulary out"
+                )
             known, whose = _of_run(Path(target), trial, space, every=every)
         else:
             if trial is not None or every or space is not None:
-                raise ValueError(f"{target} is not a run (it has no {FILE}), and --trial, --all and --space are for runs")
+                raise ValueError(
+                    f"{target} is not a run (it has no {FILE}), and --trial, --all and --space "
+                    "are for runs"
+                )
             known = load_space(target)
-            known = known.for_shapes(shapes_of_options(known.shapes, input_shape, output_shape, vocabulary))
+            known = known.for_shapes(
+                shapes_of_options(known.shapes, input_shape, output_shape, vocabulary)
+            )
             whose = _drawn(known, count, seed)
         rows = _measured(known, whose, settings, seed, out)
         _print(known, rows, settings, as_json=as_json)
@@ -65,7 +103,9 @@ def profile(
 Whose = list[tuple["Architecture", dict[str, Any]]]
 
 
-def _of_run(directory: Path, trial: int | None, named: str | None, *, every: bool) -> tuple[SearchSpace, Whose]:
+def _of_run(
+    directory: Path, trial: int | None, named: str | None, *, every: bool
+) -> tuple[SearchSpace, Whose]:
     from nas.config.config import parse_config
     from nas.export.exporting import run_space
     from nas.proxies.profiling import chosen_trials
@@ -79,7 +119,13 @@ def _of_run(directory: Path, trial: int | None, named: str | None, *, every: boo
         history, made = fold(journal.events()), journal.environment
     space = run_space(config, made, space_of(directory, named), directory)
     trials = chosen_trials(space, history, trial, every=every)
-    return space, [(each.architecture, {"trial": each.number, "score": each.score if each.is_observed else None}) for each in trials]
+    return space, [
+        (
+            each.architecture,
+            {"trial": each.number, "score": each.score if each.is_observed else None},
+        )
+        for each in trials
+    ]
 
 
 def _drawn(space: SearchSpace, count: int, seed: int) -> Whose:
@@ -90,7 +136,9 @@ def _drawn(space: SearchSpace, count: int, seed: int) -> Whose:
     return [(sample(space, random), {}) for _ in range(count)]
 
 
-def _measured(space: SearchSpace, whose: Whose, settings: LatencySettings, seed: int, out: Path | None) -> list[Profiled]:
+def _measured(
+    space: SearchSpace, whose: Whose, settings: LatencySettings, seed: int, out: Path | None
+) -> list[Profiled]:
     """One after the other; what was measured is written also where it is stopped."""
     from dataclasses import replace
 
@@ -100,10 +148,20 @@ def _measured(space: SearchSpace, whose: Whose, settings: LatencySettings, seed:
     from nas.proxies.profiling import write
 
     rows: list[Profiled] = []
-    bar = tqdm(total=len(whose), unit="network", file=sys.stderr, disable=len(whose) == 1, mininterval=0.1 if sys.stderr.isatty() else 10)
+    bar = tqdm(
+        total=len(whose),
+        unit="network",
+        file=sys.stderr,
+        disable=len(whose) == 1,
+        mininterval=0.1 if sys.stderr.isatty() else 10,
+    )
     try:
         with bar:
-            for row, (_, named) in zip(measure(space, [architecture for architecture, _ in whose], settings, seed), whose, strict=True):
+            for row, (_, named) in zip(
+                measure(space, [architecture for architecture, _ in whose], settings, seed),
+                whose,
+                strict=True,
+            ):
                 rows.append(replace(row, **named))
                 bar.update()
     except KeyboardInterrupt:
@@ -115,31 +173,74 @@ def _measured(space: SearchSpace, whose: Whose, settings: LatencySettings, seed:
     return rows
 
 
-def _print(space: SearchSpace, rows: list[Profiled], settings: LatencySettings, *, as_json: bool) -> None:
+def _print(
+    space: SearchSpace, rows: list[Profiled], settings: LatencySettings, *, as_json: bool
+) -> None:
     from nas.proxies.profiling import rank_correlations, unbeaten
     from nas.training.loop import find_device
 
     correlations, device = rank_correlations(rows), str(find_device(settings.device))
     if as_json:
-        stated = {"space": space.name, "device": device, "batch_size": settings.batch_size, "threads": settings.threads}
-        typer.echo(json.dumps({**stated, "rank_correlation": correlations, "networks": [row.to_dict() for row in rows]}))
+        stated = {
+            "space": space.name,
+            "device": device,
+            "batch_size": settings.batch_size,
+            "threads": settings.threads,
+        }
+        typer.echo(
+            json.dumps(
+                {
+                    **stated,
+                    "rank_correlation": correlations,
+                    "networks": [row.to_dict() for row in rows],
+                }
+            )
+        )
         return
     scored = any(row.score is not None for row in rows)
-    title = f"{'trial' if scored else 'key':<16}  {'ms a pass':>18}  {'memory MB':>9}  {'parameters':>11}  {'multiply-adds':>13}"
+    title = (
+        f"{'trial' if scored else 'key':<16}  {'ms a pass':>18}  {'memory MB':>9}  "
+        f"{'parameters':>11}  {'multiply-adds':>13}"
+    )
     typer.echo(title + (f"  {'validation':>10}" if scored else ""))
     for row, best in zip(rows, unbeaten(rows), strict=True):
-        whose = row.architecture.key if row.trial is None else f"{row.trial}{' *' if best and len(rows) > 1 else ''}"
-        time = f"{row.latency.milliseconds:.3f} ± {row.latency.error:.3f}{'?' if row.latency.trouble else ' '}"
-        line = f"{whose:<16}  {time:>18}  {row.latency.memory / 1e6:>9.2f}  {row.parameters:>11,}  {row.multiply_adds:>13,}"
-        typer.echo(line + ("" if not scored else f"  {'–' if row.score is None else format(row.score, '.4f'):>10}"))
+        whose = (
+            row.architecture.key
+            if row.trial is None
+            else f"{row.trial}{' *' if best and len(rows) > 1 else ''}"
+        )
+        time = (
+            f"{row.latency.milliseconds:.3f} ± "
+            f"{row.latency.error:.3f}{'?' if row.latency.trouble else ' '}"
+        )
+        line = (
+            f"{whose:<16}  {time:>18}  {row.latency.memory / 1e6:>9.2f}  {row.parameters:>11,}  "
+            f"{row.multiply_adds:>13,}"
+        )
+        typer.echo(
+            line
+            + (
+                ""
+                if not scored
+                else f"  {'–' if row.score is None else format(row.score, '.4f'):>10}"
+            )
+        )
     typer.echo(
-        f"on {device}, batches of {settings.batch_size}, {settings.threads} thread{'s' if settings.threads > 1 else ''}; ± is half of a 95 % interval"
+        f"on {device}, batches of {settings.batch_size}, {settings.threads} "
+        f"thread{'s' if settings.threads > 1 else ''}; ± is half of a 95 % interval"
     )
     if any(value is not None for value in correlations.values()):
-        shown = ", with ".join(f"{name.replace('_', '-')} {value:+.2f}" for name, value in correlations.items() if value is not None)
+        shown = ", with ".join(
+            f"{name.replace('_', '-')} {value:+.2f}"
+            for name, value in correlations.items()
+            if value is not None
+        )
         typer.echo(f"rank correlation of the latency with {shown}")
     if scored and len(rows) > 1:
         typer.echo("* no other is both faster and better by validation")
     doubtful = [row.latency.trouble for row in rows if row.latency.trouble]
     if doubtful:
-        typer.echo(f"? doubtful, {len(doubtful)} of {len(rows)}: the machine is busy, or the limit too short ({doubtful[0]})")
+        typer.echo(
+            f"? doubtful, {len(doubtful)} of {len(rows)}: the machine is busy, or the limit too "
+            f"short ({doubtful[0]})"
+        )

@@ -21,13 +21,23 @@ _WIDEST = 110
 
 
 class Progress:
-    """Shows every event of a run; a context manager. Lines go to `stream`, one at most every `interval` seconds where it is no terminal.
+    """Shows every event of a run; a context manager. Lines go to `stream`, one at most every
+    `interval` seconds where it is no terminal.
 
     A stream that fails (a pipe whose reader has left) ends the showing, not the run.
     """
 
-    def __init__(self, config: RunConfig, stream: TextIO | None = None, *, interval: float = 5.0, begun: str = "") -> None:
-        """`begun` is the first line, shown when there is something to show: a run that is refused has not begun."""
+    def __init__(
+        self,
+        config: RunConfig,
+        stream: TextIO | None = None,
+        *,
+        interval: float = 5.0,
+        begun: str = "",
+    ) -> None:
+        """`begun` is the first line, shown when there is something to show: a run that is refused
+        has not begun.
+        """
         self._stream: TextIO | None = stream or sys.stderr
         self._config = config
         self._begun = begun
@@ -60,27 +70,45 @@ class Progress:
             self._begun = ""
         for event in events:
             if event.kind == "resumed":
-                self._line(f"resumed after {len(history.observed) + len(history.failed)} finished evaluations")
+                self._line(
+                    f"resumed after {len(history.observed) + len(history.failed)} finished "
+                    "evaluations"
+                )
             elif event.kind == "round":
                 self._advance_arm(history, event.body["arm"])
                 self._note(event)
             elif event.kind in ("observation", "failure"):
                 trial = history.trial(event.body["trial"])
                 if event.kind == "failure":
-                    self._line(f"trial {trial.number} failed ({event.body['kind']}): {event.body['reason']}")
+                    self._line(
+                        f"trial {trial.number} failed ({event.body['kind']}): "
+                        f"{event.body['reason']}"
+                    )
                 self._advance_arm(history, trial.arm)
             elif event.kind in ("finalist", "final", "final_failure"):
                 expected = len(history.finalists) * final_count(self._config)
-                self._advance("training finalists", len(history.finals), expected, _last_final(history.finals[-1]) if history.finals else "")
+                self._advance(
+                    "training finalists",
+                    len(history.finals),
+                    expected,
+                    _last_final(history.finals[-1]) if history.finals else "",
+                )
             elif event.kind == "finished":
                 self._close_bar()
 
     def _advance_arm(self, history: History, name: str) -> None:
         arm = feasible(history.of_arm(name), self._config.constraints)
-        title = {SEARCH: f"search ({self._config.strategy.name})", BASELINE: "random baseline"}.get(name, name)
+        title = {SEARCH: f"search ({self._config.strategy.name})", BASELINE: "random baseline"}.get(
+            name, name
+        )
         # Without fidelities a whole number, the number of trials.
         used = round(arm.used, 2)
-        self._advance(title, int(used) if used == int(used) else used, budget_of(name, history, self._config), _standing(arm))
+        self._advance(
+            title,
+            int(used) if used == int(used) else used,
+            budget_of(name, history, self._config),
+            _standing(arm),
+        )
 
     def _note(self, event: Event) -> None:
         note = event.body.get("note", "")
@@ -98,7 +126,10 @@ class Progress:
         if done > self._first and (now - self._last_line >= self._interval or done == total):
             self._last_line = now
             left = (now - self._began) / (done - self._first) * (total - done)
-            self._line(f"{title}: {done}/{total}, {standing}" + (f", {_duration(left)} left" if done < total else ""))
+            self._line(
+                f"{title}: {done}/{total}, {standing}"
+                + (f", {_duration(left)} left" if done < total else "")
+            )
 
     def _advance_bar(self, title: str, done: float, total: int, standing: str) -> None:
         from tqdm import tqdm
@@ -109,7 +140,14 @@ class Progress:
             # The bar takes what the rest leaves, so that a terminal of 80 columns shows everything.
             layout = "{desc} |{bar}| {n_fmt}/{total_fmt}, {remaining} left{postfix}"
             columns = min(shutil.get_terminal_size().columns, _WIDEST)
-            self._bar = tqdm(total=total, initial=done, desc=title.partition(" (")[0], file=self._stream, bar_format=layout, ncols=columns)
+            self._bar = tqdm(
+                total=total,
+                initial=done,
+                desc=title.partition(" (")[0],
+                file=self._stream,
+                bar_format=layout,
+                ncols=columns,
+            )
         self._bar.total = total
         self._bar.set_postfix_str(standing, refresh=done == self._bar.n)
         self._bar.update(done - self._bar.n)
@@ -127,15 +165,28 @@ class Progress:
 
 
 def _standing(arm: History) -> str:
-    best = f"best {arm.best.score:.4f} (trial {arm.best.number}{at_fidelity(arm.best.fidelity)})" if arm.best is not None else "none yet"
+    best = (
+        f"best {arm.best.score:.4f} (trial {arm.best.number}{at_fidelity(arm.best.fidelity)})"
+        if arm.best is not None
+        else "none yet"
+    )
     judged = next(
-        (item.ranking["rank_correlation"] for item in reversed(arm.rounds) if item.ranking and item.ranking.get("rank_correlation") is not None), None
+        (
+            item.ranking["rank_correlation"]
+            for item in reversed(arm.rounds)
+            if item.ranking and item.ranking.get("rank_correlation") is not None
+        ),
+        None,
     )
     return best + (f", rank correlation {judged:+.2f}" if judged is not None else "")
 
 
 def _last_final(final: Final) -> str:
-    return f"trial {final.trial}: " + ("failed" if isinstance(final.result, Failed) else f"validation {final.result.validation:.4f}")
+    return f"trial {final.trial}: " + (
+        "failed"
+        if isinstance(final.result, Failed)
+        else f"validation {final.result.validation:.4f}"
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -24,24 +24,70 @@ _SECONDS_BETWEEN_WRITES = 60.0
 
 
 def proxies(
-    name: Annotated[str, typer.Argument(metavar="SPACE", help="A built-in or installed space, my_file.py:space or package.module:space.")],
-    out: Annotated[Path, typer.Option(help="The .npz or .csv file to write; an .npz file of the same settings is gone on with.")],
-    sample: Annotated[int | None, typer.Option(min=1, help="Score so many random architectures.")] = None,
-    table: Annotated[Path | None, typer.Option(help="Score the architectures of this table, row by row (an npz file that the space reads).")] = None,
-    arch: Annotated[Path | None, typer.Option(help="Score the architecture, or the list of them, in this JSON file.")] = None,
-    rows: Annotated[str | None, typer.Option(metavar="A:B", help="Of the table only the rows from A to before B.")] = None,
-    names: Annotated[str | None, typer.Option("--proxies", help="Which, with commas; all that suit the inputs by default.")] = None,
-    batch_size: Annotated[int, typer.Option(min=2, help="How many samples the networks look at.")] = 32,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPACE",
+            help="A built-in or installed space, my_file.py:space or package.module:space.",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help=(
+                "The .npz or .csv file to write; an .npz file of the same settings is gone on with."
+            )
+        ),
+    ],
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Score so many random architectures.")
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "Score the architectures of this table, row by row (an npz file that the space "
+                "reads)."
+            )
+        ),
+    ] = None,
+    arch: Annotated[
+        Path | None,
+        typer.Option(help="Score the architecture, or the list of them, in this JSON file."),
+    ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(metavar="A:B", help="Of the table only the rows from A to before B."),
+    ] = None,
+    names: Annotated[
+        str | None,
+        typer.Option("--proxies", help="Which, with commas; all that suit the inputs by default."),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=2, help="How many samples the networks look at.")
+    ] = 32,
     input_shape: InputShape = None,
     output_shape: OutputShape = None,
     vocabulary: Vocabulary = None,
     task: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Samples of this task's training split, not noise; or {name: images, path: photos}.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=(
+                "Samples of this task's training split, not noise; or {name: images, path: photos}."
+            ),
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the weights, the batch and the random architectures.")] = 0,
-    repeats: Annotated[int, typer.Option(min=1, help="Average over so many draws of weights and batch.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Of the weights, the batch and the random architectures.")
+    ] = 0,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Average over so many draws of weights and batch.")
+    ] = 1,
     workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: CUDA where there is a card.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1, or auto: CUDA where there is a card.")
+    ] = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Score untrained networks with zero-cost proxies: what one batch and the fresh weights tell."""
@@ -57,7 +103,11 @@ def proxies(
         chosen = suiting_proxies(shapes) if names is None else known_proxies(names)
         plan = Plan(name, shapes, chosen, task, batch_size, seed, repeats, device)
         architectures = _architectures(space, sample, table, arch, seed)
-        wanted = _rows(rows, len(architectures)) if rows is not None and table is not None else range(len(architectures))
+        wanted = (
+            _rows(rows, len(architectures))
+            if rows is not None and table is not None
+            else range(len(architectures))
+        )
         if rows is not None and table is None:
             raise ValueError("--rows chooses rows of a table: give it with --table")
         results = begin(plan, architectures, out, listed=table is None)
@@ -68,8 +118,12 @@ def proxies(
         _print(results, seconds, out, as_json=as_json)
 
 
-def _fill(plan: Plan, results: Results, space: SearchSpace, wanted: range, out: Path, workers: int) -> dict[str, float]:
-    """Computes what is missing in the wanted rows, each canonical class once, and writes it; the mean seconds by proxy."""
+def _fill(
+    plan: Plan, results: Results, space: SearchSpace, wanted: range, out: Path, workers: int
+) -> dict[str, float]:
+    """Computes what is missing in the wanted rows, each canonical class once, and writes it; the
+    mean seconds by proxy.
+    """
     from tqdm import tqdm
 
     from nas.proxies.measuring import measure_all
@@ -77,7 +131,13 @@ def _fill(plan: Plan, results: Results, space: SearchSpace, wanted: range, out: 
     missing = _missing_classes(results, space, wanted)
     firsts = [results.architectures[group[0]] for group in missing]
     spent, written = list[tuple[float, ...]](), time.monotonic()
-    bar = tqdm(total=len(firsts), unit="architecture", file=sys.stderr, mininterval=0.1 if sys.stderr.isatty() else 10, disable=not firsts)
+    bar = tqdm(
+        total=len(firsts),
+        unit="architecture",
+        file=sys.stderr,
+        mininterval=0.1 if sys.stderr.isatty() else 10,
+        disable=not firsts,
+    )
     try:
         with bar:
             for index, scored in measure_all(plan, firsts, workers=workers):
@@ -89,18 +149,27 @@ def _fill(plan: Plan, results: Results, space: SearchSpace, wanted: range, out: 
                     written = time.monotonic()
     except KeyboardInterrupt:
         held = f"{int(results.computed.sum())} of {len(results.computed)} rows are in {out}"
-        typer.echo(f"\nstopped; {held}" + (", and the same command goes on" if out.suffix == ".npz" else ""), err=True)
+        typer.echo(
+            f"\nstopped; {held}"
+            + (", and the same command goes on" if out.suffix == ".npz" else ""),
+            err=True,
+        )
         raise typer.Exit(130) from None
     finally:
         if results.computed.any():
             results.write(out)
     if not spent:
         return {}
-    return {name: sum(column) / len(spent) for name, column in zip(plan.proxies, zip(*spent, strict=True), strict=True)}
+    return {
+        name: sum(column) / len(spent)
+        for name, column in zip(plan.proxies, zip(*spent, strict=True), strict=True)
+    }
 
 
 def _missing_classes(results: Results, space: SearchSpace, wanted: range) -> list[list[int]]:
-    """The rows of each canonical class that has a wanted row without scores; a class that was scored through another row gets them now."""
+    """The rows of each canonical class that has a wanted row without scores; a class that was
+    scored through another row gets them now.
+    """
     from spaces.canonical import canonical_key
 
     classes: dict[str, list[int]] = {}
@@ -110,12 +179,21 @@ def _missing_classes(results: Results, space: SearchSpace, wanted: range) -> lis
         done = next((row for row in group if results.computed[row]), None)
         if done is not None:
             results.keep(group, results.values[done].tolist())
-    return [group for group in classes.values() if not results.computed[group[0]] and any(row in wanted for row in group)]
+    return [
+        group
+        for group in classes.values()
+        if not results.computed[group[0]] and any(row in wanted for row in group)
+    ]
 
 
-def _architectures(space: SearchSpace, sample: int | None, table: Path | None, arch: Path | None, seed: int) -> Sequence[Architecture]:
+def _architectures(
+    space: SearchSpace, sample: int | None, table: Path | None, arch: Path | None, seed: int
+) -> Sequence[Architecture]:
     if sum(given is not None for given in (sample, table, arch)) != 1:
-        raise ValueError("say which architectures: exactly one of --sample N, --table FILE.npz and --arch FILE.json")
+        raise ValueError(
+            "say which architectures: exactly one of --sample N, --table FILE.npz and --arch "
+            "FILE.json"
+        )
     if sample is not None:
         from nas.seeds import generator
         from spaces.operators import sample as draw
@@ -129,17 +207,25 @@ def _of_table(space: SearchSpace, path: Path) -> Sequence[Architecture]:
     from nas.tasks.arrays import read_npz
 
     if space.rows is None:
-        raise ValueError(f"the space {space.name!r} has no `rows` to tell which architecture each row of a table is: use --sample or --arch")
+        raise ValueError(
+            f"the space {space.name!r} has no `rows` to tell which architecture each row of a "
+            "table is: use --sample or --arch"
+        )
     columns = read_npz(path)
     try:
         return space.rows(columns)
     except KeyError as error:
         held = ", ".join(columns)
-        raise ValueError(f"the table {path} has no column {error.args[0]!r}, which the space {space.name!r} reads; it has {held}") from error
+        raise ValueError(
+            f"the table {path} has no column {error.args[0]!r}, which the space {space.name!r} "
+            f"reads; it has {held}"
+        ) from error
 
 
 def _of_file(path: Path) -> Sequence[Architecture]:
-    """What `nas space show --json` printed, an export's architecture.json, an architecture's own JSON, or a list of such."""
+    """What `nas space show --json` printed, an export's architecture.json, an architecture's own
+    JSON, or a list of such.
+    """
     from spaces import Architecture
 
     try:
@@ -149,17 +235,31 @@ def _of_file(path: Path) -> Sequence[Architecture]:
     items = loaded if isinstance(loaded, list) else [loaded]
     if not items:
         raise ValueError(f"{path} holds an empty list of architectures")
-    return [Architecture.from_json(json.dumps(item.get("architecture", item) if isinstance(item, dict) else item)) for item in items]
+    return [
+        Architecture.from_json(
+            json.dumps(item.get("architecture", item) if isinstance(item, dict) else item)
+        )
+        for item in items
+    ]
 
 
-def _shapes(space: SearchSpace, input_shape: str | None, output_shape: str | None, vocabulary: int | None, task: str | None) -> Shapes:
+def _shapes(
+    space: SearchSpace,
+    input_shape: str | None,
+    output_shape: str | None,
+    vocabulary: int | None,
+    task: str | None,
+) -> Shapes:
     from nas.config.shapes import shapes_of_options
     from nas.proxies.measuring import named_task
 
     if task is None:
         return shapes_of_options(space.shapes, input_shape, output_shape, vocabulary)
     if (input_shape, output_shape, vocabulary) != (None, None, None):
-        raise ValueError("a task says what goes in and comes out: leave --input, --output and --vocabulary out beside --task")
+        raise ValueError(
+            "a task says what goes in and comes out: leave --input, --output and --vocabulary "
+            "out beside --task"
+        )
     return named_task(task).shapes
 
 
@@ -167,7 +267,9 @@ def _rows(text: str, count: int) -> range:
     try:
         first, last = (int(part) if part.strip() else None for part in text.split(":"))
     except ValueError as error:
-        raise ValueError(f"rows are two whole numbers with a colon, such as 0:1000 or 1000:; got {text!r}") from error
+        raise ValueError(
+            f"rows are two whole numbers with a colon, such as 0:1000 or 1000:; got {text!r}"
+        ) from error
     chosen = range(count)[first:last]
     if not chosen:
         raise ValueError(f"the rows {text} are none of the table's {count}")
@@ -180,13 +282,21 @@ def _print(results: Results, seconds: dict[str, float], out: Path, *, as_json: b
     table = list(table_of(results, seconds))
     computed, count = int(results.computed.sum()), len(results.computed)
     if as_json:
-        typer.echo(json.dumps({"file": str(out), "rows": count, "computed": computed, "proxies": table}))
+        typer.echo(
+            json.dumps({"file": str(out), "rows": count, "computed": computed, "proxies": table})
+        )
         return
     width = max(len(name) for name in results.proxies)
-    typer.echo(f"{'proxy':<{width}}  {'min':>11}  {'median':>11}  {'max':>11}  {'not finite':>10}  {'s each':>8}")
+    typer.echo(
+        f"{'proxy':<{width}}  {'min':>11}  {'median':>11}  {'max':>11}  {'not finite':>10}  "
+        f"{'s each':>8}"
+    )
     for line in table:
         low, middle, high = (_shown(line[kind], ".5g") for kind in ("min", "median", "max"))
-        typer.echo(f"{line['proxy']:<{width}}  {low:>11}  {middle:>11}  {high:>11}  {line['not_finite']:>10}  {_shown(line['seconds'], '.3f'):>8}")
+        typer.echo(
+            f"{line['proxy']:<{width}}  {low:>11}  {middle:>11}  {high:>11}  "
+            f"{line['not_finite']:>10}  {_shown(line['seconds'], '.3f'):>8}"
+        )
     typer.echo(f"{computed} of {count} rows have scores, in {out}")
 
 

@@ -1,4 +1,6 @@
-"""The commands that show or hand out what a run came to: `nas status`, `nas report` and `nas export`."""
+"""The commands that show or hand out what a run came to: `nas status`, `nas report` and `nas
+export`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from nas.cli.output import print_summary
 from nas.cli.space import space_of
 
 
-def status(directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")], as_json: AsJson = False) -> None:
+def status(
+    directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    as_json: AsJson = False,
+) -> None:
     """Show where a run stands; works while it goes on."""
     with sentences():
         print_summary(directory, as_json=as_json)
@@ -22,7 +27,9 @@ def status(directory: Annotated[Path, typer.Argument(metavar="RUN", help="The ru
 
 def report(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
-    out: Annotated[Path | None, typer.Option(help="The HTML file; RUN/report.html by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file; RUN/report.html by default.")
+    ] = None,
     space: SpaceOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -40,11 +47,26 @@ def report(
 def export(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
     out: Annotated[Path, typer.Option(help="A new directory for the model.")],
-    trial: Annotated[int | None, typer.Option(help="Which trial; the search's winner by default.")] = None,
-    format: Annotated[Literal["module", "pt2", "onnx"], typer.Option(help="A Python file with weights, torch.export's format, or ONNX.")] = "module",  # noqa: A002
+    trial: Annotated[
+        int | None, typer.Option(help="Which trial; the search's winner by default.")
+    ] = None,
+    format: Annotated[  # noqa: A002
+        Literal["module", "pt2", "onnx"],
+        typer.Option(help="A Python file with weights, torch.export's format, or ONNX."),
+    ] = "module",
     space: SpaceOption = None,
-    untrained: Annotated[bool, typer.Option("--untrained", help="The architecture with fresh weights, where none were kept.")] = False,
-    pareto: Annotated[bool, typer.Option("--pareto", help="Every network of the search's front, where it had several objectives.")] = False,
+    untrained: Annotated[
+        bool,
+        typer.Option(
+            "--untrained", help="The architecture with fresh weights, where none were kept."
+        ),
+    ] = False,
+    pareto: Annotated[
+        bool,
+        typer.Option(
+            "--pareto", help="Every network of the search's front, where it had several objectives."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Export a trained model that runs without this project, and prove it in a fresh process."""
@@ -53,11 +75,27 @@ def export(
 
     with sentences():
         if pareto and trial is not None:
-            raise ValueError(f"--pareto exports the whole front and --trial {trial} one network: give one of them")
+            raise ValueError(
+                f"--pareto exports the whole front and --trial {trial} one network: give one of "
+                "them"
+            )
         if pareto:
-            exported = export_front(directory, format=format, out=out, space=space_of(directory, space), untrained=untrained)
+            exported = export_front(
+                directory,
+                format=format,
+                out=out,
+                space=space_of(directory, space),
+                untrained=untrained,
+            )
         else:
-            exported = export_run(directory, trial=trial, format=format, out=out, space=space_of(directory, space), untrained=untrained)
+            exported = export_run(
+                directory,
+                trial=trial,
+                format=format,
+                out=out,
+                space=space_of(directory, space),
+                untrained=untrained,
+            )
         if as_json:
             print(json.dumps(exported.to_dict()))
         else:

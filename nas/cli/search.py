@@ -16,9 +16,13 @@ from nas.cli.output import print_summary
 
 
 def search(
-    config: Annotated[Path, typer.Argument(help="A configuration file; `nas init DIR` writes one to start from.")],
+    config: Annotated[
+        Path, typer.Argument(help="A configuration file; `nas init DIR` writes one to start from.")
+    ],
     override: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="The run's directory; runs/NAME by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's directory; runs/NAME by default.")
+    ] = None,
 ) -> None:
     """Search for the best architecture, train the finalists fully, and test them."""
     from nas.cli.progress import Progress
@@ -28,16 +32,31 @@ def search(
     with sentences():
         checked = load_config(config, override or ())
         directory = out if out is not None else _new_directory(config)
-        with about(config), Progress(checked, begun=f"run: {directory}") as progress, interruptible(directory):
+        with (
+            about(config),
+            Progress(checked, begun=f"run: {directory}") as progress,
+            interruptible(directory),
+        ):
             start(checked, directory, progress)
         print_summary(directory)
 
 
 def resume(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
-    trust: Annotated[bool, typer.Option("--trust", help="Run the code that a run names which you did not begin on this machine.")] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="Run the code that a run names which you did not begin on this machine."
+        ),
+    ] = False,
     changed_data: Annotated[
-        bool, typer.Option("--changed-data", help="Go on though the task's data, or the table, are not those that the run began with.")
+        bool,
+        typer.Option(
+            "--changed-data",
+            help=(
+                "Go on though the task's data, or the table, are not those that the run began with."
+            ),
+        ),
     ] = False,
     override: Annotated[list[str] | None, typer.Option("-s", "--set", hidden=True)] = None,
 ) -> None:
@@ -50,7 +69,8 @@ def resume(
     with sentences():
         if override:
             raise ValueError(
-                f"a run goes on with the settings that it began with, so {override[0]!r} has no place here: its results would be of two kinds. "
+                f"a run goes on with the settings that it began with, so {override[0]!r} has no "
+                "place here: its results would be of two kinds. "
                 "For other settings begin a new run, with `nas search CONFIG -s KEY=VALUE`"
             )
         with open_for_reading(directory) as journal:
@@ -69,7 +89,15 @@ def interruptible(directory: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         begun = (directory / FILE).exists()
-        print("\nstopped" + (f"; nothing that was finished is lost. Go on with: nas resume {directory}" if begun else ""), file=sys.stderr)
+        print(
+            "\nstopped"
+            + (
+                f"; nothing that was finished is lost. Go on with: nas resume {directory}"
+                if begun
+                else ""
+            ),
+            file=sys.stderr,
+        )
         raise typer.Exit(130) from None
 
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 from nas.cli.errors import sentences
 from nas.cli.output import write_text
 
-space_app = typer.Typer(help="Search spaces: list, check and draw them.", no_args_is_help=True, rich_markup_mode=None)
+space_app = typer.Typer(
+    help="Search spaces: list, check and draw them.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @space_app.command("list")
@@ -35,7 +37,12 @@ def space_list(as_json: AsJson = False) -> None:
 
 @space_app.command("check")
 def space_check(
-    name: Annotated[str, typer.Argument(help="A built-in or installed space, my_file.py:space or package.module:space.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A built-in or installed space, my_file.py:space or package.module:space."
+        ),
+    ],
     count: Annotated[int, typer.Option(min=1, help="How many architectures are drawn.")] = 100,
     seed: int = 0,
     input_shape: InputShape = None,
@@ -43,7 +50,9 @@ def space_check(
     vocabulary: Vocabulary = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw architectures, build, run and replay them; exit with 1 and the reasons where the space is broken."""
+    """Draw architectures, build, run and replay them; exit with 1 and the reasons where the space
+    is broken.
+    """
     from nas.config.shapes import shapes_of_options
     from predictors.reading.features import learn_encoding
     from predictors.reading.terms import readable
@@ -65,7 +74,12 @@ def space_check(
 
 @space_app.command("show")
 def space_show(
-    name: Annotated[str, typer.Argument(help="A built-in or installed space, my_file.py:space or package.module:space.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A built-in or installed space, my_file.py:space or package.module:space."
+        ),
+    ],
     seed: Annotated[int, typer.Option(help="Which random architecture.")] = 0,
     svg: Annotated[Path | None, typer.Option(help="Write the drawing to this SVG file.")] = None,
     as_json: AsJson = False,
@@ -82,13 +96,22 @@ def space_show(
         if svg is not None:
             write_text(svg, draw_svg(graph, title=f"{architecture.space} {architecture.key}"))
         if as_json:
-            print(json.dumps({"architecture": json.loads(architecture.to_json()), "graph": json.loads(graph.to_json())}))
+            print(
+                json.dumps(
+                    {
+                        "architecture": json.loads(architecture.to_json()),
+                        "graph": json.loads(graph.to_json()),
+                    }
+                )
+            )
         else:
             print(f"{architecture}\n\n{draw_text(graph)}")
 
 
 def space_of(directory: Path, named: str | None) -> Any:
-    """The space that the user names; or the run's own, where this user has begun the run on this machine."""
+    """The space that the user names; or the run's own, where this user has begun the run on this
+    machine.
+    """
     from nas.record.journal import open_for_reading
     from nas.record.trust import is_sealed
     from spaces.load import load_space

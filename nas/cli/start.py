@@ -10,7 +10,11 @@ import typer
 from nas.cli.errors import sentences
 
 
-def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is not there.")]) -> None:
+def init(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where to write; made if it is not there.")
+    ],
+) -> None:
     """Write a config, a space and a task to start from; they run as they are."""
     from nas.cli.init import init as write
 

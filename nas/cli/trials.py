@@ -14,8 +14,12 @@ from nas.cli.output import write_text
 
 
 def trials(
-    directories: Annotated[list[Path], typer.Argument(metavar="RUN...", help="The directories of one run or more.")],
-    to: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows to this CSV file.")] = None,
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="The directories of one run or more.")
+    ],
+    to: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows to this CSV file.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show every trial of a run as a row; works while it goes on."""

@@ -9,7 +9,16 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from nas.config.config import ConfigError, Named, RunConfig, TableSection, TrainSection, named_in, parse_config, settings_of
+from nas.config.config import (
+    ConfigError,
+    Named,
+    RunConfig,
+    TableSection,
+    TrainSection,
+    named_in,
+    parse_config,
+    settings_of,
+)
 from nas.executors import Executor, InlineExecutor, ProcessExecutor
 from nas.executors.worker import make_evaluator
 from nas.objectives.constrained_space import check_told, within
@@ -37,7 +46,8 @@ class Parts:
     """What a run is made of.
 
     Attributes:
-        arms: the compared strategies by name: the search, and the random baseline where there is one.
+        arms: the compared strategies by name: the search, and the random baseline where there is
+            one.
         data: the fingerprint of what scores come from, the task's data or the table's file.
     """
 
@@ -47,11 +57,13 @@ class Parts:
 
 
 def compose(config: RunConfig) -> Parts:
-    """The space and the strategies that a configuration names. The task or table is read once, so that wrong data is found before the run begins.
+    """The space and the strategies that a configuration names. The task or table is read once, so
+    that wrong data is found before the run begins.
 
     Raises:
         ConfigError: a plug-in or setting is unknown, or a device is not here.
-        ValueError: the space or task cannot be had, or the space makes no networks for the task's data.
+        ValueError: the space or task cannot be had, or the space makes no networks for the task's
+            data.
     """
     strategy = strategy_of(config)  # First, for a wrong setting needs no data to be answered.
     task = None if config.task is None else task_of(config)
@@ -78,7 +90,9 @@ def _fingerprint(config: RunConfig, task: Task | None) -> str:
 
 
 def _check_suits(space: SearchSpace, seed: int) -> None:
-    """Refuses a space whose networks are for other data before the run begins, not after a row of failed evaluations; one that is made is enough."""
+    """Refuses a space whose networks are for other data before the run begins, not after a row of
+    failed evaluations; one that is made is enough.
+    """
     from spaces.check import check_output
 
     random, reason = generator(seed, "does the space suit"), None
@@ -94,24 +108,32 @@ def _check_suits(space: SearchSpace, seed: int) -> None:
 
 
 def strategy_of(config: RunConfig) -> Strategy:
-    """The strategy, with the predictor, the objectives and the constraints where it takes them: where it has these fields with `repr=False`.
+    """The strategy, with the predictor, the objectives and the constraints where it takes them:
+    where it has these fields with `repr=False`.
 
     The strategy below it (`strategy.over`), where it has one, is made in the same way.
 
     Raises:
-        ConfigError: the strategy or a setting is unknown, or it cannot be after these objectives; or the run is driven by an agent outside.
+        ConfigError: the strategy or a setting is unknown, or it cannot be after these objectives;
+            or the run is driven by an agent outside.
     """
     if config.strategy.name == OUTSIDE:
         raise ConfigError(
-            "the strategy `outside` is an agent of somebody's own program, which proposes what is evaluated, so the program has to be run again: it opens "
-            "the run's directory by nas.outside.SearchEnvironment.from_config, and goes on; or name one of the strategies " + ", ".join(STRATEGIES)
+            "the strategy `outside` is an agent of somebody's own program, which proposes what "
+            "is evaluated, so the program has to be run again: it opens "
+            "the run's directory by nas.outside.SearchEnvironment.from_config, and goes on; or "
+            "name one of the strategies " + ", ".join(STRATEGIES)
         )
 
     from predictors import PREDICTORS
 
     # Also where the strategy does not look at it: a wrong value is answered.
     predictor = settings_of("predictor", PREDICTORS, config.predictor)
-    offered: dict[str, Any] = {"predictor": lambda: predictor, "objectives": lambda: config.objectives, "constraints": lambda: config.constraints}
+    offered: dict[str, Any] = {
+        "predictor": lambda: predictor,
+        "objectives": lambda: config.objectives,
+        "constraints": lambda: config.constraints,
+    }
 
     def made(named: Named) -> Strategy:
         within = {Strategy: lambda value: made(named_in("strategy.over", value))}
@@ -119,15 +141,20 @@ def strategy_of(config: RunConfig) -> Strategy:
 
     strategy = made(config.strategy)
     if config.objectives != (SCORE,) and getattr(strategy, "objectives", None) != config.objectives:
-        able = [name for name, known in STRATEGIES.items() if "objectives" in known.__dataclass_fields__]
+        able = [
+            name for name, known in STRATEGIES.items() if "objectives" in known.__dataclass_fields__
+        ]
         raise ConfigError(
-            f"the strategy {config.strategy.name!r} is after the score alone; for other objectives take {' or '.join(able)}, or leave `objectives` out"
+            f"the strategy {config.strategy.name!r} is after the score alone; for other "
+            f"objectives take {' or '.join(able)}, or leave `objectives` out"
         )
     return strategy
 
 
 def _check_rungs(config: RunConfig, rungs: tuple[float, ...]) -> None:
-    """Refuses fidelities of which the table has no scores, or that are not told apart by whole epochs. Reads the table."""
+    """Refuses fidelities of which the table has no scores, or that are not told apart by whole
+    epochs. Reads the table.
+    """
     if isinstance(config.evaluator, TableSection):
         from nas.evaluators.table import TableEvaluator
 
@@ -139,13 +166,16 @@ def _check_rungs(config: RunConfig, rungs: tuple[float, ...]) -> None:
     epochs = [config.training.epochs_at(fidelity) for fidelity in rungs]
     if len(set(epochs)) < len(epochs):
         raise ConfigError(
-            f"the strategy {config.strategy.name!r} pauses trainings after {', '.join(map(str, epochs))} of training.epochs, and each should be more than the "
+            f"the strategy {config.strategy.name!r} pauses trainings after "
+            f"{', '.join(map(str, epochs))} of training.epochs, and each should be more than the "
             f"one before: raise training.epochs to {round(1 / rungs[0])} or more, or strategy.least"
         )
 
 
 def shaped_space(config: RunConfig, task: Task | None = None) -> SearchSpace:
-    """The space, for the shapes of the task's data; `task` is the configuration's, where it is loaded already."""
+    """The space, for the shapes of the task's data; `task` is the configuration's, where it is
+    loaded already.
+    """
     space = load_space(config.space)
     return space if config.task is None else space.for_shapes((task or task_of(config)).shapes)
 
@@ -157,7 +187,8 @@ def constrained_space(config: RunConfig, space: SearchSpace) -> SearchSpace:
         space: for the shapes of the task's data.
 
     Raises:
-        ConfigError: an objective or constraint is a number that neither an evaluation nor a graph gives.
+        ConfigError: an objective or constraint is a number that neither an evaluation nor a graph
+            gives.
         ValueError: too few architectures keep the constraints to find one by chance.
     """
     check_numbers(config)
@@ -176,7 +207,8 @@ def constrained_space(config: RunConfig, space: SearchSpace) -> SearchSpace:
 
 
 def check_numbers(config: RunConfig) -> None:
-    """Refuses objectives and constraints of numbers that nothing gives, as far as their names tell it.
+    """Refuses objectives and constraints of numbers that nothing gives, as far as their names tell
+    it.
 
     Raises:
         ConfigError: the message lists what is known.
@@ -190,24 +222,47 @@ def check_numbers(config: RunConfig) -> None:
 
 
 def _not_a_number(config: RunConfig, name: str, error: ValueError) -> ConfigError:
-    what = "objective" if any(objective.name == name for objective in config.objectives) else "constraint"
-    return ConfigError(f"the {what} {name!r} is none of the numbers that an evaluation gives ({', '.join(measured_numbers(config))}), and {error}")
+    what = (
+        "objective"
+        if any(objective.name == name for objective in config.objectives)
+        else "constraint"
+    )
+    return ConfigError(
+        f"the {what} {name!r} is none of the numbers that an evaluation gives "
+        f"({', '.join(measured_numbers(config))}), and {error}"
+    )
 
 
 def measured_numbers(config: RunConfig) -> tuple[str, ...]:
-    """The numbers that only an evaluation gives, by name; all others that a run needs are the graph's. A table's own columns come before these."""
+    """The numbers that only an evaluation gives, by name; all others that a run needs are the
+    graph's. A table's own columns come before these.
+    """
     if isinstance(config.evaluator, TableSection):
         return ("score", "seconds", *config.evaluator.metrics)
-    return ("score", "seconds", "batch_size", *(("latency", "latency_error", "memory") if config.evaluator.latency is not None else ()))
+    return (
+        "score",
+        "seconds",
+        "batch_size",
+        *(("latency", "latency_error", "memory") if config.evaluator.latency is not None else ()),
+    )
 
 
 def needed_numbers(config: RunConfig) -> tuple[str, ...]:
     """The numbers that the objectives and constraints are of, each once."""
-    return tuple(dict.fromkeys((*(objective.name for objective in config.objectives), *(constraint.name for constraint in config.constraints))))
+    return tuple(
+        dict.fromkeys(
+            (
+                *(objective.name for objective in config.objectives),
+                *(constraint.name for constraint in config.constraints),
+            )
+        )
+    )
 
 
 def task_of(config: RunConfig) -> Task:
-    """The task that a configuration names. Its split has a seed of its own, so that runs of many seeds share one test set."""
+    """The task that a configuration names. Its split has a seed of its own, so that runs of many
+    seeds share one test set.
+    """
     from nas.tasks import load_task
 
     assert config.task is not None
@@ -215,7 +270,9 @@ def task_of(config: RunConfig) -> Task:
 
 
 def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:
-    """What scores architectures on a device: made in the process that uses it, from the configuration as JSON."""
+    """What scores architectures on a device: made in the process that uses it, from the
+    configuration as JSON.
+    """
     config = parse_config(settings, "the run's configuration")
     if isinstance(config.evaluator, TableSection):
         from nas.evaluators.table import table_evaluator
@@ -228,7 +285,15 @@ def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:
     task = task_of(config)
     space, section = load_space(config.space).for_shapes(task.shapes), config.evaluator
     rule = None if section.transfer is None else section.transfer.rule
-    return TrainEvaluator(space, task, config.training, final_recipe(config), device, latency=section.latency, transfer=rule)
+    return TrainEvaluator(
+        space,
+        task,
+        config.training,
+        final_recipe(config),
+        device,
+        latency=section.latency,
+        transfer=rule,
+    )
 
 
 def final_recipe(config: RunConfig) -> Recipe:
@@ -249,8 +314,13 @@ def executor_of(config: RunConfig, factory: str = "nas.config.compose:evaluator"
         return InlineExecutor(lambda: make_evaluator(factory, settings, devices[0]))
     threads = max(1, (os.cpu_count() or 1) // len(devices))
     limit = config.executor.time_limit
-    # A full training may take as much longer as it has more epochs; held to the search's limit the finalists would be lost.
-    longer = 1.0 if isinstance(config.evaluator, TableSection) else max(1.0, final_recipe(config).epochs / config.training.epochs)
+    # A full training may take as much longer as it has more epochs; held to the search's limit the
+    # finalists would be lost.
+    longer = (
+        1.0
+        if isinstance(config.evaluator, TableSection)
+        else max(1.0, final_recipe(config).epochs / config.training.epochs)
+    )
     limits = None if limit is None else (limit, limit * longer)
     return ProcessExecutor(factory, settings, devices, time_limits=limits, threads=threads)
 
@@ -271,10 +341,14 @@ def devices_of(config: RunConfig) -> list[str]:
 
         count = torch.cuda.device_count() if wanted != "cpu" else 0
         if wanted == "cuda" and not count:
-            raise ConfigError("executor.devices is cuda, and torch finds no GPU here; set it to auto or cpu, or install a CUDA build of torch")
+            raise ConfigError(
+                "executor.devices is cuda, and torch finds no GPU here; set it to auto or cpu, "
+                "or install a CUDA build of torch"
+            )
         devices = [f"cuda:{number}" for number in range(count)] or ["cpu"]
     if workers is None:
-        # On a CPU networks of a search gain little from several threads, and much from trainings side by side.
+        # On a CPU networks of a search gain little from several threads, and much from trainings
+        # side by side.
         alone = devices != ["cpu"] or isinstance(config.evaluator, TableSection)
         workers = len(devices) if alone else min(config.batch, os.cpu_count() or 1)
     return [devices[number % len(devices)] for number in range(workers)]
@@ -284,7 +358,9 @@ def _found(devices: list[str], key: str = "executor.devices") -> list[str]:
     from nas.training.loop import find_device
 
     if not devices:
-        raise ConfigError("executor.devices is an empty list; name a device, such as [cuda:0], or set it to auto")
+        raise ConfigError(
+            "executor.devices is an empty list; name a device, such as [cuda:0], or set it to auto"
+        )
     try:
         return [str(find_device(device)) for device in devices]
     except ValueError as error:

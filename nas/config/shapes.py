@@ -1,4 +1,6 @@
-"""Shapes as text: in JSON, as a run, a trained predictor or a file of scores keeps them of the data that its networks were for; and in options."""
+"""Shapes as text: in JSON, as a run, a trained predictor or a file of scores keeps them of the data
+that its networks were for; and in options.
+"""
 
 from __future__ import annotations
 
@@ -23,22 +25,39 @@ def shapes_from_json(told: Any, where: str) -> Shapes:
     """
     try:
         vocabulary = told.get("vocabulary") if isinstance(told, Mapping) else None
-        return Shapes(tuple(map(int, told["input"])), tuple(map(int, told["output"])), None if vocabulary is None else int(vocabulary))
+        return Shapes(
+            tuple(map(int, told["input"])),
+            tuple(map(int, told["output"])),
+            None if vocabulary is None else int(vocabulary),
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{where} should give shapes as {{"input": [...], "output": [...]}}; got {told!r}') from error
+        raise ValueError(
+            f'{where} should give shapes as {{"input": [...], "output": [...]}}; got {told!r}'
+        ) from error
 
 
-def shapes_of_options(own: Shapes, input_shape: str | None, output_shape: str | None, vocabulary: int | None) -> Shapes:
-    """A space's own shapes, but for what the options `--input`, `--output` and `--vocabulary` of a command say.
+def shapes_of_options(
+    own: Shapes, input_shape: str | None, output_shape: str | None, vocabulary: int | None
+) -> Shapes:
+    """A space's own shapes, but for what the options `--input`, `--output` and `--vocabulary` of a
+    command say.
 
     Raises:
-        ValueError: a shape is not whole numbers with commas; or there are tokens, and how many stand in a row is not said.
+        ValueError: a shape is not whole numbers with commas; or there are tokens, and how many
+            stand in a row is not said.
     """
     taken = own.input if input_shape is None else _shape("--input", input_shape, "3,32,32")
-    given = own.output if output_shape is None else _shape("--output", output_shape, "10, or 32,500 where each of 32 places has 500 scores")
+    given = (
+        own.output
+        if output_shape is None
+        else _shape(
+            "--output", output_shape, "10, or 32,500 where each of 32 places has 500 scores"
+        )
+    )
     if vocabulary is not None and own.vocabulary is None and input_shape is None:
         raise ValueError(
-            f"--vocabulary says that the inputs are tokens, and the space's own input is of the shape {', '.join(map(str, own.input))}: "
+            "--vocabulary says that the inputs are tokens, and the space's own input is of the "
+            f"shape {', '.join(map(str, own.input))}: "
             "say how many tokens stand in a row too, such as --input 40"
         )
     told = replace(own, input=taken, output=given)
@@ -48,5 +67,8 @@ def shapes_of_options(own: Shapes, input_shape: str | None, output_shape: str | 
 def _shape(option: str, text: str, example: str) -> tuple[int, ...]:
     sizes = [part.strip() for part in text.split(",")]
     if not all(size.isdecimal() and int(size) for size in sizes):
-        raise ValueError(f"{option} is a shape, whole numbers above 0 with commas, such as {example}; got {text!r}")
+        raise ValueError(
+            f"{option} is a shape, whole numbers above 0 with commas, such as {example}; got "
+            f"{text!r}"
+        )
     return tuple(map(int, sizes))

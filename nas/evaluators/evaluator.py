@@ -15,7 +15,8 @@ class Observation:
 
     Attributes:
         score: the task's metric on the validation data, higher is better.
-        seconds: how long the evaluation took (a table gives the seconds that the training took, where it knows them).
+        seconds: how long the evaluation took (a table gives the seconds that the training took,
+            where it knows them).
         curve: the validation score after each epoch, oldest first.
         metrics: further measured numbers by name (parameters, multiply_adds, ...).
     """
@@ -36,7 +37,8 @@ class Failed:
     """An evaluation that gave no score.
 
     Attributes:
-        kind: one of `exception`, `not finite`, `out of memory`, `time-out`, `killed`, `missing` (not in the table), `disk full`.
+        kind: one of `exception`, `not finite`, `out of memory`, `time-out`, `killed`, `missing`
+            (not in the table), `disk full`.
         reason: a sentence that says what happened.
         detail: the traceback or log, for the report.
     """
@@ -59,25 +61,40 @@ class FinalResult:
 
 @dataclass(frozen=True)
 class Donor:
-    """Whose weights a training begins with: an architecture that was trained before, and the file of its weights (safetensors)."""
+    """Whose weights a training begins with: an architecture that was trained before, and the file
+    of its weights (safetensors).
+    """
 
     architecture: Architecture
     weights: Path
 
 
 class Evaluator(Protocol):
-    """Scores architectures. May raise: whoever calls it (`nas.executors.attempt`) turns an exception into `Failed`."""
+    """Scores architectures. May raise: whoever calls it (`nas.executors.attempt`) turns an
+    exception into `Failed`.
+    """
 
     def evaluate(
-        self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0, checkpoint: Path | None = None
+        self,
+        architecture: Architecture,
+        *,
+        seed: int,
+        weights: Path | None = None,
+        fidelity: float = 1.0,
+        checkpoint: Path | None = None,
     ) -> Observation | Failed:
-        """The validation score after `fidelity` times a search evaluation's epochs: a training that is paused, not a shorter one.
+        """The validation score after `fidelity` times a search evaluation's epochs: a training that
+        is paused, not a shorter one.
 
-        Trained weights go to the file `weights` (safetensors). What the training needs to go on may be kept in the file `checkpoint`, and taken from
-        there by the evaluation of the same architecture with the same seed and a higher fidelity; whether it is there changes no result.
+        Trained weights go to the file `weights` (safetensors). What the training needs to go on may
+        be kept in the file `checkpoint`, and taken from there by the evaluation of the same
+        architecture with the same seed and a higher fidelity; whether it is there changes no
+        result.
         """
         ...
 
-    def finalize(self, architecture: Architecture, *, seed: int, weights: Path | None = None) -> FinalResult | Failed:
+    def finalize(
+        self, architecture: Architecture, *, seed: int, weights: Path | None = None
+    ) -> FinalResult | Failed:
         """A full training for a finalist, and the test score at its end."""
         ...

@@ -1,4 +1,6 @@
-"""An evaluator that looks scores up in a published table, so that a search takes seconds. Knows no torch."""
+"""An evaluator that looks scores up in a published table, so that a search takes seconds. Knows no
+torch.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ BUILTIN = "builtin:"
 class TableEvaluator:
     """Scores by architecture. Make one with `table_evaluator`.
 
-    An architecture is found by its decisions, and failing that by the canonical key of its graph: an isomorphic one's row.
+    An architecture is found by its decisions, and failing that by the canonical key of its graph:
+    an isomorphic one's row.
 
     Attributes:
         source: where the table came from, for messages.
@@ -43,19 +46,35 @@ class TableEvaluator:
     fidelities: Mapping[float, numpy.ndarray] = field(default_factory=dict)
 
     def evaluate(
-        self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0, checkpoint: Path | None = None
+        self,
+        architecture: Architecture,
+        *,
+        seed: int,
+        weights: Path | None = None,
+        fidelity: float = 1.0,
+        checkpoint: Path | None = None,
     ) -> Observation | Failed:
-        """The table's validation score, whatever the seed; a table has no weights or checkpoints to write.
+        """The table's validation score, whatever the seed; a table has no weights or checkpoints to
+        write.
 
-        Of the seconds of the whole training it gives the fidelity's share, counted from the training's beginning.
+        Of the seconds of the whole training it gives the fidelity's share, counted from the
+        training's beginning.
 
         Raises:
-            ValueError: a fidelity of which the table has no scores, or an architecture of another space.
+            ValueError: a fidelity of which the table has no scores, or an architecture of another
+                space.
         """
         scores, row = self.column(fidelity), self._row(architecture)
         if row is None or not numpy.isfinite(scores[row]):
-            return self._missing(architecture, "score" if fidelity == 1.0 else f"score of the fidelity {fidelity:.4g}")
-        metrics = tuple((name, float(column[row])) for name, column in self.metrics.items() if numpy.isfinite(column[row]))
+            return self._missing(
+                architecture,
+                "score" if fidelity == 1.0 else f"score of the fidelity {fidelity:.4g}",
+            )
+        metrics = tuple(
+            (name, float(column[row]))
+            for name, column in self.metrics.items()
+            if numpy.isfinite(column[row])
+        )
         return Observation(float(scores[row]), self._seconds(row) * fidelity, metrics=metrics)
 
     def column(self, fidelity: float) -> numpy.ndarray:
@@ -68,23 +87,31 @@ class TableEvaluator:
         nearest = min(known, key=lambda each: abs(each - fidelity))
         if abs(nearest - fidelity) > 0.01 * fidelity:
             raise ValueError(
-                f"the table {self.source} has scores of the fidelities {', '.join(f'{each:g}' for each in sorted(known))} alone; got {fidelity:.4g}. "
+                f"the table {self.source} has scores of the fidelities "
+                f"{', '.join(f'{each:g}' for each in sorted(known))} alone; got {fidelity:.4g}. "
                 "Name a column for it in evaluator.fidelities"
             )
         return known[nearest]
 
-    def finalize(self, architecture: Architecture, *, seed: int, weights: Path | None = None) -> FinalResult | Failed:
+    def finalize(
+        self, architecture: Architecture, *, seed: int, weights: Path | None = None
+    ) -> FinalResult | Failed:
         """The table's validation and test score."""
         row = self._row(architecture)
         if self.test is None:
-            return Failed("missing", f"the table {self.source} was opened without a test column: name one")
+            return Failed(
+                "missing", f"the table {self.source} was opened without a test column: name one"
+            )
         if row is None or not (numpy.isfinite(self.scores[row]) and numpy.isfinite(self.test[row])):
             return self._missing(architecture, "test score")
         return FinalResult(float(self.scores[row]), float(self.test[row]), self._seconds(row))
 
     def _row(self, architecture: Architecture) -> int | None:
         if architecture.space != self.space.name:
-            raise ValueError(f"the table {self.source} is of the space {self.space.name!r}; the architecture belongs to {architecture.space!r}")
+            raise ValueError(
+                f"the table {self.source} is of the space {self.space.name!r}; the architecture "
+                f"belongs to {architecture.space!r}"
+            )
         row = self._by_decisions.get(architecture.decisions)
         if row is not None:
             return row
@@ -101,14 +128,24 @@ class TableEvaluator:
         # Only asked for where a table lacks an architecture: the keys of all rows take seconds.
         from spaces.canonical import canonical_key
 
-        scored = (row for row in range(len(self.architectures) - 1, -1, -1) if numpy.isfinite(self.scores[row]))
+        scored = (
+            row
+            for row in range(len(self.architectures) - 1, -1, -1)
+            if numpy.isfinite(self.scores[row])
+        )
         return {canonical_key(self.space.graph(self.architectures[row])): row for row in scored}
 
     def _seconds(self, row: int) -> float:
-        return float(self.seconds[row]) if self.seconds is not None and numpy.isfinite(self.seconds[row]) else 0.0
+        return (
+            float(self.seconds[row])
+            if self.seconds is not None and numpy.isfinite(self.seconds[row])
+            else 0.0
+        )
 
     def _missing(self, architecture: Architecture, what: str) -> Failed:
-        return Failed("missing", f"the table {self.source} has no {what} for the architecture {architecture}")
+        return Failed(
+            "missing", f"the table {self.source} has no {what} for the architecture {architecture}"
+        )
 
 
 def table_evaluator(
@@ -128,45 +165,83 @@ def table_evaluator(
         space: knows which architecture each row is (`SearchSpace.rows`).
         path: the file, or `builtin:nasbench201` for the table that this package carries.
         score: the column of validation scores, which the search sees.
-        test: the column of test scores, which the search does not see; the search's own column is refused.
-        seconds: the column of training times, times `epochs` where it holds the seconds of one epoch.
+        test: the column of test scores, which the search does not see; the search's own column is
+            refused.
+        seconds: the column of training times, times `epochs` where it holds the seconds of one
+            epoch.
         metrics: columns that come along with each observation, by the name they get there.
-        fidelities: columns of validation scores after fewer epochs, by their share of all epochs, more than 0 and less than 1.
+        fidelities: columns of validation scores after fewer epochs, by their share of all epochs,
+            more than 0 and less than 1.
 
     Raises:
-        ValueError: there is no such file or column, two rows are of one architecture, the space has no tables, a fidelity is none, or the search
-            would see the test scores.
+        ValueError: there is no such file or column, two rows are of one architecture, the space has
+            no tables, a fidelity is none, or the search would see the test scores.
     """
     if space.rows is None:
-        raise ValueError(f"the space {space.name!r} has no `rows` to tell which architecture each row of a table is: evaluate by training instead")
-    columns, metrics, fidelities = read_npz(find_table(path)), dict(metrics or {}), dict(fidelities or {})
+        raise ValueError(
+            f"the space {space.name!r} has no `rows` to tell which architecture each row of a "
+            "table is: evaluate by training instead"
+        )
+    columns, metrics, fidelities = (
+        read_npz(find_table(path)),
+        dict(metrics or {}),
+        dict(fidelities or {}),
+    )
     for fidelity in fidelities:
         if not 0 < fidelity < 1:
-            raise ValueError(f"a table's fidelities are shares of the epochs, more than 0 and less than 1, which is the score itself; got {fidelity}")
+            raise ValueError(
+                "a table's fidelities are shares of the epochs, more than 0 and less than 1, "
+                f"which is the score itself; got {fidelity}"
+            )
     held = f"it has {', '.join(columns)}"
-    used = [name for name in (score, test, seconds, *metrics.values(), *fidelities.values()) if name is not None]
+    used = [
+        name
+        for name in (score, test, seconds, *metrics.values(), *fidelities.values())
+        if name is not None
+    ]
     for name in used:
         if name not in columns:
             raise ValueError(f"the table {path} has no column {name!r}; {held}")
     if test is not None and test in (score, *metrics.values(), *fidelities.values()):
-        raise ValueError(f"the search would see the test scores: the column {test!r} is both the test and the score, a metric or a fidelity")
+        raise ValueError(
+            f"the search would see the test scores: the column {test!r} is both the test and the "
+            "score, a metric or a fidelity"
+        )
     try:
         architectures = space.rows(columns)
     except KeyError as error:
-        raise ValueError(f"the table {path} has no column {error.args[0]!r}, which the space {space.name!r} reads; {held}") from error
+        raise ValueError(
+            f"the table {path} has no column {error.args[0]!r}, which the space {space.name!r} "
+            f"reads; {held}"
+        ) from error
     first: dict[tuple, int] = {}
     for row, architecture in enumerate(architectures):
         if first.setdefault(architecture.decisions, row) != row:
-            twice = f"the rows {first[architecture.decisions]} and {row} of {path} are of one architecture, {architecture}"
+            twice = (
+                f"the rows {first[architecture.decisions]} and {row} of {path} are of one "
+                f"architecture, {architecture}"
+            )
             raise ValueError(f"{twice}: keep one row of each, such as their mean")
     named = {name: columns[column] for name, column in metrics.items()}
     for name in used:
         if columns[name].shape != (len(architectures),) or columns[name].dtype.kind not in "iuf":
             shape = columns[name].shape
-            raise ValueError(f"the column {name!r} of {path} should be {len(architectures)} numbers, one a row; it is {columns[name].dtype} {shape}")
+            raise ValueError(
+                f"the column {name!r} of {path} should be {len(architectures)} numbers, one a "
+                f"row; it is {columns[name].dtype} {shape}"
+            )
     times = columns[seconds] * epochs if seconds is not None else None
     lower = {fidelity: columns[column] for fidelity, column in fidelities.items()}
-    return TableEvaluator(space, str(path), architectures, columns[score], columns[test] if test is not None else None, times, named, lower)
+    return TableEvaluator(
+        space,
+        str(path),
+        architectures,
+        columns[score],
+        columns[test] if test is not None else None,
+        times,
+        named,
+        lower,
+    )
 
 
 def find_table(path: str | Path) -> Path:
@@ -178,7 +253,13 @@ def find_table(path: str | Path) -> Path:
     if not str(path).startswith(BUILTIN):
         return Path(path)
     name = str(path).removeprefix(BUILTIN)
-    shipped = {Path(item.name).stem: Path(str(item)) for item in (files("nas") / "data").iterdir() if item.name.endswith(".npz")}
+    shipped = {
+        Path(item.name).stem: Path(str(item))
+        for item in (files("nas") / "data").iterdir()
+        if item.name.endswith(".npz")
+    }
     if name not in shipped:
-        raise ValueError(f"there is no shipped table {name!r}; there is {', '.join(sorted(shipped))}")
+        raise ValueError(
+            f"there is no shipped table {name!r}; there is {', '.join(sorted(shipped))}"
+        )
     return shipped[name]

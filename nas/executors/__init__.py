@@ -4,4 +4,14 @@ from nas.executors.attempt import DISK_FULL, Executor, Job, Outcome, attempt, di
 from nas.executors.inline import InlineExecutor
 from nas.executors.process import ProcessExecutor, WorkerError
 
-__all__ = ["DISK_FULL", "Executor", "InlineExecutor", "Job", "Outcome", "ProcessExecutor", "WorkerError", "attempt", "disk_full"]
+__all__ = [
+    "DISK_FULL",
+    "Executor",
+    "InlineExecutor",
+    "Job",
+    "Outcome",
+    "ProcessExecutor",
+    "WorkerError",
+    "attempt",
+    "disk_full",
+]

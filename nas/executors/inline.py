@@ -9,9 +9,13 @@ from nas.executors.attempt import Job, Outcome, attempt
 
 
 class InlineExecutor:
-    """Evaluates in this process, in the order of the jobs. The evaluator is made for the first job and kept until `close`."""
+    """Evaluates in this process, in the order of the jobs. The evaluator is made for the first job
+    and kept until `close`.
+    """
 
-    def __init__(self, make_evaluator: Callable[[], Evaluator], time_limit: float | None = None) -> None:
+    def __init__(
+        self, make_evaluator: Callable[[], Evaluator], time_limit: float | None = None
+    ) -> None:
         """Args: `make_evaluator` gives the evaluator; `time_limit` must be None.
 
         Raises:
@@ -19,7 +23,8 @@ class InlineExecutor:
         """
         if time_limit is not None:
             raise ValueError(
-                f"the inline executor cannot stop a trial, so a time limit ({time_limit} s) needs the process executor; choose it, or no limit"
+                f"the inline executor cannot stop a trial, so a time limit ({time_limit} s) "
+                "needs the process executor; choose it, or no limit"
             )
         self._make_evaluator = make_evaluator
         self._evaluator: Evaluator | None = None

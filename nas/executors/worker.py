@@ -1,12 +1,15 @@
-"""The process that evaluates: started by `nas.executors.process`, it lives as long as its parent wants it.
+"""The process that evaluates: started by `nas.executors.process`, it lives as long as its parent
+wants it.
 
-It is a program of its own, not a fork and not `multiprocessing`'s spawn: so the parent may hold CUDA and threads, its main module is not
-run again, and an evaluator may start processes itself (a data loader's). What travels, over a socket that the parent passes on:
+It is a program of its own, not a fork and not `multiprocessing`'s spawn: so the parent may hold
+CUDA and threads, its main module is not run again, and an evaluator may start processes itself (a
+data loader's). What travels, over a socket that the parent passes on:
 
     parent -> worker     Setup, once; then a Job at a time
     worker -> parent     Ready or Broken, once; then the Outcome of each job
 
-The worker's standard input is a pipe that the parent never writes to: its end means that the parent is gone.
+The worker's standard input is a pipe that the parent never writes to: its end means that the parent
+is gone.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from nas.executors.attempt import attempt
 
 @dataclass(frozen=True)
 class Setup:
-    """What the worker makes its evaluator of: `factory` is `module:function`, called with the settings (a JSON object) and the device."""
+    """What the worker makes its evaluator of: `factory` is `module:function`, called with the
+    settings (a JSON object) and the device.
+    """
 
     factory: str
     settings: str
@@ -85,7 +90,8 @@ def make_evaluator(factory: str, settings: dict[str, Any], device: str) -> Evalu
 
 
 def _end_with_parent() -> None:
-    # The descriptor is read directly: a buffered read in a daemon thread would break the interpreter's end.
+    # The descriptor is read directly: a buffered read in a daemon thread would break the
+    # interpreter's end.
     while os.read(0, 1):
         pass
     # The worker leads a process group of its own, so the evaluator's processes go with it.

@@ -57,7 +57,8 @@ def title(space: str, trial: int) -> str:
 def render(card: Card) -> str:
     """The card as Markdown."""
     sections = [
-        f"# Network {card.chosen.trial.architecture.key}\n\n{title(card.chosen.trial.architecture.space, card.chosen.trial.number)}\n",
+        "# Network "
+        f"{card.chosen.trial.architecture.key}\n\n{title(card.chosen.trial.architecture.space, card.chosen.trial.number)}\n",
         f"## Use\n\n{_usage(card)}",
         f"## Inputs and outputs\n\n{_table(_shapes(card))}",
         f"## Results\n\n{_results(card)}",
@@ -75,8 +76,13 @@ def _usage(card: Card) -> str:
         tokenizer=tokenizer_of(card.metadata) is not None,
         objective=objective_of(card.metadata),
     )
-    difference = f"they differ by {card.difference:.1e} at most" if card.difference else "they are equal"
-    return f"{said}\nIts outputs were compared with the original network's in a process that has not this project: {difference}.\n"
+    difference = (
+        f"they differ by {card.difference:.1e} at most" if card.difference else "they are equal"
+    )
+    return (
+        f"{said}\nIts outputs were compared with the original network's in a process that has not "
+        f"this project: {difference}.\n"
+    )
 
 
 def _shapes(card: Card) -> Iterator[tuple[str, str]]:
@@ -86,37 +92,65 @@ def _shapes(card: Card) -> Iterator[tuple[str, str]]:
         "causal": ": at each place a score for every token that may follow",
     }
     objective = objective_of(card.metadata)
-    yield "output", f"(batch, {', '.join(map(str, card.shapes.output))}){'' if objective is None else told[objective]}"
+    yield (
+        "output",
+        "(batch, "
+        f"{', '.join(map(str, card.shapes.output))}){'' if objective is None else told[objective]}",
+    )
     classes = classes_of(card.metadata)
     if classes:
         yield (
             "classes",
-            ", ".join(classes[:_MOST_CLASSES]) + (f", ... ({len(classes)}: see architecture.json)" if len(classes) > _MOST_CLASSES else ""),
+            ", ".join(classes[:_MOST_CLASSES])
+            + (
+                f", ... ({len(classes)}: see architecture.json)"
+                if len(classes) > _MOST_CLASSES
+                else ""
+            ),
         )
     if tokenizer_of(card.metadata) is not None:
         mask = ", 2 a hidden token" if objective == "masked" else ""
-        yield "preprocessing", f"text to tokens (int64) by `{TOKENIZER}`; 0 is the padding, 1 a byte that the training texts have not{mask}"
+        yield (
+            "preprocessing",
+            f"text to tokens (int64) by `{TOKENIZER}`; 0 is the padding, 1 a byte that the "
+            f"training texts have not{mask}",
+        )
     else:
-        yield "preprocessing", "not known" if card.preprocessing is None else str(card.preprocessing)
+        yield (
+            "preprocessing",
+            "not known" if card.preprocessing is None else str(card.preprocessing),
+        )
     yield "parameters", f"{card.costs.parameters:,}"
     yield "multiply-adds", f"{card.costs.multiply_adds:,} for one sample"
     yield "largest activation", f"{card.costs.largest_activation:,} numbers for one sample"
 
 
 def _results(card: Card) -> str:
-    metric = f" The score is the {card.metadata['metric'].replace('_', ' ')}." if "metric" in card.metadata else ""
+    metric = (
+        f" The score is the {card.metadata['metric'].replace('_', ' ')}."
+        if "metric" in card.metadata
+        else ""
+    )
     chosen, source = card.chosen, card.chosen.source
     if chosen.weights is None:
         weights = "**The weights are fresh: this network has not been trained.**"
     elif chosen.final is None:
-        weights = "The weights are those of the trial's short training during the search; it was not trained further."
+        weights = (
+            "The weights are those of the trial's short training during the search; it was not "
+            "trained further."
+        )
         donor = card.history.beginning(source).donor
         if donor is not None:
             weights += f" That training began with weights of trial {donor}, a network like it."
     else:
-        weights = "The weights are those of the training marked below, the best on the validation data."
+        weights = (
+            "The weights are those of the training marked below, the best on the validation data."
+        )
     if source.number != chosen.trial.number:
-        weights += f" They come from trial {source.number}, whose graph is the same up to the order of its nodes."
+        weights += (
+            f" They come from trial {source.number}, whose graph is the same up to the order of "
+            "its nodes."
+        )
     lines = [f"{weights}{metric}\n"]
     finals = [final for final in card.history.finals if final.trial == source.number]
     results = [final.result for final in finals if isinstance(final.result, FinalResult)]
@@ -125,23 +159,39 @@ def _results(card: Card) -> str:
         for final in finals:
             if isinstance(final.result, FinalResult):
                 mark = " (these weights)" if chosen.final == final else ""
-                rows.append(f"| seed {final.seed}{mark} | {final.result.validation:.4f} | {final.result.test:.4f} |")
+                rows.append(
+                    f"| seed {final.seed}{mark} | {final.result.validation:.4f} | "
+                    f"{final.result.test:.4f} |"
+                )
             else:
                 rows.append(f"| seed {final.seed} | failed: {final.result.reason} | |")
-        spreads = [_spread([getattr(result, part) for result in results]) for part in ("validation", "test")]
-        rows.append(f"| mean ± standard deviation of {len(results)} | {spreads[0]} | {spreads[1]} |")
+        spreads = [
+            _spread([getattr(result, part) for result in results])
+            for part in ("validation", "test")
+        ]
+        rows.append(
+            f"| mean ± standard deviation of {len(results)} | {spreads[0]} | {spreads[1]} |"
+        )
         lines.append("\n".join(rows) + "\n")
     if card.chosen.trial in card.history.observed:
-        lines.append(f"In the search it scored {card.chosen.trial.score:.4f} on the validation data{_inherited(card)}.\n")
+        lines.append(
+            f"In the search it scored {card.chosen.trial.score:.4f} on the validation "
+            f"data{_inherited(card)}.\n"
+        )
     return "\n".join(lines)
 
 
 def _inherited(card: Card) -> str:
-    """Of a network that was trained once more: what the score in the search owes to another's weights."""
+    """Of a network that was trained once more: what the score in the search owes to another's
+    weights.
+    """
     donor = card.history.beginning(card.chosen.trial).donor
     if donor is None or card.chosen.final is None:
         return ""
-    return f", in a training that began with weights of trial {donor}, a network like it; the full trainings began with fresh ones"
+    return (
+        f", in a training that began with weights of trial {donor}, a network like it; the full "
+        "trainings began with fresh ones"
+    )
 
 
 def _spread(values: list[float]) -> str:
@@ -156,30 +206,71 @@ def _search(card: Card) -> Iterator[tuple[str, str]]:
         yield "scores", f"looked up in a table, column {config.evaluator.score}"
     elif config.task is not None:
         yield "task", config.task.name
-        yield "training", f"{config.training.epochs} epochs in the search, {config.finalists.epochs or 3 * config.training.epochs} for a finalist"
-    predictor = f", predictor {config.predictor.name}" if config.strategy.name == "surrogate" else ""
+        yield (
+            "training",
+            f"{config.training.epochs} epochs in the search, "
+            f"{config.finalists.epochs or 3 * config.training.epochs} for a finalist",
+        )
+    predictor = (
+        f", predictor {config.predictor.name}" if config.strategy.name == "surrogate" else ""
+    )
     yield "strategy", f"{config.strategy.name}{predictor}"
     yield "trial", f"{trial.number}, proposed by {trial.arm} (origin: {trial.origin})"
-    unfinished = "" if card.history.finished is not None else "; the run had not ended when this was exported"
-    yield "budget", f"{config.budget} evaluations for each strategy; {len(card.history.observed)} scores in all{unfinished}"
+    unfinished = (
+        ""
+        if card.history.finished is not None
+        else "; the run had not ended when this was exported"
+    )
+    yield (
+        "budget",
+        f"{config.budget} evaluations for each strategy; {len(card.history.observed)} scores in "
+        f"all{unfinished}",
+    )
     yield "seed", str(config.seed)
-    yield "run begun", datetime.datetime.fromtimestamp(card.created, datetime.UTC).strftime("%Y-%m-%d")
+    yield (
+        "run begun",
+        datetime.datetime.fromtimestamp(card.created, datetime.UTC).strftime("%Y-%m-%d"),
+    )
     packages = card.environment.get("packages", {})
     versions = [f"Python {card.environment['python']}"] if "python" in card.environment else []
-    versions += [f"{name} {packages[name]}" for name in ("surrogate-nas", "torch", "torch-geometric") if name in packages]
+    versions += [
+        f"{name} {packages[name]}"
+        for name in ("surrogate-nas", "torch", "torch-geometric")
+        if name in packages
+    ]
     if versions:
         yield "versions", ", ".join(versions)
 
 
 def _architecture(card: Card) -> str:
-    decisions = _table(((f"`{path}`", f"`{answer}`") for path, answer in card.chosen.source.architecture.decisions), "decision", "answer")
+    decisions = _table(
+        (
+            (f"`{path}`", f"`{answer}`")
+            for path, answer in card.chosen.source.architecture.decisions
+        ),
+        "decision",
+        "answer",
+    )
     lines = draw_text(card.graph).splitlines()
     if len(lines) > _LONGEST_DRAWING:
-        lines = [*lines[:_LONGEST_DRAWING], f"... and {len(lines) - _LONGEST_DRAWING} lines more; architecture.json has the whole graph"]
+        lines = [
+            *lines[:_LONGEST_DRAWING],
+            f"... and {len(lines) - _LONGEST_DRAWING} lines more; architecture.json has the "
+            "whole graph",
+        ]
     drawing = "\n".join(lines)
     return f"{decisions}\n```text\n{drawing}\n```\n"
 
 
 def _table(rows: Iterator[tuple[str, str]], *head: str) -> str:
     first, second = head or ("", "")
-    return "\n".join([f"| {first} | {second} |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]) + "\n"
+    return (
+        "\n".join(
+            [
+                f"| {first} | {second} |",
+                "|---|---|",
+                *(f"| {name} | {value} |" for name, value in rows),
+            ]
+        )
+        + "\n"
+    )

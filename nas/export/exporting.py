@@ -1,4 +1,6 @@
-"""One call from a run to files that work without this project: choose a trial, rebuild its network, write, verify, and only then put in place."""
+"""One call from a run to files that work without this project: choose a trial, rebuild its network,
+write, verify, and only then put in place.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 from nas.config.config import RunConfig, parse_config
 from nas.config.shapes import shapes_to_json
 from nas.export.card import Card, render, title
-from nas.export.formats import Format, check_format, module_source, write_module, write_onnx, write_pt2
+from nas.export.formats import (
+    Format,
+    check_format,
+    module_source,
+    write_module,
+    write_onnx,
+    write_pt2,
+)
 from nas.export.preprocessing import Preprocessing, classes_of, preprocessing_of, tokenizer_of
 from nas.export.usage import TOKENIZER
 from nas.export.verify import Cases, ExportError, cases, verify
@@ -41,9 +50,11 @@ class Exported:
         directory: where it is.
         files: their names, in that directory.
         trial: the number of the exported trial.
-        weights: where they come from: `final` (a full training), `search` (the trial's own) or `fresh`.
+        weights: where they come from: `final` (a full training), `search` (the trial's own) or
+            `fresh`.
         seed: of the training that gave the weights; of the fresh weights otherwise.
-        largest_difference: between the export's outputs and the trained network's, relative to the largest output where that is above 1.
+        largest_difference: between the export's outputs and the trained network's, relative to the
+            largest output where that is above 1.
         unfinished: the run had not ended, so a better network may be found yet.
     """
 
@@ -61,17 +72,25 @@ class Exported:
         return {**vars(self), "directory": str(self.directory), "files": list(self.files)}
 
     def __str__(self) -> str:
-        weights = {"final": "a full training", "search": "its training in the search", "fresh": "fresh, untrained"}[self.weights]
+        weights = {
+            "final": "a full training",
+            "search": "its training in the search",
+            "fresh": "fresh, untrained",
+        }[self.weights]
         best_yet = " The run has not ended, and may find a better one." if self.unfinished else ""
         return (
-            f"trial {self.trial} is in {self.directory} ({', '.join(self.files)}); weights: {weights}. "
-            f"Loaded in a process that has not this project, it gives the same outputs (largest difference {self.largest_difference:.1g}).{best_yet}"
+            f"trial {self.trial} is in {self.directory} ({', '.join(self.files)}); weights: "
+            f"{weights}. "
+            "Loaded in a process that has not this project, it gives the same outputs (largest "
+            f"difference {self.largest_difference:.1g}).{best_yet}"
         )
 
 
 @dataclass(frozen=True)
 class _Rebuilt:
-    """The network of a trial with its weights, and all that describes it. `graph` is the space's, `network_graph` the whole network's."""
+    """The network of a trial with its weights, and all that describes it. `graph` is the space's,
+    `network_graph` the whole network's.
+    """
 
     module: nn.Module
     graph: Graph
@@ -90,20 +109,25 @@ def export(
     space: SearchSpace | None = None,
     untrained: bool = False,
 ) -> Exported:
-    """Writes the network of a trial to the new directory `out`, and checks it in a process of its own before it appears there.
+    """Writes the network of a trial to the new directory `out`, and checks it in a process of its
+    own before it appears there.
 
     Args:
         directory: the run's.
-        trial: by default the search's winner by the finalists' mean validation score, or else the best observed.
+        trial: by default the search's winner by the finalists' mean validation score, or else the
+            best observed.
         format: `module` (`model.py` and `model.safetensors`), `pt2` (torch.export) or `onnx`.
         out: must not exist, or be empty.
-        space: the run's space once more, where it is the user's own code: nothing is imported because a run directory says so.
+        space: the run's space once more, where it is the user's own code: nothing is imported
+            because a run directory says so.
         untrained: fresh weights, as the trial's training began with.
 
     Raises:
-        ValueError: the trial, its weights or the space cannot be had, `out` is taken, or a package is missing.
+        ValueError: the trial, its weights or the space cannot be had, `out` is taken, or a package
+            is missing.
         nas.record.journal.JournalError: the directory is no run.
-        ExportError: the export does not do what the network does, cannot be made in this format, or cannot be written.
+        ExportError: the export does not do what the network does, cannot be made in this format, or
+            cannot be written.
     """
     directory, out = Path(directory), Path(out)
     check_format(format)
@@ -114,7 +138,9 @@ def export(
     chosen = choose(directory, config, history, trial, untrained=untrained)
     rebuilt = _rebuild(chosen, run_space(config, environment, space, directory))
     with appearing(out) as folder:
-        batches = cases(rebuilt.module, rebuilt.network_graph, rebuilt.shapes.input, rebuilt.preprocessing)
+        batches = cases(
+            rebuilt.module, rebuilt.network_graph, rebuilt.shapes.input, rebuilt.preprocessing
+        )
         _write(format, folder, chosen, rebuilt, batches)
         difference = verify(format, folder, batches)
         (folder / "architecture.json").write_text(_architecture(chosen, rebuilt), encoding="utf-8")
@@ -138,25 +164,41 @@ def export(
         files = tuple(sorted(path.name for path in folder.iterdir()))
     weights = "fresh" if chosen.weights is None else "search" if chosen.final is None else "final"
     seed = chosen.source.seed if chosen.final is None else chosen.final.seed
-    return Exported(out, format, files, chosen.trial.number, weights, seed, difference, unfinished=history.finished is None)
+    return Exported(
+        out,
+        format,
+        files,
+        chosen.trial.number,
+        weights,
+        seed,
+        difference,
+        unfinished=history.finished is None,
+    )
 
 
-def run_space(config: RunConfig, environment: dict[str, Any], given: SearchSpace | None, directory: Path) -> SearchSpace:
-    """The space of a run, for the shapes that it had: the one given, or where it is no code the one that the configuration names.
+def run_space(
+    config: RunConfig, environment: dict[str, Any], given: SearchSpace | None, directory: Path
+) -> SearchSpace:
+    """The space of a run, for the shapes that it had: the one given, or where it is no code the one
+    that the configuration names.
 
     Raises:
         ValueError: it is code, and nobody has named it.
     """
     if given is None and ":" in config.space:
         raise ValueError(
-            f"the run {directory} says that its space is the code {config.space}, and code is not run because a run says so: "
+            f"the run {directory} says that its space is the code {config.space}, and code is "
+            "not run because a run says so: "
             f"name it yourself, with --space {config.space}"
         )
     space = load_space(config.space) if given is None else given
     shapes = environment.get("shapes")
     if shapes is None:
         if config.task is not None:
-            raise ValueError(f"the journal of {directory} does not say the shapes of its task's data; it was made by a version that kept none")
+            raise ValueError(
+                f"the journal of {directory} does not say the shapes of its task's data; it was "
+                "made by a version that kept none"
+            )
         return space
     return with_shapes(space, shapes, f"the journal of {directory}")
 
@@ -177,10 +219,14 @@ def _rebuild(chosen: Chosen, space: SearchSpace) -> _Rebuilt:
     state, metadata = read_weights(chosen.weights)
     module = build(network_graph, space.shapes.input)
     load_weights(module, state, chosen.weights)
-    return _Rebuilt(module, graph, network_graph, space.shapes, preprocessing_of(metadata), metadata)
+    return _Rebuilt(
+        module, graph, network_graph, space.shapes, preprocessing_of(metadata), metadata
+    )
 
 
-def _write(format_name: Format, folder: Path, chosen: Chosen, rebuilt: _Rebuilt, batches: Cases) -> None:
+def _write(
+    format_name: Format, folder: Path, chosen: Chosen, rebuilt: _Rebuilt, batches: Cases
+) -> None:
     if format_name == "pt2":
         write_pt2(folder, rebuilt.module, batches.inputs[-1])
     elif format_name == "onnx":
@@ -209,7 +255,13 @@ def _architecture(chosen: Chosen, rebuilt: _Rebuilt) -> str:
         "network": json.loads(rebuilt.network_graph.to_json()),
     }
     # One key a line: short enough to look at, long enough to compare.
-    return "{\n" + ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in described.items()) + "\n}\n"
+    return (
+        "{\n"
+        + ",\n".join(
+            f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in described.items()
+        )
+        + "\n}\n"
+    )
 
 
 def check_free(out: Path) -> None:
@@ -219,9 +271,14 @@ def check_free(out: Path) -> None:
         ValueError: something is there already.
     """
     if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; an export is a directory, so name another place with --out")
+        raise ValueError(
+            f"{out} is a file; an export is a directory, so name another place with --out"
+        )
     if out.is_dir() and any(out.iterdir()):
-        raise ValueError(f"{out} is not empty, and an export overwrites nothing; name another directory with --out, or remove this one")
+        raise ValueError(
+            f"{out} is not empty, and an export overwrites nothing; name another directory with "
+            "--out, or remove this one"
+        )
 
 
 @contextmanager
@@ -236,7 +293,11 @@ def appearing(out: Path) -> Iterator[Path]:
         folder.rename(out)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ExportError(f"the disk is full: {out} could not be written; free space and export again") from error
-        raise ExportError(f"{out} could not be written ({error}); name another place with --out") from error
+            raise ExportError(
+                f"the disk is full: {out} could not be written; free space and export again"
+            ) from error
+        raise ExportError(
+            f"{out} could not be written ({error}); name another place with --out"
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -24,7 +24,9 @@ from spaces.graph import Graph
 
 Format = Literal["module", "pt2", "onnx"]
 
-FILES = MappingProxyType({"module": ("model.py", "model.safetensors"), "pt2": ("model.pt2",), "onnx": ("model.onnx",)})
+FILES = MappingProxyType(
+    {"module": ("model.py", "model.safetensors"), "pt2": ("model.pt2",), "onnx": ("model.onnx",)}
+)
 NEEDED = MappingProxyType({"module": (), "pt2": (), "onnx": ("onnx", "onnxscript", "onnxruntime")})
 
 # Beyond this an ONNX file, which is a protocol buffer, keeps its tensors in a second file.
@@ -49,23 +51,54 @@ def check_format(format_name: str) -> None:
         raise ValueError(f"the formats are {', '.join(FILES)}; got {format_name!r}")
     missing = [name for name in NEEDED[format_name] if importlib.util.find_spec(name) is None]
     if missing:
-        raise ValueError(f"the format {format_name} needs {' and '.join(missing)}, not installed here: `pip install surrogate-nas[onnx]`")
+        raise ValueError(
+            f"the format {format_name} needs {' and '.join(missing)}, not installed here: `pip "
+            "install surrogate-nas[onnx]`"
+        )
 
 
 def module_source(
-    graph: Graph, input_shape: tuple[int, ...], *, preprocessing: Preprocessing | None, classes: tuple[str, ...] = (), title: str = "A network."
+    graph: Graph,
+    input_shape: tuple[int, ...],
+    *,
+    preprocessing: Preprocessing | None,
+    classes: tuple[str, ...] = (),
+    title: str = "A network.",
 ) -> str:
-    """The text of `model.py`: the classes' names, the network, how raw inputs are prepared, how the weights are loaded. It needs torch alone."""
+    """The text of `model.py`: the classes' names, the network, how raw inputs are prepared, how the
+    weights are loaded. It needs torch alone.
+    """
     imports, _, network = source(graph, input_shape).partition("\n\n\n")
-    prepare = "" if preprocessing is None or preprocessing.does_nothing else preprocessing.source(len(input_shape) + 1)
+    prepare = (
+        ""
+        if preprocessing is None or preprocessing.does_nothing
+        else preprocessing.source(len(input_shape) + 1)
+    )
     title = title.replace("\\", "/").replace('"', "'")
-    usage = f"    network = load()\n    outputs = network({'preprocess(inputs)' if prepare else 'inputs'})"
-    head = f'"""{title}\n\n{usage}\n"""\n\nimport json\nimport math\nfrom pathlib import Path\n\n{imports}\n'
+    usage = (
+        "    network = load()\n    outputs = "
+        f"network({'preprocess(inputs)' if prepare else 'inputs'})"
+    )
+    head = (
+        f'"""{title}\n\n{usage}\n"""\n\nimport json\nimport math\nfrom pathlib import '
+        f"Path\n\n{imports}\n"
+    )
     if classes:
         head += (
-            f"\n# By number: `outputs.argmax(1)` gives one for each input.\nCLASSES = [\n{''.join(f'    {name!r},{chr(10)}' for name in classes)}]\n"
+            "\n# By number: `outputs.argmax(1)` gives one for each input.\nCLASSES = "
+            f"[\n{''.join(f'    {name!r},{chr(10)}' for name in classes)}]\n"
         )
-    return "\n\n".join(part for part in (head, network.strip("\n") + "\n", prepare, _LOAD.lstrip("\n"), inspect.getsource(read_safetensors)) if part)
+    return "\n\n".join(
+        part
+        for part in (
+            head,
+            network.strip("\n") + "\n",
+            prepare,
+            _LOAD.lstrip("\n"),
+            inspect.getsource(read_safetensors),
+        )
+        if part
+    )
 
 
 def write_module(folder: Path, text: str, network: nn.Module) -> None:
@@ -73,7 +106,9 @@ def write_module(folder: Path, text: str, network: nn.Module) -> None:
     from safetensors.torch import save
 
     (folder / "model.py").write_text(text, encoding="utf-8")
-    state = {name: tensor.detach().contiguous().clone() for name, tensor in network.state_dict().items()}
+    state = {
+        name: tensor.detach().contiguous().clone() for name, tensor in network.state_dict().items()
+    }
     # By way of bytes: then a full disk is an OSError, as everywhere.
     (folder / "model.safetensors").write_bytes(save(state))
 
@@ -86,8 +121,13 @@ def write_pt2(folder: Path, network: nn.Module, example: Tensor) -> None:
     """
     try:
         program = torch.export.export(network.eval(), (example,), dynamic_shapes=_any_batch())
-    except Exception as error:  # torch.export raises errors of its own tracing, of many unrelated classes.
-        raise ExportError(f"torch.export cannot follow this network: {_first_line(error)}; `--format module` needs no tracing") from error
+    except (
+        Exception
+    ) as error:  # torch.export raises errors of its own tracing, of many unrelated classes.
+        raise ExportError(
+            f"torch.export cannot follow this network: {_first_line(error)}; `--format module` "
+            "needs no tracing"
+        ) from error
     content = io.BytesIO()
     torch.export.save(program, content)
     (folder / "model.pt2").write_bytes(content.getvalue())
@@ -99,8 +139,12 @@ def write_onnx(folder: Path, network: nn.Module, example: Tensor) -> None:
     Raises:
         ExportError: the network cannot be expressed.
     """
-    with warnings.catch_warnings(), _quiet(logging.getLogger("torch.onnx._internal.exporter._registration")):
-        # The exporter warns of its own use of older torch functions, and logs that torchvision's operations are not there.
+    with (
+        warnings.catch_warnings(),
+        _quiet(logging.getLogger("torch.onnx._internal.exporter._registration")),
+    ):
+        # The exporter warns of its own use of older torch functions, and logs that torchvision's
+        # operations are not there.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         try:
@@ -114,9 +158,14 @@ def write_onnx(folder: Path, network: nn.Module, example: Tensor) -> None:
                 verbose=False,
             )
         except Exception as error:  # As in torch.export.
-            raise ExportError(f"torch.onnx cannot express this network: {_first_line(error)}; `--format module` can") from error
+            raise ExportError(
+                f"torch.onnx cannot express this network: {_first_line(error)}; `--format "
+                "module` can"
+            ) from error
         assert program is not None
-        size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+        size = sum(
+            tensor.numel() * tensor.element_size() for tensor in network.state_dict().values()
+        )
         program.save(folder / "model.onnx", external_data=size > _LARGEST_ONNX)
 
 

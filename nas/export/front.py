@@ -1,4 +1,6 @@
-"""A whole front as files: every member in a directory of its own, each proved as a single export is, and an index of the trade-offs."""
+"""A whole front as files: every member in a directory of its own, each proved as a single export
+is, and an index of the trade-offs.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ from nas.report.front import ARROWS, columns
 from nas.search.finalists import members
 from spaces import SearchSpace
 
-_WEIGHTS = {"final": "a full training", "search": "its training in the search", "fresh": "fresh, untrained"}
+_WEIGHTS = {
+    "final": "a full training",
+    "search": "its training in the search",
+    "fresh": "fresh, untrained",
+}
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,21 @@ class ExportedFront:
     def __str__(self) -> str:
         shown = []
         for member, cells in zip(self.members, columns(self.values), strict=True):
-            said = ", ".join(f"{objective.name} {cell}" for objective, cell in zip(self.objectives, cells, strict=True))
+            said = ", ".join(
+                f"{objective.name} {cell}"
+                for objective, cell in zip(self.objectives, cells, strict=True)
+            )
             shown.append(f"{member.directory.name}: {said}; weights: {_WEIGHTS[member.weights]}")
-        proved = f"each gives the same outputs in a process that has not this project (largest difference {self.largest_difference:.1g})"
-        return "\n".join([*shown, f"{len(self.members)} networks of the front are in {self.directory}; {proved}."])
+        proved = (
+            "each gives the same outputs in a process that has not this project (largest "
+            f"difference {self.largest_difference:.1g})"
+        )
+        return "\n".join(
+            [
+                *shown,
+                f"{len(self.members)} networks of the front are in {self.directory}; {proved}.",
+            ]
+        )
 
     @property
     def largest_difference(self) -> float:
@@ -73,13 +90,15 @@ def export_front(
     space: SearchSpace | None = None,
     untrained: bool = False,
 ) -> ExportedFront:
-    """Writes every member of the search's front to its own directory in `out`, `trial-00012`, with an index; `out` appears when all are proved.
+    """Writes every member of the search's front to its own directory in `out`, `trial-00012`, with
+    an index; `out` appears when all are proved.
 
     Args:
         directory, format, out, space, untrained: as in `nas.export.export`.
 
     Raises:
-        ValueError: the run has one objective or nothing feasible, weights of a member were not kept, or as in `nas.export.export`.
+        ValueError: the run has one objective or nothing feasible, weights of a member were not
+            kept, or as in `nas.export.export`.
         nas.record.journal.JournalError: the directory is no run.
         ExportError: as in `nas.export.export`.
     """
@@ -93,15 +112,27 @@ def export_front(
     for trial in chosen:
         # All weights are looked for before the first network is written.
         choose(directory, config, history, trial.number, untrained=untrained)
-    values = tuple(tuple(objective.sign * objective.of(trial) for objective in config.objectives) for trial in chosen)
+    values = tuple(
+        tuple(objective.sign * objective.of(trial) for objective in config.objectives)
+        for trial in chosen
+    )
     with appearing(out) as folder:
         exported = []
         for trial in chosen:
             name = f"trial-{trial.number:05d}"
-            made = export(directory, trial=trial.number, format=format, out=folder / name, space=space, untrained=untrained)
+            made = export(
+                directory,
+                trial=trial.number,
+                format=format,
+                out=folder / name,
+                space=space,
+                untrained=untrained,
+            )
             exported.append(replace(made, directory=out / name))
         result = ExportedFront(out, config.objectives, tuple(exported), values)
-        (folder / "front.json").write_text(json.dumps(_index(result), indent=1) + "\n", encoding="utf-8")
+        (folder / "front.json").write_text(
+            json.dumps(_index(result), indent=1) + "\n", encoding="utf-8"
+        )
         (folder / "README.md").write_text(_readme(result, config), encoding="utf-8")
     return result
 
@@ -109,11 +140,19 @@ def export_front(
 def _members(directory: Path, config: RunConfig, history: History) -> tuple[Trial, ...]:
     first, *others = config.objectives
     if not others:
-        raise ValueError(f"the run {directory} has one objective, {first.name}, so it has no front: leave --pareto out to export its winner")
-    chosen = members(feasible(history.of_arm(SEARCH), config.constraints).observed, config.objectives)
+        raise ValueError(
+            f"the run {directory} has one objective, {first.name}, so it has no front: leave "
+            "--pareto out to export its winner"
+        )
+    chosen = members(
+        feasible(history.of_arm(SEARCH), config.constraints).observed, config.objectives
+    )
     if not chosen:
         lacks = "no trial that keeps its constraints" if history.observed else "no evaluated trial"
-        raise ValueError(f"the search of the run {directory} has {lacks} yet, so its front has no network to export")
+        raise ValueError(
+            f"the search of the run {directory} has {lacks} yet, so its front has no network to "
+            "export"
+        )
     return chosen
 
 
@@ -127,18 +166,32 @@ def _index(result: ExportedFront) -> dict[str, Any]:
 
 
 def _readme(result: ExportedFront, config: RunConfig) -> str:
-    heads = ["network", *(f"{objective.name} {ARROWS[objective.goal]}" for objective in result.objectives), "weights"]
+    heads = [
+        "network",
+        *(f"{objective.name} {ARROWS[objective.goal]}" for objective in result.objectives),
+        "weights",
+    ]
     rows = [
-        [f"[{member.directory.name}]({member.directory.name}/README.md)", *cells, _WEIGHTS[member.weights]]
+        [
+            f"[{member.directory.name}]({member.directory.name}/README.md)",
+            *cells,
+            _WEIGHTS[member.weights],
+        ]
         for member, cells in zip(result.members, columns(result.values), strict=True)
     ]
-    kept = f" All keep {', '.join(f'`{constraint}`' for constraint in config.constraints)}." if config.constraints else ""
+    kept = (
+        f" All keep {', '.join(f'`{constraint}`' for constraint in config.constraints)}."
+        if config.constraints
+        else ""
+    )
     return "\n".join(
         [
             f"# {len(rows)} networks of the search space {config.space}",
             "",
-            "The front of a neural architecture search: no network that the search evaluated beats one of these in all objectives (arrows: where better is)."
-            f"{kept} The values are those of the search; what a full training reached is in each network's own README. `front.json` holds the same.",
+            "The front of a neural architecture search: no network that the search evaluated "
+            "beats one of these in all objectives (arrows: where better is)."
+            f"{kept} The values are those of the search; what a full training reached is in each "
+            "network's own README. `front.json` holds the same.",
             "",
             f"| {' | '.join(heads)} |",
             f"|{'---|' * len(heads)}",

@@ -1,4 +1,6 @@
-"""Reads a safetensors file with torch and the standard library alone. An exported `model.py` carries the text of this very function."""
+"""Reads a safetensors file with torch and the standard library alone. An exported `model.py`
+carries the text of this very function.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ import torch
 
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors by name. The file: eight bytes that give the length of a JSON header, the header, then the tensors' bytes."""
+    """Tensors by name. The file: eight bytes that give the length of a JSON header, the header,
+    then the tensors' bytes.
+    """
     types = {
         "F64": torch.float64,
         "F32": torch.float32,
@@ -27,7 +31,8 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     start = 8 + int.from_bytes(content[:8], "little")
     if not 8 < start <= len(content):
         raise ValueError(
-            f"{path} is not a safetensors file, or not all of it: its header should end at byte {start}, the file ends at {len(content)}"
+            f"{path} is not a safetensors file, or not all of it: its header should end at byte "
+            f"{start}, the file ends at {len(content)}"
         )
     header = json.loads(content[8:start])
     header.pop("__metadata__", None)
@@ -37,6 +42,9 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         dtype, shape = types[entry["dtype"]], entry["shape"]
         first, last = (start + offset for offset in entry["data_offsets"])
         if last > len(content) or last - first != math.prod(shape) * dtype.itemsize:
-            raise ValueError(f"{path} is damaged: the tensor {name} of shape {shape} should be the bytes {first} to {last} of {len(content)}")
+            raise ValueError(
+                f"{path} is damaged: the tensor {name} of shape {shape} should be the bytes "
+                f"{first} to {last} of {len(content)}"
+            )
         tensors[name] = everything[first:last].clone().view(dtype).reshape(shape)
     return tensors

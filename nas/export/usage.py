@@ -1,4 +1,6 @@
-"""What a model card says of the network's use: code that runs beside the export's files, with no part of this project."""
+"""What a model card says of the network's use: code that runs beside the export's files, with no
+part of this project.
+"""
 
 from __future__ import annotations
 
@@ -108,8 +110,16 @@ print(tokenizer.decode(tokens))
 """
 
 
-def usage(format_name: Format, shapes: Shapes, *, prepares: bool, tokenizer: bool, objective: Objective | None) -> str:
-    """How the network is loaded and called, and on texts how its inputs are made and its outputs read, as Markdown.
+def usage(
+    format_name: Format,
+    shapes: Shapes,
+    *,
+    prepares: bool,
+    tokenizer: bool,
+    objective: Objective | None,
+) -> str:
+    """How the network is loaded and called, and on texts how its inputs are made and its outputs
+    read, as Markdown.
 
     Args:
         prepares: `model.py` has a function `preprocess` for raw inputs.
@@ -122,13 +132,21 @@ def usage(format_name: Format, shapes: Shapes, *, prepares: bool, tokenizer: boo
     prepared = "model.preprocess(inputs)" if prepares and format_name == "module" else "inputs"
     comment = way.comment.format(f"(batch, {', '.join(map(str, shapes.input))})")
     made = _TOKENIZE.format(library=way.library, array=way.array) if tokenizer else ""
-    return f"{made}{way.files}```python\n{way.imports}\n\n{way.loading}\noutputs = {way.call.format(prepared)}  # {comment}\n```\n"
+    return (
+        f"{made}{way.files}```python\n{way.imports}\n\n{way.loading}\noutputs = "
+        f"{way.call.format(prepared)}  # {comment}\n```\n"
+    )
 
 
 def _of_language_model(way: _Way, shapes: Shapes, objective: Objective) -> str:
     (length,) = shapes.input
-    imports = "\n".join(sorted({way.imports, f"import {way.library}"}, key=lambda line: (line == "import model", line)))
-    # Windows are put together by hand: the file's own padding would come between the parts of a text.
+    imports = "\n".join(
+        sorted(
+            {way.imports, f"import {way.library}"}, key=lambda line: (line == "import model", line)
+        )
+    )
+    # Windows are put together by hand: the file's own padding would come between the parts of a
+    # text.
     lines = [
         imports,
         "from tokenizers import Tokenizer",
@@ -142,7 +160,12 @@ def _of_language_model(way: _Way, shapes: Shapes, objective: Objective) -> str:
     code = "\n".join(lines)
     made = f"Text becomes tokens by `{TOKENIZER}`, a file of the library `tokenizers`. {way.files}".rstrip()
     if objective == "masked":
-        text = _HIDDEN.format(mask=MASK, length=length, call=way.call.format(f"{way.array}([tokens])"))
+        text = _HIDDEN.format(
+            mask=MASK, length=length, call=way.call.format(f"{way.array}([tokens])")
+        )
     else:
-        text = _NEXT.format(length=length, call=way.call.format(f"{way.array}([window + [0] * (LENGTH - len(window))])"))
+        text = _NEXT.format(
+            length=length,
+            call=way.call.format(f"{way.array}([window + [0] * (LENGTH - len(window))])"),
+        )
     return f"{made}\n\n```python\n{code}\n```\n\n{text}"

@@ -24,7 +24,8 @@ class Chosen:
 
     Attributes:
         trial: the trial asked for.
-        source: the trial whose architecture and weights are taken: `trial`, or one whose graph is isomorphic and that was trained in its stead.
+        source: the trial whose architecture and weights are taken: `trial`, or one whose graph is
+            isomorphic and that was trained in its stead.
         weights: the file of the weights; None: fresh ones.
         final: the full training that gave them; None where the search's own training did.
     """
@@ -35,8 +36,11 @@ class Chosen:
     final: Final | None = None
 
 
-def choose(directory: Path, config: RunConfig, history: History, number: int | None, *, untrained: bool) -> Chosen:
-    """The trial of that number, else the search's winner, else (without finalists) the best observed one, and its best weights.
+def choose(
+    directory: Path, config: RunConfig, history: History, number: int | None, *, untrained: bool
+) -> Chosen:
+    """The trial of that number, else the search's winner, else (without finalists) the best
+    observed one, and its best weights.
 
     Of a finalist's full trainings the one with the best validation score is taken.
 
@@ -62,17 +66,37 @@ def _trial(directory: Path, config: RunConfig, history: History, number: int | N
     observed = seen.of_arm(SEARCH).best or seen.best
     if observed is None:
         lacks = "keeps the constraints" if history.observed else "has a score yet"
-        raise ValueError(f"nothing in {directory} {lacks}, so there is no best trial; name one with --trial, or wait for the search")
+        raise ValueError(
+            f"nothing in {directory} {lacks}, so there is no best trial; name one with --trial, "
+            "or wait for the search"
+        )
     return observed
 
 
-def _trained(directory: Path, config: RunConfig, history: History, trial: Trial) -> Iterator[Chosen]:
-    """Everything that could be exported of a trial, the best first. A twin of another arm was trained once, under its own number."""
-    twins = [trial, *(other for other in history.trials if other.canonical == trial.canonical and other.number != trial.number)]
+def _trained(
+    directory: Path, config: RunConfig, history: History, trial: Trial
+) -> Iterator[Chosen]:
+    """Everything that could be exported of a trial, the best first. A twin of another arm was
+    trained once, under its own number.
+    """
+    twins = [
+        trial,
+        *(
+            other
+            for other in history.trials
+            if other.canonical == trial.canonical and other.number != trial.number
+        ),
+    ]
     indices = {final_seed(config, index): index for index in range(config.finalists.seeds)}
-    finals = [(final, final.result.validation) for final in history.finals if isinstance(final.result, FinalResult) and final.seed in indices]
+    finals = [
+        (final, final.result.validation)
+        for final in history.finals
+        if isinstance(final.result, FinalResult) and final.seed in indices
+    ]
     for twin in twins:
-        for final, _ in sorted((item for item in finals if item[0].trial == twin.number), key=lambda item: -item[1]):
+        for final, _ in sorted(
+            (item for item in finals if item[0].trial == twin.number), key=lambda item: -item[1]
+        ):
             path = weights_file(directory, twin.number, indices[final.seed])
             if path.is_file():
                 yield Chosen(trial, twin, path, final)
@@ -88,7 +112,11 @@ def _no_weights(directory: Path, config: RunConfig, history: History, trial: Tri
     if isinstance(config.evaluator, TableSection):
         return f"the run {directory} has no weights: its scores were looked up in a table; {fresh}"
     finalists = sorted({finalist.trial for finalist in history.finalists})
-    others = f"finalists are the trials {', '.join(map(str, finalists))}; " if finalists and trial.number not in finalists else ""
+    others = (
+        f"finalists are the trials {', '.join(map(str, finalists))}; "
+        if finalists and trial.number not in finalists
+        else ""
+    )
     kept = f" (keep_weights is {config.keep_weights})" if config.keep_weights != "all" else ""
     return f"the run {directory} holds no weights of trial {trial.number}{kept}; {others}{fresh}"
 
@@ -103,9 +131,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"the weights {path} cannot be read ({error}); export another trial or seed, or train it again") from error
+        raise ValueError(
+            f"the weights {path} cannot be read ({error}); export another trial or seed, or "
+            "train it again"
+        ) from error
 
 
 def load_weights(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
@@ -115,13 +147,26 @@ def load_weights(module: nn.Module, state: dict[str, Tensor], path: Path) -> Non
         ValueError: tensors are missing, unknown or of other shapes than the module's.
     """
     own = module.state_dict()
-    missing, unknown = [name for name in own if name not in state], [name for name in state if name not in own]
-    other = [name for name in own if name in state and (state[name].shape, state[name].dtype) != (own[name].shape, own[name].dtype)]
+    missing, unknown = (
+        [name for name in own if name not in state],
+        [name for name in state if name not in own],
+    )
+    other = [
+        name
+        for name in own
+        if name in state
+        and (state[name].shape, state[name].dtype) != (own[name].shape, own[name].dtype)
+    ]
     problems = [f"it lacks {_some(missing)}"] if missing else []
     problems += [f"it has {_some(unknown)}, which the network has not"] if unknown else []
-    problems += [f"{name} is {_kind(state[name])} and should be {_kind(own[name])}" for name in other[:1]]
+    problems += [
+        f"{name} is {_kind(state[name])} and should be {_kind(own[name])}" for name in other[:1]
+    ]
     if problems:
-        raise ValueError(f"the weights {path} do not fit the network of their trial: {'; '.join(problems)}. Was the space changed since the run?")
+        raise ValueError(
+            f"the weights {path} do not fit the network of their trial: {'; '.join(problems)}. "
+            "Was the space changed since the run?"
+        )
     module.load_state_dict(state)
 
 

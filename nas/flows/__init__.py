@@ -1,7 +1,18 @@
-"""Search flows: all decisions at once, one part after the other, one part inside the other, or from coarse to fine."""
+"""Search flows: all decisions at once, one part after the other, one part inside the other, or from
+coarse to fine.
+"""
 
 from nas.flows.flows import Flow, joint, nested, separate
 from nas.flows.hierarchy import Refinement, hierarchical, refinement
 from nas.flows.loop import Level
 
-__all__ = ["Flow", "Level", "Refinement", "hierarchical", "joint", "nested", "refinement", "separate"]
+__all__ = [
+    "Flow",
+    "Level",
+    "Refinement",
+    "hierarchical",
+    "joint",
+    "nested",
+    "refinement",
+    "separate",
+]

@@ -1,4 +1,5 @@
-"""Search from coarse to fine: each level searches among the interpolants of the best that the levels before found (FlexiBERT: Tuli et al., JAIR 2023).
+"""Search from coarse to fine: each level searches among the interpolants of the best that the
+levels before found (FlexiBERT: Tuli et al., JAIR 2023).
 
 level-0     a search over the first space, whose architectures are decided by few answers
 level-1     a search over what lies between pairs of its best in the next space, and between each of these and its nearest relatives; and so on
@@ -48,11 +49,15 @@ class Refinement:
         return tuple(dict.fromkeys(member for pair in self.pairs for member in pair))
 
 
-def refinement(history: History, space: SearchSpace, carry: Carry, *, top: int = 5, nearest: int = 5) -> Refinement:
-    """The pairs among the `top` best that were evaluated, and of each of these with its `nearest` relatives among all that were evaluated.
+def refinement(
+    history: History, space: SearchSpace, carry: Carry, *, top: int = 5, nearest: int = 5
+) -> Refinement:
+    """The pairs among the `top` best that were evaluated, and of each of these with its `nearest`
+    relatives among all that were evaluated.
 
-    Near is who differs in few decisions of the finer space, a decision that only one of two makes counting too; of equals the one with the higher
-    score. The authors' nearest have the nearest embeddings, evaluated or not.
+    Near is who differs in few decisions of the finer space, a decision that only one of two makes
+    counting too; of equals the one with the higher score. The authors' nearest have the nearest
+    embeddings, evaluated or not.
 
     Raises:
         ValueError: nothing was evaluated with success.
@@ -62,11 +67,18 @@ def refinement(history: History, space: SearchSpace, carry: Carry, *, top: int =
         best.setdefault(trial.canonical, trial)
     carried = list(dict.fromkeys(carry(trial.architecture, space) for trial in best.values()))
     if not carried:
-        raise ValueError(f"nothing was evaluated with success, so nothing lies between: the space {space.name!r} cannot be refined")
+        raise ValueError(
+            "nothing was evaluated with success, so nothing lies between: the space "
+            f"{space.name!r} cannot be refined"
+        )
     chosen = carried[:top]
-    pairs: dict[frozenset[Architecture], tuple[Architecture, Architecture]] = {frozenset(pair): pair for pair in combinations(chosen, 2)}
+    pairs: dict[frozenset[Architecture], tuple[Architecture, Architecture]] = {
+        frozenset(pair): pair for pair in combinations(chosen, 2)
+    }
     for one in chosen:
-        near = sorted((other for other in carried if other != one), key=lambda other: _apart(one, other))
+        near = sorted(
+            (other for other in carried if other != one), key=lambda other: _apart(one, other)
+        )
         for other in near[:nearest]:
             pairs.setdefault(frozenset((one, other)), (one, other))
     return Refinement(space, tuple(pairs.values()) or ((chosen[0], chosen[0]),))
@@ -83,24 +95,29 @@ def hierarchical(
     seed: int = 0,
     directory: str | Path | None = None,
 ) -> Flow:
-    """A search over the first space, then in each finer one a search among what lies between the best so far.
+    """A search over the first space, then in each finer one a search among what lies between the
+    best so far.
 
-    Every level but the first begins with its interpolants' parents, whose scores are known and use nothing of its budget. The evaluator sees
-    architectures of the last space alone, `carry(architecture, spaces[-1])`.
+    Every level but the first begins with its interpolants' parents, whose scores are known and use
+    nothing of its budget. The evaluator sees architectures of the last space alone,
+    `carry(architecture, spaces[-1])`.
 
     Args:
         spaces: from coarse to fine.
         evaluate, directory: as in `joint`.
-        carry: the architecture of a finer space that is the same network, as `spaces.flexibert.refined`; of the same space itself.
+        carry: the architecture of a finer space that is the same network, as
+            `spaces.flexibert.refined`; of the same space itself.
         levels: one for each space.
         top, nearest: see `refinement`.
 
     Raises:
-        ValueError: as in `joint`; or there are not as many levels as spaces, at least one, or `top` is below 1 or `nearest` below 0.
+        ValueError: as in `joint`; or there are not as many levels as spaces, at least one, or `top`
+            is below 1 or `nearest` below 0.
     """
     if not spaces or len(spaces) != len(levels) or top < 1 or nearest < 0:
         raise ValueError(
-            f"a hierarchical search needs a level for each of its spaces, at least one, top >= 1 and nearest >= 0; got {len(spaces)} spaces and "
+            "a hierarchical search needs a level for each of its spaces, at least one, top >= 1 "
+            f"and nearest >= 0; got {len(spaces)} spaces and "
             f"{len(levels)} levels, top {top} and nearest {nearest}"
         )
     settings = {
@@ -129,7 +146,9 @@ def hierarchical(
                     continue  # Nothing lies between one and itself.
                 parents = _distinct(found)
                 if not loop.history.of_arm(arm).rounds:
-                    loop.propose(arm, parents, f"the parents of what lies between {len(found.pairs)} pairs")
+                    loop.propose(
+                        arm, parents, f"the parents of what lies between {len(found.pairs)} pairs"
+                    )
                 space, level = found.space, replace(level, budget=level.budget + len(parents))
             loop.search(arm, space, level, own_seed, evaluated)
         return Flow(loop.finished())
@@ -150,4 +169,6 @@ def _distinct(found: Refinement) -> tuple[Proposal, ...]:
     by_key: dict[str, Architecture] = {}
     for parent in found.parents:
         by_key.setdefault(key_of(found.whole, parent), parent)
-    return tuple(Proposal(architecture, "carried", None, key) for key, architecture in by_key.items())
+    return tuple(
+        Proposal(architecture, "carried", None, key) for key, architecture in by_key.items()
+    )

@@ -21,7 +21,8 @@ def belonging(space: SearchSpace, first: Paths, seed: int) -> Belongs:
     """Whether a path belongs to the first part.
 
     Raises:
-        ValueError: in none of fifty random architectures does one part decide anything, or is a path asked that is named.
+        ValueError: in none of fifty random architectures does one part decide anything, or is a
+            path asked that is named.
     """
     belongs = _belongs(first)
     random = generator(seed, "flow parts")
@@ -31,11 +32,15 @@ def belonging(space: SearchSpace, first: Paths, seed: int) -> Belongs:
         missing = [path for path in first if path not in asked]
         if missing:
             raise ValueError(
-                f"{', '.join(missing)} cannot be of the first part: {known}; where that is asked very seldom, give a function of the path"
+                f"{', '.join(missing)} cannot be of the first part: {known}; where that is asked "
+                "very seldom, give a function of the path"
             )
     inside = sum(map(belongs, asked))
     if inside in (0, len(asked)):
-        raise ValueError(f"the first part has {'no' if inside == 0 else 'every'} decision, and each part needs one: {known}")
+        raise ValueError(
+            f"the first part has {'no' if inside == 0 else 'every'} decision, and each part "
+            f"needs one: {known}"
+        )
     return belongs
 
 
@@ -43,7 +48,11 @@ def listed(first: Paths) -> str | list[str]:
     """The first part as JSON; of a function its name alone, for nobody can see what it does."""
     if isinstance(first, str):
         return first
-    return f"function {getattr(first, '__qualname__', type(first).__qualname__)}" if callable(first) else sorted(first)
+    return (
+        f"function {getattr(first, '__qualname__', type(first).__qualname__)}"
+        if callable(first)
+        else sorted(first)
+    )
 
 
 def part(architecture: Architecture, belongs: Belongs) -> dict[str, Answer]:
@@ -52,21 +61,29 @@ def part(architecture: Architecture, belongs: Belongs) -> dict[str, Answer]:
 
 
 def outer_space(space: SearchSpace, belongs: Belongs) -> SearchSpace:
-    """The space whose graph is the first part's decisions in a row, and no network: two architectures with one first part have one graph.
+    """The space whose graph is the first part's decisions in a row, and no network: two
+    architectures with one first part have one graph.
 
     The second part is asked too, for what is possible in the first may depend on it.
     """
 
     def define(choose: Chooser) -> Graph:
         space.run(choose)
-        nodes = [_decision(path, answer) for path, answer in choose.decisions.items() if belongs(path)]
-        return Graph((INPUT, *nodes, OUTPUT), tuple(Edge(number, number + 1) for number in range(len(nodes) + 1)))
+        nodes = [
+            _decision(path, answer) for path, answer in choose.decisions.items() if belongs(path)
+        ]
+        return Graph(
+            (INPUT, *nodes, OUTPUT),
+            tuple(Edge(number, number + 1) for number in range(len(nodes) + 1)),
+        )
 
     return replace(space, define=define, network=None, builds=False, rows=None)
 
 
 def _decision(path: str, answer: Answer) -> Node:
-    """Numbers are attributes, in which a predictor sees near and far; other answers are operations of their own."""
+    """Numbers are attributes, in which a predictor sees near and far; other answers are operations
+    of their own.
+    """
     if isinstance(answer, int | float) and not isinstance(answer, bool):
         return node(f"decision {path}", answer=answer)
     return node(f"decision {path} {answer}")

@@ -1,7 +1,7 @@
 """Latency and peak memory of a torch module on a device.
 
-CPU and CUDA run the same code, but that on CUDA a pass is over when the device says so. Weights and inputs may be any: what a network computes does not
-change how long it takes.
+CPU and CUDA run the same code, but that on CUDA a pass is over when the device says so. Weights and
+inputs may be any: what a network computes does not change how long it takes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def measure(
     clock: Clock = time.perf_counter,
     processor: Clock = time.process_time,
 ) -> Latency:
-    """The latency of the module, which is moved to the device and left there in evaluation mode; while no other such measurement runs on the machine.
+    """The latency of the module, which is moved to the device and left there in evaluation mode;
+    while no other such measurement runs on the machine.
 
     Args:
         module: takes the inputs.
@@ -74,14 +75,26 @@ def measure(
 
     with torch.no_grad(), _threads(settings.threads), alone():
         memory = peak_memory(module, inputs)
-        timing = time_passes(run, within=settings.within, limit=settings.limit, clock=clock, processor=processor)
-    return Latency(1e3 * timing.median, 1e3 * timing.error, timing.repeats, memory, timing.spread, timing.drift, trouble(timing, settings.within))
+        timing = time_passes(
+            run, within=settings.within, limit=settings.limit, clock=clock, processor=processor
+        )
+    return Latency(
+        1e3 * timing.median,
+        1e3 * timing.error,
+        timing.repeats,
+        memory,
+        timing.spread,
+        timing.drift,
+        trouble(timing, settings.within),
+    )
 
 
 def peak_memory(module: nn.Module, inputs: Tensor) -> int:
-    """Bytes of the weights, the inputs and the values of a pass that are alive at once, at most: one number on any device.
+    """Bytes of the weights, the inputs and the values of a pass that are alive at once, at most:
+    one number on any device.
 
-    What a kernel takes for itself while it runs is not in it, nor what an allocator keeps in reserve.
+    What a kernel takes for itself while it runs is not in it, nor what an allocator keeps in
+    reserve.
     """
     held = [*module.parameters(), *module.buffers(), inputs]
     tracker = _Alive([tensor.untyped_storage() for tensor in held])
@@ -106,7 +119,11 @@ class _Alive(TorchDispatchMode):
         return result
 
     def _look(self, storages: list[torch.UntypedStorage]) -> None:
-        self._alive = {key: (reference, size) for key, (reference, size) in self._alive.items() if not reference.expired()}
+        self._alive = {
+            key: (reference, size)
+            for key, (reference, size) in self._alive.items()
+            if not reference.expired()
+        }
         for storage in storages:
             reference = StorageWeakRef(storage)
             self._alive[reference.cdata] = (reference, storage.nbytes())
@@ -120,7 +137,9 @@ def lock_file() -> Path:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Inside, no other process of this user measures on this machine: the workers of a run, and runs, take turns. Their trainings go on."""
+    """Inside, no other process of this user measures on this machine: the workers of a run, and
+    runs, take turns. Their trainings go on.
+    """
     descriptor = os.open(lock_file(), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -15,13 +15,16 @@ class LatencySettings:
         device: `auto` (in a search the device that trained the network), `cpu`, `cuda` or `cuda:1`.
         threads: of torch on the CPU. One is what is steadiest.
         within: the share of the median that the 95 % interval may reach to each side.
-        limit: seconds after which it is no longer waited for that; at least ten passes are timed all the same.
+        limit: seconds after which it is no longer waited for that; at least ten passes are timed
+            all the same.
 
     Raises:
         ValueError: a value is out of its range.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # A config that misspells a field is told so.
+    __pydantic_config__: ClassVar[dict[str, str]] = {
+        "extra": "forbid"
+    }  # A config that misspells a field is told so.
 
     batch_size: int = 1
     device: str = "auto"

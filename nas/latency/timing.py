@@ -1,11 +1,15 @@
-"""The median time of a repeated pass with its error, on a machine that is never quite still. Knows no torch, and no clock but the one it is given.
+"""The median time of a repeated pass with its error, on a machine that is never quite still. Knows
+no torch, and no clock but the one it is given.
 
-Times of neighbouring passes resemble each other: a processor changes its speed, another program runs for a while. So the error does not come from
-the single times, as if they were independent, but from the medians of ten blocks of consecutive passes (the method of batch means, Conway 1963,
-with medians): half-width = t * s / sqrt(10), s their standard deviation, t the 97.5 % quantile of Student's distribution with 9 degrees of freedom.
+Times of neighbouring passes resemble each other: a processor changes its speed, another program
+runs for a while. So the error does not come from the single times, as if they were independent, but
+from the medians of ten blocks of consecutive passes (the method of batch means, Conway 1963, with
+medians): half-width = t * s / sqrt(10), s their standard deviation, t the 97.5 % quantile of
+Student's distribution with 9 degrees of freedom.
 
-A pass during which the process was taken off the processor says how busy the machine is, and not how long the network takes. It is told by the
-process's own time, which stands still meanwhile, and left out as long as ten others are there.
+A pass during which the process was taken off the processor says how busy the machine is, and not
+how long the network takes. It is told by the process's own time, which stands still meanwhile, and
+left out as long as ten others are there.
 
 Shapes: N passes, in their order.
 """
@@ -23,9 +27,11 @@ import numpy
 BLOCKS = 10
 _STUDENT_9 = 2.2621571628
 
-# The warm-up ends when a window's median is no longer lower than that of the window before by more than a share; and with a share of the limit.
+# The warm-up ends when a window's median is no longer lower than that of the window before by more
+# than a share; and with a share of the limit.
 _WINDOW, _FALLING, _WARM_UP_SHARE = 5, 0.03, 0.25
-# So many passes are timed before the error is first looked at; with fewer it would often be small by chance.
+# So many passes are timed before the error is first looked at; with fewer it would often be small
+# by chance.
 _FIRST = 5 * BLOCKS
 _GROWTH = 1.5
 
@@ -44,9 +50,11 @@ class Timing:
         median: of all passes.
         error: half-width of the median's 95 % interval.
         repeats: how many passes were timed, without the warm-up.
-        spread: from the tenth to the ninetieth percentile of the single passes, as a share of the median.
+        spread: from the tenth to the ninetieth percentile of the single passes, as a share of the
+            median.
         drift: the median of the second half over that of the first, less one.
-        disturbed: the share of these passes during which the process was taken off the processor; 0 where those could be left out.
+        disturbed: the share of these passes during which the process was taken off the processor; 0
+            where those could be left out.
     """
 
     median: float
@@ -61,9 +69,15 @@ Clock = Callable[[], float]
 
 
 def time_passes(
-    run: Callable[[], object], *, within: float, limit: float, clock: Clock = time.perf_counter, processor: Clock = time.process_time
+    run: Callable[[], object],
+    *,
+    within: float,
+    limit: float,
+    clock: Clock = time.perf_counter,
+    processor: Clock = time.process_time,
 ) -> Timing:
-    """The timing of `run`, called until the error is at most the share `within` of the median, or for `limit` seconds; at least ten times.
+    """The timing of `run`, called until the error is at most the share `within` of the median, or
+    for `limit` seconds; at least ten times.
 
     Args:
         run: one pass, over when it returns.
@@ -109,9 +123,14 @@ def trouble(timing: Timing, within: float) -> str:
     if timing.error > within * timing.median:
         found.append(f"known to {timing.error / timing.median:.1%} only")
     if abs(timing.drift) > DRIFT and abs(timing.drift) * timing.median > timing.error:
-        found.append(f"{abs(timing.drift):.0%} {'slower' if timing.drift > 0 else 'faster'} in the second half")
+        found.append(
+            f"{abs(timing.drift):.0%} {'slower' if timing.drift > 0 else 'faster'} in the second "
+            "half"
+        )
     if found and timing.spread > 1:
-        found.append(f"nine tenths and one tenth of the passes are {timing.spread:.1f} medians apart")
+        found.append(
+            f"nine tenths and one tenth of the passes are {timing.spread:.1f} medians apart"
+        )
     return ", ".join(found)
 
 

@@ -1,4 +1,6 @@
-"""A space held to constraints that the graph tells, and the graph's numbers beside those that an evaluation gives."""
+"""A space held to constraints that the graph tells, and the graph's numbers beside those that an
+evaluation gives.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,11 @@ from spaces import Architecture, SearchSpace
 from spaces.choices import Rejected
 from spaces.operators import sample
 
-# A number is told in a space where it is told of one of so many random architectures: a few may be broken.
+# A number is told in a space where it is told of one of so many random architectures: a few may be
+# broken.
 DRAWS = 8
-# Operations that so many random architectures lack are taken for misspelt, unless they are in the vocabulary.
+# Operations that so many random architectures lack are taken for misspelt, unless they are in the
+# vocabulary.
 DRAWS_OF_OPERATIONS = 200
 
 
@@ -39,16 +43,23 @@ class Limit:
 
 
 def within(space: SearchSpace, constraints: Sequence[Constraint]) -> SearchSpace:
-    """The space without the architectures that break a constraint; each has to be one that the graph tells."""
+    """The space without the architectures that break a constraint; each has to be one that the
+    graph tells.
+    """
     if not constraints:
         return space
     # Counting a whole network costs more than counting nodes.
-    return replace(space, limit=Limit(tuple(sorted(constraints, key=lambda constraint: constraint.name in NETWORK))))
+    return replace(
+        space,
+        limit=Limit(tuple(sorted(constraints, key=lambda constraint: constraint.name in NETWORK))),
+    )
 
 
 @lru_cache(maxsize=200_000)
 def number_of(space: SearchSpace, architecture: Architecture, name: str) -> float | str:
-    """The number of that name that the architecture's graph gives, or why there is none. Remembered: a whole network's costs take a millisecond."""
+    """The number of that name that the architecture's graph gives, or why there is none.
+    Remembered: a whole network's costs take a millisecond.
+    """
     try:
         return float(describe(space, space.graph(architecture), name))
     except ValueError as error:
@@ -59,7 +70,8 @@ def check_told(space: SearchSpace, name: str) -> None:
     """Nothing, if the graphs of the space tell the number of that name.
 
     Raises:
-        ValueError: they do not, or it counts an operation that no graph has; the message says why, and lists what is known.
+        ValueError: they do not, or it counts an operation that no graph has; the message says why,
+            and lists what is known.
     """
     _check_operations(space, name)
     said = ""
@@ -78,15 +90,29 @@ def _check_operations(space: SearchSpace, name: str) -> None:
     unknown = operations(name) - set(OPS)
     if not unknown:
         return
-    seen = {node.op for draw in range(DRAWS_OF_OPERATIONS) for node in space.graph(sample(space, Random(draw))).nodes}
+    seen = {
+        node.op
+        for draw in range(DRAWS_OF_OPERATIONS)
+        for node in space.graph(sample(space, Random(draw))).nodes
+    }
     for op in sorted(unknown - seen):
         near = get_close_matches(op, sorted(seen), 1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"no graph of the space {space.name!r} has the operation {op!r}{hint} They have {', '.join(sorted(seen))}")
+        raise ValueError(
+            f"no graph of the space {space.name!r} has the operation {op!r}{hint} They have "
+            f"{', '.join(sorted(seen))}"
+        )
 
 
-def completed(space: SearchSpace, architecture: Architecture, outcome: Observation | Failed, names: Iterable[str]) -> Observation | Failed:
-    """The outcome, with those of the named numbers that the evaluation did not give and the graph does; a failure where neither gives one."""
+def completed(
+    space: SearchSpace,
+    architecture: Architecture,
+    outcome: Observation | Failed,
+    names: Iterable[str],
+) -> Observation | Failed:
+    """The outcome, with those of the named numbers that the evaluation did not give and the graph
+    does; a failure where neither gives one.
+    """
     if isinstance(outcome, Failed):
         return outcome
     added: dict[str, float] = {}
@@ -97,7 +123,10 @@ def completed(space: SearchSpace, architecture: Architecture, outcome: Observati
         if isinstance(value, str):
             known = ", ".join(outcome.numbers)
             return Failed(
-                "missing", f"the evaluation gave no {name!r}, which the run needs; it gave {known}, and of the graph: {value}", outcome.seconds
+                "missing",
+                f"the evaluation gave no {name!r}, which the run needs; it gave {known}, and of "
+                f"the graph: {value}",
+                outcome.seconds,
             )
         added[name] = value
     return replace(outcome, metrics=(*outcome.metrics, *added.items())) if added else outcome

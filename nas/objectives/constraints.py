@@ -1,7 +1,8 @@
 """Bounds that an architecture has to keep: `parameters <= 1e6`, `latency <= 5`, `score >= 0.9`.
 
-What the graph alone tells is refused before any training (`nas.objectives.constrained_space`). What only an evaluation tells leaves its observation in the journal; the trial
-is then not feasible: it is never the best, no finalist, and not on the front.
+What the graph alone tells is refused before any training (`nas.objectives.constrained_space`). What
+only an evaluation tells leaves its observation in the journal; the trial is then not feasible: it
+is never the best, no finalist, and not on the front.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from nas.objectives.objective import Objective, values
 from nas.objectives.pareto import ranked
 from nas.record.history import History, Trial
 
-# The kind of the failure that an infeasible trial is to a strategy without knowledge of constraints.
+# The kind of the failure that an infeasible trial is to a strategy without knowledge of
+# constraints.
 CONSTRAINT = "constraint"
 
-_FORM = re.compile(r"\s*(?P<name>[^<>=\s](?:[^<>=]*[^<>=\s])?)\s*(?P<sense><=|>=)\s*(?P<bound>[^<>=\s]+)\s*")
+_FORM = re.compile(
+    r"\s*(?P<name>[^<>=\s](?:[^<>=]*[^<>=\s])?)\s*(?P<sense><=|>=)\s*(?P<bound>[^<>=\s]+)\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Constraint:
     """A bound on one number of an architecture; a value at the bound keeps it.
 
     Attributes:
-        name: as in `Objective`: `score`, `seconds`, one of the observation's metrics, or a number of the graph (`nas.objectives.descriptors`).
+        name: as in `Objective`: `score`, `seconds`, one of the observation's metrics, or a number
+            of the graph (`nas.objectives.descriptors`).
         sense: which side of the bound is allowed.
         bound: a finite number.
     """
@@ -47,7 +52,9 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Broken:
-    """A constraint that a trial does not keep, and its value; None where the evaluation did not tell it."""
+    """A constraint that a trial does not keep, and its value; None where the evaluation did not
+    tell it.
+    """
 
     constraint: Constraint
     value: float | None
@@ -70,7 +77,10 @@ def parse(text: str) -> Constraint:
     matched = _FORM.fullmatch(text)
     bound = _number(matched["bound"]) if matched else None
     if matched is None or bound is None:
-        raise ValueError(f"a constraint is NAME <= NUMBER or NAME >= NUMBER, such as 'parameters <= 1e6' or 'score >= 0.9'; got {text!r}")
+        raise ValueError(
+            "a constraint is NAME <= NUMBER or NAME >= NUMBER, such as 'parameters <= 1e6' or "
+            f"'score >= 0.9'; got {text!r}"
+        )
     return Constraint(matched["name"], "<=" if matched["sense"] == "<=" else ">=", bound)
 
 
@@ -87,42 +97,63 @@ def check(constraints: Sequence[Constraint]) -> None:
 
 
 def broken(trial: Trial, constraints: Sequence[Constraint]) -> tuple[Broken, ...]:
-    """The constraints that an observed trial does not keep, in their order; none for a trial that failed or is pending."""
+    """The constraints that an observed trial does not keep, in their order; none for a trial that
+    failed or is pending.
+    """
     if not constraints or not isinstance(trial.outcome, Observation):
         return ()
     known = trial.outcome.numbers
     result = [Broken(constraint, known.get(constraint.name)) for constraint in constraints]
-    return tuple(each for each in result if each.value is None or each.constraint.missed(each.value) > 0)
+    return tuple(
+        each for each in result if each.value is None or each.constraint.missed(each.value) > 0
+    )
 
 
 def violation(trial: Trial, constraints: Sequence[Constraint]) -> float:
-    """How far an observed trial is from being feasible: the sum over constraints of what is missed, in shares of the bound; 0 for a feasible one."""
+    """How far an observed trial is from being feasible: the sum over constraints of what is missed,
+    in shares of the bound; 0 for a feasible one.
+    """
     return sum(
-        math.inf if each.value is None else each.constraint.missed(each.value) / (abs(each.constraint.bound) or 1.0)
+        math.inf
+        if each.value is None
+        else each.constraint.missed(each.value) / (abs(each.constraint.bound) or 1.0)
         for each in broken(trial, constraints)
     )
 
 
-def best_first(observed: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> list[Trial]:
-    """The observed trials, the best first: those that keep the constraints as `nas.objectives.pareto.ranked` says, then the others by how far they miss them.
+def best_first(
+    observed: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint]
+) -> list[Trial]:
+    """The observed trials, the best first: those that keep the constraints as
+    `nas.objectives.pareto.ranked` says, then the others by how far they miss them.
 
     That is constrained domination (Deb et al. 2002, section VI).
     """
     missed = {trial.number: violation(trial, constraints) for trial in observed}
     kept = [trial for trial in observed if not missed[trial.number]]
-    others = sorted((trial for trial in observed if missed[trial.number]), key=lambda trial: (missed[trial.number], trial.number))
+    others = sorted(
+        (trial for trial in observed if missed[trial.number]),
+        key=lambda trial: (missed[trial.number], trial.number),
+    )
     return [*(kept[place] for place in ranked(values(kept, objectives))), *others]
 
 
 def feasible(history: History, constraints: Sequence[Constraint]) -> History:
-    """The history with each trial that breaks a constraint as a failure: what a strategy sees that knows of no constraints, and what the best is of."""
+    """The history with each trial that breaks a constraint as a failure: what a strategy sees that
+    knows of no constraints, and what the best is of.
+    """
     if not constraints:
         return history
-    return replace(history, trials=tuple(_judged(trial, broken(trial, constraints)) for trial in history.trials))
+    return replace(
+        history,
+        trials=tuple(_judged(trial, broken(trial, constraints)) for trial in history.trials),
+    )
 
 
 def seen_by(strategy: Any, history: History, constraints: Sequence[Constraint]) -> History:
-    """What the strategy is asked with: the whole history where it is given the constraints, in a field of that name without repr; else the feasible view."""
+    """What the strategy is asked with: the whole history where it is given the constraints, in a
+    field of that name without repr; else the feasible view.
+    """
     field = getattr(strategy, "__dataclass_fields__", {}).get("constraints")
     return history if field is not None and not field.repr else feasible(history, constraints)
 
@@ -134,7 +165,10 @@ def none_feasible(history: History, constraints: Sequence[Constraint]) -> str | 
         return None
     nearest = min(observed, key=lambda trial: (violation(trial, constraints), trial.number))
     said = ", ".join(map(str, broken(nearest, constraints)))
-    return f"none of {len(observed)} evaluated architectures keeps the constraints; the nearest, trial {nearest.number}, {said}"
+    return (
+        f"none of {len(observed)} evaluated architectures keeps the constraints; the nearest, "
+        f"trial {nearest.number}, {said}"
+    )
 
 
 def shown(value: float) -> str:
@@ -145,7 +179,9 @@ def shown(value: float) -> str:
 def _judged(trial: Trial, found: tuple[Broken, ...]) -> Trial:
     if not found or not isinstance(trial.outcome, Observation):
         return trial
-    return replace(trial, outcome=Failed(CONSTRAINT, ", ".join(map(str, found)), trial.outcome.seconds))
+    return replace(
+        trial, outcome=Failed(CONSTRAINT, ", ".join(map(str, found)), trial.outcome.seconds)
+    )
 
 
 def _number(text: str) -> float | None:

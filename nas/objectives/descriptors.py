@@ -1,4 +1,5 @@
-"""What tells architectures apart beside their score: numbers that the graph alone gives, before any evaluation, and cells of such numbers.
+"""What tells architectures apart beside their score: numbers that the graph alone gives, before any
+evaluation, and cells of such numbers.
 
     depth                 edges of the longest path from the input to the output
     nodes                 operations, the input and the output not counted
@@ -8,8 +9,8 @@
     parameters            trained numbers of the whole network
     multiply_adds         of the whole network, for one sample
 
-All but the last three are read from the simplified graph, so architectures that are one network get one number. Where a space's graph is a cell, they
-are of the cell.
+All but the last three are read from the simplified graph, so architectures that are one network get
+one number. Where a space's graph is a cell, they are of the cell.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Descriptor:
 
     Attributes:
         name: which number, see above.
-        edges: where one cell ends and the next begins, rising; a value at an edge is in the cell above it. Without edges each whole number has a cell.
+        edges: where one cell ends and the next begins, rising; a value at an edge is in the cell
+            above it. Without edges each whole number has a cell.
     """
 
     # A misspelt key in a configuration is an error, as it is elsewhere.
@@ -51,30 +53,43 @@ def check(descriptors: tuple[Descriptor, ...]) -> None:
     """Nothing, if these can span an archive.
 
     Raises:
-        ValueError: there are none, two of one name, one that is unknown, or edges that do not rise or are missing.
+        ValueError: there are none, two of one name, one that is unknown, or edges that do not rise
+            or are missing.
     """
     names = [descriptor.name for descriptor in descriptors]
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"an archive needs one descriptor or more, each once; got {', '.join(names) or 'none'}")
+        raise ValueError(
+            f"an archive needs one descriptor or more, each once; got {', '.join(names) or 'none'}"
+        )
     for descriptor in descriptors:
         _measure(descriptor.name)
         if descriptor.name in NETWORK and not descriptor.edges:
             raise ValueError(
-                f"the descriptor {descriptor.name!r} needs edges, such as [1e5, 1e6]: without them almost every network has its own cell"
+                f"the descriptor {descriptor.name!r} needs edges, such as [1e5, 1e6]: without "
+                "them almost every network has its own cell"
             )
         if any(after <= before for before, after in pairwise(descriptor.edges)):
-            raise ValueError(f"the edges of the descriptor {descriptor.name!r} must rise; got {list(descriptor.edges)}")
+            raise ValueError(
+                f"the edges of the descriptor {descriptor.name!r} must rise; got "
+                f"{list(descriptor.edges)}"
+            )
 
 
 @lru_cache(maxsize=200_000)
-def cell_of(space: SearchSpace, architecture: Architecture, descriptors: tuple[Descriptor, ...]) -> Cell:
-    """Where the architecture lies: one number a descriptor, which is the value itself, or how many of the edges it has reached.
+def cell_of(
+    space: SearchSpace, architecture: Architecture, descriptors: tuple[Descriptor, ...]
+) -> Cell:
+    """Where the architecture lies: one number a descriptor, which is the value itself, or how many
+    of the edges it has reached.
 
     Raises:
         ValueError: a descriptor is unknown, or cannot be told of this space's architectures.
     """
     graph = space.graph(architecture)
-    return tuple(_place(describe(space, graph, descriptor.name), descriptor.edges) for descriptor in descriptors)
+    return tuple(
+        _place(describe(space, graph, descriptor.name), descriptor.edges)
+        for descriptor in descriptors
+    )
 
 
 def operations(name: str) -> frozenset[str]:
@@ -132,7 +147,10 @@ def _measure(name: str) -> _Measure:
         return lambda space, graph: measure(graph, frozenset(ops))
     near = get_close_matches(name, _PLAIN, 1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise ValueError(f"there is no descriptor {name!r}{hint} Known are {', '.join(_PLAIN)}, count:OP, written:OP and longest:OP,OP for operations OP")
+    raise ValueError(
+        f"there is no descriptor {name!r}{hint} Known are {', '.join(_PLAIN)}, count:OP, "
+        "written:OP and longest:OP,OP for operations OP"
+    )
 
 
 def _depth(space: SearchSpace, graph: Graph) -> int:
@@ -158,7 +176,10 @@ def _costs(space: SearchSpace, graph: Graph) -> tuple[int, int]:
     try:
         counted = costs(space.network_graph(graph), space.shapes.input)
     except ValueError as error:
-        raise ValueError(f"the descriptors parameters and multiply_adds cannot be told in the space {space.name!r}: {error}") from error
+        raise ValueError(
+            "the descriptors parameters and multiply_adds cannot be told in the space "
+            f"{space.name!r}: {error}"
+        ) from error
     return counted.parameters, counted.multiply_adds
 
 
@@ -179,5 +200,9 @@ def _longest(graph: Graph, ops: frozenset[str]) -> int:
     return most[-1]
 
 
-_PLAIN: Mapping[str, _Measure] = MappingProxyType({"depth": _depth, "nodes": _nodes, "parameters": _parameters, "multiply_adds": _multiply_adds})
-_OF_OPERATIONS: Mapping[str, Callable[[Graph, frozenset[str]], int]] = MappingProxyType({"count": _count, "longest": _longest, "written": _written})
+_PLAIN: Mapping[str, _Measure] = MappingProxyType(
+    {"depth": _depth, "nodes": _nodes, "parameters": _parameters, "multiply_adds": _multiply_adds}
+)
+_OF_OPERATIONS: Mapping[str, Callable[[Graph, frozenset[str]], int]] = MappingProxyType(
+    {"count": _count, "longest": _longest, "written": _written}
+)

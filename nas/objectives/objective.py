@@ -20,7 +20,8 @@ class Objective:
     """One number of an observation, and which way is better.
 
     Attributes:
-        name: `score`, `seconds`, or one of the observation's metrics, such as `parameters` or a latency. A run adds those that the graph alone tells
+        name: `score`, `seconds`, or one of the observation's metrics, such as `parameters` or a
+            latency. A run adds those that the graph alone tells
             (`nas.objectives.constrained_space.completed`).
         goal: a score is maximised; a cost is minimised.
     """
@@ -42,7 +43,10 @@ class Objective:
         assert isinstance(trial.outcome, Observation)
         known = trial.outcome.numbers
         if self.name not in known:
-            raise ValueError(f"the objective {self.name!r} is none of the numbers that trial {trial.number} was observed with: {', '.join(known)}")
+            raise ValueError(
+                f"the objective {self.name!r} is none of the numbers that trial {trial.number} "
+                f"was observed with: {', '.join(known)}"
+            )
         return self.sign * known[self.name]
 
 
@@ -55,6 +59,6 @@ def values(trials: Sequence[Trial], objectives: Sequence[Objective]) -> numpy.nd
     Raises:
         ValueError: see `Objective.of`.
     """
-    return numpy.array([[objective.of(trial) for objective in objectives] for trial in trials], dtype=numpy.float64).reshape(
-        len(trials), len(objectives)
-    )
+    return numpy.array(
+        [[objective.of(trial) for objective in objectives] for trial in trials], dtype=numpy.float64
+    ).reshape(len(trials), len(objectives))

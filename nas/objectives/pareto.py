@@ -9,9 +9,12 @@ import numpy
 
 
 def front(points_NK: numpy.ndarray) -> numpy.ndarray:
-    """(N,) true for the points that no other dominates: none is at least as good in every objective and better in one. Equal points stand together."""
+    """(N,) true for the points that no other dominates: none is at least as good in every objective
+    and better in one. Equal points stand together.
+    """
     points_NK = _points(points_NK)
-    # From the best in the first objective on, a point can be dominated by an earlier one only, and those on the front so far decide.
+    # From the best in the first objective on, a point can be dominated by an earlier one only, and
+    # those on the front so far decide.
     order_N = numpy.lexsort(tuple(-column for column in points_NK.T[::-1]))
     result = numpy.zeros(len(points_NK), dtype=bool)
     kept = numpy.zeros((0, points_NK.shape[1]))
@@ -24,7 +27,9 @@ def front(points_NK: numpy.ndarray) -> numpy.ndarray:
 
 
 def layers(points_NK: numpy.ndarray) -> numpy.ndarray:
-    """(N,) 0 for the points of the front, 1 for those of the front without them, and so on (non-dominated sorting, Deb et al. 2002)."""
+    """(N,) 0 for the points of the front, 1 for those of the front without them, and so on
+    (non-dominated sorting, Deb et al. 2002).
+    """
     points_NK = _points(points_NK)
     result = numpy.full(len(points_NK), -1)
     layer, left = 0, numpy.arange(len(points_NK))
@@ -36,7 +41,8 @@ def layers(points_NK: numpy.ndarray) -> numpy.ndarray:
 
 
 def crowding(points_NK: numpy.ndarray) -> numpy.ndarray:
-    """(N,) how much room there is around each point: the sum over objectives of the distance between its two neighbours, in shares of the range.
+    """(N,) how much room there is around each point: the sum over objectives of the distance
+    between its two neighbours, in shares of the range.
 
     The ends of each objective have an infinite amount (Deb et al. 2002).
     """
@@ -53,7 +59,9 @@ def crowding(points_NK: numpy.ndarray) -> numpy.ndarray:
 
 
 def ranked(points_NK: numpy.ndarray) -> numpy.ndarray:
-    """(N,) the numbers of the points, the best first: by layer, within a layer those with the most room around them, then the first (Deb et al. 2002)."""
+    """(N,) the numbers of the points, the best first: by layer, within a layer those with the most
+    room around them, then the first (Deb et al. 2002).
+    """
     layer_N = layers(points_NK)
     room_N = numpy.zeros(len(layer_N))
     for layer in range(int(layer_N.max(initial=-1)) + 1):
@@ -62,18 +70,25 @@ def ranked(points_NK: numpy.ndarray) -> numpy.ndarray:
 
 
 def hypervolume(points_NK: numpy.ndarray, reference_K: numpy.ndarray) -> float:
-    """The volume that the points dominate above the reference, exactly (Zitzler and Thiele 1999); points not above it in every objective add nothing.
+    """The volume that the points dominate above the reference, exactly (Zitzler and Thiele 1999);
+    points not above it in every objective add nothing.
 
-    Sweeps along the last objective and adds up slices, so that time grows with N^(K-1): for fronts of thousands in two objectives, hundreds in four.
+    Sweeps along the last objective and adds up slices, so that time grows with N^(K-1): for fronts
+    of thousands in two objectives, hundreds in four.
     """
     points_NK, reference_K = _points(points_NK), numpy.asarray(reference_K, dtype=numpy.float64)
     if reference_K.shape != points_NK.shape[1:]:
-        raise ValueError(f"the reference must have one number for each of the {points_NK.shape[1]} objectives; its shape is {reference_K.shape}")
+        raise ValueError(
+            f"the reference must have one number for each of the {points_NK.shape[1]} "
+            f"objectives; its shape is {reference_K.shape}"
+        )
     return _volume(points_NK[(points_NK > reference_K).all(1)] - reference_K)
 
 
 def inverted_generational_distance(points_NK: numpy.ndarray, front_MK: numpy.ndarray) -> float:
-    """The mean Euclidean distance of the true front's points to the nearest of the points, each objective in shares of the front's range."""
+    """The mean Euclidean distance of the true front's points to the nearest of the points, each
+    objective in shares of the front's range.
+    """
     points_NK, front_MK = _points(points_NK), _points(front_MK)
     span_K = numpy.ptp(front_MK, axis=0)
     span_K = numpy.where(span_K > 0, span_K, 1.0)
@@ -94,13 +109,22 @@ def _volume(points_NK: numpy.ndarray) -> float:
         widths_N = numpy.maximum.accumulate(points_NK[:, 0])
         return float((widths_N * -numpy.diff(points_NK[:, 1], append=0.0)).sum())
     heights_N = -numpy.diff(points_NK[:, -1], append=0.0)
-    return float(sum(height * _volume(points_NK[: place + 1, :-1]) for place, height in enumerate(heights_N.tolist()) if height > 0))
+    return float(
+        sum(
+            height * _volume(points_NK[: place + 1, :-1])
+            for place, height in enumerate(heights_N.tolist())
+            if height > 0
+        )
+    )
 
 
 def _points(points_NK: numpy.ndarray) -> numpy.ndarray:
     points_NK = numpy.asarray(points_NK, dtype=numpy.float64)
     if points_NK.ndim != 2 or points_NK.shape[1] < 1:
-        raise ValueError(f"points must be a matrix, a row for each and a column for each objective; the shape is {points_NK.shape}")
+        raise ValueError(
+            "points must be a matrix, a row for each and a column for each objective; the shape "
+            f"is {points_NK.shape}"
+        )
     if not numpy.isfinite(points_NK).all():
         raise ValueError("points must be finite numbers; leave failed evaluations out")
     return points_NK

@@ -1,4 +1,6 @@
-"""What comes of the architectures that an agent proposes: evaluated together where their network is new, else what is known."""
+"""What comes of the architectures that an agent proposes: evaluated together where their network is
+new, else what is known.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def left_of(run: Run) -> int:
 
 
 def evaluate(run: Run, executor: Executor, found: Sequence[Architecture | str]) -> list[Ending]:
-    """What comes of each; a text says why there is no architecture. The new networks are one round, as far as the budget reaches."""
+    """What comes of each; a text says why there is no architecture. The new networks are one round,
+    as far as the budget reaches.
+    """
     keys = ["" if isinstance(item, str) else key_of(run.parts.space, item) for item in found]
     known, new = run.history.of_arm(SEARCH).keys, dict[str, Proposal]()
     for item, key in zip(found, keys, strict=True):

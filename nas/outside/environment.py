@@ -1,9 +1,12 @@
-"""A run whose architectures an agent outside proposes: a reinforcement learner, an ant colony, anybody's program.
+"""A run whose architectures an agent outside proposes: a reinforcement learner, an ant colony,
+anybody's program.
 
-    reset -> question -> step(option) -> question -> ... -> step(option): the architecture is evaluated, its score is the reward
+    reset -> question -> step(option) -> question -> ... -> step(option): the architecture is
+    evaluated, its score is the reward
 
-The contract is Gymnasium's, which need not be installed. What is evaluated is journalled as by any strategy, so `nas status`, `nas report`, `nas trials`
-and `nas export` read the run, and opening its directory again goes on with it.
+The contract is Gymnasium's, which need not be installed. What is evaluated is journalled as by any
+strategy, so `nas status`, `nas report`, `nas trials` and `nas export` read the run, and opening its
+directory again goes on with it.
 """
 
 from __future__ import annotations
@@ -38,12 +41,16 @@ class Rules:
     """How the run looks to the agent.
 
     Attributes:
-        steps: `questions`: a step answers the next question; `whole`: a step answers all of them, where they are the same for every architecture.
+        steps: `questions`: a step answers the next question; `whole`: a step answers all of them,
+            where they are the same for every architecture.
         reward: of an observation; None: its score.
-        penalty: the reward of an architecture that the space rejects or that fails, and of an action that is no option.
+        penalty: the reward of an architecture that the space rejects or that fails, and of an
+            action that is no option.
         bins: how many values a real number has, or a whole number with more of them.
-        patience: after so many episodes in a row without a new architecture the run is truncated, as when the budget is used.
-        num_actions, num_steps: the sizes of the mask and of the observation; None: as a hundred random architectures need them.
+        patience: after so many episodes in a row without a new architecture the run is truncated,
+            as when the budget is used.
+        num_actions, num_steps: the sizes of the mask and of the observation; None: as a hundred
+            random architectures need them.
     """
 
     steps: Literal["questions", "whole"] = "questions"
@@ -55,17 +62,29 @@ class Rules:
     num_steps: int | None = None
 
     def __post_init__(self) -> None:
-        if self.steps not in ("questions", "whole") or self.bins < 2 or self.patience < 1 or not math.isfinite(self.penalty):
-            raise ValueError(f"the rules need steps questions or whole, bins >= 2, patience >= 1 and a finite penalty; got {self}")
+        if (
+            self.steps not in ("questions", "whole")
+            or self.bins < 2
+            or self.patience < 1
+            or not math.isfinite(self.penalty)
+        ):
+            raise ValueError(
+                "the rules need steps questions or whole, bins >= 2, patience >= 1 and a finite "
+                f"penalty; got {self}"
+            )
 
 
 class SearchEnvironment:
     """A run, and the episode that is under way. A context manager that closes it.
 
-    The observation is (num_steps,) whole numbers: the options taken in this episode, in order, then -1. A space's program is deterministic, so they say all of
-    the state. `info` has the next question: its `path`, its `options`, and `mask`, (num_actions,) of 1 where the action is an option. After the last step it has
-    the `trial`, the `architecture` (answers by path), `score` and `metrics`, whether it was `cached`, that is, known before and not evaluated again, and
-    the `reason` where there is no score. The environment draws nothing: `reset`'s seed is there for the contract, and evaluations have the run's seeds.
+    The observation is (num_steps,) whole numbers: the options taken in this episode, in order, then
+        -1. A space's program is deterministic, so they say all of
+    the state. `info` has the next question: its `path`, its `options`, and `mask`, (num_actions,)
+        of 1 where the action is an option. After the last step it has
+    the `trial`, the `architecture` (answers by path), `score` and `metrics`, whether it was
+    `cached`, that is, known before and not evaluated again, and the `reason` where there is no
+    score. The environment draws nothing: `reset`'s seed is there for the contract, and evaluations
+    have the run's seeds.
     """
 
     def __init__(self, run: Run, rules: Rules) -> None:
@@ -73,10 +92,14 @@ class SearchEnvironment:
         self._space = run.parts.space
         seen = survey(self._space, rules.bins)
         self._widths = seen.widths
-        self.num_actions, self.num_steps = rules.num_actions or seen.num_actions, rules.num_steps or seen.num_steps
+        self.num_actions, self.num_steps = (
+            rules.num_actions or seen.num_actions,
+            rules.num_steps or seen.num_steps,
+        )
         if rules.steps == "whole" and seen.widths is None:
             raise ConfigError(
-                f"a whole architecture in one step needs a space that asks every architecture the same questions, each with one option; {self._space.name!r} "
+                "a whole architecture in one step needs a space that asks every architecture "
+                f"the same questions, each with one option; {self._space.name!r} "
                 'does not: take Rules(steps="questions")'
             )
         self._question: Question | None = None
@@ -94,21 +117,28 @@ class SearchEnvironment:
         overrides: Sequence[str] = (),
         watch: Watch = lambda history, events: None,
     ) -> SearchEnvironment:
-        """The environment of a new run in the directory, or of the one that is there, which must have this configuration.
+        """The environment of a new run in the directory, or of the one that is there, which must
+        have this configuration.
 
         Args:
             config: a configuration file, or its keys and values. Its strategy does not count.
             directory: the run's.
-            agent: what the agent is, its name and hyper-parameters, as JSON; the journal keeps it as the settings of the strategy `outside`.
+            agent: what the agent is, its name and hyper-parameters, as JSON; the journal keeps it
+                as the settings of the strategy `outside`.
             rules: see `Rules`.
             overrides: of the configuration file, `key=value`.
             watch: called after every event of the journal.
 
         Raises:
-            ValueError: the configuration is wrong, or the run in the directory has another or is finished.
+            ValueError: the configuration is wrong, or the run in the directory has another or is
+                finished.
             nas.record.journal.JournalError: the directory cannot be used.
         """
-        read = parse_config(config, "the configuration") if isinstance(config, Mapping) else load_config(config, overrides)
+        read = (
+            parse_config(config, "the configuration")
+            if isinstance(config, Mapping)
+            else load_config(config, overrides)
+        )
         run = open_run(read, Path(directory), agent, watch)
         try:
             environment = cls(run, rules or Rules())
@@ -135,7 +165,11 @@ class SearchEnvironment:
             return f"the run is finished: {self.history.finished}"
         if self.left <= 0:
             return BUDGET_USED
-        return f"no new architecture in {self._idle} episodes" if self._idle >= self.rules.patience else None
+        return (
+            f"no new architecture in {self._idle} episodes"
+            if self._idle >= self.rules.patience
+            else None
+        )
 
     @property
     def observation_space(self) -> Any:
@@ -147,7 +181,11 @@ class SearchEnvironment:
     def action_space(self) -> Any:
         """The actions, as a space of gymnasium: an option's number, or one for each question."""
         spaces = _gymnasium().spaces
-        return spaces.MultiDiscrete(self._widths) if self.rules.steps == "whole" else spaces.Discrete(self.num_actions)
+        return (
+            spaces.MultiDiscrete(self._widths)
+            if self.rules.steps == "whole"
+            else spaces.Discrete(self.num_actions)
+        )
 
     def gymnasium(self) -> Any:
         """This environment as a `gymnasium.Env`, for libraries that ask for one."""
@@ -156,12 +194,17 @@ class SearchEnvironment:
 
         return GymnasiumEnvironment(self)
 
-    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[numpy.ndarray, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[numpy.ndarray, dict[str, Any]]:
         """Begins an episode: the observation and the info."""
         self._taken = ()
         found = first(self._space, self.rules.bins)
         if not isinstance(found, Question):
-            raise ValueError(f"the space {self._space.name!r} has one architecture only: there is nothing to choose")
+            raise ValueError(
+                f"the space {self._space.name!r} has one architecture only: there is nothing to "
+                "choose"
+            )
         self._question = found
         return self._observation(()), self._info()
 
@@ -172,7 +215,10 @@ class SearchEnvironment:
             ValueError: the episode is over, or has not begun.
         """
         if self._question is None:
-            raise ValueError("no episode is under way: call reset() first, also after a step that gave terminated or truncated")
+            raise ValueError(
+                "no episode is under way: call reset() first, also after a step that gave "
+                "terminated or truncated"
+            )
         if self.truncated is not None:
             return self._end(Ending(reason=self.truncated, skipped=True), self._taken)
         if self.rules.steps == "whole":
@@ -190,31 +236,49 @@ class SearchEnvironment:
         return self._observation(self._taken), 0.0, False, False, self._info()
 
     def step_all(self, population: Sequence[Architecture | Sequence[int]]) -> list[Step]:
-        """One whole episode for each of the population, evaluated together by all workers, in one round.
+        """One whole episode for each of the population, evaluated together by all workers, in one
+        round.
 
         Args:
-            population: architectures, or the options that lead to them (an observation after its last step, say).
+            population: architectures, or the options that lead to them (an observation after its
+                last step, say).
         """
-        taken = [() if isinstance(item, Architecture) else tuple(map(int, item)) for item in population]
-        found = [item if isinstance(item, Architecture) else self._played(options) for item, options in zip(population, taken, strict=True)]
+        taken = [
+            () if isinstance(item, Architecture) else tuple(map(int, item)) for item in population
+        ]
+        found = [
+            item if isinstance(item, Architecture) else self._played(options)
+            for item, options in zip(population, taken, strict=True)
+        ]
         if self.truncated is not None:
-            return [self._end(Ending(reason=self.truncated, skipped=True), options) for options in taken]
-        return [self._end(ending, options) for ending, options in zip(self._evaluate(found), taken, strict=True)]
+            return [
+                self._end(Ending(reason=self.truncated, skipped=True), options) for options in taken
+            ]
+        return [
+            self._end(ending, options)
+            for ending, options in zip(self._evaluate(found), taken, strict=True)
+        ]
 
     def finish(self) -> History:
-        """Ends the run as a search's: the random baseline and the finalists that the configuration asks for, and the event `finished`.
+        """Ends the run as a search's: the random baseline and the finalists that the configuration
+        asks for, and the event `finished`.
 
         Raises:
             ValueError: the run is finished already, or nothing was evaluated.
             nas.search.run.RunFailed: nothing succeeded.
         """
         if self.history.finished is not None or not self.history.of_arm(SEARCH).trials:
-            raise ValueError(f"there is nothing to finish: {self.history.finished or 'no architecture was evaluated yet'}")
+            raise ValueError(
+                "there is nothing to finish: "
+                f"{self.history.finished or 'no architecture was evaluated yet'}"
+            )
         self._executor.close()
         return self._run.to_its_end(self.truncated or "the agent ended it")
 
     def close(self) -> None:
-        """Ends the workers and closes the journal; opening the directory again goes on. Calling it twice is allowed."""
+        """Ends the workers and closes the journal; opening the directory again goes on. Calling it
+        twice is allowed.
+        """
         self._question = None
         self._executor.close()
         self._run.journal.close()
@@ -248,20 +312,31 @@ class SearchEnvironment:
         """The last step of an episode."""
         self._question = None
         reward = 0.0 if ending.skipped else self._reward(ending.trial)
-        return self._observation(taken), reward, not ending.skipped, self.truncated is not None, {**self._info(), **ending.info()}
+        return (
+            self._observation(taken),
+            reward,
+            not ending.skipped,
+            self.truncated is not None,
+            {**self._info(), **ending.info()},
+        )
 
     def _reward(self, trial: Trial | None) -> float:
         if trial is None or not isinstance(trial.outcome, Observation):
             return self.rules.penalty
-        reward = trial.score if self.rules.reward is None else float(self.rules.reward(trial.outcome))
+        reward = (
+            trial.score if self.rules.reward is None else float(self.rules.reward(trial.outcome))
+        )
         if not math.isfinite(reward):
-            raise ValueError(f"the reward of trial {trial.number} is {reward}; it has to be a finite number")
+            raise ValueError(
+                f"the reward of trial {trial.number} is {reward}; it has to be a finite number"
+            )
         return reward
 
     def _observation(self, taken: Sequence[int]) -> numpy.ndarray:
         if len(taken) > self.num_steps:
             raise ValueError(
-                f"an architecture of {self._space.name!r} takes more than {self.num_steps} steps: give Rules(num_steps=...) a larger number"
+                f"an architecture of {self._space.name!r} takes more than {self.num_steps} "
+                "steps: give Rules(num_steps=...) a larger number"
             )
         observation = numpy.full(self.num_steps, -1, dtype=numpy.int64)
         observation[: len(taken)] = taken
@@ -272,17 +347,25 @@ class SearchEnvironment:
         if len(options) > self.num_actions:
             assert self._question is not None
             raise ValueError(
-                f"the question {self._question.name!r} has {len(options)} options, and {self.num_actions} were the most among random architectures: "
+                f"the question {self._question.name!r} has {len(options)} options, and "
+                f"{self.num_actions} were the most among random architectures: "
                 f"give Rules(num_actions={len(options)}), or more"
             )
         mask = numpy.zeros(self.num_actions, dtype=numpy.int8)
         mask[: len(options)] = 1
-        return {"path": None if self._question is None else self._question.name, "options": options, "mask": mask}
+        return {
+            "path": None if self._question is None else self._question.name,
+            "options": options,
+            "mask": mask,
+        }
 
 
 def _gymnasium() -> Any:
     try:
         import gymnasium  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ValueError("gymnasium is not installed, and only its spaces need it: pip install 'surrogate-nas[gymnasium]'") from error
+        raise ValueError(
+            "gymnasium is not installed, and only its spaces need it: pip install "
+            "'surrogate-nas[gymnasium]'"
+        ) from error
     return gymnasium

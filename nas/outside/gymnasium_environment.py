@@ -1,4 +1,6 @@
-"""`SearchEnvironment` as an environment of gymnasium: the only module that imports it, and only on demand."""
+"""`SearchEnvironment` as an environment of gymnasium: the only module that imports it, and only on
+demand.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ class Wrapped(Protocol):
     @property
     def action_space(self) -> Any: ...
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]: ...
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]: ...
 
     def step(self, action: Any) -> Any: ...
 
@@ -30,9 +34,14 @@ class GymnasiumEnvironment(gymnasium.Env):
 
     def __init__(self, environment: Wrapped) -> None:
         self.environment = environment
-        self.observation_space, self.action_space = environment.observation_space, environment.action_space
+        self.observation_space, self.action_space = (
+            environment.observation_space,
+            environment.action_space,
+        )
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
         return self.environment.reset(seed=seed, options=options)
 

@@ -20,24 +20,30 @@ from spaces import SearchSpace
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """The strategy of an arm whose architectures come from outside: it has none to propose by itself."""
+    """The strategy of an arm whose architectures come from outside: it has none to propose by
+    itself.
+    """
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
         return Asked(())
 
 
-def open_run(config: RunConfig, directory: Path, agent: Mapping[str, Any] | None, watch: Watch) -> Run:
+def open_run(
+    config: RunConfig, directory: Path, agent: Mapping[str, Any] | None, watch: Watch
+) -> Run:
     """A new run in the directory, or the one that is there.
 
     Args:
-        config: whose strategy does not count: the run's is `outside`, with the agent as its setting.
+        config: whose strategy does not count: the run's is `outside`, with the agent as its
+            setting.
         directory: the run's.
         agent: what the agent is, as JSON.
         watch: called after every event.
 
     Raises:
-        ValueError: the configuration names what is not there, or the run in the directory has another configuration or is finished.
+        ValueError: the configuration names what is not there, or the run in the directory has
+            another configuration or is finished.
         nas.record.journal.JournalError: the directory cannot be used.
     """
     named = config.model_copy(update={"strategy": Named(name=OUTSIDE, **_settings(agent))})
@@ -58,7 +64,9 @@ def open_run(config: RunConfig, directory: Path, agent: Mapping[str, Any] | None
 
 
 def _parts(config: RunConfig) -> Parts:
-    """The run's parts, checked as those of any search: a strategy for any objectives stands in for the one outside."""
+    """The run's parts, checked as those of any search: a strategy for any objectives stands in for
+    the one outside.
+    """
     composed = compose(config.model_copy(update={"strategy": Named(name="nsga2")}))
     return replace(composed, arms={**composed.arms, SEARCH: Elsewhere()})
 
@@ -67,17 +75,27 @@ def _settings(agent: Mapping[str, Any] | None) -> dict[str, Any]:
     try:
         return {} if agent is None else {"agent": json.loads(json.dumps(agent, allow_nan=False))}
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"what `agent` says is kept as JSON, with finite numbers: {error}; got {agent}") from error
+        raise ConfigError(
+            f"what `agent` says is kept as JSON, with finite numbers: {error}; got {agent}"
+        ) from error
 
 
 def _history(journal: Journal, given: Mapping[str, Any]) -> History:
-    differing = [key for key in {**journal.config, **given} if journal.config.get(key) != given.get(key)]
+    differing = [
+        key for key in {**journal.config, **given} if journal.config.get(key) != given.get(key)
+    ]
     if differing:
-        said = ", ".join(f"{key} is {journal.config.get(key)!r}, not {given.get(key)!r}" for key in differing)
-        raise ConfigError(f"the run in {journal.directory} has another configuration: {said}; go on with its own, or name another directory")
+        said = ", ".join(
+            f"{key} is {journal.config.get(key)!r}, not {given.get(key)!r}" for key in differing
+        )
+        raise ConfigError(
+            f"the run in {journal.directory} has another configuration: {said}; go on with its "
+            "own, or name another directory"
+        )
     history = fold(journal.events())
     if history.finished is not None:
         raise ConfigError(
-            f"the run in {journal.directory} is finished ({history.finished}): `nas status` shows it; name another directory to begin anew"
+            f"the run in {journal.directory} is finished ({history.finished}): `nas status` "
+            "shows it; name another directory to begin anew"
         )
     return history

@@ -1,9 +1,11 @@
-"""A space's program as a game of questions: each is answered by the number of one of its options, and the last answer makes an architecture.
+"""A space's program as a game of questions: each is answered by the number of one of its options,
+and the last answer makes an architecture.
 
     first -> Question -> after(question, option) -> Question -> ... -> Architecture, or Rejected
 
-Questions with a single answer are not asked. A real number, or a whole number with more values than `bins`, has `bins` values with equal steps on its own
-scale, both ends among them. A subset is asked label by label (without it, or with it), a permutation place by place.
+Questions with a single answer are not asked. A real number, or a whole number with more values than
+`bins`, has `bins` values with equal steps on its own scale, both ends among them. A subset is asked
+label by label (without it, or with it), a permutation place by place.
 """
 
 from __future__ import annotations
@@ -44,10 +46,16 @@ class Question:
 
     @property
     def name(self) -> str:
-        """The path; of a subset with the label that is in question, of a permutation with the place."""
+        """The path; of a subset with the label that is in question, of a permutation with the
+        place.
+        """
         if isinstance(self.domain, Subset):
             return f"{self.path}[{self.domain.labels[len(self.picked)]}]"
-        return f"{self.path}[{len(self.picked)}]" if isinstance(self.domain, Permutation) else self.path
+        return (
+            f"{self.path}[{len(self.picked)}]"
+            if isinstance(self.domain, Permutation)
+            else self.path
+        )
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,8 @@ class Survey:
     Attributes:
         num_actions: the largest number of options.
         num_steps: no architecture took more questions.
-        widths: the number of options of each question where all architectures were asked the same; None elsewhere.
+        widths: the number of options of each question where all architectures were asked the same;
+            None elsewhere.
     """
 
     num_actions: int
@@ -74,8 +83,11 @@ def first(space: SearchSpace, bins: int) -> Question | Architecture:
     return _next(space, (), bins)
 
 
-def after(space: SearchSpace, question: Question, option: int, bins: int) -> Question | Architecture:
-    """What comes after the question is answered by its option of that number, 0 <= option < len(question.options).
+def after(
+    space: SearchSpace, question: Question, option: int, bins: int
+) -> Question | Architecture:
+    """What comes after the question is answered by its option of that number, 0 <= option <
+    len(question.options).
 
     Raises:
         Rejected: the program refuses the answers.
@@ -84,7 +96,8 @@ def after(space: SearchSpace, question: Question, option: int, bins: int) -> Que
 
 
 def played(space: SearchSpace, options: Sequence[int], bins: int) -> Architecture:
-    """The architecture to which the options lead; what stands behind the last question may be -1 only.
+    """The architecture to which the options lead; what stands behind the last question may be -1
+    only.
 
     Raises:
         Rejected: the program refuses them.
@@ -95,11 +108,16 @@ def played(space: SearchSpace, options: Sequence[int], bins: int) -> Architectur
         if isinstance(state, Architecture):
             if option == -1:
                 continue
-            raise NoOption(f"the architecture is complete after {place} options; {option} came after them")
+            raise NoOption(
+                f"the architecture is complete after {place} options; {option} came after them"
+            )
         check_option(state, option)
         state = after(space, state, option, bins)
     if isinstance(state, Question):
-        raise NoOption(f"the options end after {len(options)}, before the question {state.name!r} with {len(state.options)} options")
+        raise NoOption(
+            f"the options end after {len(options)}, before the question {state.name!r} with "
+            f"{len(state.options)} options"
+        )
     return state
 
 
@@ -110,7 +128,10 @@ def check_option(question: Question, option: int) -> None:
         NoOption: with what there is.
     """
     if not 0 <= option < len(question.options):
-        raise NoOption(f"the question {question.name!r} has the options 0 to {len(question.options) - 1}; got {option}")
+        raise NoOption(
+            f"the question {question.name!r} has the options 0 to {len(question.options) - 1}; "
+            f"got {option}"
+        )
 
 
 def survey(space: SearchSpace, bins: int) -> Survey:
@@ -119,27 +140,43 @@ def survey(space: SearchSpace, bins: int) -> Survey:
     widths = set[tuple[tuple[str, int], ...]]()
     num_steps, plain = 0, True
     for _ in range(SURVEYED):
-        asked = [(path, domain) for path, domain in domains(space, sample(space, random)).items() if domain.size != 1]
+        asked = [
+            (path, domain)
+            for path, domain in domains(space, sample(space, random)).items()
+            if domain.size != 1
+        ]
         plain = plain and not any(isinstance(domain, Subset | Permutation) for _, domain in asked)
         widths.add(tuple((path, len(_options(domain, (), bins))) for path, domain in asked))
         num_steps = max(num_steps, sum(_most_parts(domain) for _, domain in asked))
     num_actions = max((width for item in widths for _, width in item), default=0)
     (alike, *others) = widths
-    return Survey(num_actions, num_steps, tuple(width for _, width in alike) if plain and not others else None)
+    return Survey(
+        num_actions, num_steps, tuple(width for _, width in alike) if plain and not others else None
+    )
 
 
-def _next(space: SearchSpace, answers: tuple[tuple[str, Answer], ...], bins: int) -> Question | Architecture:
+def _next(
+    space: SearchSpace, answers: tuple[tuple[str, Answer], ...], bins: int
+) -> Question | Architecture:
     found = next_question(space, dict(answers))
-    return found if isinstance(found, Architecture) else _within(space, Question(found[0], (), found[1], (), answers), (), bins)
+    return (
+        found
+        if isinstance(found, Architecture)
+        else _within(space, Question(found[0], (), found[1], (), answers), (), bins)
+    )
 
 
-def _within(space: SearchSpace, question: Question, picked: tuple[Answer, ...], bins: int) -> Question | Architecture:
+def _within(
+    space: SearchSpace, question: Question, picked: tuple[Answer, ...], bins: int
+) -> Question | Architecture:
     """The next part of the question's answer, or the next question where all parts are picked."""
     while len(options := _options(question.domain, picked, bins)) == 1:
         picked = (*picked, *options)
     if options:
         return Question(question.path, options, question.domain, picked, question.answers)
-    return _next(space, (*question.answers, (question.path, _answer(question.domain, picked))), bins)
+    return _next(
+        space, (*question.answers, (question.path, _answer(question.domain, picked))), bins
+    )
 
 
 def _options(domain: Domain, picked: tuple[Answer, ...], bins: int) -> tuple[Answer, ...]:
@@ -155,7 +192,9 @@ def _options(domain: Domain, picked: tuple[Answer, ...], bins: int) -> tuple[Ans
     if isinstance(domain, Real):
         return tuple(domain.draw(Steady(step / (bins - 1))) for step in range(bins))
     if isinstance(domain, Integer) and domain.size > bins:
-        return tuple(domain.low + round(step * (domain.size - 1) / (bins - 1)) for step in range(bins))
+        return tuple(
+            domain.low + round(step * (domain.size - 1) / (bins - 1)) for step in range(bins)
+        )
     assert isinstance(domain, OneOf | Integer)
     return tuple(domain.at(index) for index in range(domain.size))
 
@@ -167,4 +206,10 @@ def _answer(domain: Domain, picked: tuple[Answer, ...]) -> Answer:
 
 
 def _most_parts(domain: Domain) -> int:
-    return len(domain.labels) if isinstance(domain, Subset) else len(domain.labels) - 1 if isinstance(domain, Permutation) else 1
+    return (
+        len(domain.labels)
+        if isinstance(domain, Subset)
+        else len(domain.labels) - 1
+        if isinstance(domain, Permutation)
+        else 1
+    )

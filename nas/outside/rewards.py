@@ -1,10 +1,12 @@
-"""Rewards relative to targets, for an agent outside: as in ArchGym (Krishnan et al., 2023, arXiv 2306.08888), but one-sided.
+"""Rewards relative to targets, for an agent outside: as in ArchGym (Krishnan et al., 2023, arXiv
+2306.08888), but one-sided.
 
     sum_of_excess       - sum over the targets of max((value - target) / target, 0)      0 where all targets are met, below it elsewhere
     product_of_ratios   product over the targets of 1 / (1 + max((value - target) / target, 0))      1 where all are met, towards 0 elsewhere
 
-so for a cost. For a number to be maximised it is (target - value) / target. The published product is of target / |value - target|: it is infinite at the target
-and falls again beyond it. `two_sided=True` gives that one.
+so for a cost. For a number to be maximised it is (target - value) / target. The published product
+is of target / |value - target|: it is infinite at the target and falls again beyond it.
+`two_sided=True` gives that one.
 """
 
 from __future__ import annotations
@@ -35,7 +37,10 @@ class Target:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value) or self.value == 0:
-            raise ValueError(f"a target is a finite number other than 0, for what is missing is relative to it; {self.name!r} got {self.value}")
+            raise ValueError(
+                "a target is a finite number other than 0, for what is missing is relative to "
+                f"it; {self.name!r} got {self.value}"
+            )
 
     def beyond(self, observation: Observation) -> float:
         """By which share of the target the number is worse than it; negative where it is better.
@@ -43,9 +48,16 @@ class Target:
         Raises:
             ValueError: the observation has no such number.
         """
-        known = {"score": observation.score, "seconds": observation.seconds, **dict(observation.metrics)}
+        known = {
+            "score": observation.score,
+            "seconds": observation.seconds,
+            **dict(observation.metrics),
+        }
         if self.name not in known:
-            raise ValueError(f"the target {self.name!r} is none of the numbers of the observation: {', '.join(known)}")
+            raise ValueError(
+                f"the target {self.name!r} is none of the numbers of the observation: "
+                f"{', '.join(known)}"
+            )
         sign = 1.0 if self.goal == "minimise" else -1.0
         return sign * (known[self.name] - self.value) / abs(self.value)
 
@@ -60,7 +72,9 @@ def sum_of_excess(targets: Sequence[Target]) -> Reward:
 
 
 def product_of_ratios(targets: Sequence[Target], *, two_sided: bool = False) -> Reward:
-    """The product of how nearly each target is met: 1 where all are. `two_sided` is the published form, whose reward grows without bound at a target."""
+    """The product of how nearly each target is met: 1 where all are. `two_sided` is the published
+    form, whose reward grows without bound at a target.
+    """
 
     def ratio(target: Target, observation: Observation) -> float:
         beyond = target.beyond(observation)

@@ -29,7 +29,8 @@ class Believed:
     Attributes:
         mean, aleatoric, epistemic: see `predictors.Prediction`.
         canonical: the canonical key of its graph.
-        measured: the label that the predictor was fitted on, where it was one of them or isomorphic to one.
+        measured: the label that the predictor was fitted on, where it was one of them or isomorphic
+            to one.
     """
 
     architecture: Architecture
@@ -47,16 +48,22 @@ class Believed:
 
 @dataclass(frozen=True)
 class Ranked:
-    """What is predicted, the best first, and how many architectures were looked at, isomorphic ones included."""
+    """What is predicted, the best first, and how many architectures were looked at, isomorphic ones
+    included.
+    """
 
     best: tuple[Believed, ...]
     looked_at: int
 
 
-def predict(trained: Trained, candidates: Iterable[tuple[Architecture, Graph]], *, distinct: bool = True) -> Ranked:
-    """What is predicted of each architecture, the best first; of isomorphic ones the first alone, unless `distinct` is False.
+def predict(
+    trained: Trained, candidates: Iterable[tuple[Architecture, Graph]], *, distinct: bool = True
+) -> Ranked:
+    """What is predicted of each architecture, the best first; of isomorphic ones the first alone,
+    unless `distinct` is False.
 
-    Candidates are read a few thousand at a time, so that there may be more than memory holds graphs of.
+    Candidates are read a few thousand at a time, so that there may be more than memory holds graphs
+    of.
     """
     about, candidates = trained.about, iter(candidates)
     seen, found, looked_at = set[str](), list[Believed](), 0
@@ -72,8 +79,20 @@ def predict(trained: Trained, candidates: Iterable[tuple[Architecture, Graph]], 
             continue
         prediction = trained.fitted.predict([graph for _, graph, _ in asked])
         for place, (architecture, _, key) in enumerate(asked):
-            mean, aleatoric, epistemic = (float(values[place]) for values in (prediction.mean, prediction.aleatoric, prediction.epistemic))
-            found.append(Believed(architecture, key, about.sign * mean, aleatoric, epistemic, about.labels.get(key)))
+            mean, aleatoric, epistemic = (
+                float(values[place])
+                for values in (prediction.mean, prediction.aleatoric, prediction.epistemic)
+            )
+            found.append(
+                Believed(
+                    architecture,
+                    key,
+                    about.sign * mean,
+                    aleatoric,
+                    epistemic,
+                    about.labels.get(key),
+                )
+            )
     return Ranked(tuple(sorted(found, key=lambda believed: -about.sign * believed.mean)), looked_at)
 
 
@@ -87,20 +106,28 @@ def enumerated(space: SearchSpace) -> Iterator[tuple[Architecture, Graph]]:
     """Every architecture with its graph.
 
     Raises:
-        ValueError: a decision is a real number, or there are more than `LARGEST`, or from the first one it looks like many times as many.
+        ValueError: a decision is a real number, or there are more than `LARGEST`, or from the first
+            one it looks like many times as many.
     """
     first = next(enumerate_all(space))
     combinations = math.prod(domain.size or math.inf for domain in domains(space, first).values())
     if combinations > 10 * LARGEST:
-        raise ValueError(f"the space {space.name!r} has some {combinations:.0e} combinations of decisions: draw some of them with --sample")
+        raise ValueError(
+            f"the space {space.name!r} has some {combinations:.0e} combinations of decisions: "
+            "draw some of them with --sample"
+        )
     for place, architecture in enumerate(enumerate_all(space)):
         if place == LARGEST:
-            raise ValueError(f"the space {space.name!r} has more than {LARGEST:,} architectures: draw some of them with --sample")
+            raise ValueError(
+                f"the space {space.name!r} has more than {LARGEST:,} architectures: draw some of "
+                "them with --sample"
+            )
         yield architecture, space.graph(architecture)
 
 
 def read_architectures(path: Path) -> list[Architecture]:
-    """The architecture in a JSON file, or the list of them: as `Architecture.to_json`, `nas space show --json` or `nas export` wrote it.
+    """The architecture in a JSON file, or the list of them: as `Architecture.to_json`, `nas space
+    show --json` or `nas export` wrote it.
 
     Raises:
         ValueError: the file cannot be read or holds something else.
@@ -111,6 +138,11 @@ def read_architectures(path: Path) -> list[Architecture]:
         raise ValueError(f"the architecture {path} cannot be read: {error}") from error
     items = loaded if isinstance(loaded, list) else [loaded]
     try:
-        return [Architecture.from_json(json.dumps(item.get("architecture", item) if isinstance(item, dict) else item)) for item in items]
+        return [
+            Architecture.from_json(
+                json.dumps(item.get("architecture", item) if isinstance(item, dict) else item)
+            )
+            for item in items
+        ]
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -1,6 +1,7 @@
 """A predictor fitted to labels.
 
-Scores are higher-is-better inside. Where the labels' lower is better (latency, loss), they are negated on the way in and predictions on the way out.
+Scores are higher-is-better inside. Where the labels' lower is better (latency, loss), they are
+negated on the way in and predictions on the way out.
 
 Shapes: N architectures or labels.
 """
@@ -35,16 +36,21 @@ FOLDS = 5
 
 
 def named_predictor(name: str, settings: dict[str, Any]) -> Predictor:
-    """The predictor of this name, built in or the user's own (`my_file.py:Name`), made with its settings.
+    """The predictor of this name, built in or the user's own (`my_file.py:Name`), made with its
+    settings.
 
     Raises:
-        ValueError: the name or a setting is unknown, or one of the user's own could not be read back from where it is saved.
+        ValueError: the name or a setting is unknown, or one of the user's own could not be read
+            back from where it is saved.
     """
     if "name" in settings:
         raise ValueError("a predictor is named by --predictor; `name` is none of its settings")
     made = settings_of("predictor", PREDICTORS, Named(name=name, **settings))
     if name not in PREDICTORS and not hasattr(made, "load"):
-        raise ValueError(f"the predictor {name!r} needs a static method load(directory), which reads back what its `save` wrote; it has none")
+        raise ValueError(
+            f"the predictor {name!r} needs a static method load(directory), which reads back "
+            "what its `save` wrote; it has none"
+        )
     return made
 
 
@@ -56,11 +62,16 @@ def drawn(labels: Labels, count: int, seed: int) -> Labels:
     """
     rows = numpy.flatnonzero(numpy.isfinite(labels.values_N))
     if not 2 <= count <= len(rows):
-        raise ValueError(f"{labels.source} has {len(rows)} numbers in {labels.column}, so a sample is 2 to {len(rows)} of them; got {count}")
+        raise ValueError(
+            f"{labels.source} has {len(rows)} numbers in {labels.column}, so a sample is 2 to "
+            f"{len(rows)} of them; got {count}"
+        )
     chosen = numpy.random.default_rng(seed).choice(rows, count, replace=False)
     classes_N = None if labels.classes_N is None else labels.classes_N[chosen]
     architectures = [labels.architectures[row] for row in chosen.tolist()]
-    return replace(labels, architectures=architectures, values_N=labels.values_N[chosen], classes_N=classes_N)
+    return replace(
+        labels, architectures=architectures, values_N=labels.values_N[chosen], classes_N=classes_N
+    )
 
 
 def fit(
@@ -72,14 +83,16 @@ def fit(
     lower_is_better: bool = False,
     check: bool = False,
 ) -> Trained:
-    """The predictor fitted to the labels that are numbers, every row a label: isomorphic architectures need not share it (a latency).
+    """The predictor fitted to the labels that are numbers, every row a label: isomorphic
+    architectures need not share it (a latency).
 
     Args:
         labels: what it learns from.
         name, settings: see `named_predictor`.
         seed: of the fit.
         lower_is_better: of the labels' own units.
-        check: also fit five times without a fifth of the labels, and say how what was left out is predicted.
+        check: also fit five times without a fifth of the labels, and say how what was left out is
+            predicted.
 
     Raises:
         ValueError: there are too few labels, or see `named_predictor`.
@@ -91,7 +104,8 @@ def fit(
     label_of = _by_canonical_key(graphs, labels.values_N[rows])
     if check and len(label_of) < LEAST_FOR_CHECK:
         raise ValueError(
-            f"a check holds out fifths of at least {LEAST_FOR_CHECK} labels of architectures that are not isomorphic; got {len(label_of)}: leave it out"
+            f"a check holds out fifths of at least {LEAST_FOR_CHECK} labels of architectures "
+            f"that are not isomorphic; got {len(label_of)}: leave it out"
         )
     scores_N = labels.values_N[rows] * (-1.0 if lower_is_better else 1.0)
     began = time.perf_counter()
@@ -126,14 +140,23 @@ def _by_canonical_key(graphs: Sequence[Graph], values_N: numpy.ndarray) -> dict[
     return {key: sum(several) / len(several) for key, several in values.items()}
 
 
-def _held_out(predictor: Predictor, graphs: Sequence[Graph], scores_N: numpy.ndarray, seed: int) -> dict[str, float]:
-    """Spearman's correlation and the coverage of 90 % intervals of predictions by fits that had not the fold's labels."""
+def _held_out(
+    predictor: Predictor, graphs: Sequence[Graph], scores_N: numpy.ndarray, seed: int
+) -> dict[str, float]:
+    """Spearman's correlation and the coverage of 90 % intervals of predictions by fits that had not
+    the fold's labels.
+    """
     fold_N = folds_of(graphs, FOLDS, derive(seed, "check"))
     parts = numpy.zeros((3, len(graphs)))
     for fold in range(FOLDS):
         inside, outside = numpy.flatnonzero(fold_N != fold), numpy.flatnonzero(fold_N == fold)
-        fitted = predictor.fit([graphs[place] for place in inside.tolist()], scores_N[inside], seed=seed)
+        fitted = predictor.fit(
+            [graphs[place] for place in inside.tolist()], scores_N[inside], seed=seed
+        )
         predicted = fitted.predict([graphs[place] for place in outside.tolist()])
         parts[:, outside] = predicted.mean, predicted.aleatoric, predicted.epistemic
     prediction = Prediction(*parts)
-    return {"spearman": spearman(prediction.mean, scores_N), "coverage_90": coverage(prediction, scores_N, (0.9,))[0]}
+    return {
+        "spearman": spearman(prediction.mean, scores_N),
+        "coverage_90": coverage(prediction, scores_N, (0.9,))[0],
+    }

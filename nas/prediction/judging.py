@@ -24,13 +24,16 @@ TOP_SHARE, TOP_COUNT = 0.005, 10
 
 
 def evaluate(trained: Trained, labels: Labels) -> dict[str, Any]:
-    """How the predictor ranks the labels that are not isomorphic to one it was fitted on, and whether its intervals are true.
+    """How the predictor ranks the labels that are not isomorphic to one it was fitted on, and
+    whether its intervals are true.
 
-    Isomorphic is what has a canonical key of a label, or what the table's column `isomorph` numbers like such a row.
+    Isomorphic is what has a canonical key of a label, or what the table's column `isomorph` numbers
+    like such a row.
 
     Returns:
-        `number` of architectures, `left_out` as isomorphic, `without` a number, `kendall_tau`, `spearman`, `precision_at_0.005`,
-        `regret_of_top_10` (own units, 0 or more), `nll` (nats), `coverage` by level, `predicted_per_second`.
+        `number` of architectures, `left_out` as isomorphic, `without` a number, `kendall_tau`,
+        `spearman`, `precision_at_0.005`, `regret_of_top_10` (own units, 0 or more), `nll` (nats),
+        `coverage` by level, `predicted_per_second`.
 
     Raises:
         ValueError: fewer than two are left.
@@ -44,7 +47,8 @@ def evaluate(trained: Trained, labels: Labels) -> dict[str, Any]:
     asked = numpy.flatnonzero(finite_N & ~known_N)
     if len(asked) < 2:
         raise ValueError(
-            f"at least 2 architectures of {labels.source} must have a number in {labels.column} and not be isomorphic to one that the predictor was "
+            f"at least 2 architectures of {labels.source} must have a number in {labels.column} "
+            "and not be isomorphic to one that the predictor was "
             f"fitted on; got {len(asked)}"
         )
     began = time.perf_counter()
@@ -67,6 +71,11 @@ def evaluate(trained: Trained, labels: Labels) -> dict[str, Any]:
 
 
 def _in_batches(fitted: Fitted, graphs: Sequence[Graph]) -> Prediction:
-    several = [fitted.predict(graphs[start : start + BATCH]) for start in range(0, len(graphs), BATCH)]
-    columns = ([getattr(prediction, name) for prediction in several] for name in ("mean", "aleatoric", "epistemic"))
+    several = [
+        fitted.predict(graphs[start : start + BATCH]) for start in range(0, len(graphs), BATCH)
+    ]
+    columns = (
+        [getattr(prediction, name) for prediction in several]
+        for name in ("mean", "aleatoric", "epistemic")
+    )
     return Prediction(*map(numpy.concatenate, columns))

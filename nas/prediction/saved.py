@@ -1,4 +1,6 @@
-"""A fitted predictor with what it was fitted on: `about.json` beside the files of the predictor itself."""
+"""A fitted predictor with what it was fitted on: `about.json` beside the files of the predictor
+itself.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ class About(BaseModel):
 
     Attributes:
         predictor, settings: its name and settings.
-        space: as a configuration names it; `space_name` is what its architectures say, and `shapes` what its networks take and give.
+        space: as a configuration names it; `space_name` is what its architectures say, and `shapes`
+            what its networks take and give.
         source, column: where the labels came from.
         lower_is_better: of the labels' own units.
         seed: of the sample of rows and of the fit.
@@ -31,7 +34,8 @@ class About(BaseModel):
         seconds: how long the fit took.
         check: what held-out folds said, or None.
         environment: versions and machine.
-        seal: whether the code that is named was named by this user on this machine (`nas.record.trust`).
+        seal: whether the code that is named was named by this user on this machine
+            (`nas.record.trust`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,9 +77,14 @@ def check_free(out: Path) -> None:
         ValueError: it is a file, or a directory that is not empty.
     """
     if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; a predictor is a directory, so name another place with --out")
+        raise ValueError(
+            f"{out} is a file; a predictor is a directory, so name another place with --out"
+        )
     if out.is_dir() and any(out.iterdir()):
-        raise ValueError(f"{out} is not empty, and a fitted predictor overwrites nothing; name another directory with --out, or remove this one")
+        raise ValueError(
+            f"{out} is not empty, and a fitted predictor overwrites nothing; name another "
+            "directory with --out, or remove this one"
+        )
 
 
 def save(trained: Trained, out: Path) -> None:
@@ -98,20 +107,27 @@ def load(directory: Path) -> Trained:
     try:
         about = About.model_validate_json((directory / ABOUT).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"{directory} is not a predictor: it has no readable {ABOUT}. `nas predictor fit` makes one") from error
+        raise ValueError(
+            f"{directory} is not a predictor: it has no readable {ABOUT}. `nas predictor fit` "
+            "makes one"
+        ) from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{directory / ABOUT} is not what `nas predictor fit` writes: {error}") from error
+        raise ValueError(
+            f"{directory / ABOUT} is not what `nas predictor fit` writes: {error}"
+        ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "it"
         raise ValueError(
-            f"{directory / ABOUT} is not what `nas predictor fit` writes: {place}: {first['msg'].lower()}; fit the predictor again"
+            f"{directory / ABOUT} is not what `nas predictor fit` writes: {place}: "
+            f"{first['msg'].lower()}; fit the predictor again"
         ) from error
     if ":" not in about.predictor:
         return Trained(load_predictor(directory), about)
     if not _ours(about):
         raise ValueError(
-            f"{directory} says that its predictor is the code {about.predictor}, and code is not run because a file says so: fit it here"
+            f"{directory} says that its predictor is the code {about.predictor}, and code is not "
+            "run because a file says so: fit it here"
         )
     where, _, attribute = about.predictor.rpartition(":")
     return Trained(load_object(where, attribute, "predictor").load(directory), about)
@@ -124,7 +140,10 @@ def space_name(about: About, named: str | None) -> str:
         ValueError: it is code that somebody else has named.
     """
     if named is None and ":" in about.space and not _ours(about):
-        raise ValueError(f"the predictor's space is the code {about.space}, and code is not run because a file says so: name it, with --space")
+        raise ValueError(
+            f"the predictor's space is the code {about.space}, and code is not run because a "
+            "file says so: name it, with --space"
+        )
     return named or about.space
 
 

@@ -1,14 +1,33 @@
-"""Zero-cost proxies: what an untrained network and one batch tell about how well it would train. Each is `score(module, batch) -> float`."""
+"""Zero-cost proxies: what an untrained network and one batch tell about how well it would train.
+Each is `score(module, batch) -> float`.
+"""
 
 from __future__ import annotations
 
 import difflib
 
 from nas.proxies.batch import Batch, noise_batch, task_batch
-from nas.proxies.scores import Proxy, gradient_norm, jacobian_covariance, multiply_adds, naswot, parameters, snip, synflow
+from nas.proxies.scores import (
+    Proxy,
+    gradient_norm,
+    jacobian_covariance,
+    multiply_adds,
+    naswot,
+    parameters,
+    snip,
+    synflow,
+)
 from spaces import Shapes
 
-__all__ = ["PROXIES", "Batch", "Proxy", "known_proxies", "noise_batch", "suiting_proxies", "task_batch"]
+__all__ = [
+    "PROXIES",
+    "Batch",
+    "Proxy",
+    "known_proxies",
+    "noise_batch",
+    "suiting_proxies",
+    "task_batch",
+]
 
 PROXIES: dict[str, Proxy] = {
     "synflow": synflow,
@@ -25,7 +44,9 @@ _OF_INPUTS = ("jacobian_covariance",)
 
 
 def suiting_proxies(shapes: Shapes) -> tuple[str, ...]:
-    """All that networks of these shapes can be asked: where the inputs are tokens, those without the gradient of the inputs."""
+    """All that networks of these shapes can be asked: where the inputs are tokens, those without
+    the gradient of the inputs.
+    """
     return tuple(name for name in PROXIES if shapes.vocabulary is None or name not in _OF_INPUTS)
 
 
@@ -39,7 +60,12 @@ def known_proxies(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in PROXIES:
             near = difflib.get_close_matches(name, PROXIES, 1)
-            raise ValueError(f"no proxy is called {name!r}{f'; did you mean {near[0]!r}?' if near else '.'} Known: {', '.join(PROXIES)}")
+            raise ValueError(
+                f"no proxy is called {name!r}{f'; did you mean {near[0]!r}?' if near else '.'} "
+                f"Known: {', '.join(PROXIES)}"
+            )
     if not names:
-        raise ValueError(f"name at least one proxy, with commas between; known: {', '.join(PROXIES)}")
+        raise ValueError(
+            f"name at least one proxy, with commas between; known: {', '.join(PROXIES)}"
+        )
     return names

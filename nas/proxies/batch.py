@@ -1,4 +1,5 @@
-"""The one batch that a proxy looks at: noise with random targets, or samples of a task's training split.
+"""The one batch that a proxy looks at: noise with random targets, or samples of a task's training
+split.
 
 Shapes: N samples, K classes.
 """
@@ -39,11 +40,13 @@ class Batch:
 
 
 def noise_batch(shapes: Shapes, size: int, seed: int, *, tokens: int | None = None) -> Batch:
-    """Gaussian noise of mean 0 and variance 1; or, where the network takes token numbers, each of `tokens` equally often.
+    """Gaussian noise of mean 0 and variance 1; or, where the network takes token numbers, each of
+    `tokens` equally often.
 
-    For outputs (K, ...) with K of at least 2 the targets are random class numbers (N, ...) and the loss is cross-entropy; where the shapes have a
-    vocabulary, outputs (L, V) are V scores at each of L places, as those of a language model, and the targets are tokens (N, L). For others the targets
-    are Gaussian noise and the loss is the mean squared error.
+    For outputs (K, ...) with K of at least 2 the targets are random class numbers (N, ...) and the
+    loss is cross-entropy; where the shapes have a vocabulary, outputs (L, V) are V scores at each
+    of L places, as those of a language model, and the targets are tokens (N, L). For others the
+    targets are Gaussian noise and the loss is the mean squared error.
     """
     generator = torch.Generator().manual_seed(seed)
     if tokens is None:
@@ -52,21 +55,32 @@ def noise_batch(shapes: Shapes, size: int, seed: int, *, tokens: int | None = No
         inputs = torch.randint(tokens, (size, *shapes.input), generator=generator)
     if shapes.vocabulary is not None and len(shapes.output) == 2:
         length, scores = shapes.output
-        return Batch(inputs, torch.randint(scores, (size, length), generator=generator), token_cross_entropy, seed)
+        return Batch(
+            inputs,
+            torch.randint(scores, (size, length), generator=generator),
+            token_cross_entropy,
+            seed,
+        )
     if math.prod(shapes.output[:1]) > 1:
         targets = torch.randint(shapes.output[0], (size, *shapes.output[1:]), generator=generator)
         return Batch(inputs, targets, functional.cross_entropy, seed)
-    return Batch(inputs, torch.randn((size, *shapes.output), generator=generator), functional.mse_loss, seed)
+    return Batch(
+        inputs, torch.randn((size, *shapes.output), generator=generator), functional.mse_loss, seed
+    )
 
 
 def task_batch(task: Task, size: int, seed: int) -> Batch:
-    """Samples of the training split, drawn without repetition, corrupted and prepared as for training, but not augmented; with the task's loss.
+    """Samples of the training split, drawn without repetition, corrupted and prepared as for
+    training, but not augmented; with the task's loss.
 
     Raises:
         ValueError: the split has fewer than `size` samples.
     """
     if size > len(task.train):
-        raise ValueError(f"the training split of {task.name!r} has {len(task.train)} samples, fewer than the batch's {size}: ask for a smaller batch")
+        raise ValueError(
+            f"the training split of {task.name!r} has {len(task.train)} samples, fewer than the "
+            f"batch's {size}: ask for a smaller batch"
+        )
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(task.train), generator=generator)[:size]
     inputs, targets = task.train.inputs[rows], task.train.targets[rows]

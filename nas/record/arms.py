@@ -1,4 +1,6 @@
-"""The arms of a run: the compared strategies, each with the same budget. An arm's name stands in every round of the journal."""
+"""The arms of a run: the compared strategies, each with the same budget. An arm's name stands in
+every round of the journal.
+"""
 
 from __future__ import annotations
 

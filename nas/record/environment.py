@@ -7,11 +7,21 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PACKAGES = ("surrogate-nas", "torch", "torch-geometric", "numpy", "scikit-learn", "scipy", "networkx")
+PACKAGES = (
+    "surrogate-nas",
+    "torch",
+    "torch-geometric",
+    "numpy",
+    "scikit-learn",
+    "scipy",
+    "networkx",
+)
 
 
 def environment() -> dict[str, Any]:
-    """Versions of Python and the packages that matter, the system and its processors. Names no person, path or host."""
+    """Versions of Python and the packages that matter, the system and its processors. Names no
+    person, path or host.
+    """
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -1,11 +1,13 @@
 """What a run knows: the fold of its journal, and the state of every strategy.
 
-Events go in, a frozen `History` comes out. Trials stand in the order of their numbers, whatever the order in which their results came, so
-what is computed from a history does not depend on which worker was faster.
+Events go in, a frozen `History` comes out. Trials stand in the order of their numbers, whatever the
+order in which their results came, so what is computed from a history does not depend on which
+worker was faster.
 
     round           {round, arm, proposals: [{trial, architecture, canonical, origin, prediction, seed}], note}   before any evaluation
-                    a proposal of fewer epochs has `fidelity` too, one that goes on with another trial's training `continues`, and one that
-                    begins with another trial's weights `donor`
+                    a proposal of fewer epochs has `fidelity` too, one that goes on with another
+                    trial's training `continues`, and one that begins with another trial's weights
+                    `donor`
     observation     {trial, score, seconds, curve, metrics}
     failure         {trial, kind, reason, seconds, detail}
     round_end       {round, arm, ranking: {...}}      how right the surrogate was
@@ -36,7 +38,9 @@ from spaces import Architecture
 
 @dataclass(frozen=True)
 class Predicted:
-    """What the surrogate believed of an architecture before it was evaluated; the standard deviations are in units of the score."""
+    """What the surrogate believed of an architecture before it was evaluated; the standard
+    deviations are in units of the score.
+    """
 
     mean: float
     aleatoric: float
@@ -53,7 +57,8 @@ class Proposal:
         prediction: what the surrogate believes of it; None where no surrogate was asked.
         canonical: the canonical key of its graph; two proposals with one key are one architecture.
         fidelity: the share of an evaluation's epochs that it is to be trained, more than 0.
-        continues: the number of the trial whose training goes on, of the same architecture and a lower fidelity: this is its promotion.
+        continues: the number of the trial whose training goes on, of the same architecture and a
+            lower fidelity: this is its promotion.
     """
 
     architecture: Architecture
@@ -76,7 +81,8 @@ class Trial:
         seed: what the evaluation draws from; a promotion's is that of the trial that it continues.
         outcome: None while it is pending.
         fidelity, continues: as in `Proposal`.
-        donor: the number of the trial whose trained weights its training begins with; None: it begins with fresh ones.
+        donor: the number of the trial whose trained weights its training begins with; None: it
+            begins with fresh ones.
     """
 
     number: int
@@ -105,7 +111,10 @@ class Trial:
             ValueError: the trial was not observed.
         """
         if not isinstance(self.outcome, Observation):
-            raise ValueError(f"trial {self.number} has no score: {'it is pending' if self.outcome is None else self.outcome.reason}")
+            raise ValueError(
+                f"trial {self.number} has no score: "
+                f"{'it is pending' if self.outcome is None else self.outcome.reason}"
+            )
         return self.outcome.score
 
     def with_score(self, score: float) -> Trial:
@@ -115,13 +124,17 @@ class Trial:
             ValueError: the trial was not observed.
         """
         if not isinstance(self.outcome, Observation):
-            raise ValueError(f"trial {self.number} has no score that another could take the place of")
+            raise ValueError(
+                f"trial {self.number} has no score that another could take the place of"
+            )
         return replace(self, outcome=replace(self.outcome, score=score))
 
 
 @dataclass(frozen=True)
 class Round:
-    """The trials that were proposed together, and at the round's end how right the surrogate was (None before)."""
+    """The trials that were proposed together, and at the round's end how right the surrogate was
+    (None before).
+    """
 
     number: int
     arm: str
@@ -150,7 +163,9 @@ class Final:
 
 @dataclass(frozen=True)
 class History:
-    """Everything that happened, trials in the order of their numbers. `finished` is the reason, or None while the run goes on."""
+    """Everything that happened, trials in the order of their numbers. `finished` is the reason, or
+    None while the run goes on.
+    """
 
     trials: tuple[Trial, ...] = ()
     rounds: tuple[Round, ...] = ()
@@ -194,15 +209,26 @@ class History:
 
     @cached_property
     def latest(self) -> tuple[Trial, ...]:
-        """What is known of each training: a trial whose promotion has ended gives way to it, a promotion that is pending does not count yet."""
+        """What is known of each training: a trial whose promotion has ended gives way to it, a
+        promotion that is pending does not count yet.
+        """
         ended = {trial.continues for trial in self.trials if trial.outcome is not None}
-        return tuple(trial for trial in self.trials if trial.number not in ended and not (trial.outcome is None and trial.continues is not None))
+        return tuple(
+            trial
+            for trial in self.trials
+            if trial.number not in ended
+            and not (trial.outcome is None and trial.continues is not None)
+        )
 
     @cached_property
     def ranked(self) -> tuple[Trial, ...]:
-        """The observed trials of `latest`, the best first: by fidelity, as a score of few epochs is no match for one of all, then by score, then number."""
+        """The observed trials of `latest`, the best first: by fidelity, as a score of few epochs is
+        no match for one of all, then by score, then number.
+        """
         observed = (trial for trial in self.latest if trial.is_observed)
-        return tuple(sorted(observed, key=lambda trial: (-trial.fidelity, -trial.score, trial.number)))
+        return tuple(
+            sorted(observed, key=lambda trial: (-trial.fidelity, -trial.score, trial.number))
+        )
 
     @cached_property
     def fullest(self) -> tuple[Trial, ...]:
@@ -212,20 +238,32 @@ class History:
 
     @cached_property
     def best(self) -> Trial | None:
-        """The first of `ranked`: with one fidelity the highest score, of equals the lower number. None while nothing is observed."""
-        return max((trial for trial in self.latest if trial.is_observed), key=lambda trial: (trial.fidelity, trial.score), default=None)
+        """The first of `ranked`: with one fidelity the highest score, of equals the lower number.
+        None while nothing is observed.
+        """
+        return max(
+            (trial for trial in self.latest if trial.is_observed),
+            key=lambda trial: (trial.fidelity, trial.score),
+            default=None,
+        )
 
     def best_so_far(self) -> tuple[float, ...]:
         """The highest score after each observed trial of the highest fidelity."""
         return tuple(accumulate((trial.score for trial in self.fullest), max))
 
     def cost(self, item: Proposal | Trial) -> float:
-        """What it uses of a budget, in full evaluations: its fidelity less that of the trial that it continues."""
-        return item.fidelity - (0.0 if item.continues is None else self.trial(item.continues).fidelity)
+        """What it uses of a budget, in full evaluations: its fidelity less that of the trial that
+        it continues.
+        """
+        return item.fidelity - (
+            0.0 if item.continues is None else self.trial(item.continues).fidelity
+        )
 
     @cached_property
     def spent(self) -> float:
-        """What all trials use of a budget, failed and pending ones included; without fidelities their number."""
+        """What all trials use of a budget, failed and pending ones included; without fidelities
+        their number.
+        """
         return math.fsum(self.cost(trial) for trial in self.trials)
 
     @cached_property
@@ -234,7 +272,9 @@ class History:
         return math.fsum(self.cost(trial) for trial in self.trials if trial.outcome is not None)
 
     def affordable(self, proposals: Iterable[Proposal], budget: float) -> tuple[Proposal, ...]:
-        """The proposals in their order, without those that what is left of the budget does not suffice for."""
+        """The proposals in their order, without those that what is left of the budget does not
+        suffice for.
+        """
         left, kept = budget - self.spent + ROUNDING, list[Proposal]()
         for proposal in proposals:
             cost = self.cost(proposal)
@@ -255,8 +295,11 @@ class History:
             finished=self.finished,
         )
 
-    def next_round(self, arm: str, proposals: Sequence[Proposal], seed: int, donors: Sequence[int | None] = ()) -> tuple[Trial, ...]:
-        """The trials of a further round of the arm, numbered on from here. Each has a seed of its own, but a promotion keeps that of what it goes on with.
+    def next_round(
+        self, arm: str, proposals: Sequence[Proposal], seed: int, donors: Sequence[int | None] = ()
+    ) -> tuple[Trial, ...]:
+        """The trials of a further round of the arm, numbered on from here. Each has a seed of its
+        own, but a promotion keeps that of what it goes on with.
 
         Args:
             seed: the run's.
@@ -272,7 +315,9 @@ class History:
                 origin=proposal.origin,
                 prediction=proposal.prediction,
                 canonical=proposal.canonical,
-                seed=derive(seed, "trial", first + place) if proposal.continues is None else self.trial(proposal.continues).seed,
+                seed=derive(seed, "trial", first + place)
+                if proposal.continues is None
+                else self.trial(proposal.continues).seed,
                 fidelity=proposal.fidelity,
                 continues=proposal.continues,
                 donor=donors[place] if donors else None,
@@ -288,14 +333,21 @@ ROUNDING = 1e-9
 
 
 def fold(events: Iterable[Event], history: History = EMPTY) -> History:
-    """The history after the events: `fold(a + b) == fold(b, fold(a))`. One event costs one copy of the tuples, so fold many at once.
+    """The history after the events: `fold(a + b) == fold(b, fold(a))`. One event costs one copy of
+    the tuples, so fold many at once.
 
     A run folds before it appends: an event that does not fit never reaches the journal.
 
     Raises:
         ValueError: an event does not fit what came before it, or is not one of the kinds above.
     """
-    draft = _Draft(list(history.trials), list(history.rounds), list(history.finalists), list(history.finals), history.finished)
+    draft = _Draft(
+        list(history.trials),
+        list(history.rounds),
+        list(history.finalists),
+        list(history.finals),
+        history.finished,
+    )
     for event in events:
         apply = KINDS.get(event.kind)
         if apply is None:
@@ -303,20 +355,42 @@ def fold(events: Iterable[Event], history: History = EMPTY) -> History:
         try:
             apply(draft, event.body)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"event {event.number} ({event.kind}) has not the fields that its kind needs: {type(error).__name__} {error}") from error
-    return History(tuple(draft.trials), tuple(draft.rounds), tuple(draft.finalists), tuple(draft.finals), draft.finished)
+            raise ValueError(
+                f"event {event.number} ({event.kind}) has not the fields that its kind needs: "
+                f"{type(error).__name__} {error}"
+            ) from error
+    return History(
+        tuple(draft.trials),
+        tuple(draft.rounds),
+        tuple(draft.finalists),
+        tuple(draft.finals),
+        draft.finished,
+    )
 
 
 def round_event(number: int, arm: str, trials: Sequence[Trial], note: str = "") -> Event:
     """The `round` event that proposes these trials, together."""
-    return Event("round", {"round": number, "arm": arm, "proposals": [_proposal_body(trial) for trial in trials], "note": note})
+    return Event(
+        "round",
+        {
+            "round": number,
+            "arm": arm,
+            "proposals": [_proposal_body(trial) for trial in trials],
+            "note": note,
+        },
+    )
 
 
 def outcome_event(trial: int, outcome: Observation | Failed) -> Event:
     """The `observation` or `failure` of a trial."""
     if isinstance(outcome, Failed):
         return Event("failure", {"trial": trial, **asdict(outcome)})
-    body = {"score": outcome.score, "seconds": outcome.seconds, "curve": list(outcome.curve), "metrics": dict(outcome.metrics)}
+    body = {
+        "score": outcome.score,
+        "seconds": outcome.seconds,
+        "curve": list(outcome.curve),
+        "metrics": dict(outcome.metrics),
+    }
     return Event("observation", {"trial": trial, **body})
 
 
@@ -326,8 +400,12 @@ def round_end_event(number: int, arm: str, ranking: Mapping[str, Any]) -> Event:
     Raises:
         ValueError: `ranking` is not JSON; a number that is not defined is None, not NaN.
     """
-    # Through JSON already here: the history folded before the event is appended equals the one read back.
-    return Event("round_end", {"round": number, "arm": arm, "ranking": json.loads(json.dumps(ranking, allow_nan=False))})
+    # Through JSON already here: the history folded before the event is appended equals the one read
+    # back.
+    return Event(
+        "round_end",
+        {"round": number, "arm": arm, "ranking": json.loads(json.dumps(ranking, allow_nan=False))},
+    )
 
 
 def finalist_event(finalist: Finalist) -> Event:
@@ -368,7 +446,10 @@ class _Draft:
 def _apply_round(draft: _Draft, body: Mapping[str, Any]) -> None:
     before = next((item.number for item in reversed(draft.rounds) if item.arm == body["arm"]), -1)
     if body["round"] <= before:
-        raise ValueError(f"the rounds of an arm are numbered upwards; after round {before} of the arm {body['arm']!r} came {body['round']}")
+        raise ValueError(
+            f"the rounds of an arm are numbered upwards; after round {before} of the arm "
+            f"{body['arm']!r} came {body['round']}"
+        )
     trials = [_trial(body, proposal) for proposal in body["proposals"]]
     last = draft.trials[-1].number if draft.trials else -1
     for trial in trials:
@@ -378,22 +459,43 @@ def _apply_round(draft: _Draft, body: Mapping[str, Any]) -> None:
         _check_promotion(draft, trial)
         _check_donor(draft, trial)
     draft.trials.extend(trials)
-    draft.rounds.append(Round(body["round"], body["arm"], tuple(trial.number for trial in trials), body.get("note", "")))
+    draft.rounds.append(
+        Round(
+            body["round"],
+            body["arm"],
+            tuple(trial.number for trial in trials),
+            body.get("note", ""),
+        )
+    )
 
 
 def _check_promotion(draft: _Draft, trial: Trial) -> None:
     if not 0 < trial.fidelity <= 1:
-        raise ValueError(f"a fidelity is a share of the epochs, more than 0 and at most 1; trial {trial.number} has {trial.fidelity}")
+        raise ValueError(
+            "a fidelity is a share of the epochs, more than 0 and at most 1; trial "
+            f"{trial.number} has {trial.fidelity}"
+        )
     if trial.continues is None:
         return
     before = draft.trials[_place(draft.trials, trial.continues)]
     if not before.is_observed:
-        raise ValueError(f"trial {before.number} is pending, or failed, and cannot be promoted to trial {trial.number}")
-    if any(other.continues == before.number for other in draft.trials):
-        raise ValueError(f"trial {before.number} is promoted already; a second promotion, trial {trial.number}, came")
-    if (before.arm, before.canonical, before.seed) != (trial.arm, trial.canonical, trial.seed) or before.fidelity >= trial.fidelity:
         raise ValueError(
-            f"a promotion has the arm, the architecture and the seed of the trial that it continues, and a higher fidelity; "
+            f"trial {before.number} is pending, or failed, and cannot be promoted to trial "
+            f"{trial.number}"
+        )
+    if any(other.continues == before.number for other in draft.trials):
+        raise ValueError(
+            f"trial {before.number} is promoted already; a second promotion, trial "
+            f"{trial.number}, came"
+        )
+    if (before.arm, before.canonical, before.seed) != (
+        trial.arm,
+        trial.canonical,
+        trial.seed,
+    ) or before.fidelity >= trial.fidelity:
+        raise ValueError(
+            "a promotion has the arm, the architecture and the seed of the trial that it "
+            "continues, and a higher fidelity; "
             f"trial {trial.number} is no such promotion of trial {before.number}"
         )
 
@@ -403,14 +505,27 @@ def _check_donor(draft: _Draft, trial: Trial) -> None:
         return
     if trial.continues is not None:
         raise ValueError(
-            f"trial {trial.number} goes on with the training of trial {trial.continues}, and cannot begin with the weights of trial {trial.donor}"
+            f"trial {trial.number} goes on with the training of trial {trial.continues}, and "
+            f"cannot begin with the weights of trial {trial.donor}"
         )
     if not draft.trials[_place(draft.trials, trial.donor)].is_observed:
-        raise ValueError(f"trial {trial.donor} is pending, or failed, and has no weights for trial {trial.number} to begin with")
+        raise ValueError(
+            f"trial {trial.donor} is pending, or failed, and has no weights for trial "
+            f"{trial.number} to begin with"
+        )
 
 
 def _apply_observation(draft: _Draft, body: Mapping[str, Any]) -> None:
-    _set_outcome(draft, body["trial"], Observation(_number(body["score"]), _number(body["seconds"]), _curve(body), tuple(body["metrics"].items())))
+    _set_outcome(
+        draft,
+        body["trial"],
+        Observation(
+            _number(body["score"]),
+            _number(body["seconds"]),
+            _curve(body),
+            tuple(body["metrics"].items()),
+        ),
+    )
 
 
 def _apply_failure(draft: _Draft, body: Mapping[str, Any]) -> None:
@@ -433,7 +548,9 @@ def _apply_finalist(draft: _Draft, body: Mapping[str, Any]) -> None:
 
 def _apply_final(draft: _Draft, body: Mapping[str, Any]) -> None:
     _place(draft.trials, body["trial"])
-    result = FinalResult(_number(body["validation"]), _number(body["test"]), _number(body["seconds"]), _curve(body))
+    result = FinalResult(
+        _number(body["validation"]), _number(body["test"]), _number(body["seconds"]), _curve(body)
+    )
     draft.finals.append(Final(body["trial"], body["seed"], result))
 
 
@@ -466,7 +583,8 @@ KINDS: Mapping[str, Callable[[_Draft, Mapping[str, Any]], None]] = MappingProxyT
 
 
 def _proposal_body(trial: Trial) -> dict[str, Any]:
-    # Only where there is something to say, so that a journal without fidelities is what it always was.
+    # Only where there is something to say, so that a journal without fidelities is what it always
+    # was.
     further: dict[str, Any] = {} if trial.fidelity == 1.0 else {"fidelity": trial.fidelity}
     if trial.continues is not None:
         further["continues"] = trial.continues
@@ -491,7 +609,9 @@ def _trial(body: Mapping[str, Any], proposal: Mapping[str, Any]) -> Trial:
         arm=body["arm"],
         architecture=Architecture.from_json(json.dumps(proposal["architecture"])),
         origin=proposal["origin"],
-        prediction=None if prediction is None else Predicted(prediction["mean"], prediction["aleatoric"], prediction["epistemic"]),
+        prediction=None
+        if prediction is None
+        else Predicted(prediction["mean"], prediction["aleatoric"], prediction["epistemic"]),
         canonical=proposal["canonical"],
         seed=proposal["seed"],
         fidelity=_number(proposal.get("fidelity", 1.0)),

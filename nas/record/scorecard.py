@@ -17,16 +17,26 @@ def scorecard(trials: Sequence[Trial]) -> dict[str, Any]:
     """Figures over the observed trials that were predicted.
 
     Returns:
-        `predicted`: how many there are; and where there are any, `rank_correlation` (Spearman; null for fewer than three or equal values),
-        `coverage_90` (share inside the 90 % interval of the whole predictive deviation), `mean_error` (absolute, in score units) and `regret`
-        (the best score that came out less that of the trial predicted best).
+        `predicted`: how many there are; and where there are any, `rank_correlation` (Spearman; null
+            for fewer than three or equal values),
+        `coverage_90` (share inside the 90 % interval of the whole predictive deviation),
+        `mean_error` (absolute, in score units) and `regret` (the best score that came out less that
+        of the trial predicted best).
     """
-    judged = [trial for trial in trials if trial.prediction is not None and trial.outcome is not None and hasattr(trial.outcome, "score")]
+    judged = [
+        trial
+        for trial in trials
+        if trial.prediction is not None
+        and trial.outcome is not None
+        and hasattr(trial.outcome, "score")
+    ]
     if not judged:
         return {"predicted": 0}
     observed = numpy.array([trial.score for trial in judged])
     mean = numpy.array([trial.prediction.mean for trial in judged])  # type: ignore[union-attr]
-    std = numpy.array([numpy.hypot(trial.prediction.aleatoric, trial.prediction.epistemic) for trial in judged])  # type: ignore[union-attr]
+    std = numpy.array(
+        [numpy.hypot(trial.prediction.aleatoric, trial.prediction.epistemic) for trial in judged]
+    )  # type: ignore[union-attr]
     return {
         "predicted": len(judged),
         "rank_correlation": rank_correlation(mean, observed),
@@ -37,7 +47,9 @@ def scorecard(trials: Sequence[Trial]) -> dict[str, Any]:
 
 
 def rank_correlation(predicted: numpy.ndarray, observed: numpy.ndarray) -> float | None:
-    """Spearman's rank correlation; None where it is not defined: fewer than three values, or all alike."""
+    """Spearman's rank correlation; None where it is not defined: fewer than three values, or all
+    alike.
+    """
     if len(predicted) < 3 or numpy.ptp(predicted) == 0 or numpy.ptp(observed) == 0:
         return None
     from scipy.stats import spearmanr

@@ -1,8 +1,9 @@
 """Whether a run was begun by this user on this machine.
 
-A run directory may come from anybody, and its configuration may name code (`my_file.py:space`). So that such code runs again only where the same
-user has once named it, every run carries a seal: the configuration's keyed digest, the key being a file in the user's own state directory. A run
-without a fitting seal is somebody else's, and its code has to be named again.
+A run directory may come from anybody, and its configuration may name code (`my_file.py:space`). So
+that such code runs again only where the same user has once named it, every run carries a seal: the
+configuration's keyed digest, the key being a file in the user's own state directory. A run without
+a fitting seal is somebody else's, and its code has to be named again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import Any
 
 
 def seal(config: Mapping[str, Any]) -> str:
-    """The digest of a configuration under this user's key, which is made if it is not there; empty where it cannot be kept."""
+    """The digest of a configuration under this user's key, which is made if it is not there; empty
+    where it cannot be kept.
+    """
     try:
         key = _key()
     except OSError:
@@ -36,7 +39,10 @@ def is_sealed(config: Mapping[str, Any], given: str) -> bool:
 
 def named_code(config: Mapping[str, Any]) -> tuple[str, ...]:
     """What a configuration names to be imported: files and modules of the user's."""
-    names = [config.get("space"), *((config.get(section) or {}).get("name") for section in ("task", "strategy", "predictor"))]
+    names = [
+        config.get("space"),
+        *((config.get(section) or {}).get("name") for section in ("task", "strategy", "predictor")),
+    ]
     over = (config.get("strategy") or {}).get("over")
     names.append(over.get("name") if isinstance(over, Mapping) else over)
     return tuple(name for name in names if isinstance(name, str) and ":" in name)

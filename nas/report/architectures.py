@@ -27,23 +27,33 @@ class Drawable:
     why_not: str = ""
 
 
-def drawable(config: RunConfig, environment: Mapping[str, Any], given: SearchSpace | None) -> Drawable:
-    """The space for a run's drawings: the one that the caller passes, or a built-in or installed one; no code runs because a run directory names it."""
+def drawable(
+    config: RunConfig, environment: Mapping[str, Any], given: SearchSpace | None
+) -> Drawable:
+    """The space for a run's drawings: the one that the caller passes, or a built-in or installed
+    one; no code runs because a run directory names it.
+    """
     space = given
     if space is None and config.space not in known_spaces():
         return Drawable(
-            None, f"Not drawn: the space {config.space} is code of its own, and runs only when the report is asked for with it (--space)."
+            None,
+            f"Not drawn: the space {config.space} is code of its own, and runs only when the "
+            "report is asked for with it (--space).",
         )
     try:
         space = load_space(config.space) if space is None else space
         shapes = environment.get("shapes")
-        return Drawable(space if shapes is None else space.for_shapes(shapes_from_json(shapes, "the journal")))
+        return Drawable(
+            space if shapes is None else space.for_shapes(shapes_from_json(shapes, "the journal"))
+        )
     except ValueError as error:
         return Drawable(None, f"Not drawn: {error}.")
 
 
 def architectures(history: History, summary: Mapping[str, Any], source: Drawable) -> Html:
-    """The winner of each arm drawn, then the other finalists behind a line each; before there are any, the best trials."""
+    """The winner of each arm drawn, then the other finalists behind a line each; before there are
+    any, the best trials.
+    """
     shown = _shown(history, summary)
     if not shown:
         return Html("")
@@ -66,20 +76,39 @@ def _shown(history: History, summary: Mapping[str, Any]) -> list[tuple[Trial, st
     for name, arm in summary["arms"].items():
         for item in arm["finalists"]:
             first = item["trial"] == arm["winner"] or (arm["winner"] is None and item["rank"] == 1)
-            score = f"test {with_spread(item['test'], decimals)}" if item["test"] else f"validation {figure(item['search_validation'], decimals)}"
+            score = (
+                f"test {with_spread(item['test'], decimals)}"
+                if item["test"]
+                else f"validation {figure(item['search_validation'], decimals)}"
+            )
             role = "winner" if item["trial"] == arm["winner"] else f"finalist {item['rank']}"
-            result.append((history.trial(item["trial"]), f"{name}, {role}: trial {item['trial']}, {score}", first))
+            result.append(
+                (
+                    history.trial(item["trial"]),
+                    f"{name}, {role}: trial {item['trial']}, {score}",
+                    first,
+                )
+            )
     if not result:
         best = history.ranked[:SHOWN]
         result = [
-            (trial, f"{trial.arm}: trial {trial.number}{at_fidelity(trial.fidelity)}, validation {figure(trial.score, decimals)}", True)
+            (
+                trial,
+                f"{trial.arm}: trial {trial.number}{at_fidelity(trial.fidelity)}, validation "
+                f"{figure(trial.score, decimals)}",
+                True,
+            )
             for trial in best
         ]
     return sorted(result, key=lambda item: not item[2])
 
 
 def _drawn(trial: Trial, source: Drawable) -> list[Html]:
-    decisions = table(["decision", "answer"], [[path, _answer(answer)] for path, answer in trial.architecture.decisions], ["words", "words"])
+    decisions = table(
+        ["decision", "answer"],
+        [[path, _answer(answer)] for path, answer in trial.architecture.decisions],
+        ["words", "words"],
+    )
     if source.space is None:
         return [element("p", source.why_not, style="how"), decisions]
     from spaces.draw import draw_svg
@@ -100,5 +129,7 @@ def _own_names(svg: str, prefix: str) -> str:
     """The drawing with names of its own: on one page two drawings must not share theirs."""
     names = re.findall(r'\bid="([^"]+)"', svg)
     for name in names:
-        svg = svg.replace(f'id="{name}"', f'id="{prefix}{name}"').replace(f"url(#{name})", f"url(#{prefix}{name})")
+        svg = svg.replace(f'id="{name}"', f'id="{prefix}{name}"').replace(
+            f"url(#{name})", f"url(#{prefix}{name})"
+        )
     return svg

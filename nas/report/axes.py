@@ -1,6 +1,8 @@
-"""The axes that every chart shares: from values to places, ticks that people would have chosen, and the SVG around a plot.
+"""The axes that every chart shares: from values to places, ticks that people would have chosen, and
+the SVG around a plot.
 
-Colours and fonts come from the page's style sheet by class, so one drawing serves light and dark, screen and paper.
+Colours and fonts come from the page's style sheet by class, so one drawing serves light and dark,
+screen and paper.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ WIDTH = 540
 
 @dataclass(frozen=True)
 class Scale:
-    """Values from `low` to `high` lie between the places `start` and `end`; what is outside lies at the edge. `log`: equal factors are equally far."""
+    """Values from `low` to `high` lie between the places `start` and `end`; what is outside lies at
+    the edge. `log`: equal factors are equally far.
+    """
 
     low: float
     high: float
@@ -29,7 +33,11 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         value = min(max(value, self.low), self.high)
-        share = math.log(value / self.low) / math.log(self.high / self.low) if self.log else (value - self.low) / (self.high - self.low)
+        share = (
+            math.log(value / self.low) / math.log(self.high / self.low)
+            if self.log
+            else (value - self.low) / (self.high - self.low)
+        )
         return self.start + share * (self.end - self.start)
 
     def holds(self, value: float) -> bool:
@@ -39,7 +47,9 @@ class Scale:
 
 @dataclass(frozen=True)
 class Axes:
-    """Two scales, with the ticks shown on each and what they measure. The plot's height is that of the y scale, downwards."""
+    """Two scales, with the ticks shown on each and what they measure. The plot's height is that of
+    the y scale, downwards.
+    """
 
     x: Scale
     y: Scale
@@ -54,8 +64,17 @@ class Axes:
         return self.y.start + 44
 
 
-def axes(x_range: tuple[float, float], y_range: tuple[float, float], *, x_label: str, y_label: str, height: int = 320, right: int = 16) -> Axes:
-    """Axes for a plot of the page's usual width; `right` leaves room for labels beside the last points.
+def axes(
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    *,
+    x_label: str,
+    y_label: str,
+    height: int = 320,
+    right: int = 16,
+) -> Axes:
+    """Axes for a plot of the page's usual width; `right` leaves room for labels beside the last
+    points.
 
     Args:
         x_range, y_range: the lowest and highest value to show; made wider where they are equal.
@@ -70,14 +89,22 @@ def axes(x_range: tuple[float, float], y_range: tuple[float, float], *, x_label:
 
 
 def log_ticks(low: float, high: float) -> tuple[float, ...]:
-    """1, 2 and 5 times powers of ten between low and high, above 0; the powers alone where that would be many."""
-    powers = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    """1, 2 and 5 times powers of ten between low and high, above 0; the powers alone where that
+    would be many.
+    """
+    powers = [
+        10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ]
     factors = (1,) if len(powers) > 4 else (1, 2, 5)
-    return tuple(factor * power for power in powers for factor in factors if low <= factor * power <= high)
+    return tuple(
+        factor * power for power in powers for factor in factors if low <= factor * power <= high
+    )
 
 
 def ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:
-    """Round values between low and high, about so many: multiples of 1, 2 or 5 times a power of ten."""
+    """Round values between low and high, about so many: multiples of 1, 2 or 5 times a power of
+    ten.
+    """
     span = high - low
     if not (math.isfinite(span) and span > 0):
         return (low,) if math.isfinite(low) else ()
@@ -91,8 +118,16 @@ def ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:
 
 
 def labels(values: Sequence[float]) -> tuple[str, ...]:
-    """The values with the decimals that their steps need; a letter for thousands and millions, powers of ten beyond these or where they are very small."""
-    step = min((abs(after - before) for before, after in pairwise(values)), default=max(map(abs, values), default=1.0)) or 1.0
+    """The values with the decimals that their steps need; a letter for thousands and millions,
+    powers of ten beyond these or where they are very small.
+    """
+    step = (
+        min(
+            (abs(after - before) for before, after in pairwise(values)),
+            default=max(map(abs, values), default=1.0),
+        )
+        or 1.0
+    )
     if step >= 100 and 1e4 <= max(map(abs, values)) < 1e12:
         return tuple(short(value).replace("-", "−") for value in values)
     if not 1e-6 < step < 1e7 or max(map(abs, values), default=0.0) >= 1e7:
@@ -101,11 +136,14 @@ def labels(values: Sequence[float]) -> tuple[str, ...]:
     return tuple(f"{value + 0.0:.{decimals}f}".replace("-", "−") for value in values)
 
 
-def shown_range(values: Sequence[float], always: Sequence[float] = (), pad: float = 0.05) -> tuple[float, float]:
-    """The range to show so that the good values can be told apart: values far below the bulk are left to the edge.
+def shown_range(
+    values: Sequence[float], always: Sequence[float] = (), pad: float = 0.05
+) -> tuple[float, float]:
+    """The range to show so that the good values can be told apart: values far below the bulk are
+    left to the edge.
 
-    Far below is more than three times as far from the median as the highest value is; at most a tenth of the values is left out.
-    `always` are inside whatever they are.
+    Far below is more than three times as far from the median as the highest value is; at most a
+    tenth of the values is left out. `always` are inside whatever they are.
     """
     ordered = sorted(value for value in (*values, *always) if math.isfinite(value))
     if not ordered:
@@ -117,7 +155,9 @@ def shown_range(values: Sequence[float], always: Sequence[float] = (), pad: floa
 
 
 def spread_out(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """The places moved apart until neighbours are `gap` from each other, in their order, and none is outside low..high where there is room."""
+    """The places moved apart until neighbours are `gap` from each other, in their order, and none
+    is outside low..high where there is room.
+    """
     order = sorted(range(len(places)), key=lambda index: places[index])
     result = list(places)
     for before, after in pairwise(order):
@@ -133,7 +173,8 @@ def spread_out(places: Sequence[float], gap: float, low: float, high: float) -> 
 def drawing(height: float, description: str, *content: str) -> Html:
     """An SVG of the page's chart width; the description is read to those who do not see it."""
     return Html(
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {number(height)}" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(description)}">'
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {number(height)}" '
+        f'xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(description)}">'
         f"{''.join(content)}</svg>"
     )
 
@@ -143,17 +184,30 @@ def grid(plot: Axes, x_ticks: Sequence[float] | None = None) -> str:
     left, right, bottom = plot.x.start, plot.x.end, plot.y.start
     parts = []
     for value, label in zip(plot.y_ticks, labels(plot.y_ticks), strict=True):
-        parts += [line(left, plot.y(value), right, plot.y(value), "rule"), text(left - 8, plot.y(value) + 4, label, "tick end")]
+        parts += [
+            line(left, plot.y(value), right, plot.y(value), "rule"),
+            text(left - 8, plot.y(value) + 4, label, "tick end"),
+        ]
     across = plot.x_ticks if x_ticks is None else tuple(x_ticks)
     for value, label in zip(across, labels(across), strict=True):
-        parts += [line(plot.x(value), bottom, plot.x(value), bottom + 4, "axis"), text(plot.x(value), bottom + 18, label, "tick middle")]
-    parts += [line(left, bottom, right, bottom, "axis"), text(0, 14, plot.y_label, "name"), text(right, bottom + 37, plot.x_label, "name end")]
+        parts += [
+            line(plot.x(value), bottom, plot.x(value), bottom + 4, "axis"),
+            text(plot.x(value), bottom + 18, label, "tick middle"),
+        ]
+    parts += [
+        line(left, bottom, right, bottom, "axis"),
+        text(0, 14, plot.y_label, "name"),
+        text(right, bottom + 37, plot.x_label, "name end"),
+    ]
     return "".join(parts)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
     """A straight line."""
-    return f'<line class="{style}" x1="{number(x1)}" y1="{number(y1)}" x2="{number(x2)}" y2="{number(y2)}"/>'
+    return (
+        f'<line class="{style}" x1="{number(x1)}" y1="{number(y1)}" x2="{number(x2)}" '
+        f'y2="{number(y2)}"/>'
+    )
 
 
 def text(x: float, y: float, words: str, style: str) -> str:
@@ -163,13 +217,19 @@ def text(x: float, y: float, words: str, style: str) -> str:
 
 def path(points: Sequence[tuple[float, float]], style: str) -> str:
     """A line through the points."""
-    return f'<polyline class="{style}" points="{" ".join(f"{number(x)},{number(y)}" for x, y in points)}"/>'
+    return (
+        f'<polyline class="{style}" '
+        f'points="{" ".join(f"{number(x)},{number(y)}" for x, y in points)}"/>'
+    )
 
 
 def dot(x: float, y: float, radius: float, style: str, title: str = "") -> str:
     """A circle; the title is shown under the pointer."""
     inside = f"<title>{escape(title)}</title>" if title else ""
-    return f'<circle class="{style}" cx="{number(x)}" cy="{number(y)}" r="{number(radius)}">{inside}</circle>'
+    return (
+        f'<circle class="{style}" cx="{number(x)}" cy="{number(y)}" '
+        f'r="{number(radius)}">{inside}</circle>'
+    )
 
 
 def number(value: float) -> str:

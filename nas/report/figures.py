@@ -1,4 +1,6 @@
-"""Numbers as a reader wants them: as many decimals as tell a run's scores apart, deviations beside means, seconds as hours and minutes."""
+"""Numbers as a reader wants them: as many decimals as tell a run's scores apart, deviations beside
+means, seconds as hours and minutes.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from typing import Any
 
 
 def decimals_for(values: Sequence[float]) -> int:
-    """How many decimals tell values of this spread apart: three digits of their range, 1 to 6; 4 where they are all alike."""
+    """How many decimals tell values of this spread apart: three digits of their range, 1 to 6; 4
+    where they are all alike.
+    """
     finite = [value for value in values if math.isfinite(value)]
     span = max(finite) - min(finite) if finite else 0.0
     if span <= 0 or not math.isfinite(span):
@@ -28,7 +32,11 @@ def with_spread(statistics: Mapping[str, Any] | None, decimals: int) -> str:
     if statistics is None:
         return "–"
     mean = figure(statistics["mean"], decimals)
-    return mean if statistics["deviation"] is None else f"{mean} ± {figure(statistics['deviation'], decimals)}"
+    return (
+        mean
+        if statistics["deviation"] is None
+        else f"{mean} ± {figure(statistics['deviation'], decimals)}"
+    )
 
 
 def percent(share: float | None) -> str:
@@ -61,5 +69,7 @@ def amount(spent: float) -> str:
 
 
 def at_fidelity(fidelity: float) -> str:
-    """` at 0.333 of the epochs`, to put behind a trial; nothing where it was trained for all of them."""
+    """` at 0.333 of the epochs`, to put behind a trial; nothing where it was trained for all of
+    them.
+    """
     return "" if fidelity == 1.0 else f" at {fidelity:.3g} of the epochs"

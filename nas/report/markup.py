@@ -1,4 +1,6 @@
-"""HTML from values. Text is escaped here and nowhere else: what is HTML already has the type `Html`."""
+"""HTML from values. Text is escaped here and nowhere else: what is HTML already has the type
+`Html`.
+"""
 
 from __future__ import annotations
 
@@ -50,12 +52,32 @@ def details(title: str, *content: str, is_open: bool = False) -> Html:
     return Html(f"<details{' open' if is_open else ''}>{inside}</details>")
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = (), marked: Sequence[bool] = ()) -> Html:
-    """A table, without a head where no column has a name; `styles` are the classes of its columns, and `marked` says which rows stand out."""
+def table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    styles: Sequence[str] = (),
+    marked: Sequence[bool] = (),
+) -> Html:
+    """A table, without a head where no column has a name; `styles` are the classes of its columns,
+    and `marked` says which rows stand out.
+    """
     styles, marked = styles or [""] * len(heads), marked or [False] * len(rows)
-    head = element("tr", *(element("th", name, style=style) for name, style in zip(heads, styles, strict=True))) if any(heads) else Html("")
+    head = (
+        element(
+            "tr",
+            *(element("th", name, style=style) for name, style in zip(heads, styles, strict=True)),
+        )
+        if any(heads)
+        else Html("")
+    )
     body = [
-        element("tr", *(element("td", cell, style=style) for cell, style in zip(row, styles, strict=True)), style="won" if mark else "")
+        element(
+            "tr",
+            *(element("td", cell, style=style) for cell, style in zip(row, styles, strict=True)),
+            style="won" if mark else "",
+        )
         for row, mark in zip(rows, marked, strict=True)
     ]
-    return element("div", element("table", element("thead", head), element("tbody", *body)), style="wide")
+    return element(
+        "div", element("table", element("thead", head), element("tbody", *body)), style="wide"
+    )

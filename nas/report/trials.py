@@ -20,19 +20,22 @@ def trajectory(history: History) -> list[dict[str, Any]]:
     """The trials in the order of their numbers, JSON values throughout.
 
     Returns:
-        Of each: `trial`, `round`, `arm`, `origin`; `fidelity`, which trial it `continues`, and with which one's weights it began, `donor`; `decisions` by
-        path; `canonical`; `seed`; `state` (`observed`, `failed`, `pending`); `score`, `seconds`, `metrics` by name; `reason` of a failure; `prediction`
-        (`mean`, `aleatoric`, `epistemic`).
+        Of each: `trial`, `round`, `arm`, `origin`; `fidelity`, which trial it `continues`, and with
+            which one's weights it began, `donor`; `decisions` by
+        path; `canonical`; `seed`; `state` (`observed`, `failed`, `pending`); `score`, `seconds`,
+        `metrics` by name; `reason` of a failure; `prediction` (`mean`, `aleatoric`, `epistemic`).
         What there is none of is None.
     """
     return [_row(trial) for trial in history.trials]
 
 
 def of_runs(directories: Sequence[Path]) -> list[dict[str, Any]]:
-    """The trajectories of several runs one after another, so that what several agents and strategies tried can be pooled.
+    """The trajectories of several runs one after another, so that what several agents and
+    strategies tried can be pooled.
 
     Returns:
-        `trajectory`'s rows behind `run`, `space`, `evaluator`, `strategy` with its settings (of a run from outside they hold `agent`), and the run's `run_seed`.
+        `trajectory`'s rows behind `run`, `space`, `evaluator`, `strategy` with its settings (of a
+        run from outside they hold `agent`), and the run's `run_seed`.
 
     Raises:
         nas.record.journal.JournalError: a directory is no run.
@@ -47,7 +50,9 @@ def of_runs(directories: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as CSV: decisions and settings as JSON, the prediction as its three numbers, each metric as a column `metrics.NAME`."""
+    """The rows as CSV: decisions and settings as JSON, the prediction as its three numbers, each
+    metric as a column `metrics.NAME`.
+    """
     flat = [_flat(row) for row in rows]
     columns = dict.fromkeys(name for row in flat for name in row)
     text = io.StringIO()
@@ -60,16 +65,34 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 def to_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows for a terminal."""
     several = len({row["run"] for row in rows}) > 1
-    heads = (*(("run",) if several else ()), "trial", "round", "arm", "origin", "donor", "epochs", "score", "expected", "seconds", "architecture")
+    heads = (
+        *(("run",) if several else ()),
+        "trial",
+        "round",
+        "arm",
+        "origin",
+        "donor",
+        "epochs",
+        "score",
+        "expected",
+        "seconds",
+        "architecture",
+    )
     cells = [heads, *(_cells(row, several) for row in rows)]
     silent = {"donor"} if all(row["donor"] is None for row in rows) else set[str]()
     silent |= {"epochs"} if all(row["fidelity"] == 1.0 for row in rows) else set()
-    cells = [tuple(cell for cell, head in zip(line, heads, strict=True) if head not in silent) for line in cells]
+    cells = [
+        tuple(cell for cell, head in zip(line, heads, strict=True) if head not in silent)
+        for line in cells
+    ]
     heads = cells[0]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     left = {"run", "arm", "origin", "architecture"}
     lines = [
-        "  ".join(cell.ljust(width) if head in left else cell.rjust(width) for cell, width, head in zip(line, widths, heads, strict=True))
+        "  ".join(
+            cell.ljust(width) if head in left else cell.rjust(width)
+            for cell, width, head in zip(line, widths, heads, strict=True)
+        )
         for line in cells
     ]
     return "\n".join(line.rstrip() for line in lines)
@@ -89,7 +112,11 @@ def _row(trial: Trial) -> dict[str, Any]:
         "decisions": trial.architecture.answers,
         "canonical": trial.canonical,
         "seed": trial.seed,
-        "state": "pending" if outcome is None else "failed" if isinstance(outcome, Failed) else "observed",
+        "state": "pending"
+        if outcome is None
+        else "failed"
+        if isinstance(outcome, Failed)
+        else "observed",
         "score": None if observed is None else observed.score,
         "seconds": None if outcome is None else outcome.seconds,
         "metrics": {} if observed is None else dict(observed.metrics),
@@ -108,16 +135,38 @@ def _described(config: RunConfig) -> dict[str, Any]:
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in row.items() if name not in ("metrics", "prediction")}
+    plain = {
+        name: json.dumps(value) if isinstance(value, dict) else value
+        for name, value in row.items()
+        if name not in ("metrics", "prediction")
+    }
     prediction = row["prediction"] or dict.fromkeys(("mean", "aleatoric", "epistemic"))
-    return {**plain, **prediction, **{f"metrics.{name}": value for name, value in row["metrics"].items()}}
+    return {
+        **plain,
+        **prediction,
+        **{f"metrics.{name}": value for name, value in row["metrics"].items()},
+    }
 
 
 def _cells(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
     score = f"{row['score']:.6g}" if row["state"] == "observed" else row["state"]
     expected = "–" if row["prediction"] is None else f"{row['prediction']['mean']:.6g}"
     seconds = "–" if row["seconds"] is None else f"{row['seconds']:.4g}"
-    decided = ", ".join(f"{path}={value:.4g}" if isinstance(value, float) else f"{path}={value}" for path, value in row["decisions"].items())
+    decided = ", ".join(
+        f"{path}={value:.4g}" if isinstance(value, float) else f"{path}={value}"
+        for path, value in row["decisions"].items()
+    )
     donor = "–" if row["donor"] is None else str(row["donor"])
-    own = (str(row["trial"]), str(row["round"]), row["arm"], row["origin"], donor, f"{row['fidelity']:.3g}", score, expected, seconds, decided)
+    own = (
+        str(row["trial"]),
+        str(row["round"]),
+        row["arm"],
+        row["origin"],
+        donor,
+        f"{row['fidelity']:.3g}",
+        score,
+        expected,
+        seconds,
+        decided,
+    )
     return (row["run"], *own) if several else own

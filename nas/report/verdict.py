@@ -8,16 +8,21 @@ from typing import Any
 
 from nas.report.figures import at_fidelity, counted, decimals_for, figure, with_spread
 
-# Two means of a few seeds are called different when they are further apart than this many standard errors of their difference.
+# Two means of a few seeds are called different when they are further apart than this many standard
+# errors of their difference.
 TELLING = 2.0
 
 
-def compare(search: Mapping[str, Any], baseline: Mapping[str, Any], *, same_network: bool, decimals: int) -> dict[str, Any]:
-    """The winners of two arms, each as `nas.report.summary` describes it: on test where both are tested, else on validation.
+def compare(
+    search: Mapping[str, Any], baseline: Mapping[str, Any], *, same_network: bool, decimals: int
+) -> dict[str, Any]:
+    """The winners of two arms, each as `nas.report.summary` describes it: on test where both are
+    tested, else on validation.
 
     Returns:
-        `on` (`test`, `validation`, or None while there is nothing to compare), `difference` (search less baseline), `standard_error` of it
-        (None for fewer than two seeds), `verdict` (`ahead`, `level`, `behind` or None) and the `sentence` that says so.
+        `on` (`test`, `validation`, or None while there is nothing to compare), `difference` (search
+        less baseline), `standard_error` of it (None for fewer than two seeds), `verdict` (`ahead`,
+        `level`, `behind` or None) and the `sentence` that says so.
     """
     ours, theirs = _won(search), _won(baseline)
     if ours is not None and theirs is not None:
@@ -25,29 +30,56 @@ def compare(search: Mapping[str, Any], baseline: Mapping[str, Any], *, same_netw
     return _on_validation(search, baseline, decimals)
 
 
-def _on_test(ours: Mapping[str, Any], theirs: Mapping[str, Any], same_network: bool, decimals: int) -> dict[str, Any]:
+def _on_test(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], same_network: bool, decimals: int
+) -> dict[str, Any]:
     difference = ours["test"]["mean"] - theirs["test"]["mean"]
     error = _standard_error(ours["test"], theirs["test"])
     scores = (
-        f"On test, the search's winner (trial {ours['trial']}) scores {with_spread(ours['test'], decimals)}, "
-        f"random search's at the same budget (trial {theirs['trial']}) {with_spread(theirs['test'], decimals)}, over {_seeds(ours, theirs)}."
+        f"On test, the search's winner (trial {ours['trial']}) scores "
+        f"{with_spread(ours['test'], decimals)}, "
+        f"random search's at the same budget (trial {theirs['trial']}) "
+        f"{with_spread(theirs['test'], decimals)}, over {_seeds(ours, theirs)}."
     )
     apart = figure(abs(difference), max(decimals, decimals_for([0.0, difference]) - 2))
     if same_network:
         verdict, said = "level", "Both found the same network: random search was as good."
     elif difference <= 0:
         equal = difference == 0 or (error is not None and -difference <= TELLING * error)
-        verdict, said = ("level", "Random search was as good.") if equal else ("behind", f"Random search was better, by {apart}.")
+        verdict, said = (
+            ("level", "Random search was as good.")
+            if equal
+            else ("behind", f"Random search was better, by {apart}.")
+        )
     elif error is None:
-        verdict, said = "ahead", f"The search is ahead by {apart}; one seed says nothing about the spread."
+        verdict, said = (
+            "ahead",
+            f"The search is ahead by {apart}; one seed says nothing about the spread.",
+        )
     elif difference <= TELLING * error:
-        verdict, said = "level", f"The search is ahead by {apart}, no more than the seeds alone bring about: random search was as good."
+        verdict, said = (
+            "level",
+            f"The search is ahead by {apart}, no more than the seeds alone bring about: random "
+            "search was as good.",
+        )
     else:
-        verdict, said = "ahead", f"The search is ahead by {apart}" + (", more than the seeds alone bring about." if error else ".")
-    return {"on": "test", "difference": difference, "standard_error": error, "verdict": verdict, "sentence": f"{scores} {said}"}
+        verdict, said = (
+            "ahead",
+            f"The search is ahead by {apart}"
+            + (", more than the seeds alone bring about." if error else "."),
+        )
+    return {
+        "on": "test",
+        "difference": difference,
+        "standard_error": error,
+        "verdict": verdict,
+        "sentence": f"{scores} {said}",
+    }
 
 
-def _on_validation(search: Mapping[str, Any], baseline: Mapping[str, Any], decimals: int) -> dict[str, Any]:
+def _on_validation(
+    search: Mapping[str, Any], baseline: Mapping[str, Any], decimals: int
+) -> dict[str, Any]:
     best, other = search["best"], baseline["best"]
     undecided = {"on": None, "difference": None, "standard_error": None, "verdict": None}
     if best is None:
@@ -55,29 +87,45 @@ def _on_validation(search: Mapping[str, Any], baseline: Mapping[str, Any], decim
         return {**undecided, "sentence": f"The search has evaluated nothing yet{failed}."}
     trial = f"trial {best['trial']}{at_fidelity(best['fidelity'])}"
     said = (
-        f"The search's best validation score is {figure(best['validation'], decimals)} ({trial}) after {counted(search['evaluated'], 'evaluation')}"
+        f"The search's best validation score is {figure(best['validation'], decimals)} ({trial}) "
+        f"after {counted(search['evaluated'], 'evaluation')}"
     )
     if other is None:
         none = "none that keeps the constraints" if baseline["infeasible"] else "no score yet"
         return {**undecided, "sentence": f"{said}; random search at the same budget has {none}."}
     difference = best["validation"] - other["validation"]
-    said += f", random search's {figure(other['validation'], decimals)} after {baseline['evaluated']}."
+    said += (
+        f", random search's {figure(other['validation'], decimals)} after {baseline['evaluated']}."
+    )
     verdict = "ahead" if difference > 0 else "behind" if difference < 0 else "level"
     if best["fidelity"] != other["fidelity"]:
-        return {**undecided, "sentence": f"{said} Of different numbers of epochs they cannot be compared."}
+        return {
+            **undecided,
+            "sentence": f"{said} Of different numbers of epochs they cannot be compared.",
+        }
     if baseline["spent"] >= search["spent"] and difference <= 0:
         said += " So far random search is as good or better."
-    return {"on": "validation", "difference": difference, "standard_error": None, "verdict": verdict, "sentence": said}
+    return {
+        "on": "validation",
+        "difference": difference,
+        "standard_error": None,
+        "verdict": verdict,
+        "sentence": said,
+    }
 
 
 def _won(arm: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    return next((finalist for finalist in arm["finalists"] if finalist["trial"] == arm["winner"]), None)
+    return next(
+        (finalist for finalist in arm["finalists"] if finalist["trial"] == arm["winner"]), None
+    )
 
 
 def _standard_error(one: Mapping[str, Any], other: Mapping[str, Any]) -> float | None:
     if one["deviation"] is None or other["deviation"] is None:
         return None
-    return math.sqrt(one["deviation"] ** 2 / one["seeds"] + other["deviation"] ** 2 / other["seeds"])
+    return math.sqrt(
+        one["deviation"] ** 2 / one["seeds"] + other["deviation"] ** 2 / other["seeds"]
+    )
 
 
 def _seeds(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
-"""How fast a run goes, from its journal: what evaluations, full trainings and the strategy's own thinking cost in wall clock.
+"""How fast a run goes, from its journal: what evaluations, full trainings and the strategy's own
+thinking cost in wall clock.
 
-Each is a `Pace`; a sum of so many pieces of each is a `Range`. All workers together count: two that train side by side halve a piece's cost.
-Knows nothing of scores.
+Each is a `Pace`; a sum of so many pieces of each is a `Range`. All workers together count: two that
+train side by side halve a piece's cost. Knows nothing of scores.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ UNKNOWN = 0.5
 
 @dataclass(frozen=True)
 class Range:
-    """A number that is not known yet: its mean, and the ends of an interval that holds it nine times in ten."""
+    """A number that is not known yet: its mean, and the ends of an interval that holds it nine
+    times in ten.
+    """
 
     mean: float
     low: float
@@ -37,7 +40,8 @@ class Pace:
         mean: seconds of wall clock, all workers together.
         deviation: between pieces, in seconds.
         count: how many pieces were measured.
-        doubt: how far the mean may lie off for other reasons, as a share of it: what was measured is not quite what comes.
+        doubt: how far the mean may lie off for other reasons, as a share of it: what was measured
+            is not quite what comes.
     """
 
     mean: float
@@ -49,8 +53,9 @@ class Pace:
 def total(work: Iterable[tuple[float, Pace]]) -> Range:
     """The seconds that so many pieces of each pace take together.
 
-    The sum of n pieces varies by n * deviation², and by n² times the variance of a mean of `count` pieces, and by the doubt. The interval is
-    that of a log-normal number with this mean and deviation, so its ends are positive.
+    The sum of n pieces varies by n * deviation², and by n² times the variance of a mean of `count`
+    pieces, and by the doubt. The interval is that of a log-normal number with this mean and
+    deviation, so its ends are positive.
     """
     mean = variance = 0.0
     for pieces, pace in work:
@@ -68,26 +73,38 @@ def total(work: Iterable[tuple[float, Pace]]) -> Range:
 def pace_of(pieces: Sequence[float], *, doubt: float = 0.1) -> Pace:
     """The pace of measured pieces, at least one."""
     mean = statistics.fmean(pieces)
-    return Pace(mean, statistics.stdev(pieces) if len(pieces) > 1 else UNKNOWN * mean, len(pieces), doubt)
+    return Pace(
+        mean, statistics.stdev(pieces) if len(pieces) > 1 else UNKNOWN * mean, len(pieces), doubt
+    )
 
 
 def running_clock(events: Sequence[Event]) -> tuple[float, ...]:
-    """For how many seconds the run had been running at each event; the time between its death and `resumed` does not count, nor a clock set back."""
+    """For how many seconds the run had been running at each event; the time between its death and
+    `resumed` does not count, nor a clock set back.
+    """
     clock = [0.0]
     for before, event in pairwise(events):
-        clock.append(clock[-1] + (0.0 if event.kind == "resumed" else max(0.0, event.time - before.time)))
+        clock.append(
+            clock[-1] + (0.0 if event.kind == "resumed" else max(0.0, event.time - before.time))
+        )
     return tuple(clock[: len(events)])
 
 
 def search_seconds(events: Sequence[Event], arm: str) -> float:
-    """For how long the run had been running when the arm's last finished round ended. The same before a crash and after it."""
+    """For how long the run had been running when the arm's last finished round ended. The same
+    before a crash and after it.
+    """
     clock = running_clock(events)
-    return next((clock[place] for place in reversed(range(len(events))) if _ends(events[place], arm)), 0.0)
+    return next(
+        (clock[place] for place in reversed(range(len(events))) if _ends(events[place], arm)), 0.0
+    )
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One round of the running clock: the seconds from its proposals to its end (or to the last event), and those of thinking before it."""
+    """One round of the running clock: the seconds from its proposals to its end (or to the last
+    event), and those of thinking before it.
+    """
 
     round: Round
     thinking: float
@@ -113,7 +130,9 @@ def measured_rounds(events: Sequence[Event], history: History) -> tuple[Measured
 
 
 def trained(history: History) -> frozenset[int]:
-    """The trials that were evaluated themselves: those whose network another arm had evaluated before them took its result over and cost nothing."""
+    """The trials that were evaluated themselves: those whose network another arm had evaluated
+    before them took its result over and cost nothing.
+    """
     seen, result = set[str](), set[int]()
     for trial in history.trials:
         if trial.outcome is not None and trial.canonical not in seen:
@@ -126,16 +145,25 @@ def trained(history: History) -> frozenset[int]:
 def evaluation_pace(rounds: Sequence[Measured], history: History) -> Pace | None:
     """What an evaluation costs, from these rounds; None where they hold none that was finished.
 
-    A lower fidelity is so much of an evaluation. What evaluations differ by is seen in their own seconds, where these are told, else between rounds.
+    A lower fidelity is so much of an evaluation. What evaluations differ by is seen in their own
+    seconds, where these are told, else between rounds.
     """
     paid = trained(history)
-    pieces = [(item, [history.trial(number) for number in item.round.trials if number in paid]) for item in rounds]
+    pieces = [
+        (item, [history.trial(number) for number in item.round.trials if number in paid])
+        for item in rounds
+    ]
     pieces = [(item, trials) for item, trials in pieces if trials]
     shares = [sum(history.cost(trial) for trial in trials) for _, trials in pieces]
     if not pieces:
         return None
     mean = sum(item.evaluating for item, _ in pieces) / sum(shares)
-    seconds = [trial.outcome.seconds / history.cost(trial) for _, trials in pieces for trial in trials if trial.outcome is not None]
+    seconds = [
+        trial.outcome.seconds / history.cost(trial)
+        for _, trials in pieces
+        for trial in trials
+        if trial.outcome is not None
+    ]
     if not sum(seconds):
         seconds = [item.evaluating / share for (item, _), share in zip(pieces, shares, strict=True)]
     own = pace_of(seconds)
@@ -143,10 +171,15 @@ def evaluation_pace(rounds: Sequence[Measured], history: History) -> Pace | None
 
 
 def side_by_side(rounds: Sequence[Measured], history: History) -> float:
-    """How many evaluations went on at once, at least 1: their own seconds over those of the wall clock."""
+    """How many evaluations went on at once, at least 1: their own seconds over those of the wall
+    clock.
+    """
     paid = trained(history)
     work = sum(
-        trial.outcome.seconds for item in rounds for number in item.round.trials if number in paid and (trial := history.trial(number)).outcome
+        trial.outcome.seconds
+        for item in rounds
+        for number in item.round.trials
+        if number in paid and (trial := history.trial(number)).outcome
     )
     wall = sum(item.evaluating for item in rounds)
     return max(1.0, work / wall) if wall > 0 else 1.0

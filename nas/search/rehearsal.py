@@ -1,7 +1,9 @@
-"""What a run will take, measured before it: a few architectures are trained for a part of an epoch, by the run's own workers. Writes no run.
+"""What a run will take, measured before it: a few architectures are trained for a part of an epoch,
+by the run's own workers. Writes no run.
 
-architectures drawn -> Rehearsal.evaluate, side by side -> seconds of a whole evaluation, memory, bytes of weights
-the strategy asked about made-up scores -> seconds of its thinking, and how many first architectures the baseline takes over
+architectures drawn -> Rehearsal.evaluate, side by side -> seconds of a whole evaluation, memory,
+bytes of weights the strategy asked about made-up scores -> seconds of its thinking, and how many
+first architectures the baseline takes over
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from nas.search.durations import Pace, Range, pace_of, total
 from nas.seeds import derive, generator
 from nas.strategies.strategy import novel, random_draws
 
-# How far a whole training may lie off the extrapolated one, and the strategy's thinking off that about made-up scores.
+# How far a whole training may lie off the extrapolated one, and the strategy's thinking off that
+# about made-up scores.
 EXTRAPOLATED, MADE_UP = 0.15, 0.5
 
 
@@ -36,10 +39,12 @@ class Rehearsed:
         run: both together.
         evaluation: mean seconds of one evaluation; None for a table, where it is none.
         thinking: seconds that the strategy takes for a batch.
-        evaluations, trainings: how many there will be at most; networks that both arms start from are counted once.
+        evaluations, trainings: how many there will be at most; networks that both arms start from
+            are counted once.
         workers: how many of them side by side.
         weights: bytes of trained weights on the disk.
-        memory: the most bytes that a training took: of the card, or on a CPU of its worker's process.
+        memory: the most bytes that a training took: of the card, or on a CPU of its worker's
+            process.
         drawn: how many architectures were tried.
         failures: the reasons of those that could not be built or trained.
         too_long: how many would pass `executor.time_limit`.
@@ -61,7 +66,8 @@ class Rehearsed:
 
 
 def rehearse(config: RunConfig, parts: Parts, count: int, seed: int = 0) -> Rehearsed:
-    """The forecast, from `count` architectures drawn at random; a table's are not tried, as looking up takes no time.
+    """The forecast, from `count` architectures drawn at random; a table's are not tried, as looking
+    up takes no time.
 
     Raises:
         nas.executors.WorkerError: a worker cannot start.
@@ -102,12 +108,24 @@ def rehearse(config: RunConfig, parts: Parts, count: int, seed: int = 0) -> Rehe
     )
 
 
-def _train(config: RunConfig, parts: Parts, count: int, seed: int) -> tuple[list[Outcome], list[int]]:
+def _train(
+    config: RunConfig, parts: Parts, count: int, seed: int
+) -> tuple[list[Outcome], list[int]]:
     """The outcome of each, and the bytes of the weights that were written, for this one moment."""
-    drawn = novel(parts.space, EMPTY, random_draws(parts.space, EMPTY, derive(seed, "rehearsal")), count)
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder, executor_of(config, "nas.search.rehearsal_evaluator:rehearsal") as executor:
+    drawn = novel(
+        parts.space, EMPTY, random_draws(parts.space, EMPTY, derive(seed, "rehearsal")), count
+    )
+    with (
+        tempfile.TemporaryDirectory(prefix="rehearsal-") as folder,
+        executor_of(config, "nas.search.rehearsal_evaluator:rehearsal") as executor,
+    ):
         jobs = [
-            Job(trial=number, architecture=proposal.architecture, seed=derive(seed, "trial", number), weights=str(Path(folder, str(number))))
+            Job(
+                trial=number,
+                architecture=proposal.architecture,
+                seed=derive(seed, "trial", number),
+                weights=str(Path(folder, str(number))),
+            )
             for number, proposal in enumerate(drawn)
         ]
         outcomes = {job.trial: outcome for job, outcome in executor.run(jobs)}
@@ -116,13 +134,17 @@ def _train(config: RunConfig, parts: Parts, count: int, seed: int) -> tuple[list
 
 
 def _by_workers(one: Pace, together: int, workers: int, longer: float = 1.0) -> Pace:
-    """The pace of evaluations that are begun so many together: the last of them do not fill the workers."""
+    """The pace of evaluations that are begun so many together: the last of them do not fill the
+    workers.
+    """
     share = longer * -(-together // workers) / together if together else 0.0
     return Pace(one.mean * share, one.deviation * share, one.count, one.doubt)
 
 
 def _thinking(config: RunConfig, parts: Parts) -> tuple[int, float]:
-    """How many architectures the strategy draws at random first, which are the baseline's too; and seconds of asking it when half of the budget is used."""
+    """How many architectures the strategy draws at random first, which are the baseline's too; and
+    seconds of asking it when half of the budget is used.
+    """
     history, shared = EMPTY, 0
     while len(history.trials) < config.budget:
         proposals, seconds = _ask(config, parts, history)
@@ -132,7 +154,9 @@ def _thinking(config: RunConfig, parts: Parts) -> tuple[int, float]:
         shared += len(proposals)
     missing = config.budget // 2 - len(history.trials)
     if missing > 0:
-        draws = novel(parts.space, history, random_draws(parts.space, history, config.seed), missing)
+        draws = novel(
+            parts.space, history, random_draws(parts.space, history, config.seed), missing
+        )
         seconds = _ask(config, parts, _made_up(config, history, draws))[1]
     return shared, seconds
 
@@ -145,10 +169,18 @@ def _ask(config: RunConfig, parts: Parts, history: History) -> tuple[Sequence[Pr
 
 def _made_up(config: RunConfig, history: History, proposals: Sequence[Proposal]) -> History:
     """The history after a round in which these had scores at random."""
-    random, trials = generator(config.seed, "made up", len(history.trials)), history.next_round(SEARCH, proposals, config.seed)
+    random, trials = (
+        generator(config.seed, "made up", len(history.trials)),
+        history.next_round(SEARCH, proposals, config.seed),
+    )
     names = [objective.name for objective in config.objectives]
     ends = [
-        outcome_event(trial.number, Observation(random.random(), 1.0, metrics=tuple((name, 1 + random.random()) for name in names)))
+        outcome_event(
+            trial.number,
+            Observation(
+                random.random(), 1.0, metrics=tuple((name, 1 + random.random()) for name in names)
+            ),
+        )
         for trial in trials
     ]
     return fold([round_event(len(history.rounds), SEARCH, trials), *ends], history)

@@ -28,17 +28,27 @@ BATCHES = 8
 
 @dataclass(frozen=True, eq=False)
 class Rehearsal:
-    """What an evaluation by `whole` would take. `small` does the same with a share of the data, for two epochs."""
+    """What an evaluation by `whole` would take. `small` does the same with a share of the data, for
+    two epochs.
+    """
 
     whole: TrainEvaluator
     small: TrainEvaluator
 
     def evaluate(
-        self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0, checkpoint: Path | None = None
+        self,
+        architecture: Architecture,
+        *,
+        seed: int,
+        weights: Path | None = None,
+        fidelity: float = 1.0,
+        checkpoint: Path | None = None,
     ) -> Observation | Failed:
-        """The `seconds` are those of a whole evaluation; the score means nothing. The metric `memory` is in bytes.
+        """The `seconds` are those of a whole evaluation; the score means nothing. The metric
+        `memory` is in bytes.
 
-        All epochs take as long as the second one, which had the warm-up behind it; what comes before the first, the building too, is there once.
+        All epochs take as long as the second one, which had the warm-up behind it; what comes
+        before the first, the building too, is there once.
 
         Raises:
             ValueError: as `TrainEvaluator.evaluate`.
@@ -49,7 +59,9 @@ class Rehearsal:
             torch.cuda.reset_peak_memory_stats(device)
         ends: list[float] = []
         started = time.perf_counter()
-        evaluator = replace(self.small, on_epoch=lambda epoch, score: ends.append(time.perf_counter()))
+        evaluator = replace(
+            self.small, on_epoch=lambda epoch, score: ends.append(time.perf_counter())
+        )
         outcome = evaluator.evaluate(architecture, seed=seed, weights=weights)
         if isinstance(outcome, Failed):
             return outcome
@@ -57,40 +69,61 @@ class Rehearsal:
         before = max(0.0, ends[-2] - started - epoch)
         whole = epoch * len(self.whole.task.train) / len(self.small.task.train)
         metrics = (*outcome.metrics, ("memory", float(self._memory(device))))
-        return Observation(outcome.score, before + self.whole.recipe.epochs_at(fidelity) * whole, metrics=metrics)
+        return Observation(
+            outcome.score, before + self.whole.recipe.epochs_at(fidelity) * whole, metrics=metrics
+        )
 
-    def finalize(self, architecture: Architecture, *, seed: int, weights: Path | None = None) -> FinalResult | Failed:
+    def finalize(
+        self, architecture: Architecture, *, seed: int, weights: Path | None = None
+    ) -> FinalResult | Failed:
         """There is no full training in a rehearsal.
 
         Raises:
             ValueError: always.
         """
-        raise ValueError("a rehearsal trains no finalists; its evaluations tell what they would take")
+        raise ValueError(
+            "a rehearsal trains no finalists; its evaluations tell what they would take"
+        )
 
     def _memory(self, device: torch.device) -> int:
-        """The peak of the card, with all of the data on it; on a CPU that of this process, where the data are already."""
+        """The peak of the card, with all of the data on it; on a CPU that of this process, where
+        the data are already.
+        """
         if device.type == "cuda":
-            return torch.cuda.max_memory_allocated(device) + _bytes(self.whole.task) - _bytes(self.small.task)
+            return (
+                torch.cuda.max_memory_allocated(device)
+                + _bytes(self.whole.task)
+                - _bytes(self.small.task)
+            )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
 
 
 def rehearsal(settings: Mapping[str, Any], device: str) -> Rehearsal:
-    """The rehearsal of a run on a device: made in the process that uses it, from the configuration as JSON."""
+    """The rehearsal of a run on a device: made in the process that uses it, from the configuration
+    as JSON.
+    """
     config = parse_config(settings, "the run's configuration")
     task = task_of(config)
     space = load_space(config.space).for_shapes(task.shapes)
     recipe = replace(config.training, epochs=2, warmup_epochs=0.0)
     return Rehearsal(
-        TrainEvaluator(space, task, config.training, device=device), TrainEvaluator(space, part_of(task, config.training), recipe, device=device)
+        TrainEvaluator(space, task, config.training, device=device),
+        TrainEvaluator(space, part_of(task, config.training), recipe, device=device),
     )
 
 
 def part_of(task: Task, recipe: Recipe) -> Task:
-    """The task with a few batches of its training split, and as large a share of the validation split."""
+    """The task with a few batches of its training split, and as large a share of the validation
+    split.
+    """
     count = min(len(task.train), BATCHES * recipe.batch_size)
     share = count / len(task.train)
-    return replace(task, train=_spread(task.train, count), validation=_spread(task.validation, max(1, round(share * len(task.validation)))))
+    return replace(
+        task,
+        train=_spread(task.train, count),
+        validation=_spread(task.validation, max(1, round(share * len(task.validation)))),
+    )
 
 
 def _spread(split: Split, count: int) -> Split:
@@ -99,4 +132,8 @@ def _spread(split: Split, count: int) -> Split:
 
 
 def _bytes(task: Task) -> int:
-    return sum(tensor.numel() * tensor.element_size() for part in (task.train, task.validation) for tensor in (part.inputs, part.targets))
+    return sum(
+        tensor.numel() * tensor.element_size()
+        for part in (task.train, task.validation)
+        for tensor in (part.inputs, part.targets)
+    )

@@ -1,6 +1,8 @@
-"""The one loop with side effects: ask, journal, evaluate, journal, until the budget is used; then train and test the finalists.
+"""The one loop with side effects: ask, journal, evaluate, journal, until the budget is used; then
+train and test the finalists.
 
-Whatever is to be done next follows from the journal alone, so going on after a crash is the same code as starting.
+Whatever is to be done next follows from the journal alone, so going on after a crash is the same
+code as starting.
 """
 
 from __future__ import annotations
@@ -75,21 +77,33 @@ def start(config: RunConfig, directory: Path, watch: Watch) -> History:
 
 
 def described(parts: Parts, resolved: dict[str, Any]) -> dict[str, Any]:
-    """What a journal says of the beginning of its run: where it was made and for what data, sealed by who began it."""
-    return {**environment(), "shapes": shapes_to_json(parts.space.shapes), "data": parts.data, "seal": seal(resolved)}
+    """What a journal says of the beginning of its run: where it was made and for what data, sealed
+    by who began it.
+    """
+    return {
+        **environment(),
+        "shapes": shapes_to_json(parts.space.shapes),
+        "data": parts.data,
+        "seal": seal(resolved),
+    }
 
 
-def resume(directory: Path, watch: Watch, *, trust: bool = False, changed_data: bool = False) -> History:
+def resume(
+    directory: Path, watch: Watch, *, trust: bool = False, changed_data: bool = False
+) -> History:
     """An interrupted run, from where it was to its end; a finished one is left as it is.
 
     Args:
         directory: the run's.
         watch: called after every event.
-        trust: lets the code run that the run's configuration names (`my_file.py:space`) though this user did not begin the run here.
-        changed_data: goes on though the task's data, or the table's, are not those that the run began with.
+        trust: lets the code run that the run's configuration names (`my_file.py:space`) though this
+            user did not begin the run here.
+        changed_data: goes on though the task's data, or the table's, are not those that the run
+            began with.
 
     Raises:
-        ValueError: the run names code and is somebody else's, or what its configuration names is not there any more or has changed.
+        ValueError: the run names code and is somebody else's, or what its configuration names is
+            not there any more or has changed.
         nas.record.journal.JournalError: the directory is no run, or another process is running it.
         RunFailed: nothing succeeded.
     """
@@ -99,9 +113,14 @@ def resume(directory: Path, watch: Watch, *, trust: bool = False, changed_data: 
         if history.finished is not None:
             return history
         code = named_code(journal.config)
-        if code and not trust and not is_sealed(journal.config, journal.environment.get("seal", "")):
+        if (
+            code
+            and not trust
+            and not is_sealed(journal.config, journal.environment.get("seal", ""))
+        ):
             raise ValueError(
-                f"the run {directory} was begun by somebody else or on another machine, and going on with it runs the code {', '.join(code)}: "
+                f"the run {directory} was begun by somebody else or on another machine, and "
+                f"going on with it runs the code {', '.join(code)}: "
                 "look at that code, then pass --trust"
             )
         parts = compose(config)
@@ -111,26 +130,41 @@ def resume(directory: Path, watch: Watch, *, trust: bool = False, changed_data: 
 
 
 def check_unchanged(space: SearchSpace, trial: Trial) -> None:
-    """Refuses a space whose program has changed since the trial was proposed: its scores and weights belong to another network.
+    """Refuses a space whose program has changed since the trial was proposed: its scores and
+    weights belong to another network.
 
     Raises:
         ValueError: the trial's decisions do not give the network that the journal recorded.
     """
-    advice = f"put the space {space.name!r} back as it was when the run was made, or begin a new run"
+    advice = (
+        f"put the space {space.name!r} back as it was when the run was made, or begin a new run"
+    )
     try:
         key = canonical_key(space.graph(trial.architecture))
     except ValueError as error:
-        raise ValueError(f"trial {trial.number} cannot be replayed, so the space has changed since: {error}; {advice}") from error
+        raise ValueError(
+            f"trial {trial.number} cannot be replayed, so the space has changed since: {error}; "
+            f"{advice}"
+        ) from error
     if key != trial.canonical:
-        raise ValueError(f"the space has changed since the run: trial {trial.number} is another network now than the one that was trained; {advice}")
+        raise ValueError(
+            f"the space has changed since the run: trial {trial.number} is another network now "
+            f"than the one that was trained; {advice}"
+        )
 
 
 def winner(history: History, arm: str) -> int | None:
-    """The trial number of the arm's finalist with the best mean validation score in the full trainings; None where there is none."""
+    """The trial number of the arm's finalist with the best mean validation score in the full
+    trainings; None where there is none.
+    """
     means = {}
     for finalist in history.finalists:
         if finalist.arm == arm:
-            scores = [final.result.validation for final in history.finals if final.trial == finalist.trial and isinstance(final.result, FinalResult)]
+            scores = [
+                final.result.validation
+                for final in history.finals
+                if final.trial == finalist.trial and isinstance(final.result, FinalResult)
+            ]
             if scores:
                 means[finalist.trial] = sum(scores) / len(scores)
     return max(means, key=lambda trial: (means[trial], -trial), default=None)
@@ -138,11 +172,21 @@ def winner(history: History, arm: str) -> int | None:
 
 def weights_file(directory: Path, trial: int, seed_index: int | None = None) -> Path:
     """Where the trained weights of a trial are, or of a finalist's full training."""
-    return directory / "weights" / (f"trial-{trial:05d}.safetensors" if seed_index is None else f"final-{trial:05d}-{seed_index}.safetensors")
+    return (
+        directory
+        / "weights"
+        / (
+            f"trial-{trial:05d}.safetensors"
+            if seed_index is None
+            else f"final-{trial:05d}-{seed_index}.safetensors"
+        )
+    )
 
 
 def checkpoint_file(directory: Path, trial: int) -> Path:
-    """Where a training pauses that began in this trial; its promotions go on from there, and pause there again."""
+    """Where a training pauses that began in this trial; its promotions go on from there, and pause
+    there again.
+    """
     return directory / CHECKPOINTS / f"trial-{trial:05d}.safetensors"
 
 
@@ -152,10 +196,20 @@ def final_seed(config: RunConfig, index: int) -> int:
 
 
 class Run:
-    """A run in progress: the journal, the history folded from it, and the means to go on. `start`, `resume` and `nas.outside` make it."""
+    """A run in progress: the journal, the history folded from it, and the means to go on. `start`,
+    `resume` and `nas.outside` make it.
+    """
 
-    def __init__(self, config: RunConfig, parts: Parts, journal: Journal, history: History, watch: Watch) -> None:
-        self.config, self.parts, self.journal, self.history, self.watch = config, parts, journal, history, watch
+    def __init__(
+        self, config: RunConfig, parts: Parts, journal: Journal, history: History, watch: Watch
+    ) -> None:
+        self.config, self.parts, self.journal, self.history, self.watch = (
+            config,
+            parts,
+            journal,
+            history,
+            watch,
+        )
 
     def record(self, *events: Event) -> None:
         """Folds first: an event that does not fit never reaches the journal."""
@@ -171,12 +225,25 @@ class Run:
             ValueError: the space has changed since; or the data, unless `changed_data`.
         """
         # A run of an earlier version does not say what its data were.
-        if not changed_data and self.journal.environment.get("data", self.parts.data) != self.parts.data:
-            table = self.config.evaluator.path if isinstance(self.config.evaluator, TableSection) else None
-            what = f"the task {self.config.task.name!r}" if table is None and self.config.task is not None else f"the table {table}"
+        if (
+            not changed_data
+            and self.journal.environment.get("data", self.parts.data) != self.parts.data
+        ):
+            table = (
+                self.config.evaluator.path
+                if isinstance(self.config.evaluator, TableSection)
+                else None
+            )
+            what = (
+                f"the task {self.config.task.name!r}"
+                if table is None and self.config.task is not None
+                else f"the table {table}"
+            )
             raise ValueError(
-                f"the data of {what} are not those that the run {self.journal.directory} began with, so scores from before and from now on would be of two "
-                "kinds: put the data back as they were, or begin a new run (`nas resume --changed-data` goes on all the same)"
+                f"the data of {what} are not those that the run {self.journal.directory} began "
+                "with, so scores from before and from now on would be of two "
+                "kinds: put the data back as they were, or begin a new run (`nas resume "
+                "--changed-data` goes on all the same)"
             )
         for folder in ("weights", CHECKPOINTS):
             for unfinished in self.journal.directory.glob(f"{folder}/*.unfinished"):
@@ -186,7 +253,9 @@ class Run:
         self.record(resumed_event())
 
     def to_its_end(self, reason: str | None = None) -> History:
-        """What is left to do, then the event that ends the run, with this reason or the one for which the first arm ended."""
+        """What is left to do, then the event that ends the run, with this reason or the one for
+        which the first arm ended.
+        """
         with executor_of(self.config) as executor:
             reasons = [self._search(arm, executor) for arm in self.parts.arms]
             shutil.rmtree(self.journal.directory / CHECKPOINTS, ignore_errors=True)
@@ -197,13 +266,26 @@ class Run:
 
     def propose(self, arm: str, proposals: Sequence[Proposal], note: str = "") -> None:
         """A new round of the arm, journalled; `finish_round` evaluates it."""
-        transfer = self.config.evaluator.transfer if isinstance(self.config.evaluator, TrainSection) else None
-        donors = [] if transfer is None else [donor_of(self.parts.space, self.history, arm, proposal, transfer) for proposal in proposals]
+        transfer = (
+            self.config.evaluator.transfer
+            if isinstance(self.config.evaluator, TrainSection)
+            else None
+        )
+        donors = (
+            []
+            if transfer is None
+            else [
+                donor_of(self.parts.space, self.history, arm, proposal, transfer)
+                for proposal in proposals
+            ]
+        )
         trials = self.history.next_round(arm, proposals, self.config.seed, donors)
         self.record(round_event(len(self.history.of_arm(arm).rounds), arm, trials, note))
 
     def _search(self, arm: str, executor: Executor) -> str:
-        """Rounds until the budget is used, a rule ends the search or nothing new is found; says which."""
+        """Rounds until the budget is used, a rule ends the search or nothing new is found; says
+        which.
+        """
         while True:
             history = self.history.of_arm(arm)
             if history.rounds and history.rounds[-1].ranking is None:
@@ -213,15 +295,28 @@ class Run:
                 reason = f"none of {len(history.failed)} evaluations succeeded"
                 break
             strategy, budget = self.parts.arms[arm], budget_of(arm, self.history, self.config)
-            count = min(self.config.batch, int((budget - history.spent + ROUNDING) / rungs_of(strategy)[0]))
+            count = min(
+                self.config.batch, int((budget - history.spent + ROUNDING) / rungs_of(strategy)[0])
+            )
             if count < 1:
                 reason = "the budget is used"
                 break
-            stopped = reason_to_stop(history, self.config, lambda: search_seconds(self.journal.events(), SEARCH)) if arm == SEARCH else None
+            stopped = (
+                reason_to_stop(
+                    history, self.config, lambda: search_seconds(self.journal.events(), SEARCH)
+                )
+                if arm == SEARCH
+                else None
+            )
             if stopped is not None:
                 reason = stopped
                 break
-            asked = strategy.ask(self.parts.space, seen_by(strategy, history, self.config.constraints), count, self.config.seed)
+            asked = strategy.ask(
+                self.parts.space,
+                seen_by(strategy, history, self.config.constraints),
+                count,
+                self.config.seed,
+            )
             if not asked.proposals:
                 reason = "no new architecture is left to propose"
                 break
@@ -230,14 +325,17 @@ class Run:
                 reason = "the budget is used"
                 break
             self.propose(arm, proposals, asked.note)
-        # The search comes first, so it is the one that ends a run in which nothing succeeds; a baseline without luck costs only itself.
+        # The search comes first, so it is the one that ends a run in which nothing succeeds; a
+        # baseline without luck costs only itself.
         if not self.history.observed:
             raise RunFailed(_hopeless(history))
         unkept = none_feasible(history, self.config.constraints)
         return reason if unkept is None else f"{reason}; {unkept}"
 
     def finish_round(self, arm: str, executor: Executor) -> None:
-        """Evaluates what the last round still waits for, and judges what the surrogate had said of it."""
+        """Evaluates what the last round still waits for, and judges what the surrogate had said of
+        it.
+        """
         pending = self.history.of_arm(arm).pending
         made = {evaluation(self.history, trial): trial.outcome for trial in self.history.observed}
         known = {trial.number: made.get(evaluation(self.history, trial)) for trial in pending}
@@ -249,18 +347,36 @@ class Run:
         for job, outcome in executor.run(jobs):
             self._check_disk(job, outcome)
             assert isinstance(outcome, Observation | Failed)
-            self.record(outcome_event(job.trial, completed(self.parts.space, job.architecture, outcome, needed_numbers(self.config))))
+            self.record(
+                outcome_event(
+                    job.trial,
+                    completed(
+                        self.parts.space, job.architecture, outcome, needed_numbers(self.config)
+                    ),
+                )
+            )
             if job.checkpoint is not None and (job.fidelity == 1.0 or isinstance(outcome, Failed)):
-                # Nothing goes on from there any more. Where the process ends before this, the end of the search removes it.
+                # Nothing goes on from there any more. Where the process ends before this, the end
+                # of the search removes it.
                 Path(job.checkpoint).unlink(missing_ok=True)
         history = self.history.of_arm(arm)
         last = history.rounds[-1]
-        self.record(round_end_event(last.number, arm, scorecard([self.history.trial(number) for number in last.trials])))
+        self.record(
+            round_end_event(
+                last.number, arm, scorecard([self.history.trial(number) for number in last.trials])
+            )
+        )
 
     def _choose_finalists(self) -> None:
         if self.history.finalists or not self.config.finalists.count:
             return
-        self.record(*(finalist_event(each) for arm in self.parts.arms for each in finalists(self.history, self.config, arm)))
+        self.record(
+            *(
+                finalist_event(each)
+                for arm in self.parts.arms
+                for each in finalists(self.history, self.config, arm)
+            )
+        )
 
     def _train_finalists(self, executor: Executor) -> None:
         """Every finalist with every reporting seed; twins of the two arms once."""
@@ -281,7 +397,11 @@ class Run:
         done = {(final.trial, final.seed): final for final in self.history.finals}
         for job, original in twins:
             if (job.trial, job.seed) not in done:
-                self.record(final_event(Final(job.trial, job.seed, done[original.trial, original.seed].result)))
+                self.record(
+                    final_event(
+                        Final(job.trial, job.seed, done[original.trial, original.seed].result)
+                    )
+                )
 
     def _final_jobs(self) -> Iterator[tuple[Job, str]]:
         for finalist in self.history.finalists:
@@ -289,31 +409,56 @@ class Run:
             for index in range(final_count(self.config)):
                 weights = str(weights_file(self.journal.directory, trial.number, index))
                 yield (
-                    Job(trial=trial.number, architecture=trial.architecture, seed=final_seed(self.config, index), weights=weights, final=True),
+                    Job(
+                        trial=trial.number,
+                        architecture=trial.architecture,
+                        seed=final_seed(self.config, index),
+                        weights=weights,
+                        final=True,
+                    ),
                     trial.canonical,
                 )
 
     def _job(self, trial: Trial) -> Job:
-        """The evaluation of a trial; a training in parts is paused in the file of the trial that it began with."""
+        """The evaluation of a trial; a training in parts is paused in the file of the trial that it
+        began with.
+        """
         began = self.history.beginning(trial)
         in_parts = trial.fidelity < 1 or trial.continues is not None
-        checkpoint = str(checkpoint_file(self.journal.directory, began.number)) if in_parts else None
+        checkpoint = (
+            str(checkpoint_file(self.journal.directory, began.number)) if in_parts else None
+        )
         weights = self._weights(trial.number)
         # A promotion whose checkpoint is lost begins where the first training began.
         donor = None if began.donor is None else self._donor(began.donor, trial.number)
-        return Job(trial.number, trial.architecture, trial.seed, weights, fidelity=trial.fidelity, checkpoint=checkpoint, donor=donor)
+        return Job(
+            trial.number,
+            trial.architecture,
+            trial.seed,
+            weights,
+            fidelity=trial.fidelity,
+            checkpoint=checkpoint,
+            donor=donor,
+        )
 
     def _donor(self, number: int, trial: int) -> Donor:
-        """Raises `RunFailed` where its weights are gone: what a trial's score comes from stands in the journal, and must be what happens."""
+        """Raises `RunFailed` where its weights are gone: what a trial's score comes from stands in
+        the journal, and must be what happens.
+        """
         path = weights_file(self.journal.directory, number)
         if not path.is_file():
             raise RunFailed(
-                f"trial {trial} begins with the weights of trial {number}, and {path} is gone: put it back and resume, or begin a new run"
+                f"trial {trial} begins with the weights of trial {number}, and {path} is gone: "
+                "put it back and resume, or begin a new run"
             )
         return Donor(self.history.trial(number).architecture, path)
 
     def _weights(self, trial: int) -> str | None:
-        return str(weights_file(self.journal.directory, trial)) if self.config.keep_weights == "all" else None
+        return (
+            str(weights_file(self.journal.directory, trial))
+            if self.config.keep_weights == "all"
+            else None
+        )
 
     def _check_disk(self, job: Job, outcome: Outcome) -> None:
         if isinstance(outcome, Failed) and outcome.kind == DISK_FULL:
@@ -325,5 +470,11 @@ class Run:
 
 
 def _hopeless(history: History) -> str:
-    shown = [f"  trial {trial.number}: {trial.outcome.reason}" for trial in history.failed[:3] if isinstance(trial.outcome, Failed)]
-    return "\n".join([f"none of {len(history.failed)} evaluations succeeded. The first reasons:", *shown])
+    shown = [
+        f"  trial {trial.number}: {trial.outcome.reason}"
+        for trial in history.failed[:3]
+        if isinstance(trial.outcome, Failed)
+    ]
+    return "\n".join(
+        [f"none of {len(history.failed)} evaluations succeeded. The first reasons:", *shown]
+    )

@@ -1,7 +1,8 @@
-"""When a search ends before its budget is used: rules of the configuration's section `stop`, read off the journal alone.
+"""When a search ends before its budget is used: rules of the configuration's section `stop`, read
+off the journal alone.
 
-They look at the search arm between rounds, at nothing that changes after it has ended, so a resumed run comes to the same answer. The baseline
-then gets as many evaluations as the search has used.
+They look at the search arm between rounds, at nothing that changes after it has ended, so a resumed
+run comes to the same answer. The baseline then gets as many evaluations as the search has used.
 """
 
 from __future__ import annotations
@@ -26,31 +27,50 @@ def reason_to_stop(arm: History, config: RunConfig, seconds: Callable[[], float]
 
     Args:
         arm: the search's own trials, none of them pending.
-        seconds: for how long the run has been running (`nas.search.durations.search_seconds`); asked only where a rule needs it.
+        seconds: for how long the run has been running (`nas.search.durations.search_seconds`);
+            asked only where a rule needs it.
     """
     stop, arm = config.stop, feasible(arm, config.constraints)
     if stop.hours is not None and seconds() >= 3600 * stop.hours:
         return f"the search has run for {_hours(stop.hours)}"
-    if stop.stale is not None and arm.observed and (stale := evaluations_since_better(arm, config.objectives)) >= stop.stale:
+    if (
+        stop.stale is not None
+        and arm.observed
+        and (stale := evaluations_since_better(arm, config.objectives)) >= stop.stale
+    ):
         better = "better score" if len(config.objectives) == 1 else "change of the front"
         return f"no {better} in {stale} evaluations"
-    if stop.gain is not None and (gain := gain_ahead(arm, evaluations_left(arm, config.budget))) is not None and gain.mean < stop.gain:
-        return f"the rest of the budget is expected to bring {gain.mean:+.2g}, less than {stop.gain:g}"
+    if (
+        stop.gain is not None
+        and (gain := gain_ahead(arm, evaluations_left(arm, config.budget))) is not None
+        and gain.mean < stop.gain
+    ):
+        return (
+            f"the rest of the budget is expected to bring {gain.mean:+.2g}, less than {stop.gain:g}"
+        )
     return None
 
 
 def budget_of(arm: str, history: History, config: RunConfig) -> int:
-    """How many evaluations the arm gets: the budget; under rules that end the search, every other arm as many as the search has used."""
+    """How many evaluations the arm gets: the budget; under rules that end the search, every other
+    arm as many as the search has used.
+    """
     if arm == SEARCH or config.stop == type(config.stop)():
         return config.budget
     return min(config.budget, max(1, round(history.of_arm(SEARCH).spent)))
 
 
 def evaluations_since_better(arm: History, objectives: Sequence[Objective]) -> int:
-    """How many evaluations, failures too, came after the one that last raised the best score; or last changed the front of several objectives."""
+    """How many evaluations, failures too, came after the one that last raised the best score; or
+    last changed the front of several objectives.
+    """
     finished = [trial for trial in arm.trials if trial.outcome is not None]
     if len(objectives) == 1 and objectives[0].name == "score":
-        return sum(trial.number > arm.best.number for trial in finished) if arm.best is not None else len(finished)
+        return (
+            sum(trial.number > arm.best.number for trial in finished)
+            if arm.best is not None
+            else len(finished)
+        )
     import numpy
 
     from nas.objectives.objective import values

@@ -1,6 +1,8 @@
-"""How good it would be to evaluate an architecture, from what the surrogate says of it. Pure functions; higher is better.
+"""How good it would be to evaluate an architecture, from what the surrogate says of it. Pure
+functions; higher is better.
 
-Shapes: N candidates, M observed, K objectives, S draws, L directions; mean_N and std_N in score units. Randomness (Thompson) is an argument.
+Shapes: N candidates, M observed, K objectives, S draws, L directions; mean_N and std_N in score
+units. Randomness (Thompson) is an argument.
 """
 
 from __future__ import annotations
@@ -40,19 +42,31 @@ class Outlook:
 Acquisition = Callable[[Outlook, float, int, numpy.random.Generator], Array]
 
 
-def upper_confidence_bound(outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator) -> Array:
+def upper_confidence_bound(
+    outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator
+) -> Array:
     """mean + kappa * std (Srinivas et al., 2010)."""
     return outlook.mean_N + kappa * outlook.std_N
 
 
-def expected_improvement(outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator) -> Array:
-    """E[max(0, f - best)] of a Gaussian (Mockus, 1978): (mean - best) Phi(z) + std phi(z), z = (mean - best) / std."""
+def expected_improvement(
+    outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator
+) -> Array:
+    """E[max(0, f - best)] of a Gaussian (Mockus, 1978): (mean - best) Phi(z) + std phi(z), z =
+    (mean - best) / std.
+    """
     return _improvement(outlook.mean_N, outlook.std_N, numpy.array([outlook.best]))
 
 
-def noisy_expected_improvement(outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator) -> Array:
-    """The expected improvement over the best of what the observed may really be worth, their scores being noisy (Letham et al., 2019)."""
-    draw_SM = outlook.known_mean_M + outlook.known_std_M * random.standard_normal((OUTCOMES, len(outlook.known_mean_M)))
+def noisy_expected_improvement(
+    outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator
+) -> Array:
+    """The expected improvement over the best of what the observed may really be worth, their scores
+    being noisy (Letham et al., 2019).
+    """
+    draw_SM = outlook.known_mean_M + outlook.known_std_M * random.standard_normal(
+        (OUTCOMES, len(outlook.known_mean_M))
+    )
     return _improvement(outlook.mean_N, outlook.std_N, draw_SM.max(1))
 
 
@@ -61,9 +75,15 @@ def thompson(outlook: Outlook, kappa: float, count: int, random: numpy.random.Ge
     return outlook.mean_N + outlook.std_N * random.standard_normal(len(outlook.mean_N))
 
 
-def among_the_best(outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator) -> Array:
-    """The probability of being one of the `count` best candidates: expected top-k (as in top-two and top-k selection, Russo, 2016)."""
-    draw_SN = outlook.mean_N + outlook.std_N * random.standard_normal((OUTCOMES, len(outlook.mean_N)))
+def among_the_best(
+    outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator
+) -> Array:
+    """The probability of being one of the `count` best candidates: expected top-k (as in top-two
+    and top-k selection, Russo, 2016).
+    """
+    draw_SN = outlook.mean_N + outlook.std_N * random.standard_normal(
+        (OUTCOMES, len(outlook.mean_N))
+    )
     best_SC = numpy.argpartition(-draw_SN, min(count, draw_SN.shape[1]) - 1, axis=1)[:, :count]
     share_N = numpy.bincount(best_SC.ravel(), minlength=draw_SN.shape[1]) / OUTCOMES
     # Those that are among the best in no draw stand behind, in the order of their means.
@@ -86,13 +106,21 @@ ACQUISITIONS: Mapping[str, Acquisition] = {
 
 
 def likely_kept(told: Mapping[str, Prediction], constraints: Sequence[Constraint]) -> Array:
-    """(N,) the probability that a candidate keeps all constraints, as if their numbers were independent Gaussians (Gardner et al. 2014)."""
+    """(N,) the probability that a candidate keeps all constraints, as if their numbers were
+    independent Gaussians (Gardner et al. 2014).
+    """
     likely_N = numpy.ones(len(next(iter(told.values())).mean))
     for constraint in constraints:
         said = told[constraint.name]
-        room_N = constraint.bound - said.mean if constraint.sense == "<=" else said.mean - constraint.bound
+        room_N = (
+            constraint.bound - said.mean
+            if constraint.sense == "<="
+            else said.mean - constraint.bound
+        )
         # A value at the bound keeps it, also where it is known for certain.
-        likely_N *= norm.cdf((room_N + 1e-9 * abs(constraint.bound)) / numpy.maximum(said.std, 1e-12))
+        likely_N *= norm.cdf(
+            (room_N + 1e-9 * abs(constraint.bound)) / numpy.maximum(said.std, 1e-12)
+        )
     return likely_N
 
 
@@ -100,20 +128,29 @@ def likely_kept(told: Mapping[str, Prediction], constraints: Sequence[Constraint
 DIRECTIONS, DRAWS = 512, 16
 
 
-def possible(acquisition: str, mean_NK: Array, std_NK: Array, kappa: float, random: numpy.random.Generator) -> Array:
-    """(S, N, K) what candidates may turn out to be, as the acquisition sees them: at their upper bound (`ucb`), in one draw (`thompson`), or in many."""
+def possible(
+    acquisition: str, mean_NK: Array, std_NK: Array, kappa: float, random: numpy.random.Generator
+) -> Array:
+    """(S, N, K) what candidates may turn out to be, as the acquisition sees them: at their upper
+    bound (`ucb`), in one draw (`thompson`), or in many.
+    """
     if acquisition == "ucb":
         return (mean_NK + kappa * std_NK)[None]
     draws = 1 if acquisition == "thompson" else DRAWS
     return mean_NK + std_NK * random.standard_normal((draws, *mean_NK.shape))
 
 
-def front_extensions(possible_SNK: Array, observed_MK: Array, count: int, random: numpy.random.Generator) -> list[int]:
-    """The numbers of `count` candidates, one after the other the one that together with those before adds most hypervolume to the front.
+def front_extensions(
+    possible_SNK: Array, observed_MK: Array, count: int, random: numpy.random.Generator
+) -> list[int]:
+    """The numbers of `count` candidates, one after the other the one that together with those
+    before adds most hypervolume to the front.
 
-    The hypervolume above the worst observed values, each objective in shares of the observed range, is the mean over directions on the positive sphere
-    of max over points of min over objectives of (value / direction) ** K, up to a constant (Zhang and Golovin 2020, arXiv 2006.04655). So one product
-    of matrices judges all candidates, for any K. Where nothing adds to it, the candidate that comes nearest to doing so in some direction is taken.
+    The hypervolume above the worst observed values, each objective in shares of the observed range,
+    is the mean over directions on the positive sphere of max over points of min over objectives of
+    (value / direction) ** K, up to a constant (Zhang and Golovin 2020, arXiv 2006.04655). So one
+    product of matrices judges all candidates, for any K. Where nothing adds to it, the candidate
+    that comes nearest to doing so in some direction is taken.
     """
     objectives = observed_MK.shape[1]
     low_K, span_K = observed_MK.min(0), numpy.ptp(observed_MK, axis=0)

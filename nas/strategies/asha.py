@@ -1,4 +1,6 @@
-"""Asynchronous successive halving: whoever is among the best of a rung goes on to the next (Li et al., 2020, arXiv 1810.05934)."""
+"""Asynchronous successive halving: whoever is among the best of a rung goes on to the next (Li et
+al., 2020, arXiv 1810.05934).
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,13 @@ from spaces import SearchSpace
 
 @dataclass(frozen=True)
 class ASHA:
-    """Promotions first, from the highest rung down; where there are none left, new architectures on the lowest.
+    """Promotions first, from the highest rung down; where there are none left, new architectures on
+    the lowest.
 
-    A trial is promoted as soon as it is among the best 1/eta of what has ended on its rung. Those promoted earlier may have fallen out of them since, so
-    in all more than 1/eta can be promoted: that is the price for never waiting, and where the search improves it is what one wants.
+    A trial is promoted as soon as it is among the best 1/eta of what has ended on its rung. Those
+    promoted earlier may have fallen out of them since, so
+    in all more than 1/eta can be promoted: that is the price for never waiting, and where the
+        search improves it is what one wants.
 
     Attributes:
         over: which architectures are new.
@@ -38,13 +43,23 @@ class ASHA:
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
         promotions = self._promotions(history)[:count]
-        begun = begin(self.over, space, history, self.rungs, [self.rungs[0]] * (count - len(promotions)), seed)
+        begun = begin(
+            self.over, space, history, self.rungs, [self.rungs[0]] * (count - len(promotions)), seed
+        )
         return Asked((*promotions, *begun.proposals), said(promotions, begun.note))
 
     def _promotions(self, history: History) -> list[Proposal]:
         gone, found = promoted(history), list[Proposal]()
         for place in reversed(range(len(self.rungs) - 1)):
-            ended = [trial for trial in history.trials if trial.fidelity == self.rungs[place] and trial.outcome is not None]
+            ended = [
+                trial
+                for trial in history.trials
+                if trial.fidelity == self.rungs[place] and trial.outcome is not None
+            ]
             best = best_first(ended)[: len(ended) // self.eta]
-            found += [promotion(trial, self.rungs[place + 1]) for trial in best if trial.number not in gone]
+            found += [
+                promotion(trial, self.rungs[place + 1])
+                for trial in best
+                if trial.number not in gone
+            ]
         return found

@@ -19,7 +19,8 @@ class Evolution:
     """Each child is a mutation of the best of a few drawn from the youngest.
 
     Attributes:
-        population: how many of the youngest live; at least as many are drawn at random first (whole batches).
+        population: how many of the youngest live; at least as many are drawn at random first (whole
+            batches).
         tournament: how many are drawn for each parent.
         crossover: the share of children of two parents, mutated as well.
     """
@@ -30,9 +31,14 @@ class Evolution:
 
     def __post_init__(self) -> None:
         if not 1 <= self.tournament <= self.population:
-            raise ValueError(f"evolution needs 1 <= tournament <= population; got {self.tournament} and {self.population}")
+            raise ValueError(
+                f"evolution needs 1 <= tournament <= population; got {self.tournament} and "
+                f"{self.population}"
+            )
         if not 0 <= self.crossover <= 1:
-            raise ValueError(f"evolution's crossover is a share between 0 and 1; got {self.crossover}")
+            raise ValueError(
+                f"evolution's crossover is a share between 0 and 1; got {self.crossover}"
+            )
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
@@ -40,17 +46,27 @@ class Evolution:
             return Asked(novel(space, history, random_draws(space, history, seed), count))
         living = history.observed[-self.population :]
         if not living:
-            return Asked(novel(space, history, random_draws(space, history, seed), count), "nothing has succeeded yet: random")
+            return Asked(
+                novel(space, history, random_draws(space, history, seed), count),
+                "nothing has succeeded yet: random",
+            )
         children = self._children(space, living, generator(seed, "evolution", len(history.trials)))
-        return Asked(novel(space, history, chain(children, random_draws(space, history, seed)), count))
+        return Asked(
+            novel(space, history, chain(children, random_draws(space, history, seed)), count)
+        )
 
-    def _children(self, space: SearchSpace, living: tuple[Trial, ...], random: Random) -> Iterator[tuple[Architecture, str]]:
+    def _children(
+        self, space: SearchSpace, living: tuple[Trial, ...], random: Random
+    ) -> Iterator[tuple[Architecture, str]]:
         refused = 0
         while refused < REFUSED:
             parent, origin = self._parent(living, random), "mutation"
             try:
                 if random.random() < self.crossover:
-                    parent, origin = crossover(space, parent, self._parent(living, random), random), "crossover"
+                    parent, origin = (
+                        crossover(space, parent, self._parent(living, random), random),
+                        "crossover",
+                    )
                 yield mutate(space, parent, random), origin
             except ValueError:
                 refused += 1  # The space rejects what comes of these parents; others go on.

@@ -1,4 +1,6 @@
-"""Local search: the neighbours of the best, then of the next best (White et al., 2021, arXiv 2005.02960)."""
+"""Local search: the neighbours of the best, then of the next best (White et al., 2021, arXiv
+2005.02960).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from spaces.operators import neighbours
 
 @dataclass(frozen=True)
 class LocalSearch:
-    """Unseen neighbours of the best architecture found, in random order; where it has none left, of the next best.
+    """Unseen neighbours of the best architecture found, in random order; where it has none left, of
+    the next best.
 
     Attributes:
         initial: at least so many are drawn at random first (whole batches).
@@ -32,7 +35,9 @@ class LocalSearch:
             return Asked(novel(space, history, random_draws(space, history, seed), count))
         return Asked(novel(space, history, self._steps(space, history, seed), count))
 
-    def _steps(self, space: SearchSpace, history: History, seed: int) -> Iterator[tuple[Architecture, str]]:
+    def _steps(
+        self, space: SearchSpace, history: History, seed: int
+    ) -> Iterator[tuple[Architecture, str]]:
         ranked = sorted(history.observed, key=lambda trial: (-trial.score, trial.number))
         for trial in ranked:
             random = generator(seed, "neighbours", trial.number)

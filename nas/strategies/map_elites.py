@@ -1,9 +1,12 @@
-"""MAP-Elites: the best of each cell is kept and varied, so that a search ends with many good architectures that differ (arXiv 1504.04909).
+"""MAP-Elites: the best of each cell is kept and varied, so that a search ends with many good
+architectures that differ (arXiv 1504.04909).
 
-    observed -> archive (cell: its best) -> parents from random cells -> mutated or crossed -> children -> the batch
+    observed -> archive (cell: its best) -> parents from random cells -> mutated or crossed ->
+    children -> the batch
 
-Which cell a child falls into its graph tells before any evaluation. So of several children those can be taken whose cells were tried least, and a
-predictor can fill an archive of its own, of which only what improves on the observed one is evaluated (Gaier et al., 2018, arXiv 1806.05865).
+Which cell a child falls into its graph tells before any evaluation. So of several children those
+can be taken whose cells were tried least, and a predictor can fill an archive of its own, of which
+only what improves on the observed one is evaluated (Gaier et al., 2018, arXiv 1806.05865).
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ class MapElites:
         descriptors: the archive's dimensions.
         initial: at least so many are drawn at random first (whole batches).
         crossover: the share of children of two elites, mutated as well.
-        children: for each place in the batch so many are made, and the one whose cell was tried least is taken. 1 is MAP-Elites as published.
+        children: for each place in the batch so many are made, and the one whose cell was tried
+            least is taken. 1 is MAP-Elites as published.
         candidates: 0, or how many the predictor looks at for each batch.
     """
 
@@ -49,12 +53,18 @@ class MapElites:
         check(self.descriptors)
         if self.initial < 2 or self.children < 1 or self.candidates < 0:
             raise ValueError(
-                f"map_elites needs initial >= 2, children >= 1 and candidates >= 0; got {self.initial}, {self.children} and {self.candidates}"
+                "map_elites needs initial >= 2, children >= 1 and candidates >= 0; got "
+                f"{self.initial}, {self.children} and {self.candidates}"
             )
         if not 0 <= self.crossover <= 1:
-            raise ValueError(f"map_elites' crossover is a share between 0 and 1; got {self.crossover}")
+            raise ValueError(
+                f"map_elites' crossover is a share between 0 and 1; got {self.crossover}"
+            )
         if self.candidates and self.predictor is None:
-            raise ValueError(f"map_elites with candidates={self.candidates} asks a predictor and has none; give it one, or set candidates to 0")
+            raise ValueError(
+                f"map_elites with candidates={self.candidates} asks a predictor and has none; "
+                "give it one, or set candidates to 0"
+            )
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`.
@@ -65,7 +75,9 @@ class MapElites:
         if len(history.trials) < self.initial or len(history.observed) < 2:
             return Asked(novel(space, history, random_draws(space, history, seed), count))
         elites = archive(space, history.observed, self.descriptors)
-        varied = self._children(space, tuple(elites.values()), generator(seed, "map_elites", len(history.trials)))
+        varied = self._children(
+            space, tuple(elites.values()), generator(seed, "map_elites", len(history.trials))
+        )
         if self.candidates:
             pool = novel(space, history, varied, max(self.candidates, count))
             chosen = self._improving(space, history, elites, pool, seed)[:count]
@@ -75,42 +87,75 @@ class MapElites:
         chosen = (*chosen, *self._least_tried(space, history, chosen, pool, count - len(chosen)))
         if len(chosen) < count:
             taken = [proposal.canonical for proposal in chosen]
-            chosen = (*chosen, *novel(space, history, random_draws(space, history, seed), count - len(chosen), taken))
+            chosen = (
+                *chosen,
+                *novel(
+                    space, history, random_draws(space, history, seed), count - len(chosen), taken
+                ),
+            )
         return Asked(chosen, self._note(elites))
 
-    def _children(self, space: SearchSpace, elites: tuple[Trial, ...], random: Random) -> Iterator[tuple[Architecture, str]]:
+    def _children(
+        self, space: SearchSpace, elites: tuple[Trial, ...], random: Random
+    ) -> Iterator[tuple[Architecture, str]]:
         refused = 0
         while refused < REFUSED:
             parent, origin = random.choice(elites).architecture, "mutation"
             try:
                 if random.random() < self.crossover:
-                    parent, origin = crossover(space, parent, random.choice(elites).architecture, random), "crossover"
+                    parent, origin = (
+                        crossover(space, parent, random.choice(elites).architecture, random),
+                        "crossover",
+                    )
                 yield mutate(space, parent, random), origin
             except ValueError:
                 refused += 1  # The space rejects what comes of these parents; others go on.
 
     def _least_tried(
-        self, space: SearchSpace, history: History, chosen: tuple[Proposal, ...], pool: tuple[Proposal, ...], count: int
+        self,
+        space: SearchSpace,
+        history: History,
+        chosen: tuple[Proposal, ...],
+        pool: tuple[Proposal, ...],
+        count: int,
     ) -> Iterator[Proposal]:
-        """One after the other the first of the pool whose cell has the fewest trials, pending and failed ones and those chosen here counted."""
-        tried = Counter(cell_of(space, item.architecture, self.descriptors) for item in (*history.trials, *chosen))
+        """One after the other the first of the pool whose cell has the fewest trials, pending and
+        failed ones and those chosen here counted.
+        """
+        tried = Counter(
+            cell_of(space, item.architecture, self.descriptors)
+            for item in (*history.trials, *chosen)
+        )
         taken = {proposal.canonical for proposal in chosen}
         left = [proposal for proposal in pool if proposal.canonical not in taken]
         cells = [cell_of(space, proposal.architecture, self.descriptors) for proposal in left]
         for _ in range(min(count, len(left))):
-            place = min(range(len(left)), key=lambda place: tried[cells[place]]) if self.children > 1 else 0
+            place = (
+                min(range(len(left)), key=lambda place: tried[cells[place]])
+                if self.children > 1
+                else 0
+            )
             tried[cells.pop(place)] += 1
             yield left.pop(place)
 
     def _improving(
-        self, space: SearchSpace, history: History, elites: Mapping[Cell, Trial], pool: tuple[Proposal, ...], seed: int
+        self,
+        space: SearchSpace,
+        history: History,
+        elites: Mapping[Cell, Trial],
+        pool: tuple[Proposal, ...],
+        seed: int,
     ) -> tuple[Proposal, ...]:
-        """The best predicted of each cell that is empty or, so the predictor says, improved: first the empty ones, each kind in random order."""
+        """The best predicted of each cell that is empty or, so the predictor says, improved: first
+        the empty ones, each kind in random order.
+        """
         if not pool or self.predictor is None:
             return ()
         number = len(history.trials)
         graphs = [space.graph(trial.architecture) for trial in history.observed]
-        fitted = self.predictor.fit(graphs, [trial.score for trial in history.observed], seed=derive(seed, "fit", number))
+        fitted = self.predictor.fit(
+            graphs, [trial.score for trial in history.observed], seed=derive(seed, "fit", number)
+        )
         told = fitted.predict([space.graph(proposal.architecture) for proposal in pool])
         promised: dict[Cell, int] = {}
         for place in numpy.argsort(-told.mean, kind="stable").tolist():
@@ -121,11 +166,22 @@ class MapElites:
         generator(seed, "cells", number).shuffle(cells)
         cells.sort(key=lambda cell: cell in elites)
         return tuple(
-            with_prediction(pool[place], Predicted(float(told.mean[place]), float(told.aleatoric[place]), float(told.epistemic[place])))
+            with_prediction(
+                pool[place],
+                Predicted(
+                    float(told.mean[place]),
+                    float(told.aleatoric[place]),
+                    float(told.epistemic[place]),
+                ),
+            )
             for place in (promised[cell] for cell in cells)
         )
 
     def _note(self, elites: Mapping[Cell, Trial]) -> str:
-        alike = [descriptor.name for place, descriptor in enumerate(self.descriptors) if len({cell[place] for cell in elites}) == 1]
+        alike = [
+            descriptor.name
+            for place, descriptor in enumerate(self.descriptors)
+            if len({cell[place] for cell in elites}) == 1
+        ]
         told = f"; all alike in {', '.join(alike)}" if alike else ""
         return f"{len(elites)} cells are filled{told}"

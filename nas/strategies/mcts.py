@@ -1,8 +1,11 @@
-"""Monte Carlo tree search over the questions of a space (Negrinho and Gordon, 2017, arXiv 1704.08792; UCT: Kocsis and Szepesvari, 2006).
+"""Monte Carlo tree search over the questions of a space (Negrinho and Gordon, 2017, arXiv
+1704.08792; UCT: Kocsis and Szepesvari, 2006).
 
-    descend by upper confidence bounds -> answer the rest at random -> evaluate -> count the score along the way down, with one node added
+    descend by upper confidence bounds -> answer the rest at random -> evaluate -> count the score
+    along the way down, with one node added
 
-A trial's decisions are its way through the tree, so the tree is folded from the history whenever the strategy is asked.
+A trial's decisions are its way through the tree, so the tree is folded from the history whenever
+the strategy is asked.
 """
 
 from __future__ import annotations
@@ -20,23 +23,28 @@ from spaces.choices import Rejected
 from spaces.domains import Answer, Domain, Integer, OneOf, Real
 from spaces.operators import ATTEMPTS, Steady, domains
 
-# A real number is halved until one of so many equal cells of its own scale is left; in it all values are one branch.
+# A real number is halved until one of so many equal cells of its own scale is left; in it all
+# values are one branch.
 CELLS = 16
 
 
 @dataclass(frozen=True)
 class MCTS:
-    """Questions are answered by upper confidence bounds as far as the tree of past trials reaches, the others at random.
+    """Questions are answered by upper confidence bounds as far as the tree of past trials reaches,
+    the others at random.
 
-    An answer's bound is mean + exploration * sqrt(2 ln N / n): the mean score of the n trials that gave it, where N came to the question. An
-    answer not given yet comes first. Scores are scaled to [0, 1] by the best and worst so far, a failure is the worst. What is pending, and what
-    is proposed in the same batch, is a visit that leaves the means as they are.
+    An answer's bound is mean + exploration * sqrt(2 ln N / n): the mean score of the n trials that
+    gave it, where N came to the question. An answer not given yet comes first. Scores are scaled to
+    [0, 1] by the best and worst so far, a failure is the worst. What is pending, and what is
+    proposed in the same batch, is a visit that leaves the means as they are.
 
     Attributes:
-        initial: at least so many are drawn at random first (whole batches); they are in the tree like all others.
+        initial: at least so many are drawn at random first (whole batches); they are in the tree
+            like all others.
         exploration: the constant c of UCT.
-        bisection: a question whose answers have an order (whole numbers, options that are ascending or descending numbers) is asked as
-            ceil(log2 k) halvings, so that neighbours share their statistics. Real numbers are always halved.
+        bisection: a question whose answers have an order (whole numbers, options that are ascending
+            or descending numbers) is asked as ceil(log2 k) halvings, so that neighbours share their
+            statistics. Real numbers are always halved.
     """
 
     initial: int = 10
@@ -45,7 +53,10 @@ class MCTS:
 
     def __post_init__(self) -> None:
         if self.initial < 1 or self.exploration < 0:
-            raise ValueError(f"mcts needs initial >= 1 and exploration >= 0; got {self.initial} and {self.exploration}")
+            raise ValueError(
+                f"mcts needs initial >= 1 and exploration >= 0; got {self.initial} and "
+                f"{self.exploration}"
+            )
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
@@ -53,12 +64,21 @@ class MCTS:
             return Asked(novel(space, history, random_draws(space, history, seed), count))
         return Asked(novel(space, history, self._draws(space, history, seed), count))
 
-    def _draws(self, space: SearchSpace, history: History, seed: int) -> Iterator[tuple[Architecture, str]]:
-        """Roll-outs from the tree. Each is a visit too, so that one that is known already, or rejected, opens another way or closes its own."""
+    def _draws(
+        self, space: SearchSpace, history: History, seed: int
+    ) -> Iterator[tuple[Architecture, str]]:
+        """Roll-outs from the tree. Each is a visit too, so that one that is known already, or
+        rejected, opens another way or closes its own.
+        """
         root, random = self._tree(space, history), generator(seed, "mcts", len(history.trials))
         rejected = 0
         while not root.closed and rejected < ATTEMPTS:
-            choose = Chooser(_descend(root, self.exploration, random), random, held=dict(space.held), keep_domains=True)
+            choose = Chooser(
+                _descend(root, self.exploration, random),
+                random,
+                held=dict(space.held),
+                keep_domains=True,
+            )
             accepted = _completes(space, choose)
             assert choose.domains is not None
             _visit(root, _way(choose.domains, choose.decisions, self.bisection), None)
@@ -73,14 +93,18 @@ class MCTS:
         low, high = min(scores, default=0.0), max(scores, default=0.0)
         root = Node()
         for trial in history.trials:
-            way = _way(domains(space, trial.architecture), trial.architecture.answers, self.bisection)
+            way = _way(
+                domains(space, trial.architecture), trial.architecture.answers, self.bisection
+            )
             _visit(root, way, _scaled(trial, low, high))
         return root
 
 
 @dataclass(frozen=True)
 class Fork:
-    """A question in the tree. `cells` is what halvings have left of its ordered answers; None where each answer is a branch of its own."""
+    """A question in the tree. `cells` is what halvings have left of its ordered answers; None where
+    each answer is a branch of its own.
+    """
 
     path: str
     domain: Domain
@@ -107,12 +131,18 @@ class Fork:
             return branch
         cells = self.half(branch)
         place = cells[0] + random.random() * len(cells)
-        return self.domain.draw(Steady(place / CELLS)) if self.domain.size is None else self.domain.at(int(place))
+        return (
+            self.domain.draw(Steady(place / CELLS))
+            if self.domain.size is None
+            else self.domain.at(int(place))
+        )
 
 
 @dataclass
 class Node:
-    """What is known behind a branch. `closed` says that each architecture there was tried or rejected. `fork` is None until a way leads on."""
+    """What is known behind a branch. `closed` says that each architecture there was tried or
+    rejected. `fork` is None until a way leads on.
+    """
 
     visits: int = 0
     scored: int = 0
@@ -147,12 +177,16 @@ def _bounds(node: Node, exploration: float) -> dict[Answer, float]:
     """The upper confidence bound of each branch that is not closed."""
     mean, numerator = node.mean(0.0), 2 * math.log(node.visits)
     return {
-        branch: child.mean(mean) + exploration * math.sqrt(numerator / child.visits) for branch, child in node.children.items() if not child.closed
+        branch: child.mean(mean) + exploration * math.sqrt(numerator / child.visits)
+        for branch, child in node.children.items()
+        if not child.closed
     }
 
 
 def _visit(root: Node, way: list[tuple[Fork, Answer]], score: float | None) -> None:
-    """Counts a visit along the way's part in the tree, to which one node is added, and its score where it has one."""
+    """Counts a visit along the way's part in the tree, to which one node is added, and its score
+    where it has one.
+    """
     nodes = [root]
     for fork, branch in way:
         node = nodes[-1]
@@ -166,7 +200,14 @@ def _visit(root: Node, way: list[tuple[Fork, Answer]], score: float | None) -> N
     for node in reversed(nodes):
         fork = node.fork
         node.closed = node.closed or (
-            ended and (fork is None or (len(node.children) == fork.width and all(child.closed for child in node.children.values())))
+            ended
+            and (
+                fork is None
+                or (
+                    len(node.children) == fork.width
+                    and all(child.closed for child in node.children.values())
+                )
+            )
         )
         ended = node.closed
         node.visits += 1
@@ -175,7 +216,9 @@ def _visit(root: Node, way: list[tuple[Fork, Answer]], score: float | None) -> N
             node.total += score
 
 
-def _way(asked: Mapping[str, Domain], answers: Mapping[str, Answer], bisection: bool) -> list[tuple[Fork, Answer]]:
+def _way(
+    asked: Mapping[str, Domain], answers: Mapping[str, Answer], bisection: bool
+) -> list[tuple[Fork, Answer]]:
     """The forks that the answers lead past, each with the branch taken."""
     way: list[tuple[Fork, Answer]] = []
     for path, domain in asked.items():
@@ -197,8 +240,13 @@ def _is_ordered(domain: Domain) -> bool:
     if not isinstance(domain, OneOf):
         return isinstance(domain, Integer)
     labels = domain.labels
-    numbers = [label for label in labels if isinstance(label, int | float) and not isinstance(label, bool)]
-    return len(numbers) == len(labels) and numbers in (sorted(numbers), sorted(numbers, reverse=True))
+    numbers = [
+        label for label in labels if isinstance(label, int | float) and not isinstance(label, bool)
+    ]
+    return len(numbers) == len(labels) and numbers in (
+        sorted(numbers),
+        sorted(numbers, reverse=True),
+    )
 
 
 def _cell(domain: Domain, answer: Answer) -> int:
@@ -208,7 +256,11 @@ def _cell(domain: Domain, answer: Answer) -> int:
     assert isinstance(answer, int | float)
     if isinstance(domain, Integer):
         return int(answer) - domain.low
-    share = math.log(answer / domain.low) / math.log(domain.high / domain.low) if domain.log else (answer - domain.low) / (domain.high - domain.low)
+    share = (
+        math.log(answer / domain.low) / math.log(domain.high / domain.low)
+        if domain.log
+        else (answer - domain.low) / (domain.high - domain.low)
+    )
     return min(int(share * CELLS), CELLS - 1)
 
 

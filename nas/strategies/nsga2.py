@@ -18,10 +18,12 @@ from spaces.operators import crossover, mutate
 
 @dataclass(frozen=True)
 class NSGA2:
-    """Parents win tournaments of two: the better layer of the non-dominated sorting, then the one with more room around it.
+    """Parents win tournaments of two: the better layer of the non-dominated sorting, then the one
+    with more room around it.
 
-    The population is the best of all that was observed, in that same order, so that no one is ever lost. Behind all that keep the constraints stand
-    those that do not, by how far they miss them (constrained domination, section VI).
+    The population is the best of all that was observed, in that same order, so that no one is ever
+    lost. Behind all that keep the constraints stand those that do not, by how far they miss them
+    (constrained domination, section VI).
 
     Attributes:
         objectives: the run's; with one it is a plain evolution with elitism.
@@ -36,8 +38,13 @@ class NSGA2:
     crossover: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.objectives or len({objective.name for objective in self.objectives}) < len(self.objectives):
-            raise ValueError(f"nsga2 needs at least one objective, and none twice; got {', '.join(each.name for each in self.objectives) or 'none'}")
+        if not self.objectives or len({objective.name for objective in self.objectives}) < len(
+            self.objectives
+        ):
+            raise ValueError(
+                "nsga2 needs at least one objective, and none twice; got "
+                f"{', '.join(each.name for each in self.objectives) or 'none'}"
+            )
         if self.population < 2:
             raise ValueError(f"nsga2 needs a population of at least 2; got {self.population}")
         if not 0 <= self.crossover <= 1:
@@ -52,18 +59,33 @@ class NSGA2:
         if len(history.trials) < self.population:
             return Asked(novel(space, history, random_draws(space, history, seed), count))
         if len(history.observed) < 2:
-            return Asked(novel(space, history, random_draws(space, history, seed), count), "fewer than two have succeeded: random")
-        best = [trial.architecture for trial in best_first(history.observed, self.objectives, self.constraints)[: self.population]]
+            return Asked(
+                novel(space, history, random_draws(space, history, seed), count),
+                "fewer than two have succeeded: random",
+            )
+        best = [
+            trial.architecture
+            for trial in best_first(history.observed, self.objectives, self.constraints)[
+                : self.population
+            ]
+        ]
         children = self._children(space, best, generator(seed, "nsga2", len(history.trials)))
-        return Asked(novel(space, history, chain(children, random_draws(space, history, seed)), count))
+        return Asked(
+            novel(space, history, chain(children, random_draws(space, history, seed)), count)
+        )
 
-    def _children(self, space: SearchSpace, best: list[Architecture], random: Random) -> Iterator[tuple[Architecture, str]]:
+    def _children(
+        self, space: SearchSpace, best: list[Architecture], random: Random
+    ) -> Iterator[tuple[Architecture, str]]:
         refused = 0
         while refused < REFUSED:
             parent, origin = self._parent(best, random), "mutation"
             try:
                 if random.random() < self.crossover:
-                    parent, origin = crossover(space, parent, self._parent(best, random), random), "crossover"
+                    parent, origin = (
+                        crossover(space, parent, self._parent(best, random), random),
+                        "crossover",
+                    )
                 yield mutate(space, parent, random), origin
             except ValueError:
                 refused += 1  # The space rejects what comes of these parents; others go on.

@@ -1,6 +1,8 @@
-"""Draws from a latent space in which good architectures lie near the origin (PGVAE, Ghaffari et al., ICLR 2024, arXiv 2305.13650).
+"""Draws from a latent space in which good architectures lie near the origin (PGVAE, Ghaffari et
+al., ICLR 2024, arXiv 2305.13650).
 
-    evaluated -> categories -> autoencoder, ordered by score -> places near the origin -> categories -> the program replayed -> new ones
+    evaluated -> categories -> autoencoder, ordered by score -> places near the origin -> categories
+    -> the program replayed -> new ones
 
 Shapes: N evaluated architectures, M drawn ones, G columns of categories, D latent numbers.
 """
@@ -24,27 +26,32 @@ from spaces.operators import attempt, domains
 
 # Places drawn and decoded at once, and how often before the rest of a batch is drawn at random.
 DRAWN, TIMES = 100, 6
-# Each time, the places are drawn so much farther from the origin: where all near it were seen, others are farther out.
+# Each time, the places are drawn so much farther from the origin: where all near it were seen,
+# others are farther out.
 WIDER = 1.25
 WEIGHTINGS = ("pgvae", "rwr", "dbas", "cbas", "cem")
 
 
 @dataclass(frozen=True)
 class PGVAE:
-    """Architectures decoded from near the origin of an autoencoder's latent space, fitted anew to all that was evaluated.
+    """Architectures decoded from near the origin of an autoencoder's latent space, fitted anew to
+    all that was evaluated.
 
     Attributes:
         initial: at least so many are drawn at random before the first fit (whole batches).
-        weighting: `pgvae` orders the latent space by score. The others are baselines: they weigh the architectures by score, and draw from the prior.
+        weighting: `pgvae` orders the latent space by score. The others are baselines: they weigh
+            the architectures by score, and draw from the prior.
         latent: numbers of a place in the latent space.
         width: hidden features of the encoder and the decoder.
         steps: optimiser steps of a fit.
         beta: weight of the divergence from the prior beside the reconstruction.
-        tau: of `pgvae`: the prior log-densities of the best and the worst architecture should differ by so much, those between by rank.
+        tau: of `pgvae`: the prior log-densities of the best and the worst architecture should
+            differ by so much, those between by rank.
         order: of `pgvae`: weight of that rule.
         target: of `pgvae`: draws reach down to this share of the ranks.
         quantile: of `dbas`, `cbas`, `cem`: architectures above this quantile of the scores count.
-        temperature: of `rwr`: weights are exp(rank / temperature), the worst architecture's rank 0, the best one's 1.
+        temperature: of `rwr`: weights are exp(rank / temperature), the worst architecture's rank 0,
+            the best one's 1.
     """
 
     initial: int = 40
@@ -62,9 +69,13 @@ class PGVAE:
     def __post_init__(self) -> None:
         for name, least in (("initial", 2), ("latent", 1), ("width", 1), ("steps", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"pgvae needs {name} to be {least} or more; got {getattr(self, name)}")
+                raise ValueError(
+                    f"pgvae needs {name} to be {least} or more; got {getattr(self, name)}"
+                )
         if self.weighting not in WEIGHTINGS:
-            raise ValueError(f"pgvae knows no weighting {self.weighting!r}; known: {', '.join(WEIGHTINGS)}")
+            raise ValueError(
+                f"pgvae knows no weighting {self.weighting!r}; known: {', '.join(WEIGHTINGS)}"
+            )
         for name in ("beta", "order"):
             if getattr(self, name) < 0:
                 raise ValueError(f"pgvae needs {name} to be 0 or more; got {getattr(self, name)}")
@@ -72,27 +83,46 @@ class PGVAE:
             if getattr(self, name) <= 0:
                 raise ValueError(f"pgvae needs {name} to be above 0; got {getattr(self, name)}")
         if not (0 <= self.target <= 1 and 0 <= self.quantile < 1):
-            raise ValueError(f"pgvae's target and quantile are shares of the scores between 0 and 1; got {self.target} and {self.quantile}")
+            raise ValueError(
+                "pgvae's target and quantile are shares of the scores between 0 and 1; got "
+                f"{self.target} and {self.quantile}"
+            )
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`. A failure counts as the worst score."""
         if len(history.trials) < self.initial:
-            return Asked(novel(space, history, random_draws(space, history, seed), count), "initial design: random")
+            return Asked(
+                novel(space, history, random_draws(space, history, seed), count),
+                "initial design: random",
+            )
         if not history.observed:
-            return Asked(novel(space, history, random_draws(space, history, seed), count), "nothing has succeeded yet: random")
+            return Asked(
+                novel(space, history, random_draws(space, history, seed), count),
+                "nothing has succeeded yet: random",
+            )
         return Asked(novel(space, history, self._draws(space, history, seed), count))
 
-    def _draws(self, space: SearchSpace, history: History, seed: int) -> Iterator[tuple[Architecture, str]]:
+    def _draws(
+        self, space: SearchSpace, history: History, seed: int
+    ) -> Iterator[tuple[Architecture, str]]:
         done = [trial for trial in history.trials if trial.outcome is not None]
         code = codes([domains(space, trial.architecture) for trial in done])
         if code.sizes:
             yield from self._decoded(space, code, done, derive(seed, "pgvae", len(history.trials)))
         yield from random_draws(space, history, seed)
 
-    def _decoded(self, space: SearchSpace, code: Codes, done: list[Trial], seed: int) -> Iterator[tuple[Architecture, str]]:
+    def _decoded(
+        self, space: SearchSpace, code: Codes, done: list[Trial], seed: int
+    ) -> Iterator[tuple[Architecture, str]]:
         score_N = ranks(done)
-        model = self._fit(code, code.encode([trial.architecture.answers for trial in done]), score_N, seed)
-        scale, noise, random = self._scale(), numpy.random.default_rng(derive(seed, "places")), generator(seed, "replay")
+        model = self._fit(
+            code, code.encode([trial.architecture.answers for trial in done]), score_N, seed
+        )
+        scale, noise, random = (
+            self._scale(),
+            numpy.random.default_rng(derive(seed, "places")),
+            generator(seed, "replay"),
+        )
         for time in range(TIMES):
             z_MD = scale * WIDER**time * noise.standard_normal((DRAWN, self.latent))
             for code_G in model.decode(z_MD, noise).tolist():
@@ -101,10 +131,23 @@ class PGVAE:
                     yield architecture, "latent"
 
     def _scale(self) -> float:
-        return sampling_scale(self.latent, self.tau, 1 - self.target) if self.weighting == "pgvae" else 1.0
+        return (
+            sampling_scale(self.latent, self.tau, 1 - self.target)
+            if self.weighting == "pgvae"
+            else 1.0
+        )
 
-    def _fit(self, code: Codes, code_NG: numpy.ndarray, score_N: numpy.ndarray, seed: int) -> Network:
-        recipe = Recipe(self.latent, self.width, self.steps, beta=self.beta, tau=self.tau, order=self.order if self.weighting == "pgvae" else 0.0)
+    def _fit(
+        self, code: Codes, code_NG: numpy.ndarray, score_N: numpy.ndarray, seed: int
+    ) -> Network:
+        recipe = Recipe(
+            self.latent,
+            self.width,
+            self.steps,
+            beta=self.beta,
+            tau=self.tau,
+            order=self.order if self.weighting == "pgvae" else 0.0,
+        )
         alike_N = numpy.ones(len(score_N))
         if self.weighting == "pgvae":
             weight_N = alike_N
@@ -116,18 +159,36 @@ class PGVAE:
             weight_N = weighting.dbas(score_N, self.quantile)
         else:
             first = slice(0, self.initial)
-            before = fit_vae(recipe, code_NG[first], code.sizes, score_N[first], alike_N[first], derive(seed, "before"))
+            before = fit_vae(
+                recipe,
+                code_NG[first],
+                code.sizes,
+                score_N[first],
+                alike_N[first],
+                derive(seed, "before"),
+            )
             now = fit_vae(recipe, code_NG, code.sizes, score_N, alike_N, derive(seed, "now"))
-            weight_N = weighting.cbas(score_N, self.quantile, before.log_likelihood(code_NG) - now.log_likelihood(code_NG))
+            weight_N = weighting.cbas(
+                score_N, self.quantile, before.log_likelihood(code_NG) - now.log_likelihood(code_NG)
+            )
         return fit_vae(recipe, code_NG, code.sizes, score_N, weight_N, derive(seed, "fit"))
 
 
 def ranks(done: list[Trial]) -> numpy.ndarray:
-    """(N,) the shares of the others that each score is above, equal ones counting half. A failure counts as the worst score.
+    """(N,) the shares of the others that each score is above, equal ones counting half. A failure
+    counts as the worst score.
 
     Ranks, because a few dead networks would press all other scores together.
     """
     worst = min(trial.score for trial in done if trial.is_observed)
     score_N = numpy.array([trial.score if trial.is_observed else worst for trial in done])
     ordered_N = numpy.sort(score_N)
-    return (numpy.searchsorted(ordered_N, score_N, "left") + numpy.searchsorted(ordered_N, score_N, "right") - 1) / 2 / max(len(done) - 1, 1)
+    return (
+        (
+            numpy.searchsorted(ordered_N, score_N, "left")
+            + numpy.searchsorted(ordered_N, score_N, "right")
+            - 1
+        )
+        / 2
+        / max(len(done) - 1, 1)
+    )

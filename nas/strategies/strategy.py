@@ -1,7 +1,9 @@
-"""What a strategy is, and the two things that all of them do: draw new architectures, and never propose one twice.
+"""What a strategy is, and the two things that all of them do: draw new architectures, and never
+propose one twice.
 
-A strategy is a frozen value that holds settings. Its state is the `History`, the fold of the journal, so `tell` is the history's own growth
-and resuming is replay. It knows no evaluator and no store.
+A strategy is a frozen value that holds settings. Its state is the `History`, the fold of the
+journal, so `tell` is the history's own growth and resuming is replay. It knows no evaluator and no
+store.
 """
 
 from __future__ import annotations
@@ -38,17 +40,22 @@ class Strategy(Protocol):
     """Settings of a search, frozen."""
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
-        """Up to `count` architectures to evaluate next, none of which the history or the answer itself holds already (by canonical key).
+        """Up to `count` architectures to evaluate next, none of which the history or the answer
+        itself holds already (by canonical key).
 
-        A pure function of its arguments: the same history and seed give the same proposals, in any process. Fewer than `count`, or none,
-        where no new ones are found. A promotion (`Proposal.continues`) is the one proposal of an architecture that the history holds.
+        A pure function of its arguments: the same history and seed give the same proposals, in any
+            process. Fewer than `count`, or none,
+        where no new ones are found. A promotion (`Proposal.continues`) is the one proposal of an
+        architecture that the history holds.
         """
         ...
 
 
 @lru_cache(maxsize=200_000)
 def key_of(space: SearchSpace, architecture: Architecture) -> str:
-    """The canonical key of the architecture's graph: architectures that are the same network share it."""
+    """The canonical key of the architecture's graph: architectures that are the same network share
+    it.
+    """
     return canonical_key(space.graph(architecture))
 
 
@@ -61,7 +68,9 @@ def novel(
     *,
     patience: int = DUPLICATES,
 ) -> tuple[Proposal, ...]:
-    """The first `count` of the (architecture, origin) drawn whose canonical key is new. Gives up after more than `patience` duplicates in a row."""
+    """The first `count` of the (architecture, origin) drawn whose canonical key is new. Gives up
+    after more than `patience` duplicates in a row.
+    """
     seen = set(history.keys) | set(taken)
     proposals: list[Proposal] = []
     wasted = 0
@@ -74,15 +83,19 @@ def novel(
             continue
         seen.add(key)
         wasted = 0
-        proposals.append(Proposal(architecture=architecture, origin=origin, prediction=None, canonical=key))
+        proposals.append(
+            Proposal(architecture=architecture, origin=origin, prediction=None, canonical=key)
+        )
     return tuple(proposals)
 
 
-def random_draws(space: SearchSpace, history: History, seed: int) -> Iterator[tuple[Architecture, str]]:
+def random_draws(
+    space: SearchSpace, history: History, seed: int
+) -> Iterator[tuple[Architecture, str]]:
     """Endless random architectures: a stream of its own for each number of trials so far.
 
-    All strategies start from these streams, so that a search and its random baseline share their first evaluations. The stream ends where the space
-    refuses draw after draw.
+    All strategies start from these streams, so that a search and its random baseline share their
+    first evaluations. The stream ends where the space refuses draw after draw.
 
     Raises:
         spaces.operators.NothingDrawn: the space does so from the first draw on.

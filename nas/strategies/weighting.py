@@ -1,4 +1,5 @@
-"""How much each example counts when a generative model of good ones is fitted: four published rules. Shapes: N examples.
+"""How much each example counts when a generative model of good ones is fitted: four published
+rules. Shapes: N examples.
 
 Scores are ranks, from 0, the worst, to 1, the best. Weights are 1 on average.
 """
@@ -19,7 +20,8 @@ def rwr(score_N: numpy.ndarray, temperature: float) -> numpy.ndarray:
 
 
 def dbas(score_N: numpy.ndarray, quantile: float) -> numpy.ndarray:
-    """Design by adaptive sampling (Brookes and Listgarten, 2018): the probability that the score is above the quantile of all scores.
+    """Design by adaptive sampling (Brookes and Listgarten, 2018): the probability that the score is
+    above the quantile of all scores.
 
     The quantile of all scores runs by itself as better ones come in.
     """
@@ -29,7 +31,8 @@ def dbas(score_N: numpy.ndarray, quantile: float) -> numpy.ndarray:
 
 
 def cem(score_N: numpy.ndarray, quantile: float) -> numpy.ndarray:
-    """The cross-entropy method by probability of improvement (CEM-PI): only those whose probability is at the quantile or above, all alike.
+    """The cross-entropy method by probability of improvement (CEM-PI): only those whose probability
+    is at the quantile or above, all alike.
 
     The probability grows with the score, so these are the best by score.
     """
@@ -37,8 +40,12 @@ def cem(score_N: numpy.ndarray, quantile: float) -> numpy.ndarray:
 
 
 def cbas(score_N: numpy.ndarray, quantile: float, log_ratio_N: numpy.ndarray) -> numpy.ndarray:
-    """Conditioning by adaptive sampling (Brookes et al., 2019): `dbas` times the density ratio of the first model to the one that proposed the examples."""
-    return _normalised(dbas(score_N, quantile) * numpy.exp(numpy.minimum(log_ratio_N, numpy.log(MOST_RATIO))))
+    """Conditioning by adaptive sampling (Brookes et al., 2019): `dbas` times the density ratio of
+    the first model to the one that proposed the examples.
+    """
+    return _normalised(
+        dbas(score_N, quantile) * numpy.exp(numpy.minimum(log_ratio_N, numpy.log(MOST_RATIO)))
+    )
 
 
 def _normalised(weight_N: numpy.ndarray) -> numpy.ndarray:

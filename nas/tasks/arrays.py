@@ -1,4 +1,6 @@
-"""Arrays out of npz files: the columns of tables, and images and labels as tensors with the channels first."""
+"""Arrays out of npz files: the columns of tables, and images and labels as tensors with the
+channels first.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from pathlib import Path
 
 import numpy
 
-# The column in which a table of any space may say its rows' architectures, each as `Architecture.to_json` writes it.
+# The column in which a table of any space may say its rows' architectures, each as
+# `Architecture.to_json` writes it.
 ARCHITECTURE = "architecture"
 
 
@@ -23,7 +26,10 @@ def read_npz(path: str | Path) -> dict[str, numpy.ndarray]:
         try:
             return {name: arrays[name] for name in arrays.files}
         except ValueError as error:
-            raise ValueError(f"{path} could not be read: {error}. Save plain arrays of numbers, not Python objects") from error
+            raise ValueError(
+                f"{path} could not be read: {error}. Save plain arrays of numbers, not Python "
+                "objects"
+            ) from error
 
 
 def array_names(path: str | Path) -> list[str]:
@@ -44,7 +50,9 @@ def _check_npz(path: str | Path) -> None:
         raise ValueError(f"{path} is not an npz file, as numpy.savez writes it")
 
 
-def labelled(arrays: Mapping[str, numpy.ndarray], part: str, path: str | Path) -> tuple[numpy.ndarray, numpy.ndarray]:
+def labelled(
+    arrays: Mapping[str, numpy.ndarray], part: str, path: str | Path
+) -> tuple[numpy.ndarray, numpy.ndarray]:
     """The arrays `{part}_x`, channels first, and `{part}_y`.
 
     Raises:
@@ -52,25 +60,39 @@ def labelled(arrays: Mapping[str, numpy.ndarray], part: str, path: str | Path) -
     """
     missing = [name for name in (f"{part}_x", f"{part}_y") if name not in arrays]
     if missing:
-        raise ValueError(f"{path} needs the arrays {part}_x (images) and {part}_y (labels); it holds {', '.join(arrays) or 'none'}")
+        raise ValueError(
+            f"{path} needs the arrays {part}_x (images) and {part}_y (labels); it holds "
+            f"{', '.join(arrays) or 'none'}"
+        )
     images, labels = arrays[f"{part}_x"], arrays[f"{part}_y"]
     if len(images) != len(labels):
-        raise ValueError(f"{path} has {len(images)} images in {part}_x and {len(labels)} labels in {part}_y; there should be as many")
+        raise ValueError(
+            f"{path} has {len(images)} images in {part}_x and {len(labels)} labels in {part}_y; "
+            "there should be as many"
+        )
     return channels_first(images, f"{part}_x of {path}"), labels
 
 
 def channels_first(images: numpy.ndarray, where: str) -> numpy.ndarray:
-    """Images (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, C, H, W), uint8 or float32; C is 1, 3 or 4.
+    """Images (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, C, H, W), uint8 or float32; C is 1, 3
+    or 4.
 
     Raises:
         ValueError: they are something else; `where` says in the message which.
     """
     if images.dtype != numpy.uint8 and images.dtype.kind != "f":
-        raise ValueError(f"images are uint8 (0 to 255) or floating point; {where} is {images.dtype}")
+        raise ValueError(
+            f"images are uint8 (0 to 255) or floating point; {where} is {images.dtype}"
+        )
     if images.ndim == 3:
         images = images[:, None]
     elif images.ndim == 4 and images.shape[3] in (1, 3, 4):
         images = images.transpose(0, 3, 1, 2)
     elif images.ndim != 4 or images.shape[1] not in (1, 3, 4):
-        raise ValueError(f"images have the shape (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels; {where} has {images.shape}")
-    return numpy.ascontiguousarray(images if images.dtype == numpy.uint8 else images.astype(numpy.float32))
+        raise ValueError(
+            "images have the shape (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 "
+            f"channels; {where} has {images.shape}"
+        )
+    return numpy.ascontiguousarray(
+        images if images.dtype == numpy.uint8 else images.astype(numpy.float32)
+    )

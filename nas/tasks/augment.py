@@ -11,7 +11,8 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class FlipAndCrop:
-    """Each image mirrored with probability one half, then cut at a random place out of itself with a border of zeros around.
+    """Each image mirrored with probability one half, then cut at a random place out of itself with
+    a border of zeros around.
 
     The standard augmentation of CIFAR-10 (He et al. 2016, section 4.2: a border of 4 pixels).
 
@@ -26,7 +27,9 @@ class FlipAndCrop:
     def __call__(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Inputs (N, C, H, W) of any type; the same shape and type comes out."""
         if self.flip:
-            mirrored = torch.rand(len(inputs), 1, 1, 1, generator=generator, device=inputs.device) < 0.5
+            mirrored = (
+                torch.rand(len(inputs), 1, 1, 1, generator=generator, device=inputs.device) < 0.5
+            )
             inputs = torch.where(mirrored, inputs.flip(-1), inputs)
         return _random_crop(inputs, self.padding, generator) if self.padding else inputs
 

@@ -1,4 +1,6 @@
-"""CIFAR-10 (Krizhevsky 2009): 32 x 32 colour images of ten classes, from a file on this machine; nothing is downloaded."""
+"""CIFAR-10 (Krizhevsky 2009): 32 x 32 colour images of ten classes, from a file on this machine;
+nothing is downloaded.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,21 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 
 def cifar10(
-    path: str, *, limit: int | None = None, test_limit: int | None = None, validation_share: float = 0.1, augment: bool = True, seed: int = 0
+    path: str,
+    *,
+    limit: int | None = None,
+    test_limit: int | None = None,
+    validation_share: float = 0.1,
+    augment: bool = True,
+    seed: int = 0,
 ) -> Task:
-    """The training images less the validation share, stratified with the seed; flipped and shifted by up to 4 pixels on the device.
+    """The training images less the validation share, stratified with the seed; flipped and shifted
+    by up to 4 pixels on the device.
 
     Args:
-        path: an npz file with `train_x` (N, 32, 32, 3) uint8, `train_y`, `test_x`, `test_y`; or with `train_bytes` (JPEG files one after
-            another), `train_offsets` (N + 1 places between them), `train_labels`, and the same for test, which Pillow decodes.
+        path: an npz file with `train_x` (N, 32, 32, 3) uint8, `train_y`, `test_x`, `test_y`; or
+            with `train_bytes` (JPEG files one after another), `train_offsets` (N + 1 places between
+            them), `train_labels`, and the same for test, which Pillow decodes.
         limit: at most so many images for training and validation together, drawn with the seed.
         test_limit: at most so many for the test.
 
@@ -49,7 +59,9 @@ def cifar10(
     )
 
 
-def _images(arrays: Mapping[str, numpy.ndarray], part: str, path: str, limit: int | None, seed: int) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _images(
+    arrays: Mapping[str, numpy.ndarray], part: str, path: str, limit: int | None, seed: int
+) -> tuple[numpy.ndarray, numpy.ndarray]:
     encoded = [f"{part}_{name}" for name in ("bytes", "offsets", "labels")]
     if all(name in arrays for name in encoded):
         data, offsets, labels = (arrays[name] for name in encoded)
@@ -60,7 +72,13 @@ def _images(arrays: Mapping[str, numpy.ndarray], part: str, path: str, limit: in
         rows = random_rows(len(labels), limit, seed)
         pixels = pixels[rows]
     else:
-        raise ValueError(f"{path} needs the arrays {part}_x and {part}_y, or {', '.join(encoded)}; it holds {', '.join(arrays) or 'none'}")
+        raise ValueError(
+            f"{path} needs the arrays {part}_x and {part}_y, or {', '.join(encoded)}; it holds "
+            f"{', '.join(arrays) or 'none'}"
+        )
     if pixels.shape[1:] != (3, 32, 32):
-        raise ValueError(f"the images of CIFAR-10 are 32 x 32 with 3 channels; {path} has {pixels.shape[1:]}: take the task `images` for others")
+        raise ValueError(
+            f"the images of CIFAR-10 are 32 x 32 with 3 channels; {path} has {pixels.shape[1:]}: "
+            "take the task `images` for others"
+        )
     return pixels, class_numbers(labels, f"{part} of {path}")[rows]

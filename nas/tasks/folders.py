@@ -1,4 +1,6 @@
-"""Images out of a folder of class folders, and out of JPEG bytes, read by Pillow (the extra `images`)."""
+"""Images out of a folder of class folders, and out of JPEG bytes, read by Pillow (the extra
+`images`).
+"""
 
 from __future__ import annotations
 
@@ -15,39 +17,69 @@ ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", "
 PARTS = frozenset({"test", "train", "training", "val", "valid", "validation"})
 
 
-def read_folder(path: Path, image_size: int | None) -> tuple[numpy.ndarray, numpy.ndarray, list[str]]:
-    """Images (N, 3, H, W) uint8, labels (N,) and the classes' names: the sub-folders' names, sorted.
+def read_folder(
+    path: Path, image_size: int | None
+) -> tuple[numpy.ndarray, numpy.ndarray, list[str]]:
+    """Images (N, 3, H, W) uint8, labels (N,) and the classes' names: the sub-folders' names,
+    sorted.
 
-    With `image_size` each image is scaled until its shorter side has that many pixels, and its middle square is taken.
+    With `image_size` each image is scaled until its shorter side has that many pixels, and its
+    middle square is taken.
 
     Raises:
-        ValueError: fewer than two classes, a class without images, images of different sizes without `image_size`, an unreadable image,
-            or Pillow is not installed.
+        ValueError: fewer than two classes, a class without images, images of different sizes
+            without `image_size`, an unreadable image, or Pillow is not installed.
     """
-    classes = sorted(item.name for item in path.iterdir() if item.is_dir() and not item.name.startswith("."))
+    classes = sorted(
+        item.name for item in path.iterdir() if item.is_dir() and not item.name.startswith(".")
+    )
     if classes and PARTS.issuperset(classes):
-        raise ValueError(f"{path} holds {', '.join(classes)}, which are splits, not classes: give path={path / 'train'} and test={path / 'test'}")
+        raise ValueError(
+            f"{path} holds {', '.join(classes)}, which are splits, not classes: give "
+            f"path={path / 'train'} and test={path / 'test'}"
+        )
     if len(classes) < 2:
         found = f"only the folder {classes[0]!r}" if classes else "no folders"
-        raise ValueError(f"{path} should hold one folder of images for each of at least two classes; it holds {found}")
+        raise ValueError(
+            f"{path} should hold one folder of images for each of at least two classes; it holds "
+            f"{found}"
+        )
     images, labels = [], []
     for label, name in enumerate(classes):
         files = sorted(item for item in (path / name).iterdir() if item.suffix.lower() in ENDINGS)
         if not files:
-            raise ValueError(f"the class folder {path / name} holds no images ({', '.join(sorted(ENDINGS))})")
+            raise ValueError(
+                f"the class folder {path / name} holds no images ({', '.join(sorted(ENDINGS))})"
+            )
         for file in files:
             images.append(_read_image(file, image_size))
             labels.append(label)
             if images[-1].shape != images[0].shape:
-                sizes = " and ".join(f"{image.shape[1]} x {image.shape[0]}" for image in (images[-1], images[0]))
-                raise ValueError(f"{file} and the first image differ in size, {sizes} pixels: give image_size to bring all to one")
-    return numpy.ascontiguousarray(numpy.stack(images).transpose(0, 3, 1, 2)), numpy.array(labels), classes
+                sizes = " and ".join(
+                    f"{image.shape[1]} x {image.shape[0]}" for image in (images[-1], images[0])
+                )
+                raise ValueError(
+                    f"{file} and the first image differ in size, {sizes} pixels: give image_size "
+                    "to bring all to one"
+                )
+    return (
+        numpy.ascontiguousarray(numpy.stack(images).transpose(0, 3, 1, 2)),
+        numpy.array(labels),
+        classes,
+    )
 
 
 def decode(data: numpy.ndarray, offsets: numpy.ndarray, rows: numpy.ndarray) -> numpy.ndarray:
-    """The images number `rows` as uint8 (len(rows), 3, H, W). Image i is the encoded bytes `data[offsets[i]:offsets[i + 1]]`."""
+    """The images number `rows` as uint8 (len(rows), 3, H, W). Image i is the encoded bytes
+    `data[offsets[i]:offsets[i + 1]]`.
+    """
     pillow = _pillow()
-    images = [numpy.asarray(pillow.open(io.BytesIO(data[offsets[row] : offsets[row + 1]].tobytes())).convert("RGB")) for row in rows]
+    images = [
+        numpy.asarray(
+            pillow.open(io.BytesIO(data[offsets[row] : offsets[row + 1]].tobytes())).convert("RGB")
+        )
+        for row in rows
+    ]
     return numpy.ascontiguousarray(numpy.stack(images).transpose(0, 3, 1, 2))
 
 
@@ -69,5 +101,8 @@ def _pillow() -> ModuleType:
     try:
         from PIL import Image
     except ImportError as error:
-        raise ValueError("reading image files needs Pillow: install the extra `images` (pip install 'surrogate-nas[images]')") from error
+        raise ValueError(
+            "reading image files needs Pillow: install the extra `images` (pip install "
+            "'surrogate-nas[images]')"
+        ) from error
     return Image

@@ -26,13 +26,16 @@ def images(
     crop_padding: int = 4,
     seed: int = 0,
 ) -> Task:
-    """A task on the images under `path`, split by class with the given seed, normalised by the training images' own mean and deviation.
+    """A task on the images under `path`, split by class with the given seed, normalised by the
+    training images' own mean and deviation.
 
     Args:
-        path: an npz file with the arrays `train_x` (N, H, W[, C]) uint8 or float, `train_y` (N,) whole numbers, and perhaps `test_x`, `test_y`;
-            or a folder with one folder of image files for each class.
-        test: a second npz file with `test_x` and `test_y`, or a second folder with the same classes. Without it, and without test arrays in
-            `path`, `test_share` of the images become the test split.
+        path: an npz file with the arrays `train_x` (N, H, W[, C]) uint8 or float, `train_y` (N,)
+            whole numbers, and perhaps `test_x`, `test_y`; or a folder with one folder of image
+            files for each class.
+        test: a second npz file with `test_x` and `test_y`, or a second folder with the same
+            classes. Without it, and without test arrays in `path`, `test_share` of the images
+            become the test split.
         image_size: the side of the square that image files are brought to; not for arrays.
         flip: mirror training images at random.
         crop_padding: shift training images at random by at most so many pixels; 0 leaves that out.
@@ -41,49 +44,91 @@ def images(
         ValueError: the data is not so; the message says what was found.
     """
     if (inside := _test_inside(path)) and test is not None:
-        raise ValueError(f"{path} has test arrays ({', '.join(inside)}), and test={test} gives others: leave one out")
+        raise ValueError(
+            f"{path} has test arrays ({', '.join(inside)}), and test={test} gives others: leave "
+            "one out"
+        )
     if test is not None:
         refuse_one_file({"path": path, "test": test})
     pixels, labels, classes = _read(path, "train", image_size)
     labels = class_numbers(labels, str(path))
     if test is None and not inside:
-        rows, validation_rows, train_rows = stratified_split(labels, (test_share, validation_share), seed, ("test_share", "validation_share"))
+        rows, validation_rows, train_rows = stratified_split(
+            labels, (test_share, validation_share), seed, ("test_share", "validation_share")
+        )
         test_split = _split(pixels, labels, rows)
     else:
-        test_split = _test_split(test or path, image_size, pixels.shape[1:], classes or list(range(labels.max() + 1)))
-        validation_rows, train_rows = stratified_split(labels, (validation_share,), seed, ("validation_share",))
+        test_split = _test_split(
+            test or path, image_size, pixels.shape[1:], classes or list(range(labels.max() + 1))
+        )
+        validation_rows, train_rows = stratified_split(
+            labels, (validation_share,), seed, ("validation_share",)
+        )
     train = _split(pixels, labels, train_rows)
     augment: Augment | None = FlipAndCrop(flip, crop_padding) if flip or crop_padding else None
     shapes = Shapes(tuple(pixels.shape[1:]), (int(labels.max()) + 1,))
     name = Path(path).stem
     validation = _split(pixels, labels, validation_rows)
-    return Task(name, train, validation, test_split, shapes, augment=augment, normalize=_statistics(train.inputs), classes=tuple(classes))
+    return Task(
+        name,
+        train,
+        validation,
+        test_split,
+        shapes,
+        augment=augment,
+        normalize=_statistics(train.inputs),
+        classes=tuple(classes),
+    )
 
 
-def _read(path: str, part: str, image_size: int | None) -> tuple[numpy.ndarray, numpy.ndarray, list[str]]:
+def _read(
+    path: str, part: str, image_size: int | None
+) -> tuple[numpy.ndarray, numpy.ndarray, list[str]]:
     if Path(path).is_dir():
         return read_folder(Path(path), image_size)
     if not Path(path).exists():
         raise ValueError(f"there is no file or folder {path} (looked from {Path.cwd()})")
     if image_size is not None:
-        raise ValueError(f"image_size is for folders of image files; {path} is a file of arrays, which are taken as they are")
+        raise ValueError(
+            f"image_size is for folders of image files; {path} is a file of arrays, which are "
+            "taken as they are"
+        )
     return (*labelled(read_npz(path), part, path), [])
 
 
 def _test_inside(path: str) -> list[str]:
-    return [name for name in array_names(path) if name.startswith("test_")] if Path(path).is_file() else []
+    return (
+        [name for name in array_names(path) if name.startswith("test_")]
+        if Path(path).is_file()
+        else []
+    )
 
 
 def _test_split(path: str, image_size: int | None, shape: tuple[int, ...], classes: list) -> Split:
     pixels, labels, names = _read(path, "test", image_size)
     if names and names != classes:
-        raise ValueError(f"the test folder {path} has the classes {', '.join(names)}; the training folder has {', '.join(map(str, classes))}")
+        raise ValueError(
+            f"the test folder {path} has the classes {', '.join(names)}; the training folder has "
+            f"{', '.join(map(str, classes))}"
+        )
     if pixels.shape[1:] != shape:
-        raise ValueError(f"the test images of {path} have the shape {pixels.shape[1:]}, the training images {shape}; bring them to one")
-    # A small test set may lack a class, so its labels are held against those of the training images.
-    if labels.dtype.kind not in "iu" or len(labels) == 0 or labels.min() < 0 or labels.max() >= len(classes):
+        raise ValueError(
+            f"the test images of {path} have the shape {pixels.shape[1:]}, the training images "
+            f"{shape}; bring them to one"
+        )
+    # A small test set may lack a class, so its labels are held against those of the training
+    # images.
+    if (
+        labels.dtype.kind not in "iu"
+        or len(labels) == 0
+        or labels.min() < 0
+        or labels.max() >= len(classes)
+    ):
         found = f"{labels.dtype} {numpy.unique(labels).tolist()}"
-        raise ValueError(f"the test labels of {path} should be whole numbers 0 to {len(classes) - 1} as in training; they are {found}")
+        raise ValueError(
+            f"the test labels of {path} should be whole numbers 0 to {len(classes) - 1} as in "
+            f"training; they are {found}"
+        )
     return Split(torch.from_numpy(pixels), torch.from_numpy(labels.astype(numpy.int64)))
 
 
@@ -92,7 +137,11 @@ def _split(pixels: numpy.ndarray, labels: numpy.ndarray, rows: numpy.ndarray) ->
 
 
 def _statistics(inputs: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation for each channel, one channel at a time to keep the doubles small; a constant channel is left unscaled."""
+    """Mean and deviation for each channel, one channel at a time to keep the doubles small; a
+    constant channel is left unscaled.
+    """
     scale = 255 if inputs.dtype == torch.uint8 else 1
     channels = [inputs[:, channel].double() / scale for channel in range(inputs.shape[1])]
-    return tuple(values.mean().item() for values in channels), tuple(values.std().item() or 1.0 for values in channels)
+    return tuple(values.mean().item() for values in channels), tuple(
+        values.std().item() or 1.0 for values in channels
+    )

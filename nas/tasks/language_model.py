@@ -28,17 +28,20 @@ def language_model(
     test_share: float = 0.1,
     seed: int = 0,
 ) -> Task:
-    """A task on the windows of one text. Inputs (length,), tokens; outputs (length, vocabulary), the tokens' log-probabilities up to a constant.
+    """A task on the windows of one text. Inputs (length,), tokens; outputs (length, vocabulary),
+    the tokens' log-probabilities up to a constant.
 
-    The text is cut by position: training first, then validation, the end for the test. Windows do not overlap, nor reach over a cut.
+    The text is cut by position: training first, then validation, the end for the test. Windows do
+        not overlap, nor reach over a cut.
 
     Args:
         path: a UTF-8 file.
-        objective: `masked` hides 15 % of each window's tokens, other ones in each training batch; `causal` tells every next token, and refuses networks
-            that see it.
+        objective: `masked` hides 15 % of each window's tokens, other ones in each training batch;
+            `causal` tells every next token, and refuses networks that see it.
         length: tokens in a window.
         vocabulary: at most so many tokens, learned from the training part.
-        metric: minus the mean negative log-likelihood of a token in nats, or the share of tokens that are right; of those hidden, if some are.
+        metric: minus the mean negative log-likelihood of a token in nats, or the share of tokens
+            that are right; of those hidden, if some are.
         seed: draws what is hidden of the validation and test windows, once for all networks.
 
     Raises:
@@ -47,11 +50,17 @@ def language_model(
     if length < 2:
         raise ValueError(f"length is how many tokens stand in a window, at least 2; got {length}")
     if min(validation_share, test_share) <= 0 or validation_share + test_share >= 1:
-        raise ValueError(f"validation_share and test_share are above 0 and together below 1; got {validation_share} and {test_share}")
+        raise ValueError(
+            "validation_share and test_share are above 0 and together below 1; got "
+            f"{validation_share} and {test_share}"
+        )
     masked, whole = objective == "masked", read_text(path)
     if not whole.strip():
         raise ValueError(f"{path} holds no text, {'only blanks' if whole else 'it is empty'}")
-    cuts = [round(share * len(whole)) for share in (0, 1 - validation_share - test_share, 1 - test_share, 1)]
+    cuts = [
+        round(share * len(whole))
+        for share in (0, 1 - validation_share - test_share, 1 - test_share, 1)
+    ]
     # Lines, because the tokenizer takes many short texts faster than one long one.
     parts = [whole[first:last].splitlines(keepends=True) for first, last in pairwise(cuts)]
     tokenizer = train_tokenizer(parts[0], vocabulary, mask=masked)
@@ -62,7 +71,10 @@ def language_model(
     )
     masking = Masking(size)
     if masked:
-        validation, test = _hidden(validation, masking, derive(seed, "masks: validation")), _hidden(test, masking, derive(seed, "masks: test"))
+        validation, test = (
+            _hidden(validation, masking, derive(seed, "masks: validation")),
+            _hidden(test, masking, derive(seed, "masks: test")),
+        )
     return Task(
         Path(path).stem,
         train,
@@ -78,12 +90,19 @@ def language_model(
 
 
 def _windows(tokens: Tensor, length: int, masked: bool, where: str) -> Split:
-    """Windows one after the other, each with itself as the targets, or with its tokens one place further on; what is left over at the end is left out."""
+    """Windows one after the other, each with itself as the targets, or with its tokens one place
+    further on; what is left over at the end is left out.
+    """
     count = (len(tokens) - (not masked)) // length
     if count < 1:
-        raise ValueError(f"{where} has {len(tokens)} tokens, too few for one window of {length}: give more text, a smaller length, or other shares")
+        raise ValueError(
+            f"{where} has {len(tokens)} tokens, too few for one window of {length}: give more "
+            "text, a smaller length, or other shares"
+        )
     inputs = tokens[: count * length].reshape(count, length)
-    return Split(inputs, inputs if masked else tokens[1 : count * length + 1].reshape(count, length))
+    return Split(
+        inputs, inputs if masked else tokens[1 : count * length + 1].reshape(count, length)
+    )
 
 
 def _hidden(split: Split, masking: Masking, seed: int) -> Split:

@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy
 
 
-def stratified_split(labels: numpy.ndarray, shares: tuple[float, ...], seed: int, names: tuple[str, ...] = ()) -> list[numpy.ndarray]:
-    """Row numbers in `len(shares) + 1` disjoint parts: one for each share, then the rest, each part with the classes' own frequencies.
+def stratified_split(
+    labels: numpy.ndarray, shares: tuple[float, ...], seed: int, names: tuple[str, ...] = ()
+) -> list[numpy.ndarray]:
+    """Row numbers in `len(shares) + 1` disjoint parts: one for each share, then the rest, each part
+    with the classes' own frequencies.
 
-    The rows are shuffled, sorted by class, and each part takes evenly spaced ones of those left (systematic sampling), so a part has
-    floor(share * n) rows, and a class's share in it is right to one row. `names` are those by which the user knows the shares, for errors.
+    The rows are shuffled, sorted by class, and each part takes evenly spaced ones of those left
+    (systematic sampling), so a part has floor(share * n) rows, and a class's share in it is right
+    to one row. `names` are those by which the user knows the shares, for errors.
 
     Raises:
         ValueError: a part would be empty.
@@ -26,7 +30,10 @@ def stratified_split(labels: numpy.ndarray, shares: tuple[float, ...], seed: int
             raise ValueError(f"{name} lies between 0 and 1; got {share}")
         count = int(share * len(labels))
         if count == 0 or count >= len(left):
-            raise ValueError(f"{name} is {share}, which of {len(labels)} samples leaves a split empty: give another share, or more samples")
+            raise ValueError(
+                f"{name} is {share}, which of {len(labels)} samples leaves a split empty: give "
+                "another share, or more samples"
+            )
         chosen = numpy.zeros(len(left), dtype=bool)
         chosen[(numpy.arange(count) * len(left) + len(left) // 2) // count] = True
         parts.append(numpy.sort(left[chosen]))
@@ -35,7 +42,8 @@ def stratified_split(labels: numpy.ndarray, shares: tuple[float, ...], seed: int
 
 
 def refuse_one_file(files: Mapping[str, str]) -> None:
-    """Refuses one file for two splits: what is trained on would be scored on. `files` by the names that the user knows them by.
+    """Refuses one file for two splits: what is trained on would be scored on. `files` by the names
+    that the user knows them by.
 
     Raises:
         ValueError: two of them are one file.
@@ -44,7 +52,10 @@ def refuse_one_file(files: Mapping[str, str]) -> None:
     for name, file in files.items():
         first = names.setdefault(Path(file).resolve(), name)
         if first != name:
-            raise ValueError(f"{first} and {name} are the same, {file}, and each split needs samples of its own: leave {name} out, or give another")
+            raise ValueError(
+                f"{first} and {name} are the same, {file}, and each split needs samples of its "
+                f"own: leave {name} out, or give another"
+            )
 
 
 def random_rows(count: int, limit: int | None, seed: int) -> numpy.ndarray:
@@ -64,15 +75,24 @@ def class_numbers(labels: numpy.ndarray, where: str) -> numpy.ndarray:
     """The labels as int64.
 
     Raises:
-        ValueError: they are not whole numbers 0..K-1 of at least two classes; `where` says in the message which labels.
+        ValueError: they are not whole numbers 0..K-1 of at least two classes; `where` says in the
+            message which labels.
     """
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise ValueError(f"the labels in {where} should be one row of whole numbers; they are {labels.dtype} of shape {labels.shape}")
+        raise ValueError(
+            f"the labels in {where} should be one row of whole numbers; they are {labels.dtype} "
+            f"of shape {labels.shape}"
+        )
     if len(labels) == 0:
         raise ValueError(f"{where} holds no samples")
     values = numpy.unique(labels)
     if len(values) < 2:
-        raise ValueError(f"{where} holds one class only, the label {values[0]}: there is nothing to tell apart")
+        raise ValueError(
+            f"{where} holds one class only, the label {values[0]}: there is nothing to tell apart"
+        )
     if values[0] != 0 or values[-1] != len(values) - 1:
-        raise ValueError(f"the labels in {where} are {len(values)} numbers from {values[0]} to {values[-1]}; they should be 0 to {len(values) - 1}")
+        raise ValueError(
+            f"the labels in {where} are {len(values)} numbers from {values[0]} to {values[-1]}; "
+            f"they should be 0 to {len(values) - 1}"
+        )
     return labels.astype(numpy.int64)

@@ -1,6 +1,8 @@
-"""A training that is paused between two epochs: all that its next step depends on, as a value and as a safetensors file.
+"""A training that is paused between two epochs: all that its next step depends on, as a value and
+as a safetensors file.
 
-The file is a cache and nothing more. What is missing, damaged or of another training is not read, and the training starts over with the same numbers.
+The file is a cache and nothing more. What is missing, damaged or of another training is not read,
+and the training starts over with the same numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ class Paused:
 
     Attributes:
         curve: the validation score after each epoch so far.
-        tensors: by name, on the CPU: the module's, the optimizer's, and the states of the generators.
+        tensors: by name, on the CPU: the module's, the optimizer's, and the states of the
+            generators.
         scaler: the state of the loss scaling, empty where there is none.
     """
 
@@ -43,13 +46,22 @@ class Paused:
 
     def fits(self, module: nn.Module) -> bool:
         """Whether its tensors are those of the module, by name, shape and type."""
-        own = {f"{MODULE}.{name}": (tensor.shape, tensor.dtype) for name, tensor in _tensors(module).items()}
-        return own == {name: (tensor.shape, tensor.dtype) for name, tensor in self.tensors.items() if name.startswith(f"{MODULE}.")}
+        own = {
+            f"{MODULE}.{name}": (tensor.shape, tensor.dtype)
+            for name, tensor in _tensors(module).items()
+        }
+        return own == {
+            name: (tensor.shape, tensor.dtype)
+            for name, tensor in self.tensors.items()
+            if name.startswith(f"{MODULE}.")
+        }
 
 
 @dataclass(frozen=True)
 class Moving:
-    """What changes in the course of a training. Torch's own generators, the CPU's and the device's, belong to it too."""
+    """What changes in the course of a training. Torch's own generators, the CPU's and the device's,
+    belong to it too.
+    """
 
     module: nn.Module
     optimizer: torch.optim.Optimizer
@@ -61,25 +73,41 @@ class Moving:
         """A copy of where it stands."""
         states = {f"{MODULE}.{name}": tensor for name, tensor in _tensors(self.module).items()}
         for place, state in self.optimizer.state_dict()["state"].items():
-            states |= {f"{OPTIMIZER}.{place}.{name}": tensor for name, tensor in state.items() if tensor is not None}
-        states |= {f"{RANDOM}.{name}": generator.get_state() for name, generator in self.generators.items()}
+            states |= {
+                f"{OPTIMIZER}.{place}.{name}": tensor
+                for name, tensor in state.items()
+                if tensor is not None
+            }
+        states |= {
+            f"{RANDOM}.{name}": generator.get_state() for name, generator in self.generators.items()
+        }
         states[f"{RANDOM}.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             states[f"{RANDOM}.cuda"] = torch.cuda.get_rng_state(self.device)
-        return Paused(curve, {name: tensor.detach().cpu().contiguous().clone() for name, tensor in states.items()}, self.scaler.state_dict())
+        return Paused(
+            curve,
+            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in states.items()},
+            self.scaler.state_dict(),
+        )
 
     @torch.no_grad()
     def go_on(self, paused: Paused) -> None:
-        """Puts everything back to where it stood. The module must be one that the paused state fits."""
+        """Puts everything back to where it stood. The module must be one that the paused state
+        fits.
+        """
         for name, tensor in _tensors(self.module).items():
             tensor.copy_(paused.tensors[f"{MODULE}.{name}"])
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        parameters = [
+            parameter for group in self.optimizer.param_groups for parameter in group["params"]
+        ]
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in paused.tensors.items():
             kind, place, own = [*name.split(".", 2), "", ""][:3]
             if kind == OPTIMIZER:
                 state.setdefault(int(place), {})[own] = _laid_out_as(parameters[int(place)], tensor)
-        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.optimizer.load_state_dict(
+            {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
+        )
         self.scaler.load_state_dict(dict(paused.scaler))
         for name, generator in self.generators.items():
             generator.set_state(paused.tensors[f"{RANDOM}.{name}"])
@@ -89,25 +117,40 @@ class Moving:
 
 
 def identity(recipe: Recipe, architecture: str, seed: int, device: torch.device) -> str:
-    """What a checkpoint is of: the digest of the recipe, the architecture's key, the seed and the kind of device."""
-    return hashlib.blake2b(json.dumps([FORMAT, asdict(recipe), architecture, seed, device.type]).encode(), digest_size=16).hexdigest()
+    """What a checkpoint is of: the digest of the recipe, the architecture's key, the seed and the
+    kind of device.
+    """
+    return hashlib.blake2b(
+        json.dumps([FORMAT, asdict(recipe), architecture, seed, device.type]).encode(),
+        digest_size=16,
+    ).hexdigest()
 
 
 def write_checkpoint(paused: Paused, path: Path, of: str) -> None:
     """Writes the file, whole or not at all. `of` is the training's `identity`."""
-    about = {"of": of, "content": _digest(paused.tensors), "curve": json.dumps(paused.curve), "scaler": json.dumps(dict(paused.scaler))}
+    about = {
+        "of": of,
+        "content": _digest(paused.tensors),
+        "curve": json.dumps(paused.curve),
+        "scaler": json.dumps(dict(paused.scaler)),
+    }
     write_tensors(paused.tensors, path, about)
 
 
 def read_checkpoint(path: Path, of: str) -> Paused | None:
     """What the file holds; None where there is none, it is not whole, or it is of another training."""
-    with suppress(SafetensorError, OSError, ValueError, KeyError, TypeError), safe_open(path, framework="pt") as file:
+    with (
+        suppress(SafetensorError, OSError, ValueError, KeyError, TypeError),
+        safe_open(path, framework="pt") as file,
+    ):
         about: dict[str, Any] = file.metadata() or {}
         if about["of"] != of:
             return None
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if about["content"] == _digest(tensors):
-            return Paused(tuple(map(float, json.loads(about["curve"]))), tensors, json.loads(about["scaler"]))
+            return Paused(
+                tuple(map(float, json.loads(about["curve"]))), tensors, json.loads(about["scaler"])
+            )
     return None
 
 
@@ -136,13 +179,21 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[s
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """The parameters and buffers, each once, those too that a state_dict leaves out: the next step depends on them."""
+    """The parameters and buffers, each once, those too that a state_dict leaves out: the next step
+    depends on them.
+    """
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """The value in the parameter's order of memory, as the optimizer has made it: its kernels walk through both alike."""
-    return torch.empty_like(parameter, dtype=value.dtype).copy_(value) if value.shape == parameter.shape else value
+    """The value in the parameter's order of memory, as the optimizer has made it: its kernels walk
+    through both alike.
+    """
+    return (
+        torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        if value.shape == parameter.shape
+        else value
+    )
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

@@ -1,6 +1,8 @@
-"""Trains a module on a task. The data lies on the device and is shuffled and augmented there; a step never makes the host wait.
+"""Trains a module on a task. The data lies on the device and is shuffled and augmented there; a
+step never makes the host wait.
 
-CPU and CUDA run the same code. On the CPU one seed gives one result, bit for bit, whatever the state of the global generators.
+CPU and CUDA run the same code. On the CPU one seed gives one result, bit for bit, whatever the
+state of the global generators.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class Trained:
     """What came of a training.
 
     Attributes:
-        validation: the metric on the validation split after the last epoch (not after the best, which would flatter).
+        validation: the metric on the validation split after the last epoch (not after the best,
+            which would flatter).
         curve: the same after each epoch.
         seconds: wall-clock, validation included.
         epochs: how many were trained, those before a pause counted.
@@ -56,20 +59,26 @@ def train(
     until: int | None = None,
     paused: Paused | None = None,
 ) -> Trained:
-    """Trains the module where it stands (it is moved to the device), and scores it on the validation split after each epoch.
+    """Trains the module where it stands (it is moved to the device), and scores it on the
+    validation split after each epoch.
 
-    A training that is paused and goes on is the same as one that was never paused: on the CPU bit for bit.
+    A training that is paused and goes on is the same as one that was never paused: on the CPU bit
+    for bit.
 
     Args:
         module: takes inputs of `task.shapes.input` behind the batch dimension.
-        seed: draws the order of the samples, the augmentation, and what the module itself draws (dropout).
+        seed: draws the order of the samples, the augmentation, and what the module itself draws
+            (dropout).
         on_epoch: called with the number of epochs done and the validation score.
-        until: the epoch after which to pause, on the learning rates of the whole recipe; None: to its end.
-        paused: where an earlier call with the same arguments has paused; it must fit the module, and not be further than `until`.
+        until: the epoch after which to pause, on the learning rates of the whole recipe; None: to
+            its end.
+        paused: where an earlier call with the same arguments has paused; it must fit the module,
+            and not be further than `until`.
 
     Raises:
         NotFinite: the loss of an epoch or an output on the validation split is not finite.
-        ValueError: the module has no parameters, or the recipe or the network does not suit the task.
+        ValueError: the module has no parameters, or the recipe or the network does not suit the
+            task.
     """
     last = recipe.epochs if until is None else until
     task = task.resident(device, "train", "validation")
@@ -91,19 +100,30 @@ def train(
         for epoch in range(len(curve), last):
             module.train()
             total = torch.zeros((), device=device)
-            order = torch.randperm(len(task.train), generator=moving.generators["order"], device=device)
+            order = torch.randperm(
+                len(task.train), generator=moving.generators["order"], device=device
+            )
             for (first, end), rate in zip(bounds, rates[epoch * len(bounds) :], strict=False):
                 rows = order[first:end]
                 inputs, targets = task.train.inputs[rows], task.train.targets[rows]
                 if task.augment is not None:
                     inputs = task.augment(inputs, moving.generators["augmentation"])
                 if task.corrupt is not None:
-                    inputs, targets = task.corrupt(inputs, targets, moving.generators["augmentation"])
+                    inputs, targets = task.corrupt(
+                        inputs, targets, moving.generators["augmentation"]
+                    )
                 total += step(task.prepare(inputs), targets, rate)
             # The one place in an epoch, beside the validation, where the host waits for the device.
             if not torch.isfinite(total):
-                raise NotFinite(f"the loss was not finite in epoch {epoch + 1} of {recipe.epochs}: lower the learning rate, or clip the gradient")
-            curve.append(evaluate_split(module, task.validation, task, recipe.batch_size, device, amp=recipe.amp))
+                raise NotFinite(
+                    f"the loss was not finite in epoch {epoch + 1} of {recipe.epochs}: lower the "
+                    "learning rate, or clip the gradient"
+                )
+            curve.append(
+                evaluate_split(
+                    module, task.validation, task, recipe.batch_size, device, amp=recipe.amp
+                )
+            )
             if on_epoch is not None:
                 on_epoch(epoch + 1, curve[-1])
         rest = moving.pause(tuple(curve)) if last < recipe.epochs else None
@@ -113,14 +133,26 @@ def train(
 def _moving(module: nn.Module, recipe: Recipe, seed: int, device: torch.device) -> Moving:
     precision = half_precision(device) if recipe.amp else None
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    generators = {purpose: torch.Generator(device).manual_seed(derive(seed, purpose)) for purpose in ("order", "augmentation")}
+    generators = {
+        purpose: torch.Generator(device).manual_seed(derive(seed, purpose))
+        for purpose in ("order", "augmentation")
+    }
     return Moving(module, make_optimizer(module, recipe), scaler, generators, device)
 
 
-def _make_step(moving: Moving, task: Task, recipe: Recipe) -> Callable[[Tensor, Tensor, float], Tensor]:
-    """`step(inputs, targets, learning_rate)` changes the weights once and gives the loss, which stays on the device."""
+def _make_step(
+    moving: Moving, task: Task, recipe: Recipe
+) -> Callable[[Tensor, Tensor, float], Tensor]:
+    """`step(inputs, targets, learning_rate)` changes the weights once and gives the loss, which
+    stays on the device.
+    """
     loss_function = task.loss_function(recipe.label_smoothing)
-    module, optimizer, scaler, device = moving.module, moving.optimizer, moving.scaler, moving.device
+    module, optimizer, scaler, device = (
+        moving.module,
+        moving.optimizer,
+        moving.scaler,
+        moving.device,
+    )
     precision = half_precision(device) if recipe.amp else None
 
     def step(inputs: Tensor, targets: Tensor, learning_rate: float) -> Tensor:
@@ -133,8 +165,10 @@ def _make_step(moving: Moving, task: Task, recipe: Recipe) -> Callable[[Tensor, 
         if tuple(outputs.shape[1:]) != task.shapes.output:
             # Cross-entropy would train a network of too many classes without a word.
             raise ValueError(
-                f"the network gives outputs of shape {tuple(outputs.shape[1:])}, and the task {task.name!r} needs {task.shapes.output}: "
-                f"let the space's program take the shapes, `define(choose, shapes)`, and end in `shapes.output`"
+                f"the network gives outputs of shape {tuple(outputs.shape[1:])}, and the task "
+                f"{task.name!r} needs {task.shapes.output}: "
+                "let the space's program take the shapes, `define(choose, shapes)`, and end in "
+                "`shapes.output`"
             )
         loss = loss_function(outputs.float(), targets)
         optimizer.zero_grad(set_to_none=True)
@@ -150,7 +184,15 @@ def _make_step(moving: Moving, task: Task, recipe: Recipe) -> Callable[[Tensor, 
 
 
 @torch.no_grad()
-def evaluate_split(module: nn.Module, split: Split, task: Task, batch_size: int, device: torch.device, *, amp: bool = False) -> float:
+def evaluate_split(
+    module: nn.Module,
+    split: Split,
+    task: Task,
+    batch_size: int,
+    device: torch.device,
+    *,
+    amp: bool = False,
+) -> float:
     """The task's metric on a whole split, with the module in evaluation mode.
 
     Raises:
@@ -175,41 +217,74 @@ def evaluate_split(module: nn.Module, split: Split, task: Task, batch_size: int,
     return score
 
 
-def _mean_score(metric: Mean, outputs_for: Callable[[Tensor], Tensor], split: Split, batch_size: int, device: torch.device) -> tuple[float, bool]:
-    """The metric, and whether all outputs are finite. A batch's outputs are forgotten before the next one's; the host waits at the end."""
-    total, count = torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), dtype=torch.float64, device=device)
+def _mean_score(
+    metric: Mean,
+    outputs_for: Callable[[Tensor], Tensor],
+    split: Split,
+    batch_size: int,
+    device: torch.device,
+) -> tuple[float, bool]:
+    """The metric, and whether all outputs are finite. A batch's outputs are forgotten before the
+    next one's; the host waits at the end.
+    """
+    total, count = (
+        torch.zeros((), dtype=torch.float64, device=device),
+        torch.zeros((), dtype=torch.float64, device=device),
+    )
     finite = torch.ones((), dtype=torch.bool, device=device)
-    for inputs, targets in zip(split.inputs.split(batch_size), split.targets.split(batch_size), strict=True):
+    for inputs, targets in zip(
+        split.inputs.split(batch_size), split.targets.split(batch_size), strict=True
+    ):
         outputs = outputs_for(inputs)
         added, counted = metric.parts(outputs, targets.to(device))
-        total, count, finite = total + added, count + counted, finite & torch.isfinite(outputs).all()
+        total, count, finite = (
+            total + added,
+            count + counted,
+            finite & torch.isfinite(outputs).all(),
+        )
     return (total / count).item(), bool(finite)
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer; weight decay goes to weights of two or more dimensions only, so not to biases and norms.
+    """The recipe's optimizer; weight decay goes to weights of two or more dimensions only, so not
+    to biases and norms.
 
     Raises:
         ValueError: the module has nothing to train.
     """
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not parameters:
-        raise ValueError("the network has no parameters to train; its space should give every architecture at least a head")
+        raise ValueError(
+            "the network has no parameters to train; its space should give every architecture at "
+            "least a head"
+        )
     groups: list[dict[str, Any]] = [
-        {"params": [parameter for parameter in parameters if parameter.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [parameter for parameter in parameters if parameter.ndim < 2], "weight_decay": 0.0},
+        {
+            "params": [parameter for parameter in parameters if parameter.ndim >= 2],
+            "weight_decay": recipe.weight_decay,
+        },
+        {
+            "params": [parameter for parameter in parameters if parameter.ndim < 2],
+            "weight_decay": 0.0,
+        },
     ]
     groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True, fused=True)
+    return torch.optim.SGD(
+        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True, fused=True
+    )
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:
-    """The type for half precision on the device: bfloat16, float16 on older CUDA cards, None on the CPU, where it would not pay."""
+    """The type for half precision on the device: bfloat16, float16 on older CUDA cards, None on the
+    CPU, where it would not pay.
+    """
     if device.type != "cuda":
         return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return (
+        torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    )
 
 
 def find_device(name: str = "auto") -> torch.device:
@@ -228,13 +303,18 @@ def find_device(name: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise ValueError(f"training runs on cpu or cuda; got {name!r}")
     if device.type == "cuda" and (device.index or 0) >= count:
-        raise ValueError(f"the device {name!r} is not on this machine, which has {count or 'no'} CUDA cards: use cpu or auto")
+        raise ValueError(
+            f"the device {name!r} is not on this machine, which has {count or 'no'} CUDA cards: "
+            "use cpu or auto"
+        )
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
 @contextmanager
 def _convolutions_tried_out() -> Iterator[None]:
-    """Inside, cuDNN times its algorithms for each shape it meets and keeps the fastest; an epoch has at most two batch sizes."""
+    """Inside, cuDNN times its algorithms for each shape it meets and keeps the fastest; an epoch
+    has at most two batch sizes.
+    """
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
     try:
@@ -245,7 +325,9 @@ def _convolutions_tried_out() -> Iterator[None]:
 
 @contextmanager
 def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Inside, torch's global generators (the CPU's and the device's) start at `seed`; afterwards they are as they were before."""
+    """Inside, torch's global generators (the CPU's and the device's) start at `seed`; afterwards
+    they are as they were before.
+    """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":

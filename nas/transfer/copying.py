@@ -1,7 +1,9 @@
-"""What a network takes over of another one's weights: which tensors, how much of each, and with what sizes.
+"""What a network takes over of another one's weights: which tensors, how much of each, and with
+what sizes.
 
 share = overlap(donor_graph, child_graph, "ordered")
-state = inherited(module.state_dict(), donor_state, correspondence(donor_graph, child_graph), "ordered", seed=0)
+state = inherited(module.state_dict(), donor_state, correspondence(donor_graph, child_graph),
+"ordered", seed=0)
 """
 
 from __future__ import annotations
@@ -49,28 +51,49 @@ class Inheritance:
 
 
 def overlap(donor: Graph, child: Graph, rule: Rule, input_shape: Shape | None = None) -> float:
-    """The share of the child's trained tensors that would be copied, 0 to 1; a tensor that is copied in part counts by its share. Builds no network.
+    """The share of the child's trained tensors that would be copied, 0 to 1; a tensor that is
+    copied in part counts by its share. Builds no network.
 
-    Tensors are counted, as in FlexiBERT, not numbers: of a small network for texts the embedding alone holds most of the numbers.
+    Tensors are counted, as in FlexiBERT, not numbers: of a small network for texts the embedding
+        alone holds most of the numbers.
 
     Args:
         donor, child: graphs of primitive operations (`SearchSpace.network_graph`).
         input_shape: as in `spaces.build.build`.
     """
-    trained = len({holding.name for held in _holdings(child, labels(child), input_shape).values() for holding in held if holding.trained})
-    copied = [copied_share(each, rule) for each in correspondence(donor, child, input_shape) if each.child.trained]
+    trained = len(
+        {
+            holding.name
+            for held in _holdings(child, labels(child), input_shape).values()
+            for holding in held
+            if holding.trained
+        }
+    )
+    copied = [
+        copied_share(each, rule)
+        for each in correspondence(donor, child, input_shape)
+        if each.child.trained
+    ]
     return math.fsum(copied) / trained if trained else 0.0
 
 
-def correspondence(donor: Graph, child: Graph, input_shape: Shape | None = None) -> tuple[Inheritance, ...]:
-    """The tensors of the child whose node has a counterpart that holds a tensor of the same name and of as many dimensions.
+def correspondence(
+    donor: Graph, child: Graph, input_shape: Shape | None = None
+) -> tuple[Inheritance, ...]:
+    """The tensors of the child whose node has a counterpart that holds a tensor of the same name
+    and of as many dimensions.
 
     Constants of the network (the operation `buffer`) and counters stay as they are made.
     """
-    given, own = _holdings(donor, labels(donor), input_shape), _holdings(child, labels(child), input_shape)
+    given, own = (
+        _holdings(donor, labels(donor), input_shape),
+        _holdings(child, labels(child), input_shape),
+    )
     result = dict[str, Inheritance]()
     for number, other in counterparts(donor, child).items():
-        for holding, origin in ((mine, theirs) for mine in own.get(number, ()) for theirs in given.get(other, ())):
+        for holding, origin in (
+            (mine, theirs) for mine in own.get(number, ()) for theirs in given.get(other, ())
+        ):
             if _own_name(holding) == _own_name(origin) and len(holding.shape) == len(origin.shape):
                 # Of nodes that share their weights the first decides.
                 result.setdefault(holding.name, Inheritance(holding, origin))
@@ -90,15 +113,25 @@ def copied_share(each: Inheritance, rule: Rule) -> float:
 
 @torch.no_grad()
 def inherited(
-    fresh: Mapping[str, Tensor], donor: Mapping[str, Tensor], tensors: tuple[Inheritance, ...], rule: Rule, *, seed: int
+    fresh: Mapping[str, Tensor],
+    donor: Mapping[str, Tensor],
+    tensors: tuple[Inheritance, ...],
+    rule: Rule,
+    *,
+    seed: int,
 ) -> dict[str, Tensor]:
-    """The child's state with what the rule takes over of the donor's. Neither of the two is changed.
+    """The child's state with what the rule takes over of the donor's. Neither of the two is
+    changed.
 
-    Tensors of equal sizes are copied by every rule. Of others, by `ordered` the leading slice along each dimension that both have, the rest is fresh; by
-    `projection` each dimension whose size differs, from a to b, is multiplied by a matrix (b, a) of N(0, 1 / b), the same one for all dimensions that
-    change from a to b, so that what one layer gives and the next takes stay in the same coordinates: for h' = P h and W' = W Pᵀ it is W' h' ≈ W h.
-    Vectors (biases, norms) are not projected, since a norm's variances would become negative: they are fresh. The windows of convolutions are laid with
-    their middles upon each other, by both rules: a leading slice would shift the image. Heads are not told apart, as FlexiBERT 2.0's are.
+    Tensors of equal sizes are copied by every rule. Of others, by `ordered` the leading slice along
+    each dimension that both have, the rest is fresh; by `projection` each dimension whose size
+    differs, from a to b, is multiplied by a matrix (b, a) of N(0, 1 / b), the same one for all
+    dimensions that change from a to b, so that what one layer gives and the next takes stay in the
+    same coordinates: for h' = P h and W' = W Pᵀ it is W' h' ≈ W h. Vectors (biases, norms) are not
+    projected, since a norm's variances would become negative: they are fresh. The windows of
+    convolutions are laid with
+    their middles upon each other, by both rules: a leading slice would shift the image. Heads are
+        not told apart, as FlexiBERT 2.0's are.
 
     Args:
         fresh, donor: state_dicts; the donor's is of the network that `tensors` were found for.
@@ -114,7 +147,8 @@ def inherited(
         if origin is None or tuple(origin.shape) != each.donor.shape:
             has = "no such tensor" if origin is None else f"the sizes {tuple(origin.shape)}"
             raise ValueError(
-                f"the weights to begin with should have {each.donor.name} of sizes {each.donor.shape}, and have {has}: the space has changed"
+                f"the weights to begin with should have {each.donor.name} of sizes "
+                f"{each.donor.shape}, and have {has}: the space has changed"
             )
         if not copied_share(each, rule):
             continue
@@ -147,7 +181,9 @@ def _projected(tensor: Tensor, dim: int, size: int, seed: int) -> Tensor:
 
 
 @lru_cache(maxsize=4096)
-def _holdings(graph: Graph, of: tuple[str, ...], input_shape: Shape | None) -> Mapping[int, tuple[Holding, ...]]:
+def _holdings(
+    graph: Graph, of: tuple[str, ...], input_shape: Shape | None
+) -> Mapping[int, tuple[Holding, ...]]:
     """The state of the network by the numbers of the nodes that use it."""
     result = dict[int, tuple[Holding, ...]]()
     for member in members_of(graph, whole_shapes(graph, input_shape)):
@@ -163,13 +199,19 @@ def _holdings(graph: Graph, of: tuple[str, ...], input_shape: Shape | None) -> M
 
 @lru_cache(maxsize=4096)
 def _state(constructor: str) -> tuple[tuple[str, Shape, bool], ...]:
-    """Name, sizes, and whether it is trained, of each tensor of numbers (not of counters) that the text makes: run as `build` runs it, but without memory."""
+    """Name, sizes, and whether it is trained, of each tensor of numbers (not of counters) that the
+    text makes: run as `build` runs it, but without memory.
+    """
     with torch.device("meta"):
         made = eval(constructor, {"torch": torch, "nn": nn})
     if isinstance(made, Tensor):
         return (("", tuple(made.shape), True),)
     trained = {name for name, _ in made.named_parameters()}
-    return tuple((name, tuple(tensor.shape), name in trained) for name, tensor in made.state_dict().items() if tensor.is_floating_point())
+    return tuple(
+        (name, tuple(tensor.shape), name in trained)
+        for name, tensor in made.state_dict().items()
+        if tensor.is_floating_point()
+    )
 
 
 def _own_name(holding: Holding) -> str:

@@ -1,1 +1,3 @@
-"""BOSHNAS' surrogate: three networks for the mean and both uncertainties, and ascent to better inputs."""
+"""BOSHNAS' surrogate: three networks for the mean and both uncertainties, and ascent to better
+inputs.
+"""

@@ -1,4 +1,5 @@
-"""Gradient-based optimisation of inputs (GOBI, Tuli et al. 2021): the networks stay as they are, and what they are asked about climbs to where they say most.
+"""Gradient-based optimisation of inputs (GOBI, Tuli et al. 2021): the networks stay as they are,
+and what they are asked about climbs to where they say most.
 
 Shapes: K starts, D numbers that move.
 """
@@ -16,7 +17,8 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-# The first step's length of each order: AdaHessian's as published; Adam's in numbers whose mean square is about 1.
+# The first step's length of each order: AdaHessian's as published; Adam's in numbers whose mean
+# square is about 1.
 RATE = {"second": 0.5, "first": 0.1}
 # Added to the curvature, which is 0 where a function is straight: a step there would have no end.
 EPSILON = 1e-4
@@ -29,7 +31,8 @@ class Ascent:
     """How inputs climb.
 
     Attributes:
-        order: `second` is AdaHessian (Yao et al. 2021), its curvature from one Hutchinson probe a step; `first` is Adam.
+        order: `second` is AdaHessian (Yao et al. 2021), its curvature from one Hutchinson probe a
+            step; `first` is Adam.
         steps: at most, along half a cosine from the full rate to 0.
     """
 
@@ -43,28 +46,40 @@ class Ascent:
             raise ValueError(f"an ascent needs 1 step or more; got {self.steps}")
         if self.order == "second" and find_spec("pytorch_optimizer") is None:
             raise ValueError(
-                "climbing by the second order needs AdaHessian of the package pytorch-optimizer, which is not installed; "
+                "climbing by the second order needs AdaHessian of the package pytorch-optimizer, "
+                "which is not installed; "
                 "`pip install 'surrogate-nas[optim]'`, or set the order to first"
             )
 
 
 def climb(
-    value: Callable[[Tensor], Tensor], start_KD: np.ndarray, low_D: np.ndarray, high_D: np.ndarray, ascent: Ascent, seed: int
+    value: Callable[[Tensor], Tensor],
+    start_KD: np.ndarray,
+    low_D: np.ndarray,
+    high_D: np.ndarray,
+    ascent: Ascent,
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the starts end (K, D), and how high that is (K,): the best place on each one's way, inside the box.
+    """Where the starts end (K, D), and how high that is (K,): the best place on each one's way,
+    inside the box.
 
-    Every start climbs by itself: nothing is shared but the number of steps. Between two steps nothing of the first is kept but the optimiser's averages.
+    Every start climbs by itself: nothing is shared but the number of steps. Between two steps
+        nothing of the first is kept but the optimiser's averages.
 
     Args:
-        value: of places (K, D), (K,) that each depend on their own place alone, once differentiable or, for the second order, twice.
-        low_D, high_D: the box that places are brought back to after each step; or one for each start (K, D).
+        value: of places (K, D), (K,) that each depend on their own place alone, once differentiable
+            or, for the second order, twice.
+        low_D, high_D: the box that places are brought back to after each step; or one for each
+            start (K, D).
         seed: of the Hutchinson probes.
     """
     import torch
 
     from predictors.network.layers import one_thread
 
-    start, low, high = (torch.from_numpy(np.array(array, dtype=np.float32)) for array in (start_KD, low_D, high_D))
+    start, low, high = (
+        torch.from_numpy(np.array(array, dtype=np.float32)) for array in (start_KD, low_D, high_D)
+    )
     x = start.clamp(low, high).requires_grad_()
     # One group for all: an optimiser of this kind treats every number by itself.
     optimizer, generator = _optimizer(ascent, x), torch.Generator().manual_seed(seed)
@@ -72,7 +87,9 @@ def climb(
     before_K, still = best_K, 0
     with one_thread():
         for step in range(ascent.steps + 1):
-            value_K, gradient, curvature = _slope(value, x, generator if ascent.order == "second" else None)
+            value_K, gradient, curvature = _slope(
+                value, x, generator if ascent.order == "second" else None
+            )
             best_KD = torch.where((value_K > best_K)[:, None], x.detach(), best_KD)
             best_K = torch.maximum(best_K, value_K)
             still = 0 if bool(((value_K - before_K).abs() >= STILL).any()) else still + 1
@@ -80,7 +97,9 @@ def climb(
             if still > PATIENCE or step == ascent.steps:
                 break
             for group in optimizer.param_groups:
-                group["lr"] = RATE[ascent.order] * 0.5 * (1 + math.cos(math.pi * step / ascent.steps))
+                group["lr"] = (
+                    RATE[ascent.order] * 0.5 * (1 + math.cos(math.pi * step / ascent.steps))
+                )
             x.grad = -gradient
             if curvature is None:
                 optimizer.step()
@@ -92,10 +111,14 @@ def climb(
     return best_KD.numpy().astype(np.float64), best_K.numpy().astype(np.float64)
 
 
-def _slope(value: Callable[[Tensor], Tensor], x: Tensor, generator: Any) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The values, their gradient, and with a generator an estimate v (H v) of the Hessian's diagonal, v being signs (Hutchinson).
+def _slope(
+    value: Callable[[Tensor], Tensor], x: Tensor, generator: Any
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The values, their gradient, and with a generator an estimate v (H v) of the Hessian's
+    diagonal, v being signs (Hutchinson).
 
-    By `autograd.grad`, which leaves nothing behind: after `backward(create_graph=True)` a place and its gradient would hold each other for ever.
+    By `autograd.grad`, which leaves nothing behind: after `backward(create_graph=True)` a place and
+        its gradient would hold each other for ever.
     """
     import torch
 

@@ -1,6 +1,7 @@
 """Pairs of graphs as arrays, and what it costs to map the nodes of the one onto those of the other.
 
-Shapes: M graphs, P pairs, N places for a graph's nodes, S kinds of edges, L labels, K distinct nodes.
+Shapes: M graphs, P pairs, N places for a graph's nodes, S kinds of edges, L labels, K distinct
+nodes.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ MOST_CELLS = 1 << 17
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """M graphs as arrays, nodes in an order that depends on their surroundings alone, blanks behind them.
+    """M graphs as arrays, nodes in an order that depends on their surroundings alone, blanks behind
+    them.
 
     Attributes:
         label_MN: the number of each node's label; L for a blank.
-        edge_MSNN: 1 where an edge of the kind leads from a node to a node. A kind is a slot, and how many edges of that slot lie beside it.
-        depth_MN: the longest path from the input, as a share of the longest of all; a half for a blank.
+        edge_MSNN: 1 where an edge of the kind leads from a node to a node. A kind is a slot, and
+            how many edges of that slot lie beside it.
+        depth_MN: the longest path from the input, as a share of the longest of all; a half for a
+            blank.
         size_M: nodes.
     """
 
@@ -62,14 +66,21 @@ class Pairs:
 
     def take(self, rows: np.ndarray) -> Pairs:
         """Some of the pairs, in this order."""
-        return Pairs(self.node_PNN[rows], self.apart_PNN[rows], self.first_PSNN[rows], self.second_PSNN[rows], self.edge)
+        return Pairs(
+            self.node_PNN[rows],
+            self.apart_PNN[rows],
+            self.first_PSNN[rows],
+            self.second_PSNN[rows],
+            self.edge,
+        )
 
     def num_edges(self) -> np.ndarray:
         """(P,) edges of both."""
         return self.first_PSNN.sum((1, 2, 3)) + self.second_PSNN.sum((1, 2, 3))
 
     def kept_by(self, x_PNN: np.ndarray) -> np.ndarray:
-        """(P, N, N) the edges at a node of the first that x takes to edges at a node of the second, were the one mapped onto the other.
+        """(P, N, N) the edges at a node of the first that x takes to edges at a node of the second,
+        were the one mapped onto the other.
 
         x is a map as a matrix, or between maps.
         """
@@ -81,8 +92,13 @@ class Pairs:
         return result_PNN
 
     def seen_through(self, to_PN: np.ndarray) -> np.ndarray:
-        """(P, S, N, N) the second graph's edges, its nodes numbered as those of the first that are mapped onto them."""
-        pair, kind = np.arange(len(self))[:, None, None, None], np.arange(self.second_PSNN.shape[1])[:, None, None]
+        """(P, S, N, N) the second graph's edges, its nodes numbered as those of the first that are
+        mapped onto them.
+        """
+        pair, kind = (
+            np.arange(len(self))[:, None, None, None],
+            np.arange(self.second_PSNN.shape[1])[:, None, None],
+        )
         return self.second_PSNN[pair, kind, to_PN[:, None, :, None], to_PN[:, None, None, :]]
 
     def cost(self, to_PN: np.ndarray) -> np.ndarray:
@@ -91,12 +107,19 @@ class Pairs:
         return along(self.node_PNN, to_PN) + np.float32(self.edge) * (self.num_edges() - 2 * kept_P)
 
     def certain(self) -> np.ndarray:
-        """(P, N, N) what it costs to map a node onto a node, and half the edges at it that lose their partner whatever the rest of the map is."""
+        """(P, N, N) what it costs to map a node onto a node, and half the edges at it that lose
+        their partner whatever the rest of the map is.
+        """
         result_PNN = self.node_PNN.copy()
         for kind in range(self.first_PSNN.shape[1]):
             for axis in (1, 2):
-                first_PN, second_PN = self.first_PSNN[:, kind].sum(axis), self.second_PSNN[:, kind].sum(axis)
-                result_PNN += np.float32(self.edge / 2) * np.abs(first_PN[:, :, None] - second_PN[:, None, :])
+                first_PN, second_PN = (
+                    self.first_PSNN[:, kind].sum(axis),
+                    self.second_PSNN[:, kind].sum(axis),
+                )
+                result_PNN += np.float32(self.edge / 2) * np.abs(
+                    first_PN[:, :, None] - second_PN[:, None, :]
+                )
         return result_PNN
 
 
@@ -112,19 +135,28 @@ def as_matrix(to_PN: np.ndarray) -> np.ndarray:
     return result_PNN
 
 
-def in_runs(graphs: Sequence[Graph], pair_P2: np.ndarray, costs: EditCosts) -> Iterator[tuple[np.ndarray, Pairs]]:
+def in_runs(
+    graphs: Sequence[Graph], pair_P2: np.ndarray, costs: EditCosts
+) -> Iterator[tuple[np.ndarray, Pairs]]:
     """The pairs in runs of about one size, each with the numbers of its pairs.
 
-    Of each pair that graph comes first whose content does in some fixed order, so that both directions are one question.
+    Of each pair that graph comes first whose content does in some fixed order, so that both
+    directions are one question.
 
     Raises:
         ValueError: a graph has a node without a price.
     """
     layout, blank = lay_out(graphs, costs), len(costs.labels)
     price_LL = np.zeros((blank + 1, blank + 1), dtype=np.float32)
-    price_LL[:blank, :blank], price_LL[blank, :blank], price_LL[:blank, blank] = costs.change, costs.node, costs.node
+    price_LL[:blank, :blank], price_LL[blank, :blank], price_LL[:blank, blank] = (
+        costs.change,
+        costs.node,
+        costs.node,
+    )
     rank_M = _ranked(layout)
-    pair_P2 = np.where((rank_M[pair_P2[:, 0]] <= rank_M[pair_P2[:, 1]])[:, None], pair_P2, pair_P2[:, ::-1])
+    pair_P2 = np.where(
+        (rank_M[pair_P2[:, 0]] <= rank_M[pair_P2[:, 1]])[:, None], pair_P2, pair_P2[:, ::-1]
+    )
     size_P = layout.size_M[pair_P2].max(1)
     waiting = np.argsort(size_P, kind="stable")[::-1]
     while len(waiting):
@@ -132,8 +164,12 @@ def in_runs(graphs: Sequence[Graph], pair_P2: np.ndarray, costs: EditCosts) -> I
         count = max(1, MOST_CELLS // size**2)
         rows, waiting = waiting[:count], waiting[count:]
         first, second = pair_P2[rows].T
-        node_PNN = price_LL[layout.label_MN[first, :size, None], layout.label_MN[second, None, :size]]
-        apart_PNN = np.abs(layout.depth_MN[first, :size, None] - layout.depth_MN[second, None, :size])
+        node_PNN = price_LL[
+            layout.label_MN[first, :size, None], layout.label_MN[second, None, :size]
+        ]
+        apart_PNN = np.abs(
+            layout.depth_MN[first, :size, None] - layout.depth_MN[second, None, :size]
+        )
         edges = [layout.edge_MSNN[of, :, :size, :size] for of in (first, second)]
         yield rows, Pairs(node_PNN, apart_PNN, edges[0], edges[1], costs.edge)
 
@@ -158,13 +194,22 @@ def lay_out(graphs: Sequence[Graph], costs: EditCosts) -> Layout:
     for number, graph in enumerate(graphs):
         labels = [label_K[kinds[node]] for node in graph.nodes]
         depths, colours = _surroundings(graph, labels)
-        order = sorted(range(len(labels)), key=lambda node: (depths[node], labels[node], colours[node]))
+        order = sorted(
+            range(len(labels)), key=lambda node: (depths[node], labels[node], colours[node])
+        )
         place = {node: position for position, node in enumerate(order)}
         label_MN[number, : len(order)] = [labels[node] for node in order]
         depth_MN[number, : len(order)] = [depths[node] / max(1, *depths) for node in order]
         beside: Counter[tuple[int, int, int]] = Counter()
         for edge in graph.edges:
-            edges.append((number, slots.setdefault((edge.slot, beside[edge]), len(slots)), place[edge.source], place[edge.target]))
+            edges.append(
+                (
+                    number,
+                    slots.setdefault((edge.slot, beside[edge]), len(slots)),
+                    place[edge.source],
+                    place[edge.target],
+                )
+            )
             beside[edge] += 1
     edge_MSNN = np.zeros((len(graphs), max(len(slots), 1), largest, largest), dtype=np.float32)
     if edges:
@@ -173,7 +218,9 @@ def lay_out(graphs: Sequence[Graph], costs: EditCosts) -> Layout:
 
 
 def _surroundings(graph: Graph, labels: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Each node's longest path from the input, and a number that tells what flows into it and where it flows (of whole numbers a hash is certain)."""
+    """Each node's longest path from the input, and a number that tells what flows into it and where
+    it flows (of whole numbers a hash is certain).
+    """
     depths, inner, outer = [0] * len(labels), [0] * len(labels), [0] * len(labels)
     for node, sources in enumerate(graph.incoming):
         depths[node] = max((depths[source] + 1 for source in sources), default=0)
@@ -185,6 +232,9 @@ def _surroundings(graph: Graph, labels: Sequence[int]) -> tuple[list[int], list[
 
 def _ranked(layout: Layout) -> np.ndarray:
     """(M,) a numbering in which equal graphs have equal numbers."""
-    contents = [(size, layout.label_MN[row].tobytes(), layout.edge_MSNN[row].tobytes()) for row, size in enumerate(layout.size_M.tolist())]
+    contents = [
+        (size, layout.label_MN[row].tobytes(), layout.edge_MSNN[row].tobytes())
+        for row, size in enumerate(layout.size_M.tolist())
+    ]
     numbers = {content: number for number, content in enumerate(sorted(set(contents)))}
     return np.array([numbers[content] for content in contents], dtype=np.int64)

@@ -1,4 +1,5 @@
-"""How well points keep distances, and the points that keep those of one library best, without a map for other graphs.
+"""How well points keep distances, and the points that keep those of one library best, without a map
+for other graphs.
 
 Shapes: N graphs, P pairs, D dimensions.
 """
@@ -9,17 +10,26 @@ import numpy as np
 
 
 def least_stress(
-    count: int, pair_P2: np.ndarray, distance_P: np.ndarray, dimensions: int, *, iterations: int = 300, least: float = 1e-5
+    count: int,
+    pair_P2: np.ndarray,
+    distance_P: np.ndarray,
+    dimensions: int,
+    *,
+    iterations: int = 300,
+    least: float = 1e-5,
 ) -> np.ndarray:
-    """(N, D) points that bring the stress, the sum of (|z_i - z_j| - d_ij)^2 over the given pairs, to a local minimum.
+    """(N, D) points that bring the stress, the sum of (|z_i - z_j| - d_ij)^2 over the given pairs,
+    to a local minimum.
 
-    SMACOF with weights 1 and 0 (de Leeuw 1977; Borg and Groenen, Modern Multidimensional Scaling, 2005, ch. 8), started from the classical scaling of
-    the distances, where a pair is not given, along the shortest path over those that are. So no distance is made up from the order of the graphs.
-    It takes memory for N^2 numbers.
+    SMACOF with weights 1 and 0 (de Leeuw 1977; Borg and Groenen, Modern Multidimensional Scaling,
+    2005, ch. 8), started from the classical scaling of the distances, where a pair is not given,
+    along the shortest path over those that are. So no distance is made up from the order of the
+    graphs. It takes memory for N^2 numbers.
 
     Args:
         count: N.
-        pair_P2: pairs of different numbers below N, each once; together they must connect all graphs.
+        pair_P2: pairs of different numbers below N, each once; together they must connect all
+            graphs.
         distance_P: their distances, 0 or more.
         dimensions: D.
         iterations: at most.
@@ -35,9 +45,13 @@ def least_stress(
     weight_NN[first, second] = weight_NN[second, first] = 1.0
     distance_NN[first, second] = distance_NN[second, first] = distance_P
     # A graph format of scipy takes 0 for no edge.
-    path_NN = shortest_path(np.where(weight_NN > 0, np.maximum(distance_NN, 1e-9), 0.0), directed=False)
+    path_NN = shortest_path(
+        np.where(weight_NN > 0, np.maximum(distance_NN, 1e-9), 0.0), directed=False
+    )
     if not np.isfinite(path_NN).all():
-        raise ValueError(f"the {len(pair_P2)} pairs do not connect all of the {count} graphs: give more of them")
+        raise ValueError(
+            f"the {len(pair_P2)} pairs do not connect all of the {count} graphs: give more of them"
+        )
     point_ND = _classical(path_NN, dimensions)
     distance_NN = np.where(weight_NN > 0, distance_NN, 0.0)
     inverse_NN = np.linalg.pinv(np.diag(weight_NN.sum(1)) - weight_NN, hermitian=True)
@@ -48,7 +62,12 @@ def least_stress(
         if stress - now <= least * stress and np.isfinite(stress):
             break
         stress = now
-        pull_NN = -np.divide(weight_NN * distance_NN, length_NN, out=np.zeros_like(length_NN), where=length_NN > 1e-12)
+        pull_NN = -np.divide(
+            weight_NN * distance_NN,
+            length_NN,
+            out=np.zeros_like(length_NN),
+            where=length_NN > 1e-12,
+        )
         np.fill_diagonal(pull_NN, 0.0)
         np.fill_diagonal(pull_NN, -pull_NN.sum(1))
         point_ND = inverse_NN @ (pull_NN @ point_ND)
@@ -58,7 +77,9 @@ def least_stress(
 def draw_pairs(count: int, most: int, random: np.random.Generator) -> np.ndarray:
     """(P, 2) pairs of different numbers below `count`, each once: all, or as many as asked for."""
     total = count * (count - 1) // 2
-    chosen = np.arange(total) if total <= most else np.sort(random.choice(total, most, replace=False))
+    chosen = (
+        np.arange(total) if total <= most else np.sort(random.choice(total, most, replace=False))
+    )
     # The numbers of the strict lower triangle, row by row.
     larger = ((1 + np.sqrt(1 + 8 * chosen)) / 2).astype(np.int64)
     larger -= larger * (larger - 1) // 2 > chosen
@@ -66,9 +87,15 @@ def draw_pairs(count: int, most: int, random: np.random.Generator) -> np.ndarray
 
 
 def kruskal_stress(embedded_P: np.ndarray, true_P: np.ndarray) -> float:
-    """Kruskal's stress-1 of embedded distances: the root of their squared errors' sum over their squares' sum; 0 is perfect."""
+    """Kruskal's stress-1 of embedded distances: the root of their squared errors' sum over their
+    squares' sum; 0 is perfect.
+    """
     squares = float((embedded_P**2).sum())
-    return float(np.sqrt(((embedded_P - true_P) ** 2).sum() / squares)) if squares > 0 else float(np.any(true_P > 0))
+    return (
+        float(np.sqrt(((embedded_P - true_P) ** 2).sum() / squares))
+        if squares > 0
+        else float(np.any(true_P > 0))
+    )
 
 
 def lengths(point_ND: np.ndarray, pair_P2: np.ndarray) -> np.ndarray:

@@ -1,1 +1,3 @@
-"""The frame of every built-in predictor: from graphs and scores to a learner and back to score units."""
+"""The frame of every built-in predictor: from graphs and scores to a learner and back to score
+units.
+"""

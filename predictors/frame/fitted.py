@@ -40,7 +40,8 @@ class FittedModel:
         target: the map back to score units.
         scale: the factor on the model's spread.
         simplified: whether graphs are simplified before they are read.
-        dead: mean and deviation, in normal scores, of every network whose output does not hear its input; None where the model is asked about them too.
+        dead: mean and deviation, in normal scores, of every network whose output does not hear its
+            input; None where the model is asked about them too.
     """
 
     settings: Any
@@ -70,7 +71,10 @@ class FittedModel:
         if len(encoded) == 0:
             return Prediction(np.zeros(0), np.zeros(0), np.zeros(0))
         parts = _side_by_side(self.model.predict, list(encoded.chunks(CHUNK)))
-        mean_M, aleatoric_M, epistemic_M = (np.concatenate([getattr(part, name) for part in parts]) for name in ("mean", "aleatoric", "epistemic"))
+        mean_M, aleatoric_M, epistemic_M = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("mean", "aleatoric", "epistemic")
+        )
         aleatoric_M, epistemic_M = aleatoric_M * self.scale, epistemic_M * self.scale
         if self.dead is not None:
             dead_M = encoded.flat.is_dead()
@@ -87,17 +91,23 @@ class FittedModel:
             "model": self.model.state(),
         }
         arrays = {f"model.{name}": array for name, array in self.model.arrays().items()}
-        write(directory, Stored(self.settings.name, asdict(self.settings), state, arrays | self.target.arrays()))
+        write(
+            directory,
+            Stored(self.settings.name, asdict(self.settings), state, arrays | self.target.arrays()),
+        )
 
 
 @lru_cache(maxsize=2)
 def _encoded(encoding: Encoding, graphs: tuple[Graph, ...], simplified: bool) -> Encoded:
-    # A search of several objectives fits a predictor to each, on the same graphs, and asks all of them about the same candidates.
+    # A search of several objectives fits a predictor to each, on the same graphs, and asks all of
+    # them about the same candidates.
     return encoding.encode([readable(graph, simplified=simplified) for graph in graphs])
 
 
 def _side_by_side(predict: Callable[[Encoded], Belief], chunks: Sequence[Encoded]) -> list[Belief]:
-    """The beliefs about each chunk. Several are worked on at once, each on one thread: no product of matrices here is worth more than one."""
+    """The beliefs about each chunk. Several are worked on at once, each on one thread: no product
+    of matrices here is worth more than one.
+    """
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):

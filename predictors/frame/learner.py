@@ -1,7 +1,8 @@
 """What a built-in predictor's learner is given, and what it gives back.
 
-A learner sees neither graphs nor scores: it sees encoded graphs, normal scores and the folds that its members leave out. What its members say about
-the labels that they did not see calibrates the spread (`fitting`) and lets `auto` weigh one learner against another.
+A learner sees neither graphs nor scores: it sees encoded graphs, normal scores and the folds that
+its members leave out. What its members say about the labels that they did not see calibrates the
+spread (`fitting`) and lets `auto` weigh one learner against another.
 
 Shapes: N training graphs, M graphs, K folds.
 """
@@ -22,7 +23,9 @@ NUM_FOLDS = 5
 
 @dataclass(frozen=True)
 class Belief:
-    """What is believed about M graphs, in normal scores; every array is (M,). See `Prediction` for the parts."""
+    """What is believed about M graphs, in normal scores; every array is (M,). See `Prediction` for
+    the parts.
+    """
 
     mean: np.ndarray
     aleatoric: np.ndarray
@@ -42,7 +45,8 @@ class Training:
         encoding: learnt from these graphs.
         encoded: the graphs as numbers.
         normal_N: their normal scores.
-        fold_N: the fold of each, 0 to K - 1, isomorphic graphs in one; -1 where there are too few graphs for folds.
+        fold_N: the fold of each, 0 to K - 1, isomorphic graphs in one; -1 where there are too few
+            graphs for folds.
     """
 
     encoding: Encoding
@@ -56,7 +60,9 @@ class Training:
         return bool(self.fold_N[0] >= 0)
 
     def left_out(self, members: int) -> np.ndarray:
-        """(N, members) true where the member leaves the graph out. Every graph is left out by about a K-th of the members; by none without folds."""
+        """(N, members) true where the member leaves the graph out. Every graph is left out by about
+        a K-th of the members; by none without folds.
+        """
         if not self.has_folds:
             return np.zeros((len(self.fold_N), members), dtype=bool)
         return self.fold_N[:, None] % min(members, NUM_FOLDS) == np.arange(members) % NUM_FOLDS
@@ -84,8 +90,10 @@ class Learnt:
 
     Attributes:
         model: predicts other graphs.
-        left_out: the belief about each training graph (N,) by what was learnt without its fold; without folds, that of somebody who knows nothing.
-        excess: how much larger the variance of `left_out.mean` is than that of the model's mean, which averages more members.
+        left_out: the belief about each training graph (N,) by what was learnt without its fold;
+            without folds, that of somebody who knows nothing.
+        excess: how much larger the variance of `left_out.mean` is than that of the model's mean,
+            which averages more members.
     """
 
     model: Model
@@ -103,11 +111,14 @@ class Learner(Protocol):
         ...
 
 
-def left_out_by_members(mean_NK: np.ndarray, left_out_NK: np.ndarray, normal_N: np.ndarray, averaged: int) -> tuple[Belief, float]:
+def left_out_by_members(
+    mean_NK: np.ndarray, left_out_NK: np.ndarray, normal_N: np.ndarray, averaged: int
+) -> tuple[Belief, float]:
     """What those members believe of a graph that left it out, and the excess (see `Learnt`).
 
-    The members' disagreement is the epistemic part. What it does not explain of the errors is the aleatoric part, one number for all graphs: a network
-    that learns where it errs more, from some tens of errors, gave narrower intervals that covered less (docs/predictors.md).
+    The members' disagreement is the epistemic part. What it does not explain of the errors is the
+    aleatoric part, one number for all graphs: a network that learns where it errs more, from some
+    tens of errors, gave narrower intervals that covered less (docs/predictors.md).
 
     Args:
         mean_NK: what each member says of each training graph.
@@ -118,7 +129,9 @@ def left_out_by_members(mean_NK: np.ndarray, left_out_NK: np.ndarray, normal_N: 
     absent_N = left_out_NK.sum(1)
     mean_N, variance_N = (mean_NK * left_out_NK).sum(1) / absent_N, mean_NK.var(1, ddof=1)
     aleatoric = np.sqrt(max(float(np.mean((normal_N - mean_N) ** 2 - variance_N)), 1e-4))
-    return Belief(mean_N, np.full(len(mean_N), aleatoric), np.sqrt(variance_N)), float((variance_N * (1 / absent_N - 1 / averaged)).mean())
+    return Belief(mean_N, np.full(len(mean_N), aleatoric), np.sqrt(variance_N)), float(
+        (variance_N * (1 / absent_N - 1 / averaged)).mean()
+    )
 
 
 def ignorance(count: int) -> Belief:
@@ -128,4 +141,8 @@ def ignorance(count: int) -> Belief:
 
 def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     """The arrays whose names start with the prefix, without it."""
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }

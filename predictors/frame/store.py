@@ -1,4 +1,6 @@
-"""Fitted predictors on disk: `predictor.json` for settings and vocabulary, `predictor.safetensors` for arrays. Nothing is pickled."""
+"""Fitted predictors on disk: `predictor.json` for settings and vocabulary, `predictor.safetensors`
+for arrays. Nothing is pickled.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,19 @@ def write(directory: str | Path, stored: Stored) -> None:
 
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    save_file({name: np.ascontiguousarray(array) for name, array in stored.arrays.items()}, directory / ARRAYS_FILE)
-    text = {"format": FORMAT, "name": stored.name, "settings": dict(stored.settings), "state": dict(stored.state)}
-    (directory / SETTINGS_FILE).write_text(json.dumps(text, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    save_file(
+        {name: np.ascontiguousarray(array) for name, array in stored.arrays.items()},
+        directory / ARRAYS_FILE,
+    )
+    text = {
+        "format": FORMAT,
+        "name": stored.name,
+        "settings": dict(stored.settings),
+        "state": dict(stored.state),
+    }
+    (directory / SETTINGS_FILE).write_text(
+        json.dumps(text, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+    )
 
 
 def _refuse_constant(text: str) -> float:
@@ -58,19 +70,36 @@ def read(directory: str | Path) -> Stored:
 
     directory = Path(directory)
     try:
-        loaded = json.loads((directory / SETTINGS_FILE).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        loaded = json.loads(
+            (directory / SETTINGS_FILE).read_text(encoding="utf-8"), parse_constant=_refuse_constant
+        )
     except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"a saved predictor needs a readable {SETTINGS_FILE} in {directory} ({error})") from error
+        raise ValueError(
+            f"a saved predictor needs a readable {SETTINGS_FILE} in {directory} ({error})"
+        ) from error
     fields = {"format": int, "name": str, "settings": dict, "state": dict}
-    if not isinstance(loaded, dict) or not all(isinstance(loaded.get(field), kind) for field, kind in fields.items()):
-        raise ValueError(f"{directory / SETTINGS_FILE} must be a JSON object with the fields {', '.join(fields)}; it is not")
+    if not isinstance(loaded, dict) or not all(
+        isinstance(loaded.get(field), kind) for field, kind in fields.items()
+    ):
+        raise ValueError(
+            f"{directory / SETTINGS_FILE} must be a JSON object with the fields "
+            f"{', '.join(fields)}; it is not"
+        )
     if loaded["format"] != FORMAT:
-        raise ValueError(f"{directory / SETTINGS_FILE} has the format {loaded['format']}; this version reads {FORMAT}: fit the predictor again")
+        raise ValueError(
+            f"{directory / SETTINGS_FILE} has the format {loaded['format']}; this version reads "
+            f"{FORMAT}: fit the predictor again"
+        )
     try:
         arrays = load_file(directory / ARRAYS_FILE)
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"a saved predictor needs a readable {ARRAYS_FILE} in {directory} ({error})") from error
+        raise ValueError(
+            f"a saved predictor needs a readable {ARRAYS_FILE} in {directory} ({error})"
+        ) from error
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"the array {name!r} in {directory / ARRAYS_FILE} must hold finite numbers only; it does not: fit the predictor again")
+            raise ValueError(
+                f"the array {name!r} in {directory / ARRAYS_FILE} must hold finite numbers only; "
+                "it does not: fit the predictor again"
+            )
     return Stored(loaded["name"], loaded["settings"], loaded["state"], arrays)

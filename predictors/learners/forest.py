@@ -17,7 +17,8 @@ CELLS = 1 << 20
 
 @dataclass(frozen=True)
 class Forest:
-    """The trees of K boosted ensembles as flat arrays. A child is counted from its tree's root; a leaf is its own child.
+    """The trees of K boosted ensembles as flat arrays. A child is counted from its tree's root; a
+    leaf is its own child.
 
     Attributes:
         feature_L, threshold_L, left_L, right_L: a node's question: left where feature <= threshold.
@@ -49,7 +50,9 @@ class Forest:
             row_M1 = (np.arange(len(chunk_MC)) * chunk_MC.shape[1])[:, None]
             node_MT = np.broadcast_to(root_T, (len(chunk_MC), len(root_T)))
             while True:
-                left_MT = chunk_MC.ravel()[row_M1 + self.feature_L[node_MT]] <= self.threshold_L[node_MT]
+                left_MT = (
+                    chunk_MC.ravel()[row_M1 + self.feature_L[node_MT]] <= self.threshold_L[node_MT]
+                )
                 child_MT = children_L2[2 * node_MT + left_MT]
                 if np.array_equal(child_MT, node_MT):
                     break
@@ -64,20 +67,38 @@ class Forest:
             ValueError: they are not a forest over this many features.
         """
         count = len(self.feature_L)
-        one_length = all(len(array) == count for array in (self.threshold_L, self.left_L, self.right_L, self.value_L))
-        if not one_length or self.nodes_T.sum() != count or self.trees_K.sum() != len(self.nodes_T) or len(self.trees_K) != len(self.initial_K):
+        one_length = all(
+            len(array) == count
+            for array in (self.threshold_L, self.left_L, self.right_L, self.value_L)
+        )
+        if (
+            not one_length
+            or self.nodes_T.sum() != count
+            or self.trees_K.sum() != len(self.nodes_T)
+            or len(self.trees_K) != len(self.initial_K)
+        ):
             raise ValueError("the arrays of the trees are of different lengths")
-        if not ((self.nodes_T > 0).all() and (self.trees_K > 0).all() and ((self.feature_L >= 0) & (self.feature_L < num_features)).all()):
-            raise ValueError(f"the trees ask about features other than the {num_features} there are")
+        if not (
+            (self.nodes_T > 0).all()
+            and (self.trees_K > 0).all()
+            and ((self.feature_L >= 0) & (self.feature_L < num_features)).all()
+        ):
+            raise ValueError(
+                f"the trees ask about features other than the {num_features} there are"
+            )
         place_L = np.arange(count) - np.repeat(np.cumsum(self.nodes_T) - self.nodes_T, self.nodes_T)
         leaf_L = (self.left_L == place_L) & (self.right_L == place_L)
-        inner_L = (np.minimum(self.left_L, self.right_L) > place_L) & (np.maximum(self.left_L, self.right_L) < np.repeat(self.nodes_T, self.nodes_T))
+        inner_L = (np.minimum(self.left_L, self.right_L) > place_L) & (
+            np.maximum(self.left_L, self.right_L) < np.repeat(self.nodes_T, self.nodes_T)
+        )
         if not (leaf_L | inner_L).all():
             raise ValueError("a tree's children must come after their parent")
 
 
 def forest_of(trees: Sequence[Sequence[Any]], weight: float, initial: Sequence[float]) -> Forest:
-    """The arrays of scikit-learn's trees (their `tree_`), one list a member: all that predicting needs. A leaf adds its value times the weight."""
+    """The arrays of scikit-learn's trees (their `tree_`), one list a member: all that predicting
+    needs. A leaf adds its value times the weight.
+    """
     each = [tree for member in trees for tree in member]
 
     def child(tree: Any, side: np.ndarray) -> np.ndarray:

@@ -22,15 +22,20 @@ class GP:
     r"""A Gaussian process (Rasmussen and Williams 2006) of normal scores.
 
     .. math::
-        k(x, z) = a \, m_{5/2}\Big(\sum_g s_g |x_g - z_g|^2 / F_g\Big) + \sum_g l_g \, x_g \cdot z_g / F_g
+        k(x, z) = a \, m_{5/2}\Big(\sum_g s_g |x_g - z_g|^2 / F_g\Big) + \sum_g l_g \, x_g \cdot z_g
+        / F_g
 
-    with m the Matern function of a squared distance, and a group g for each kind of count (see `features.graph_counts`) and for each depth of
-    Weisfeiler-Lehman subtrees (as in NAS-BOWL, Ru et al. 2021). The parameters a, s, l and the noise maximise the likelihood times a log-normal prior.
+    with m the Matern function of a squared distance, and a group g for each kind of count (see
+    `features.graph_counts`) and for each depth of Weisfeiler-Lehman subtrees (as in NAS-BOWL, Ru et
+    al. 2021). The parameters a, s, l and the noise maximise the likelihood times a log-normal
+    prior.
 
     Attributes:
         depth: of the subtrees; 0 counts none.
-        most: training graphs that the parameters are chosen on; the others enter the posterior only.
-        most_for_spread: training graphs that the epistemic spread is computed from; with more it is a little too large.
+        most: training graphs that the parameters are chosen on; the others enter the posterior
+            only.
+        most_for_spread: training graphs that the epistemic spread is computed from; with more it is
+            a little too large.
     """
 
     name: ClassVar[str] = "gp"
@@ -42,10 +47,16 @@ class GP:
     def __post_init__(self) -> None:
         for name, least in (("depth", 0), ("most", 2), ("most_for_spread", 2)):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
-                raise ValueError(f"the predictor gp needs a whole number of {name}, at least {least}; got {getattr(self, name)!r}")
+                raise ValueError(
+                    f"the predictor gp needs a whole number of {name}, at least {least}; got "
+                    f"{getattr(self, name)!r}"
+                )
 
-    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedModel:
-        """Choose the kernel's parameters and condition on the labels; the seed draws the folds, and subsets where there are many graphs.
+    def fit(
+        self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
+    ) -> FittedModel:
+        """Choose the kernel's parameters and condition on the labels; the seed draws the folds, and
+        subsets where there are many graphs.
 
         Raises:
             ValueError: see `predictor.check_training`.
@@ -54,24 +65,40 @@ class GP:
 
     def learn(self, training: Training, seed: int) -> Learnt:
         """See `learner.Learner`."""
-        return learn_process(training, seed, depth=self.depth, most=self.most, most_for_spread=self.most_for_spread)
+        return learn_process(
+            training, seed, depth=self.depth, most=self.most, most_for_spread=self.most_for_spread
+        )
 
 
-def restore_gp(settings: GP, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Posterior:
+def restore_gp(
+    settings: GP, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> Posterior:
     """The model that was saved.
 
     Raises:
         KeyError, TypeError, ValueError: the parts do not fit together.
     """
     subtrees = subtrees_from(int(state["depth"]), arrays)
-    kernel = Kernel(arrays["smooth"], arrays["linear"], float(state["amplitude"]), float(state["noise"]))
+    kernel = Kernel(
+        arrays["smooth"], arrays["linear"], float(state["amplitude"]), float(state["noise"])
+    )
     feature_NF, spread_S = arrays["features"], arrays["spread"]
     columns = (encoding.num_counts + subtrees.num_features,)
-    if spread_S.dtype.kind != "i" or not all(kind == "f" for kind in (kernel.smooth_F.dtype.kind, kernel.linear_F.dtype.kind, feature_NF.dtype.kind)):
+    if spread_S.dtype.kind != "i" or not all(
+        kind == "f"
+        for kind in (kernel.smooth_F.dtype.kind, kernel.linear_F.dtype.kind, feature_NF.dtype.kind)
+    ):
         raise ValueError("the kernel's arrays are of other types than were saved")
-    if kernel.smooth_F.shape != columns or kernel.linear_F.shape != columns or feature_NF.shape[1:] != columns:
+    if (
+        kernel.smooth_F.shape != columns
+        or kernel.linear_F.shape != columns
+        or feature_NF.shape[1:] != columns
+    ):
         raise ValueError(f"the kernel is not one of {columns[0]} features")
-    whole = arrays["weight"].shape == (len(feature_NF),) and arrays["inverse"].shape == (len(spread_S), len(spread_S))
+    whole = arrays["weight"].shape == (len(feature_NF),) and arrays["inverse"].shape == (
+        len(spread_S),
+        len(spread_S),
+    )
     if not whole or not ((spread_S >= 0) & (spread_S < len(feature_NF))).all():
         raise ValueError("the posterior's parts are of different sizes")
     return Posterior(kernel, subtrees, feature_NF, arrays["weight"], spread_S, arrays["inverse"])

@@ -21,7 +21,8 @@ from spaces.graph import Graph
 
 @dataclass(frozen=True)
 class Ridge:
-    """Bayesian linear regression of normal scores (Bishop 2006, section 3.3), the prior's strength chosen by left-out error.
+    """Bayesian linear regression of normal scores (Bishop 2006, section 3.3), the prior's strength
+    chosen by left-out error.
 
     Attributes:
         penalties: the strengths tried, each relative to the number of features.
@@ -33,10 +34,14 @@ class Ridge:
 
     def __post_init__(self) -> None:
         if not self.penalties or not all(penalty > 0 for penalty in self.penalties):
-            raise ValueError(f"the predictor ridge needs positive penalties; got {self.penalties!r}")
+            raise ValueError(
+                f"the predictor ridge needs positive penalties; got {self.penalties!r}"
+            )
         object.__setattr__(self, "penalties", tuple(map(float, self.penalties)))
 
-    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedModel:
+    def fit(
+        self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
+    ) -> FittedModel:
         """Solve for the weights; the seed draws the folds.
 
         Raises:
@@ -49,9 +54,17 @@ class Ridge:
         feature_NC, normal_N = _features(training.encoded), training.normal_N
         strengths = [penalty * feature_NC.shape[1] for penalty in self.penalties]
         if not training.has_folds:
-            return Learnt(Line(*_solve(feature_NC, normal_N, strengths[len(strengths) // 2]), 1.0), ignorance(len(normal_N)))
-        left_out = {strength: _left_out(feature_NC, normal_N, training.fold_N, strength) for strength in strengths}
-        strength = min(strengths, key=lambda strength: float(((normal_N - left_out[strength][0]) ** 2).mean()))
+            return Learnt(
+                Line(*_solve(feature_NC, normal_N, strengths[len(strengths) // 2]), 1.0),
+                ignorance(len(normal_N)),
+            )
+        left_out = {
+            strength: _left_out(feature_NC, normal_N, training.fold_N, strength)
+            for strength in strengths
+        }
+        strength = min(
+            strengths, key=lambda strength: float(((normal_N - left_out[strength][0]) ** 2).mean())
+        )
         mean_N, leverage_N = left_out[strength]
         # The mean square of the residuals is the noise times one and the leverage.
         noise = max(float(np.sqrt(((normal_N - mean_N) ** 2 / (1 + leverage_N)).mean())), 1e-3)
@@ -61,7 +74,9 @@ class Ridge:
 
 @dataclass(frozen=True)
 class Line:
-    """The weights' posterior: mean (C,) and covariance (C, C) per unit of noise variance; `noise` is the noise's standard deviation."""
+    """The weights' posterior: mean (C,) and covariance (C, C) per unit of noise variance; `noise`
+    is the noise's standard deviation.
+    """
 
     weight_C: np.ndarray
     covariance_CC: np.ndarray
@@ -71,7 +86,9 @@ class Line:
         """See `learner.Model`."""
         feature_MC = _features(encoded)
         return Belief(
-            feature_MC @ self.weight_C, np.full(len(feature_MC), self.noise), self.noise * np.sqrt(_leverage(feature_MC, self.covariance_CC))
+            feature_MC @ self.weight_C,
+            np.full(len(feature_MC), self.noise),
+            self.noise * np.sqrt(_leverage(feature_MC, self.covariance_CC)),
         )
 
     def state(self) -> dict[str, Any]:
@@ -83,7 +100,9 @@ class Line:
         return {"weight": self.weight_C, "covariance": self.covariance_CC}
 
 
-def restore_ridge(settings: Ridge, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Line:
+def restore_ridge(
+    settings: Ridge, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> Line:
     """The model that was saved.
 
     Raises:
@@ -97,12 +116,18 @@ def restore_ridge(settings: Ridge, encoding: Encoding, state: Mapping[str, Any],
 
 def _features(encoded: Encoded) -> np.ndarray:
     """(M, C) the counted features and a constant."""
-    return np.concatenate([encoded.counts_MC, np.ones((len(encoded), 1), dtype=np.float32)], axis=1).astype(np.float64)
+    return np.concatenate(
+        [encoded.counts_MC, np.ones((len(encoded), 1), dtype=np.float32)], axis=1
+    ).astype(np.float64)
 
 
-def _solve(feature_NC: np.ndarray, normal_N: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+def _solve(
+    feature_NC: np.ndarray, normal_N: np.ndarray, strength: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The posterior's mean and covariance per unit of noise."""
-    covariance_CC = np.linalg.inv(feature_NC.T @ feature_NC + strength * np.eye(feature_NC.shape[1]))
+    covariance_CC = np.linalg.inv(
+        feature_NC.T @ feature_NC + strength * np.eye(feature_NC.shape[1])
+    )
     return covariance_CC @ (feature_NC.T @ normal_N), covariance_CC
 
 
@@ -110,11 +135,16 @@ def _leverage(feature_MC: np.ndarray, covariance_CC: np.ndarray) -> np.ndarray:
     return np.maximum(((feature_MC @ covariance_CC) * feature_MC).sum(1), 0.0)
 
 
-def _left_out(feature_NC: np.ndarray, normal_N: np.ndarray, fold_N: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+def _left_out(
+    feature_NC: np.ndarray, normal_N: np.ndarray, fold_N: np.ndarray, strength: float
+) -> tuple[np.ndarray, np.ndarray]:
     """(N,) what each graph is given by the solution without its fold, and its leverage there."""
     mean_N, leverage_N = np.zeros(len(normal_N)), np.zeros(len(normal_N))
     for fold in range(NUM_FOLDS):
         out_N = fold_N == fold
         weight_C, covariance_CC = _solve(feature_NC[~out_N], normal_N[~out_N], strength)
-        mean_N[out_N], leverage_N[out_N] = feature_NC[out_N] @ weight_C, _leverage(feature_NC[out_N], covariance_CC)
+        mean_N[out_N], leverage_N[out_N] = (
+            feature_NC[out_N] @ weight_C,
+            _leverage(feature_NC[out_N], covariance_CC),
+        )
     return mean_N, leverage_N

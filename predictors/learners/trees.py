@@ -1,4 +1,5 @@
-"""Trees on counted features, boosted or extremely randomised: several ensembles, each without a fold of the labels.
+"""Trees on counted features, boosted or extremely randomised: several ensembles, each without a
+fold of the labels.
 
 Shapes: N training graphs, M graphs, C features, K members.
 """
@@ -25,7 +26,8 @@ LEAST_FOR_SAMPLING = 20
 
 @dataclass(frozen=True)
 class Trees:
-    """Gradient boosting (Friedman 2002, stochastic) of normal scores on operation, path, degree and attribute counts.
+    """Gradient boosting (Friedman 2002, stochastic) of normal scores on operation, path, degree and
+    attribute counts.
 
     Attributes:
         members: boosted ensembles; each leaves out its own fold.
@@ -46,9 +48,13 @@ class Trees:
     features: float = 0.3
 
     def __post_init__(self) -> None:
-        _check(self, {"members": 2, "rounds": 1, "depth": 1}, ("learning_rate", "share", "features"))
+        _check(
+            self, {"members": 2, "rounds": 1, "depth": 1}, ("learning_rate", "share", "features")
+        )
 
-    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedModel:
+    def fit(
+        self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
+    ) -> FittedModel:
         """Grow the members' trees.
 
         Raises:
@@ -61,7 +67,9 @@ class Trees:
         return _learn(training, self.members, seed, self.grow)
 
     def grow(self, parts: Sequence[tuple[np.ndarray, np.ndarray]], seeds: Sequence[int]) -> Forest:
-        """One member for each part of the training graphs, features (N, C) and normal scores (N,): scikit-learn's boosted trees."""
+        """One member for each part of the training graphs, features (N, C) and normal scores (N,):
+        scikit-learn's boosted trees.
+        """
         from sklearn.ensemble import GradientBoostingRegressor
 
         members = [
@@ -77,12 +85,15 @@ class Trees:
             for (feature_NC, normal_N), seed in zip(parts, seeds, strict=True)
         ]
         trees = [[tree.tree_ for tree in member.estimators_[:, 0]] for member in members]
-        return forest_of(trees, self.learning_rate, [float(normal_N.mean()) for _, normal_N in parts])
+        return forest_of(
+            trees, self.learning_rate, [float(normal_N.mean()) for _, normal_N in parts]
+        )
 
 
 @dataclass(frozen=True)
 class ExtraTrees:
-    """Extremely randomised trees (Geurts et al. 2006) of normal scores on the same counts: splits at random places, averaged, not boosted.
+    """Extremely randomised trees (Geurts et al. 2006) of normal scores on the same counts: splits
+    at random places, averaged, not boosted.
 
     Attributes:
         members: forests; each leaves out its own fold.
@@ -101,7 +112,9 @@ class ExtraTrees:
     def __post_init__(self) -> None:
         _check(self, {"members": 2, "trees": 1, "least": 1}, ("features",))
 
-    def fit(self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0) -> FittedModel:
+    def fit(
+        self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
+    ) -> FittedModel:
         """Grow the members' trees.
 
         Raises:
@@ -114,21 +127,32 @@ class ExtraTrees:
         return _learn(training, self.members, seed, self.grow)
 
     def grow(self, parts: Sequence[tuple[np.ndarray, np.ndarray]], seeds: Sequence[int]) -> Forest:
-        """One member for each part of the training graphs, features (N, C) and normal scores (N,): scikit-learn's forests."""
+        """One member for each part of the training graphs, features (N, C) and normal scores (N,):
+        scikit-learn's forests.
+        """
         from sklearn.ensemble import ExtraTreesRegressor
 
         members = [
-            ExtraTreesRegressor(n_estimators=self.trees, max_features=self.features, min_samples_leaf=self.least, random_state=seed).fit(
-                feature_NC, normal_N
-            )
+            ExtraTreesRegressor(
+                n_estimators=self.trees,
+                max_features=self.features,
+                min_samples_leaf=self.least,
+                random_state=seed,
+            ).fit(feature_NC, normal_N)
             for (feature_NC, normal_N), seed in zip(parts, seeds, strict=True)
         ]
-        return forest_of([[tree.tree_ for tree in member.estimators_] for member in members], 1 / self.trees, [0.0] * len(members))
+        return forest_of(
+            [[tree.tree_ for tree in member.estimators_] for member in members],
+            1 / self.trees,
+            [0.0] * len(members),
+        )
 
 
 @dataclass(frozen=True)
 class GrownTrees:
-    """The grown trees. `aleatoric` is one number, in normal scores: trees do not say where they err more."""
+    """The grown trees. `aleatoric` is one number, in normal scores: trees do not say where they err
+    more.
+    """
 
     forest: Forest
     aleatoric: float
@@ -136,7 +160,9 @@ class GrownTrees:
     def predict(self, encoded: Encoded) -> Belief:
         """See `learner.Model`; the members' disagreement is the epistemic part."""
         mean_MK = self.forest.predict(_features(encoded))
-        return Belief(mean_MK.mean(1), np.full(len(encoded), self.aleatoric), mean_MK.std(1, ddof=1))
+        return Belief(
+            mean_MK.mean(1), np.full(len(encoded), self.aleatoric), mean_MK.std(1, ddof=1)
+        )
 
     def state(self) -> dict[str, Any]:
         """See `learner.Model`."""
@@ -147,7 +173,12 @@ class GrownTrees:
         return {field.name: getattr(self.forest, field.name) for field in fields(Forest)}
 
 
-def restore_trees(settings: Trees | ExtraTrees, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> GrownTrees:
+def restore_trees(
+    settings: Trees | ExtraTrees,
+    encoding: Encoding,
+    state: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+) -> GrownTrees:
     """The model that was saved.
 
     Raises:
@@ -159,24 +190,38 @@ def restore_trees(settings: Trees | ExtraTrees, encoding: Encoding, state: Mappi
 
 
 def _learn(training: Training, members: int, seed: int, grow: Any) -> Learnt:
-    feature_NC, normal_N, left_out_NK = _features(training.encoded), training.normal_N, training.left_out(members)
+    feature_NC, normal_N, left_out_NK = (
+        _features(training.encoded),
+        training.normal_N,
+        training.left_out(members),
+    )
     seeds = np.random.SeedSequence(seed).generate_state(members).tolist()
     forest = grow([(feature_NC[~out_N], normal_N[~out_N]) for out_N in left_out_NK.T], seeds)
     if not training.has_folds:
         return Learnt(GrownTrees(forest, 1.0), ignorance(len(normal_N)))
-    left_out, excess = left_out_by_members(forest.predict(feature_NC), left_out_NK, normal_N, members)
+    left_out, excess = left_out_by_members(
+        forest.predict(feature_NC), left_out_NK, normal_N, members
+    )
     return Learnt(GrownTrees(forest, float(left_out.aleatoric[0])), left_out, excess)
 
 
 def _features(encoded: Encoded) -> np.ndarray:
-    """(M, C + 1) the counted features and a constant, so that there is a feature even where nothing varies."""
+    """(M, C + 1) the counted features and a constant, so that there is a feature even where nothing
+    varies.
+    """
     return np.concatenate([encoded.counts_MC, np.ones((len(encoded), 1), dtype=np.float32)], axis=1)
 
 
 def _check(settings: Trees | ExtraTrees, least: Mapping[str, int], shares: Sequence[str]) -> None:
     for name, smallest in least.items():
         if not isinstance(getattr(settings, name), int) or getattr(settings, name) < smallest:
-            raise ValueError(f"the predictor {settings.name} needs a whole number of {name}, at least {smallest}; got {getattr(settings, name)!r}")
+            raise ValueError(
+                f"the predictor {settings.name} needs a whole number of {name}, at least "
+                f"{smallest}; got {getattr(settings, name)!r}"
+            )
     for name in shares:
         if not 0 < getattr(settings, name) <= 1:
-            raise ValueError(f"the predictor {settings.name} needs {name} above 0 and at most 1; got {getattr(settings, name)!r}")
+            raise ValueError(
+                f"the predictor {settings.name} needs {name} above 0 and at most 1; got "
+                f"{getattr(settings, name)!r}"
+            )

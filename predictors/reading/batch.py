@@ -1,10 +1,13 @@
 """Many graphs as a few flat arrays, and how their operations and attributes become numbers.
 
-Shapes: M graphs, N nodes of all graphs together, E edges, A node features, C features of a whole graph, K distinct nodes.
+Shapes: M graphs, N nodes of all graphs together, E edges, A node features, C features of a whole
+graph, K distinct nodes.
 
-A flat batch is free of any vocabulary: `flatten(graphs)`. An `Encoding` is learnt from the training graphs and holds the vocabulary of
-operations, the attributes' columns and the scales; `Encoding.encode(graphs)` gives the numbers that a predictor reads. An operation,
-attribute or value that was not seen in training is allowed: it is the operation number 0, or an average number, or no category.
+A flat batch is free of any vocabulary: `flatten(graphs)`. An `Encoding` is learnt from the training
+graphs and holds the vocabulary of operations, the attributes' columns and the scales;
+`Encoding.encode(graphs)` gives the numbers that a predictor reads. An operation, attribute or value
+that was not seen in training is allowed: it is the operation number 0, or an average number, or no
+category.
 """
 
 from __future__ import annotations
@@ -60,22 +63,38 @@ class Flat:
         return len(self.kind_N)
 
     def is_dead(self) -> np.ndarray:
-        """(M,) true where no edge enters the output: of a simplified graph, that the output does not hear the input."""
+        """(M,) true where no edge enters the output: of a simplified graph, that the output does
+        not hear the input.
+        """
         return np.bincount(self.target_E, minlength=self.num_nodes)[self.last_M] == 0
 
 
 def flatten(graphs: Sequence[Graph]) -> Flat:
     """The graphs as flat arrays, without a step of numpy or torch for each of them."""
     numbers: dict[Node, int] = {}
-    kind_N = np.fromiter((numbers.setdefault(node, len(numbers)) for graph in graphs for node in graph.nodes), dtype=np.int64)
+    kind_N = np.fromiter(
+        (numbers.setdefault(node, len(numbers)) for graph in graphs for node in graph.nodes),
+        dtype=np.int64,
+    )
     nodes_M = np.fromiter((len(graph.nodes) for graph in graphs), dtype=np.int64, count=len(graphs))
     edges_M = np.fromiter((len(graph.edges) for graph in graphs), dtype=np.int64, count=len(graphs))
     last_M = np.cumsum(nodes_M) - 1
     first_M = last_M - nodes_M + 1
-    edges_E3 = np.fromiter(chain.from_iterable(chain.from_iterable(graph.edges for graph in graphs)), dtype=np.int64).reshape(-1, 3)
+    edges_E3 = np.fromiter(
+        chain.from_iterable(chain.from_iterable(graph.edges for graph in graphs)), dtype=np.int64
+    ).reshape(-1, 3)
     offset_E = np.repeat(first_M, edges_M)
     graph_N = np.repeat(np.arange(len(graphs)), nodes_M)
-    return Flat(tuple(numbers), kind_N, graph_N, first_M, last_M, edges_E3[:, 0] + offset_E, edges_E3[:, 1] + offset_E, edges_E3[:, 2])
+    return Flat(
+        tuple(numbers),
+        kind_N,
+        graph_N,
+        first_M,
+        last_M,
+        edges_E3[:, 0] + offset_E,
+        edges_E3[:, 1] + offset_E,
+        edges_E3[:, 2],
+    )
 
 
 @dataclass(frozen=True)
@@ -84,9 +103,12 @@ class NodeColumns:
 
     Attributes:
         ops: the operations seen in training; the index 0 stands for every other.
-        numbers: the numeric attributes' names; the parts of a tuple are columns of their own, `shape.0`, `shape.1`.
-        number_mean, number_scale: of the signed logarithm of each over the distinct nodes of the training graphs that have it.
-        categories: the pairs of a name and a value (as JSON) that have a column: attributes that are words, flags or null.
+        numbers: the numeric attributes' names; the parts of a tuple are columns of their own,
+            `shape.0`, `shape.1`.
+        number_mean, number_scale: of the signed logarithm of each over the distinct nodes of the
+            training graphs that have it.
+        categories: the pairs of a name and a value (as JSON) that have a column: attributes that
+            are words, flags or null.
     """
 
     ops: tuple[str, ...]
@@ -112,7 +134,9 @@ class NodeColumns:
         return np.array([index.get(node.op, UNKNOWN) for node in kinds], dtype=np.int64)
 
     def attributes(self, kinds: Sequence[Node]) -> np.ndarray:
-        """(K, A) each node's attributes: numbers standardised (0 where missing), then categories as 0 or 1."""
+        """(K, A) each node's attributes: numbers standardised (0 where missing), then categories as
+        0 or 1.
+        """
         column = {name: place for place, name in enumerate(self.numbers)}
         category = {pair: len(self.numbers) + place for place, pair in enumerate(self.categories)}
         result_KA = np.zeros((len(kinds), self.num_features), dtype=np.float32)
@@ -120,14 +144,18 @@ class NodeColumns:
             for name, value in _parts(node):
                 if _is_number(value) and name in column:
                     place = column[name]
-                    result_KA[row, place] = (_signed_log(value) - self.number_mean[place]) / self.number_scale[place]
+                    result_KA[row, place] = (
+                        _signed_log(value) - self.number_mean[place]
+                    ) / self.number_scale[place]
                 elif not _is_number(value) and (name, json.dumps(value)) in category:
                     result_KA[row, category[name, json.dumps(value)]] = 1.0
         return result_KA
 
 
 def learn_node_columns(kinds: Iterable[Node]) -> NodeColumns:
-    """The vocabulary and scales of the distinct nodes of the training graphs. An attribute that never varies gets no column."""
+    """The vocabulary and scales of the distinct nodes of the training graphs. An attribute that
+    never varies gets no column.
+    """
     kinds = list(kinds)
     numbers: dict[str, list[float]] = {}
     categories: Counter[tuple[str, str]] = Counter()
@@ -138,7 +166,12 @@ def learn_node_columns(kinds: Iterable[Node]) -> NodeColumns:
             else:
                 categories[name, json.dumps(value)] += 1
     varying = sorted(name for name, values in numbers.items() if max(values) - min(values) > 1e-9)
-    common = sorted(pair for pair, _ in sorted(categories.items(), key=lambda item: (-item[1], item[0]))[:MOST_CATEGORIES])
+    common = sorted(
+        pair
+        for pair, _ in sorted(categories.items(), key=lambda item: (-item[1], item[0]))[
+            :MOST_CATEGORIES
+        ]
+    )
     return NodeColumns(
         ops=("<unknown>", *sorted({node.op for node in kinds})),
         numbers=tuple(varying),
@@ -174,8 +207,13 @@ class Encoded:
         edges_E3[:, :2] -= flat.first_M[flat.graph_N[flat.target_E], None]
         bounds = np.searchsorted(flat.graph_N[flat.target_E], np.arange(len(self) + 1)).tolist()
         return [
-            Graph(tuple(flat.kinds[kind] for kind in flat.kind_N[first : last + 1]), tuple(Edge(*edge) for edge in edges_E3[low:high].tolist()))
-            for first, last, (low, high) in zip(flat.first_M.tolist(), flat.last_M.tolist(), pairwise(bounds), strict=True)
+            Graph(
+                tuple(flat.kinds[kind] for kind in flat.kind_N[first : last + 1]),
+                tuple(Edge(*edge) for edge in edges_E3[low:high].tolist()),
+            )
+            for first, last, (low, high) in zip(
+                flat.first_M.tolist(), flat.last_M.tolist(), pairwise(bounds), strict=True
+            )
         ]
 
     def take(self, rows: np.ndarray) -> Encoded:
@@ -208,7 +246,11 @@ class Encoded:
         node_bounds = np.append(flat.first_M, flat.num_nodes)[bounds]
         edge_bounds = np.searchsorted(flat.graph_N[flat.target_E], bounds)
         for row, (low, high) in enumerate(pairwise(bounds.tolist())):
-            nodes, edges, first = slice(*node_bounds[row : row + 2]), slice(*edge_bounds[row : row + 2]), node_bounds[row]
+            nodes, edges, first = (
+                slice(*node_bounds[row : row + 2]),
+                slice(*edge_bounds[row : row + 2]),
+                node_bounds[row],
+            )
             part = Flat(
                 kinds=flat.kinds,
                 kind_N=flat.kind_N[nodes],

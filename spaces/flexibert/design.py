@@ -33,9 +33,11 @@ class Design:
         heads: how many heads work side by side. Each is hidden // heads wide.
         stacks: how many feed-forward layers follow one another in a layer.
         feed_forward: how wide each of them is.
-        operations: of a head. Self-attention by scaled dot product (`sa_sdp`) or with a learned matrix between (`sa_wma`); a linear transform, Fourier's
-            (`l_dft`) or the cosine transform (`l_dct`); a span-based dynamic convolution with an odd kernel size (`c_5`).
-        stack: how many layers in a row have the same answers, 1 or 2; the questions of each such stack stand under the name of its first layer.
+        operations: of a head. Self-attention by scaled dot product (`sa_sdp`) or with a learned
+            matrix between (`sa_wma`); a linear transform, Fourier's (`l_dft`) or the cosine
+            transform (`l_dct`); a span-based dynamic convolution with an odd kernel size (`c_5`).
+        stack: how many layers in a row have the same answers, 1 or 2; the questions of each such
+            stack stand under the name of its first layer.
         homogeneous: the feed-forward layers of a layer are of one width.
         mixed: each head has an operation of its own (FlexiBERT 2.0).
 
@@ -56,27 +58,51 @@ class Design:
     def __post_init__(self) -> None:
         for name in ("layers", "hidden", "heads", "stacks", "feed_forward"):
             options = getattr(self, name)
-            whole = isinstance(options, tuple) and all(isinstance(option, int) and option > 0 for option in options)
+            whole = isinstance(options, tuple) and all(
+                isinstance(option, int) and option > 0 for option in options
+            )
             if not whole or not options or len(set(options)) < len(options):
-                raise ValueError(f"a design's {name} are a tuple of different whole numbers above 0, got {options!r}")
-        wrong = [item for item in self.operations if not re.fullmatch(r"sa_sdp|sa_wma|l_dft|l_dct|c_\d*[13579]", item)]
+                raise ValueError(
+                    f"a design's {name} are a tuple of different whole numbers above 0, got "
+                    f"{options!r}"
+                )
+        wrong = [
+            item
+            for item in self.operations
+            if not re.fullmatch(r"sa_sdp|sa_wma|l_dft|l_dct|c_\d*[13579]", item)
+        ]
         if wrong or not self.operations or len(set(self.operations)) < len(self.operations):
             raise ValueError(
-                f"a design's operations are different ones of sa_sdp, sa_wma, l_dft, l_dct and c_ with an odd kernel size, got {self.operations!r}"
+                "a design's operations are different ones of sa_sdp, sa_wma, l_dft, l_dct and "
+                f"c_ with an odd kernel size, got {self.operations!r}"
             )
         if self.stack not in (1, 2) or any(count % self.stack for count in self.layers):
-            raise ValueError(f"a design's stack is 1, or 2 where all numbers of layers are even; got {self.stack!r} for the layers {self.layers!r}")
+            raise ValueError(
+                "a design's stack is 1, or 2 where all numbers of layers are even; got "
+                f"{self.stack!r} for the layers {self.layers!r}"
+            )
         if max(self.heads) > min(self.hidden):
-            raise ValueError(f"{max(self.heads)} heads have no place in a width of {min(self.hidden)}: give fewer heads or a larger hidden size")
+            raise ValueError(
+                f"{max(self.heads)} heads have no place in a width of {min(self.hidden)}: give "
+                "fewer heads or a larger hidden size"
+            )
 
 
-def flexibert(name: str, design: Design, rows: Callable[[Mapping[str, numpy.ndarray]], list[Architecture]] | None = None) -> SearchSpace:
-    """The search space of a design, whose networks take tokens, 0 being padding, to classes or to a score for every token. See `network`."""
+def flexibert(
+    name: str,
+    design: Design,
+    rows: Callable[[Mapping[str, numpy.ndarray]], list[Architecture]] | None = None,
+) -> SearchSpace:
+    """The search space of a design, whose networks take tokens, 0 being padding, to classes or to a
+    score for every token. See `network`.
+    """
     return SearchSpace(name, partial(define, design), SHAPES, network=network, rows=rows)
 
 
 def define(design: Design, choose: Chooser) -> Graph:
-    """How many layers, and for each (or for two at once) its width, heads, operation or operations, feed-forward layers and their widths."""
+    """How many layers, and for each (or for two at once) its width, heads, operation or operations,
+    feed-forward layers and their widths.
+    """
     one_of = choose.one_of
     layers: list[Layer] = []
     for number in range(0, one_of("layers", design.layers), design.stack):
@@ -90,7 +116,9 @@ def define(design: Design, choose: Chooser) -> Graph:
         if design.homogeneous:
             sizes = (one_of(paths.feed_forward, design.feed_forward),) * stacks
         else:
-            sizes = tuple(one_of(path, design.feed_forward) for path in paths.feed_forward_of[:stacks])
+            sizes = tuple(
+                one_of(path, design.feed_forward) for path in paths.feed_forward_of[:stacks]
+            )
         layers += [Layer(hidden, operations, sizes)] * design.stack
     return describe(tuple(layers), mixed=design.mixed)
 

@@ -1,5 +1,6 @@
-"""FlexiBERT 2.0 (Tuli and Jha, EdgeTran, 2023): two to twelve encoder layers, each with its own width, an operation for every head, and up to three
-feed-forward layers of their own sizes; and the transformers that were measured on devices. `on_devices` decides on the device too (BOSHCODE).
+"""FlexiBERT 2.0 (Tuli and Jha, EdgeTran, 2023): two to twelve encoder layers, each with its own
+width, an operation for every head, and up to three feed-forward layers of their own sizes; and the
+transformers that were measured on devices. `on_devices` decides on the device too (BOSHCODE).
 
 Heads have no order: the 1.7e88 architectures of the paper are those whose graphs differ.
 """
@@ -34,8 +35,10 @@ DEVICES = ("a100", "cpu_m1_pro", "cpu_jetson_nano")
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
     """The architecture of each row of a table.
 
-    Its columns: `layers` (N,); `hidden` (N, 12) for each layer; `operations` (N, 12, 12) for each head of each layer an index into `OPERATIONS`, -1
-    behind the last head; `feed_forward` (N, 12, 3) sizes, 0 behind the last. What stands behind the last layer is ignored.
+    Its columns: `layers` (N,); `hidden` (N, 12) for each layer; `operations` (N, 12, 12) for each
+        head of each layer an index into `OPERATIONS`, -1
+    behind the last head; `feed_forward` (N, 12, 3) sizes, 0 behind the last. What stands behind the
+    last layer is ignored.
     """
     lists = [columns[name].tolist() for name in ("layers", "hidden", "operations", "feed_forward")]
     result = []
@@ -46,8 +49,13 @@ def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
             heads = [OPERATIONS[index] for index in operations[number] if index >= 0]
             sizes = [size for size in feed_forward[number] if size > 0]
             decisions += [(f"{layer}/hidden", hidden[number]), (f"{layer}/heads", len(heads))]
-            decisions += [(f"{layer}/head_{place}", operation) for place, operation in enumerate(heads)]
-            decisions += [(f"{layer}/stacks", len(sizes)), *((f"{layer}/feed_forward_{place}", size) for place, size in enumerate(sizes))]
+            decisions += [
+                (f"{layer}/head_{place}", operation) for place, operation in enumerate(heads)
+            ]
+            decisions += [
+                (f"{layer}/stacks", len(sizes)),
+                *((f"{layer}/feed_forward_{place}", size) for place, size in enumerate(sizes)),
+            ]
         result.append(Architecture(space.name, tuple(decisions)))
     return result
 

@@ -14,8 +14,16 @@ PAPER = Design(
     stacks=(1, 3),
     feed_forward=(512, 1024),
 )
-SMALL = Design(layers=(2, 4), hidden=(128, 256), heads=(2, 4), stacks=(1, 2, 3), feed_forward=(512, 1024, 2048))
-FULL = Design(layers=(2, 4, 6), hidden=(128, 256, 512), heads=(2, 4, 8), stacks=(1, 2, 3), feed_forward=(512, 1024, 2048, 4096))
+SMALL = Design(
+    layers=(2, 4), hidden=(128, 256), heads=(2, 4), stacks=(1, 2, 3), feed_forward=(512, 1024, 2048)
+)
+FULL = Design(
+    layers=(2, 4, 6),
+    hidden=(128, 256, 512),
+    heads=(2, 4, 8),
+    stacks=(1, 2, 3),
+    feed_forward=(512, 1024, 2048, 4096),
+)
 # Trains in seconds an epoch on two cores.
 TINY = Design(layers=(2, 4), hidden=(32, 64), heads=(2, 4), stacks=(1, 2), feed_forward=(64, 128))
 

@@ -1,4 +1,6 @@
-"""The small transformers that FlexiBERT's authors fine-tuned on QNLI: two or four layers of self-attention, one feed-forward layer in each."""
+"""The small transformers that FlexiBERT's authors fine-tuned on QNLI: two or four layers of
+self-attention, one feed-forward layer in each.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +29,25 @@ DESIGN = Design(
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
     """The architecture of each row of a table.
 
-    Its columns: `layers` (N,); `heads`, `hidden`, `similarity` and `feed_forward` (N, 4), for each layer, those behind the last being ignored;
-    `similarity` is an index into `SIMILARITIES`. The published rows list each of the four in ascending order.
+    Its columns: `layers` (N,); `heads`, `hidden`, `similarity` and `feed_forward` (N, 4), for each
+        layer, those behind the last being ignored;
+    `similarity` is an index into `SIMILARITIES`. The published rows list each of the four in
+    ascending order.
     """
-    lists = [columns[name].tolist() for name in ("layers", "hidden", "heads", "similarity", "feed_forward")]
+    lists = [
+        columns[name].tolist()
+        for name in ("layers", "hidden", "heads", "similarity", "feed_forward")
+    ]
     result = []
     for count, hidden, heads, similarity, feed_forward in zip(*lists, strict=True):
         decisions: list[tuple[str, Answer]] = [("layers", count)]
         for number in range(count):
             layer = f"layer_{number}"
             decisions += [(f"{layer}/hidden", hidden[number]), (f"{layer}/heads", heads[number])]
-            decisions += [(f"{layer}/operation", f"sa_{SIMILARITIES[similarity[number]]}"), (f"{layer}/stacks", 1)]
+            decisions += [
+                (f"{layer}/operation", f"sa_{SIMILARITIES[similarity[number]]}"),
+                (f"{layer}/stacks", 1),
+            ]
             decisions.append((f"{layer}/feed_forward", feed_forward[number]))
         result.append(Architecture(space.name, tuple(decisions)))
     return result

@@ -1,4 +1,6 @@
-"""What a parameter or a buffer may start as: one number everywhere, or a pattern. See `shape_rules` for how shapes are written."""
+"""What a parameter or a buffer may start as: one number everywhere, or a pattern. See `shape_rules`
+for how shapes are written.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,16 @@ def constant(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
 
 
 def _check_pattern(fill: Any, shape: Shape) -> None:
-    if not isinstance(fill, tuple) or not fill or fill[0] not in PATTERNS or len(fill) != 1 + PATTERNS[fill[0]] or not all(map(is_number, fill[1:])):
-        known = ", ".join(f"({', '.join((name, *['number'] * count))})" for name, count in PATTERNS.items())
+    if (
+        not isinstance(fill, tuple)
+        or not fill
+        or fill[0] not in PATTERNS
+        or len(fill) != 1 + PATTERNS[fill[0]]
+        or not all(map(is_number, fill[1:]))
+    ):
+        known = ", ".join(
+            f"({', '.join((name, *['number'] * count))})" for name, count in PATTERNS.items()
+        )
         raise ValueError(f"fill must be a number, or one of {known}; got {fill!r}")
     if fill[0] != "uniform" and (len(shape) != 2 or shape[0] != shape[1]):
         raise ValueError(f"fill={fill!r} is for a square, (size, size); got the shape {shape}")

@@ -18,18 +18,32 @@ def window(attributes: Attributes, inputs: Shapes) -> int:
 def convolution_parameters(attributes: Attributes, inputs: Shapes) -> int:
     """in_channels out_channels / groups weights for each place of the window, and the biases."""
     in_channels = inputs[0][1]
-    out_channels, groups = (rules.channels(attributes[name], in_channels) for name in ("out_channels", "groups"))
-    return in_channels * out_channels // groups * window(attributes, inputs) + (out_channels if attributes["bias"] else 0)
+    out_channels, groups = (
+        rules.channels(attributes[name], in_channels) for name in ("out_channels", "groups")
+    )
+    return in_channels * out_channels // groups * window(attributes, inputs) + (
+        out_channels if attributes["bias"] else 0
+    )
 
 
 def convolution_multiply_adds(attributes: Attributes, inputs: Shapes, output: Shape) -> int:
     """For each output element in_channels / groups times the places of the window."""
-    return elements(output) * inputs[0][1] // rules.channels(attributes["groups"], inputs[0][1]) * window(attributes, inputs)
+    return (
+        elements(output)
+        * inputs[0][1]
+        // rules.channels(attributes["groups"], inputs[0][1])
+        * window(attributes, inputs)
+    )
 
 
 def transposed_multiply_adds(attributes: Attributes, inputs: Shapes, output: Shape) -> int:
     """For each input element out_channels / groups times the places of the window."""
-    return elements(inputs[0]) * output[1] // rules.channels(attributes["groups"], inputs[0][1]) * window(attributes, inputs)
+    return (
+        elements(inputs[0])
+        * output[1]
+        // rules.channels(attributes["groups"], inputs[0][1])
+        * window(attributes, inputs)
+    )
 
 
 def linear_parameters(attributes: Attributes, inputs: Shapes) -> int:
@@ -64,7 +78,9 @@ def attention_module_parameters(attributes: Attributes, inputs: Shapes) -> int:
 
 
 def attention_module_multiply_adds(attributes: Attributes, inputs: Shapes, output: Shape) -> int:
-    """Projections of L queries, S keys and values and of L results, 2 (L + S) D², and two products, 2 L S D."""
+    """Projections of L queries, S keys and values and of L results, 2 (L + S) D², and two products,
+    2 L S D.
+    """
     (queries, width), keys = inputs[0][1:], inputs[-1][1]
     return 2 * (queries + keys) * width * width + 2 * queries * keys * width
 

@@ -1,6 +1,8 @@
-"""Operations outside of the table: any other torch.nn module ("nn.Hardshrink") and any function of torch ("function:torch.roll").
+"""Operations outside of the table: any other torch.nn module ("nn.Hardshrink") and any function of
+torch ("function:torch.roll").
 
-A name is looked up among torch's own classes and overridable functions, never evaluated; shapes and counts come from a run on the meta device.
+A name is looked up among torch's own classes and overridable functions, never evaluated; shapes and
+counts come from a run on the meta device.
 """
 
 from __future__ import annotations
@@ -23,10 +25,17 @@ Shapes = tuple[Shape, ...]
 
 
 class _AnyArgument(Mapping[str, Any]):
-    """Every Python name is an attribute without a default: a function's arguments cannot be told from its name."""
+    """Every Python name is an attribute without a default: a function's arguments cannot be told
+    from its name.
+    """
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.isidentifier() and name.isascii() and not keyword.iskeyword(name)
+        return (
+            isinstance(name, str)
+            and name.isidentifier()
+            and name.isascii()
+            and not keyword.iskeyword(name)
+        )
 
     def __getitem__(self, name: str) -> Any:
         return REQUIRED
@@ -51,7 +60,11 @@ def generic(name: str) -> Op:
 def _module_op(name: str) -> Op:
     class_name = name.removeprefix("nn.")
     torch_class = getattr(nn, class_name, None)
-    if not (isinstance(torch_class, type) and issubclass(torch_class, nn.Module) and torch_class.__module__.startswith("torch.nn.modules")):
+    if not (
+        isinstance(torch_class, type)
+        and issubclass(torch_class, nn.Module)
+        and torch_class.__module__.startswith("torch.nn.modules")
+    ):
         raise ValueError(f"torch.nn has no module {class_name!r}")
     defaults = constructor_defaults(torch_class)
 
@@ -77,13 +90,23 @@ def _module_op(name: str) -> Op:
 
 @lru_cache(maxsize=1024)
 def constructor_defaults(torch_class: type) -> dict[str, Any]:
-    """The constructor's arguments with their defaults, save those that do not change what is computed."""
+    """The constructor's arguments with their defaults, save those that do not change what is
+    computed.
+    """
     result = {}
     for parameter in list(inspect.signature(torch_class.__init__).parameters.values())[1:]:
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and parameter.name not in ("device", "dtype", "inplace"):
-            result[parameter.name] = REQUIRED if parameter.default is parameter.empty else parameter.default
+        if parameter.kind in (
+            parameter.POSITIONAL_OR_KEYWORD,
+            parameter.KEYWORD_ONLY,
+        ) and parameter.name not in ("device", "dtype", "inplace"):
+            result[parameter.name] = (
+                REQUIRED if parameter.default is parameter.empty else parameter.default
+            )
         elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise ValueError(f"nn.{torch_class.__name__} does not name its constructor's arguments, so it cannot be rebuilt from a graph")
+            raise ValueError(
+                f"nn.{torch_class.__name__} does not name its constructor's arguments, so it "
+                "cannot be rebuilt from a graph"
+            )
     return result
 
 
@@ -117,15 +140,29 @@ def _function_op(name: str) -> Op:
     )
 
 
-def call_arguments(attributes: Attributes, values: tuple[Any, ...], shown: Callable[[Any], Any]) -> tuple[list[Any], dict[str, Any]]:
-    """A function's arguments: the attribute `argN` is the positional one number N, the other places are the inputs, in order."""
-    fixed = {int(name[3:]): value for name, value in attributes.items() if name[:3] == "arg" and name[3:].isdigit()}
+def call_arguments(
+    attributes: Attributes, values: tuple[Any, ...], shown: Callable[[Any], Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """A function's arguments: the attribute `argN` is the positional one number N, the other places
+    are the inputs, in order.
+    """
+    fixed = {
+        int(name[3:]): value
+        for name, value in attributes.items()
+        if name[:3] == "arg" and name[3:].isdigit()
+    }
     remaining = iter(values)
     places = range(len(fixed) + len(values))
     if not fixed.keys() <= set(places):
-        raise ValueError(f"the positional arguments {sorted(fixed)} and {len(values)} inputs leave a gap")
+        raise ValueError(
+            f"the positional arguments {sorted(fixed)} and {len(values)} inputs leave a gap"
+        )
     positional = [shown(fixed[place]) if place in fixed else next(remaining) for place in places]
-    return positional, {name: shown(value) for name, value in attributes.items() if not (name[:3] == "arg" and name[3:].isdigit())}
+    return positional, {
+        name: shown(value)
+        for name, value in attributes.items()
+        if not (name[:3] == "arg" and name[3:].isdigit())
+    }
 
 
 @lru_cache(maxsize=1)
@@ -135,13 +172,21 @@ def overridable() -> dict[str, Callable[..., Any]]:
     for functions in get_overridable_functions().values():
         for function in functions:
             path = resolve_name(function)
-            if path is not None and not any(part.startswith("_") for part in path.split(".")) and callable(function):
+            if (
+                path is not None
+                and not any(part.startswith("_") for part in path.split("."))
+                and callable(function)
+            ):
                 result[path] = function
     return result
 
 
-def _check_dims(function: Callable[..., Any], positional: list[Any], named: dict[str, Any], inputs: Shapes) -> None:
-    """Samples may not be mixed: no argument `dim` or `dims` may be the batch of the first input, or be left open, which means all dimensions."""
+def _check_dims(
+    function: Callable[..., Any], positional: list[Any], named: dict[str, Any], inputs: Shapes
+) -> None:
+    """Samples may not be mixed: no argument `dim` or `dims` may be the batch of the first input, or
+    be left open, which means all dimensions.
+    """
     if BATCH not in inputs[0]:
         return
     signature = inspect.signature(get_testing_overrides()[function])
@@ -150,7 +195,9 @@ def _check_dims(function: Callable[..., Any], positional: list[Any], named: dict
     for name in given.arguments.keys() & {"dim", "dims", "axis"}:
         dims = given.arguments[name]
         if dims is None:
-            raise ValueError(f"without {name!r} it mixes the samples of the batch: name the dimensions")
+            raise ValueError(
+                f"without {name!r} it mixes the samples of the batch: name the dimensions"
+            )
         for dim in dims if isinstance(dims, tuple) else (dims,):
             if isinstance(dim, int):
                 dimension(dim, inputs[0])
@@ -161,9 +208,13 @@ def _decoded(value: Any) -> Any:
 
 
 def _measured(call: Callable[..., Any], inputs: Shapes) -> tuple[Shape, int]:
-    """The output's shape and multiply-adds for one sample, from two runs that differ in the batch, which is how its place is found."""
+    """The output's shape and multiply-adds for one sample, from two runs that differ in the batch,
+    which is how its place is found.
+    """
     (first, flops), (second, more_flops) = _run(call, inputs, batch=3), _run(call, inputs, batch=5)
-    if len(first) != len(second) or any((a, b) != (3, 5) for a, b in zip(first, second, strict=True) if a != b):
+    if len(first) != len(second) or any(
+        (a, b) != (3, 5) for a, b in zip(first, second, strict=True) if a != b
+    ):
         raise ValueError("it mixes the batch with other dimensions")
     shape = tuple(a if a == b else BATCH for a, b in zip(first, second, strict=True))
     if any(BATCH in given for given in inputs) and shape.count(BATCH) != 1:
@@ -173,20 +224,38 @@ def _measured(call: Callable[..., Any], inputs: Shapes) -> tuple[Shape, int]:
 
 
 def _run(call: Callable[..., Any], inputs: Shapes, *, batch: int) -> tuple[Shape, int]:
-    """The output's shape and the floating-point operations. Shapes tell no types, so where numbers do not serve, one input is a mask or an index."""
+    """The output's shape and the floating-point operations. Shapes tell no types, so where numbers
+    do not serve, one input is a mask or an index.
+    """
     floats = (torch.float32,) * len(inputs)
-    others = [(*floats[:place], kind, *floats[place + 1 :]) for kind in (torch.bool, torch.int64) for place in range(len(inputs))]
+    others = [
+        (*floats[:place], kind, *floats[place + 1 :])
+        for kind in (torch.bool, torch.int64)
+        for place in range(len(inputs))
+    ]
     first: Exception | None = None
     for kinds in (floats, *others):
         sizes = [[batch if size == BATCH else size for size in shape] for shape in inputs]
-        values = [torch.empty(size, device="meta", dtype=kind) for size, kind in zip(sizes, kinds, strict=True)]
+        values = [
+            torch.empty(size, device="meta", dtype=kind)
+            for size, kind in zip(sizes, kinds, strict=True)
+        ]
         try:
             with FlopCounterMode(display=False) as counter, torch.no_grad():
                 result = call(*values)
-        except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError, AssertionError) as error:
+        except (
+            RuntimeError,
+            TypeError,
+            ValueError,
+            NotImplementedError,
+            IndexError,
+            AssertionError,
+        ) as error:
             first = first or error
             continue
         if not isinstance(result, torch.Tensor):
             raise ValueError(f"it gives {type(result).__name__} and not one tensor")
         return tuple(result.shape), counter.get_total_flops()
-    raise ValueError(f"torch says: {(str(first).splitlines() or [type(first).__name__])[0]}") from first
+    raise ValueError(
+        f"torch says: {(str(first).splitlines() or [type(first).__name__])[0]}"
+    ) from first

@@ -50,10 +50,13 @@ class Op:
         fewest, most: how many inputs it takes; `most` None: any number.
         ordered: whether the inputs' order matters, so that edges carry slots.
         torch_class: the torch.nn class whose instances this operation stands for.
-        constructed: whether the network holds a module (or tensor) for it; otherwise it is an expression in `forward`.
+        constructed: whether the network holds a module (or tensor) for it; otherwise it is an
+            expression in `forward`.
         inferred: the constructor's leading arguments, which the shape tells.
-        call: the expression in `forward`, given the inputs' expressions and the module's ("self.conv1").
-        parameters, multiply_adds: counts for one sample. Biases, norms and activations count no multiply-adds.
+        call: the expression in `forward`, given the inputs' expressions and the module's
+            ("self.conv1").
+        parameters, multiply_adds: counts for one sample. Biases, norms and activations count no
+            multiply-adds.
     """
 
     name: str
@@ -76,23 +79,40 @@ class Op:
             return None
         if self.constructor is not None:
             return self.constructor(self, attributes, inputs)
-        shown = {name: rules.channels(value, inputs[0][1]) if value == "in_channels" else value for name, value in attributes.items()}
+        shown = {
+            name: rules.channels(value, inputs[0][1]) if value == "in_channels" else value
+            for name, value in attributes.items()
+        }
         return f"nn.{self.torch_class}({', '.join((*map(literal, self.inferred(attributes, inputs)), *arguments(self, shown)))})"
 
 
 def arguments(op: Op, attributes: Attributes) -> tuple[str, ...]:
-    """The attributes as the arguments of a call: required ones by place, others by name where they differ from the default."""
-    required = tuple(literal(attributes[name]) for name, default in op.defaults.items() if default is REQUIRED)
-    optional = (name for name, default in op.defaults.items() if default is not REQUIRED and attributes[name] != default)
+    """The attributes as the arguments of a call: required ones by place, others by name where they
+    differ from the default.
+    """
+    required = tuple(
+        literal(attributes[name]) for name, default in op.defaults.items() if default is REQUIRED
+    )
+    optional = (
+        name
+        for name, default in op.defaults.items()
+        if default is not REQUIRED and attributes[name] != default
+    )
     return (*required, *(f"{name}={literal(attributes[name])}" for name in optional))
 
 
 def literal(value: Value) -> str:
-    """A JSON value as Python text: this is the only way from an attribute into source. "inf", "-inf" and "nan" are the floats of that name."""
+    """A JSON value as Python text: this is the only way from an attribute into source. "inf",
+    "-inf" and "nan" are the floats of that name.
+    """
     if isinstance(value, tuple):
         return "(" + ", ".join(map(literal, value)) + ("," if len(value) == 1 else "") + ")"
     if value in ("inf", "-inf", "nan"):
         return f'float("{value}")'
     if value is not None and not isinstance(value, str | int | float | bool):
         raise ValueError(f"an attribute must be a JSON value, got {value!r}")
-    return '"' + repr(value)[1:-1] + '"' if isinstance(value, str) and '"' not in value and "'" not in value else repr(value)
+    return (
+        '"' + repr(value)[1:-1] + '"'
+        if isinstance(value, str) and '"' not in value and "'" not in value
+        else repr(value)
+    )

@@ -1,4 +1,6 @@
-"""What shape the operations give that move, join, cut or reduce dimensions. See `shape_rules` for how shapes are written."""
+"""What shape the operations give that move, join, cut or reduce dimensions. See `shape_rules` for
+how shapes are written.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,17 @@ def concatenation(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     """The sizes along `dim` added up; all others agree."""
     position = dimension(attributes["dim"], inputs[0])
     for shape in inputs[1:]:
-        if len(shape) != len(inputs[0]) or any(a != b for place, (a, b) in enumerate(zip(shape, inputs[0], strict=True)) if place != position):
+        if len(shape) != len(inputs[0]) or any(
+            a != b
+            for place, (a, b) in enumerate(zip(shape, inputs[0], strict=True))
+            if place != position
+        ):
             raise ValueError(f"all sizes but dim={attributes['dim']} must agree")
-    return (*inputs[0][:position], sum(shape[position] for shape in inputs), *inputs[0][position + 1 :])
+    return (
+        *inputs[0][:position],
+        sum(shape[position] for shape in inputs),
+        *inputs[0][position + 1 :],
+    )
 
 
 def stacking(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
@@ -28,16 +38,31 @@ def stacking(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
 def flattening(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     """The dimensions from `start_dim` to `end_dim` merged into one."""
     shape = inputs[0]
-    start, end = dimension(attributes["start_dim"], shape, batch=True), dimension(attributes["end_dim"], shape, batch=True)
+    start, end = (
+        dimension(attributes["start_dim"], shape, batch=True),
+        dimension(attributes["end_dim"], shape, batch=True),
+    )
     if BATCH in shape[start : end + 1] and start != end:
-        raise ValueError("flattening may not merge the batch with other dimensions: use start_dim=1")
-    return shape if end < start else (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]) if start != end else shape
+        raise ValueError(
+            "flattening may not merge the batch with other dimensions: use start_dim=1"
+        )
+    return (
+        shape
+        if end < start
+        else (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
+        if start != end
+        else shape
+    )
 
 
 def unflattening(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     """The dimension `dim` split into `unflattened_size`."""
     shape, position = inputs[0], dimension(attributes["dim"], inputs[0])
-    return (*shape[:position], *_solved(attributes["unflattened_size"], shape[position]), *shape[position + 1 :])
+    return (
+        *shape[:position],
+        *_solved(attributes["unflattened_size"], shape[position]),
+        *shape[position + 1 :],
+    )
 
 
 def reshaping(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
@@ -49,12 +74,17 @@ def reshaping(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     if "batch" not in wanted:
         known = math.prod(size for size in wanted if size != -1)
         if -1 not in wanted or known != count:
-            raise ValueError(f"shape={wanted} mixes the batch with other dimensions: give the batch its own place, as in x.reshape(x.shape[0], ...)")
+            raise ValueError(
+                f"shape={wanted} mixes the batch with other dimensions: give the batch its own "
+                "place, as in x.reshape(x.shape[0], ...)"
+            )
         wanted = tuple("batch" if size == -1 else size for size in wanted)
     place = wanted.index("batch")
     solved = _solved((*wanted[:place], *wanted[place + 1 :]), count)
     if math.prod(shape[: shape.index(BATCH)]) != math.prod(solved[:place]):
-        raise ValueError(f"shape={wanted} moves elements between samples: permute the batch to the front before")
+        raise ValueError(
+            f"shape={wanted} moves elements between samples: permute the batch to the front before"
+        )
     return (*solved[:place], BATCH, *solved[place:])
 
 
@@ -73,8 +103,14 @@ def expansion(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     if len(wanted) < len(inputs[0]):
         raise ValueError(f"shape={wanted} has fewer dimensions than the input")
     shape = (1,) * (len(wanted) - len(inputs[0])) + inputs[0]
-    result = tuple(size if want == -1 else BATCH if want == "batch" else want for size, want in zip(shape, wanted, strict=True))
-    if any(size not in (1, want) for size, want in zip(shape, result, strict=True)) or result.count(BATCH) > 1:
+    result = tuple(
+        size if want == -1 else BATCH if want == "batch" else want
+        for size, want in zip(shape, wanted, strict=True)
+    )
+    if (
+        any(size not in (1, want) for size, want in zip(shape, result, strict=True))
+        or result.count(BATCH) > 1
+    ):
         raise ValueError(f"only dimensions of size 1 can be expanded to shape={wanted}")
     return result
 
@@ -83,13 +119,17 @@ def permutation(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     """The dimensions in the order of `dims`."""
     dims = [dimension(dim, inputs[0], batch=True) for dim in attributes["dims"]]
     if sorted(dims) != list(range(len(inputs[0]))):
-        raise ValueError(f"dims={attributes['dims']} must name each of the {len(inputs[0])} dimensions once")
+        raise ValueError(
+            f"dims={attributes['dims']} must name each of the {len(inputs[0])} dimensions once"
+        )
     return tuple(inputs[0][dim] for dim in dims)
 
 
 def transposition(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     """Two dimensions exchanged."""
-    first, second = (dimension(attributes[name], inputs[0], batch=True) for name in ("dim0", "dim1"))
+    first, second = (
+        dimension(attributes[name], inputs[0], batch=True) for name in ("dim0", "dim1")
+    )
     shape = list(inputs[0])
     shape[first], shape[second] = shape[second], shape[first]
     return tuple(shape)
@@ -98,7 +138,11 @@ def transposition(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
 def squeezing(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     """Without those of the dimensions `dim` whose size is 1."""
     dims = attributes["dim"] if isinstance(attributes["dim"], tuple) else (attributes["dim"],)
-    removed = {position for position in (dimension(dim, inputs[0], batch=True) for dim in dims) if inputs[0][position] == 1}
+    removed = {
+        position
+        for position in (dimension(dim, inputs[0], batch=True) for dim in dims)
+        if inputs[0][position] == 1
+    }
     return tuple(size for position, size in enumerate(inputs[0]) if position not in removed)
 
 
@@ -123,20 +167,29 @@ def part(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     size = inputs[0][position]
     sizes = piece_sizes(attributes, size)
     if not 0 <= attributes["index"] < len(sizes) or sum(sizes) != size:
-        raise ValueError(f"the size {size} of dim={attributes['dim']} is cut into {sizes}, which has no piece {attributes['index']}")
+        raise ValueError(
+            f"the size {size} of dim={attributes['dim']} is cut into {sizes}, which has no piece "
+            f"{attributes['index']}"
+        )
     return (*inputs[0][:position], sizes[attributes["index"]], *inputs[0][position + 1 :])
 
 
 def piece_sizes(attributes: Attributes, size: int) -> Shape:
-    """The sizes into which `chunk` (chunks=n) or `split` (split_size=n or sizes) cuts a dimension of `size`."""
+    """The sizes into which `chunk` (chunks=n) or `split` (split_size=n or sizes) cuts a dimension
+    of `size`.
+    """
     if isinstance(attributes.get("split_size"), tuple):
         return attributes["split_size"]
-    step = attributes["split_size"] if "split_size" in attributes else -(-size // attributes["chunks"])
+    step = (
+        attributes["split_size"] if "split_size" in attributes else -(-size // attributes["chunks"])
+    )
     return tuple(min(step, size - start) for start in range(0, size, step))
 
 
 def indexing(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """`x[index]`; each item of `index` is a whole number, None, "..." or a slice written (start, stop, step)."""
+    """`x[index]`; each item of `index` is a whole number, None, "..." or a slice written (start,
+    stop, step).
+    """
     index, shape = attributes["index"], inputs[0]
     taken = sum(1 for item in index if item is not None and item != "...")
     if taken > len(shape) or index.count("...") > 1:

@@ -1,8 +1,9 @@
 """What shape each operation gives: pure functions of the attributes and the inputs' shapes.
 
-A shape here is whole, as torch has it, the batch dimension being written `BATCH` (-1), because a program may move it (`x.permute(2, 0, 1)`)
-or combine a batch with a parameter that has none. An image is (BATCH, C, H, W), a vector (BATCH, F), a sequence (BATCH, T, D), and a
-parameter has no BATCH. Every rule raises `ValueError` with what it expected; `ops.infer_shapes` adds where.
+A shape here is whole, as torch has it, the batch dimension being written `BATCH` (-1), because a
+program may move it (`x.permute(2, 0, 1)`) or combine a batch with a parameter that has none. An
+image is (BATCH, C, H, W), a vector (BATCH, F), a sequence (BATCH, T, D), and a parameter has no
+BATCH. Every rule raises `ValueError` with what it expected; `ops.infer_shapes` adds where.
 """
 
 from __future__ import annotations
@@ -16,7 +17,21 @@ Attributes = Mapping[str, Any]
 Rule = Callable[[Attributes, tuple[Shape, ...]], Shape]
 
 BATCH = -1
-DTYPES = {name: name for name in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")}
+DTYPES = {
+    name: name
+    for name in (
+        "float32",
+        "float64",
+        "float16",
+        "bfloat16",
+        "int64",
+        "int32",
+        "int16",
+        "int8",
+        "uint8",
+        "bool",
+    )
+}
 
 
 def elements(shape: Shape) -> int:
@@ -48,7 +63,9 @@ def along_dim(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
 
 
 def dimension(dim: int, shape: Shape, *, extra: int = 0, batch: bool = False) -> int:
-    """`dim` counted from the front. `extra` = 1 allows the place behind the last; `batch` allows the batch dimension."""
+    """`dim` counted from the front. `extra` = 1 allows the place behind the last; `batch` allows
+    the batch dimension.
+    """
     rank = len(shape) + extra
     if not isinstance(dim, int) or not -rank <= dim < rank:
         raise ValueError(f"dim={dim!r} is not a dimension of {shown(shape)}")
@@ -59,9 +76,16 @@ def dimension(dim: int, shape: Shape, *, extra: int = 0, batch: bool = False) ->
 
 
 def images(shape: Shape, spatial: int) -> tuple[int, Shape]:
-    """The channels and the spatial sizes of a batch of (C, ...) with `spatial` dimensions behind the channels."""
+    """The channels and the spatial sizes of a batch of (C, ...) with `spatial` dimensions behind
+    the channels.
+    """
     if len(shape) != spatial + 2 or shape[0] != BATCH:
-        kinds = {0: "vectors (F,)", 1: "signals (C, L)", 2: "images (C, H, W)", 3: "volumes (C, D, H, W)"}
+        kinds = {
+            0: "vectors (F,)",
+            1: "signals (C, L)",
+            2: "images (C, H, W)",
+            3: "volumes (C, D, H, W)",
+        }
         raise ValueError(f"expected {kinds[spatial]} behind the batch")
     return shape[1], shape[2:]
 
@@ -72,9 +96,15 @@ def channels(value: Any, in_channels: int) -> int:
 
 
 def windows(sizes: Shape, attributes: Attributes, *, stride: Any) -> Shape:
-    """How many windows fit along each dimension: floor((n + 2 padding - dilation (kernel - 1) - 1) / stride) + 1, or the ceiling."""
+    """How many windows fit along each dimension: floor((n + 2 padding - dilation (kernel - 1) - 1)
+    / stride) + 1, or the ceiling.
+    """
     count = len(sizes)
-    kernel, steps, dilation = each(attributes["kernel_size"], count), each(stride, count), each(attributes.get("dilation", 1), count)
+    kernel, steps, dilation = (
+        each(attributes["kernel_size"], count),
+        each(stride, count),
+        each(attributes.get("dilation", 1), count),
+    )
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
     padding = attributes["padding"]
     if padding == "same":
@@ -86,10 +116,16 @@ def windows(sizes: Shape, attributes: Attributes, *, stride: Any) -> Shape:
     for size, step, pad, span in zip(sizes, steps, pads, reach, strict=True):
         room = size + 2 * pad - span
         if room < 0:
-            raise ValueError(f"the window reaches over {span} places and the padded input has {size + 2 * pad}")
+            raise ValueError(
+                f"the window reaches over {span} places and the padded input has {size + 2 * pad}"
+            )
         number = (-(-room // step) if attributes.get("ceil_mode") else room // step) + 1
         # A window that would start in the padding behind the input is left out, as torch does.
-        result.append(number - 1 if attributes.get("ceil_mode") and (number - 1) * step >= size + pad else number)
+        result.append(
+            number - 1
+            if attributes.get("ceil_mode") and (number - 1) * step >= size + pad
+            else number
+        )
     return tuple(result)
 
 
@@ -98,24 +134,44 @@ def convolution(spatial: int) -> Rule:
 
     def infer(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
         in_channels, sizes = images(inputs[0], spatial)
-        groups, out_channels = channels(attributes["groups"], in_channels), channels(attributes["out_channels"], in_channels)
+        groups, out_channels = (
+            channels(attributes["groups"], in_channels),
+            channels(attributes["out_channels"], in_channels),
+        )
         if in_channels % groups or out_channels % groups:
-            raise ValueError(f"groups={groups} must divide the {in_channels} channels that come in and the {out_channels} that go out")
+            raise ValueError(
+                f"groups={groups} must divide the {in_channels} channels that come in and the "
+                f"{out_channels} that go out"
+            )
         return (BATCH, out_channels, *windows(sizes, attributes, stride=attributes["stride"]))
 
     return infer
 
 
 def transposed_convolution(spatial: int) -> Rule:
-    """(C, ...) to (out_channels, ...): each size is (n - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1."""
+    """(C, ...) to (out_channels, ...): each size is (n - 1) stride - 2 padding + dilation (kernel -
+    1) + output_padding + 1.
+    """
 
     def infer(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
         in_channels, sizes = images(inputs[0], spatial)
-        groups, out_channels = channels(attributes["groups"], in_channels), channels(attributes["out_channels"], in_channels)
+        groups, out_channels = (
+            channels(attributes["groups"], in_channels),
+            channels(attributes["out_channels"], in_channels),
+        )
         if in_channels % groups or out_channels % groups:
-            raise ValueError(f"groups={groups} must divide the {in_channels} channels that come in and the {out_channels} that go out")
-        settings = [each(attributes[name], spatial) for name in ("kernel_size", "stride", "padding", "output_padding", "dilation")]
-        result = tuple((n - 1) * s - 2 * p + d * (k - 1) + o + 1 for n, k, s, p, o, d in zip(sizes, *settings, strict=True))
+            raise ValueError(
+                f"groups={groups} must divide the {in_channels} channels that come in and the "
+                f"{out_channels} that go out"
+            )
+        settings = [
+            each(attributes[name], spatial)
+            for name in ("kernel_size", "stride", "padding", "output_padding", "dilation")
+        ]
+        result = tuple(
+            (n - 1) * s - 2 * p + d * (k - 1) + o + 1
+            for n, k, s, p, o, d in zip(sizes, *settings, strict=True)
+        )
         if min(result) < 1:
             raise ValueError(f"the result would have the sizes {result}")
         return (BATCH, out_channels, *result)
@@ -129,9 +185,16 @@ def pooling(spatial: int) -> Rule:
     def infer(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
         in_channels, sizes = images(inputs[0], spatial)
         stride = attributes["kernel_size"] if attributes["stride"] is None else attributes["stride"]
-        pairs = zip(each(attributes["padding"], spatial), each(attributes["kernel_size"], spatial), strict=True)
+        pairs = zip(
+            each(attributes["padding"], spatial),
+            each(attributes["kernel_size"], spatial),
+            strict=True,
+        )
         if any(2 * pad > kernel for pad, kernel in pairs):
-            raise ValueError(f"padding={attributes['padding']} may be at most half of kernel_size={attributes['kernel_size']}")
+            raise ValueError(
+                f"padding={attributes['padding']} may be at most half of "
+                f"kernel_size={attributes['kernel_size']}"
+            )
         return (BATCH, in_channels, *windows(sizes, attributes, stride=stride))
 
     return infer
@@ -144,7 +207,11 @@ def adaptive_pooling(spatial: int) -> Rule:
         in_channels, sizes = images(inputs[0], spatial)
         wanted = attributes["output_size"]
         wanted = wanted if isinstance(wanted, tuple) else (wanted,) * spatial
-        return (BATCH, in_channels, *(size if want is None else want for size, want in zip(sizes, wanted, strict=True)))
+        return (
+            BATCH,
+            in_channels,
+            *(size if want is None else want for size, want in zip(sizes, wanted, strict=True)),
+        )
 
     return infer
 
@@ -156,7 +223,9 @@ def normalization(spatial: tuple[int, ...]) -> Rule:
         behind = len(inputs[0]) - 2
         in_channels, _ = images(inputs[0], behind if behind in spatial else spatial[0])
         if in_channels % attributes.get("num_groups", 1):
-            raise ValueError(f"num_groups={attributes['num_groups']} must divide the {in_channels} channels")
+            raise ValueError(
+                f"num_groups={attributes['num_groups']} must divide the {in_channels} channels"
+            )
         return inputs[0]
 
     return infer
@@ -194,7 +263,9 @@ def attention_module(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape
         if len(shape) != 3 or shape[0] != BATCH or shape[2] != inputs[0][2]:
             raise ValueError("expected sequences (T, D) behind the batch, all of one width D")
     if inputs[0][2] % attributes["num_heads"]:
-        raise ValueError(f"num_heads={attributes['num_heads']} must divide the width {inputs[0][2]}")
+        raise ValueError(
+            f"num_heads={attributes['num_heads']} must divide the width {inputs[0][2]}"
+        )
     if inputs[-1] != inputs[len(inputs) // 2]:
         raise ValueError("the keys and values must have one length")
     return inputs[0]
@@ -206,7 +277,9 @@ def attention(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     if len(query) < 3 or key[:-1] != value[:-1] or query[-1] != key[-1] or query[:-2] != key[:-2]:
         raise ValueError("expected query (..., L, E), key (..., S, E) and value (..., S, V)")
     if BATCH in (*query[-2:], *key[-2:], value[-1]):
-        raise ValueError("samples would attend to each other: the batch must come before the last two dimensions")
+        raise ValueError(
+            "samples would attend to each other: the batch must come before the last two dimensions"
+        )
     return (*query[:-1], value[-1])
 
 
@@ -224,7 +297,10 @@ def broadcast_shapes(inputs: tuple[Shape, ...]) -> Shape:
     for sizes in zip(*((1,) * (rank - len(shape)) + shape for shape in inputs), strict=True):
         different = {size for size in sizes if size != 1}
         if len(different) > 1:
-            raise ValueError(f"the shapes differ and cannot be broadcast: {' and '.join(map(shown, dict.fromkeys(inputs)))}")
+            raise ValueError(
+                "the shapes differ and cannot be broadcast: "
+                f"{' and '.join(map(shown, dict.fromkeys(inputs)))}"
+            )
         result.append(different.pop() if different else 1)
     if result.count(BATCH) > 1:
         raise ValueError("the batch would appear in two dimensions")
@@ -248,11 +324,15 @@ def halving(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
 
 
 def padding(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """`pad` places added at the ends of the last dimensions, the last one first, as torch.nn.functional.pad."""
+    """`pad` places added at the ends of the last dimensions, the last one first, as
+    torch.nn.functional.pad.
+    """
     pads = attributes["pad"]
     shape = list(inputs[0])
     if len(pads) % 2 or len(pads) // 2 > len(shape):
-        raise ValueError(f"pad={pads} must be pairs, at most one for each dimension, the last dimension first")
+        raise ValueError(
+            f"pad={pads} must be pairs, at most one for each dimension, the last dimension first"
+        )
     for place in range(len(pads) // 2):
         if (pads[2 * place] or pads[2 * place + 1]) and shape[-1 - place] == BATCH:
             raise ValueError("the batch cannot be padded")
@@ -287,7 +367,9 @@ def pixel_shuffling(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     in_channels, (height, width) = images(inputs[0], 2)
     factor = attributes["upscale_factor"]
     if in_channels % factor**2:
-        raise ValueError(f"the {in_channels} channels must be a multiple of upscale_factor² = {factor**2}")
+        raise ValueError(
+            f"the {in_channels} channels must be a multiple of upscale_factor² = {factor**2}"
+        )
     return (BATCH, in_channels // factor**2, height * factor, width * factor)
 
 
@@ -307,4 +389,9 @@ def shown(shape: Shape) -> str:
     """A shape for messages: without the batch where that comes first."""
     if shape[:1] == (BATCH,):
         shape = shape[1:]
-    return "(" + ", ".join("batch" if size == BATCH else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+    return (
+        "("
+        + ", ".join("batch" if size == BATCH else str(size) for size in shape)
+        + ("," if len(shape) == 1 else "")
+        + ")"
+    )

@@ -1,4 +1,6 @@
-"""How operations read in PyTorch: the expressions in `forward`, and the constructors that are not just the class and its arguments."""
+"""How operations read in PyTorch: the expressions in `forward`, and the constructors that are not
+just the class and its arguments.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def joined(sign: str) -> Call:
 
 def in_list(function: str) -> Call:
     """`torch.cat([x, x1], dim=1)`"""
-    return lambda attributes, values, owner: f"{function}([{', '.join(values)}], dim={literal(attributes['dim'])})"
+    return lambda attributes, values, owner: (
+        f"{function}([{', '.join(values)}], dim={literal(attributes['dim'])})"
+    )
 
 
 def with_scalar(pattern: str) -> Call:
@@ -44,7 +48,9 @@ def add_scalar(attributes: Attributes, values: tuple[str, ...], owner: str) -> s
 
 def method(name: str, *attribute_names: str) -> Call:
     """`x.transpose(1, 2)`"""
-    return lambda attributes, values, owner: f"{values[0]}.{name}({', '.join(literal(attributes[item]) for item in attribute_names)})"
+    return lambda attributes, values, owner: (
+        f"{values[0]}.{name}({', '.join(literal(attributes[item]) for item in attribute_names)})"
+    )
 
 
 def permute(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
@@ -80,7 +86,10 @@ def piece(name: str, amount: str) -> Call:
     """`x.chunk(3, dim=-1)[0]`"""
 
     def call(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
-        return f"{values[0]}.{name}({literal(attributes[amount])}, dim={literal(attributes['dim'])})[{literal(attributes['index'])}]"
+        return (
+            f"{values[0]}.{name}({literal(attributes[amount])}, "
+            f"dim={literal(attributes['dim'])})[{literal(attributes['index'])}]"
+        )
 
     return call
 
@@ -107,7 +116,9 @@ def attention(attributes: Attributes, values: tuple[str, ...], owner: str) -> st
     shown = list(values)
     if attributes["dropout_p"]:
         shown.append(f"dropout_p={literal(attributes['dropout_p'])} if self.training else 0.0")
-    shown += [f"{name}={literal(attributes[name])}" for name in ("is_causal", "scale") if attributes[name]]
+    shown += [
+        f"{name}={literal(attributes[name])}" for name in ("is_causal", "scale") if attributes[name]
+    ]
     return f"nn.functional.scaled_dot_product_attention({', '.join(shown)})"
 
 
@@ -122,15 +133,22 @@ def masked_fill(attributes: Attributes, values: tuple[str, ...], owner: str) -> 
 
 
 def fourier_transform2d(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
-    """`torch.real(torch.fft.fft2(x.float(), norm="ortho"))`: in half precision there is no transform on CUDA."""
+    """`torch.real(torch.fft.fft2(x.float(), norm="ortho"))`: in half precision there is no
+    transform on CUDA.
+    """
     norm = "" if attributes["norm"] is None else f", norm={literal(attributes['norm'])}"
     return f"torch.real(torch.fft.fft2({values[0]}.float(){norm}))"
 
 
 def dynamic_convolution(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
-    """`sum(x[:, tap : tap + x1.shape[1]] * weight[..., None] for tap, weight in enumerate(x1.unbind(-1)))`"""
+    """`sum(x[:, tap : tap + x1.shape[1]] * weight[..., None] for tap, weight in
+    enumerate(x1.unbind(-1)))`
+    """
     value, weights = values
-    return f"sum({value}[:, tap : tap + {weights}.shape[1]] * weight[..., None] for tap, weight in enumerate({weights}.unbind(-1)))"
+    return (
+        f"sum({value}[:, tap : tap + {weights}.shape[1]] * weight[..., None] for tap, weight in "
+        f"enumerate({weights}.unbind(-1)))"
+    )
 
 
 def attention_module(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
@@ -152,17 +170,33 @@ def tensor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
     sizes = literal(shape)[1:-1].rstrip(",") or "()"
     if isinstance(fill, tuple):
         pattern = _PATTERNS[fill[0]]
-        text = pattern.format(*map(literal, fill[1:]), sizes=sizes, size=literal(shape[-1]) if shape else "", dtype=f"torch.{rules.DTYPES[name]}")
+        text = pattern.format(
+            *map(literal, fill[1:]),
+            sizes=sizes,
+            size=literal(shape[-1]) if shape else "",
+            dtype=f"torch.{rules.DTYPES[name]}",
+        )
     else:
-        text = f"torch.zeros({sizes}{dtype})" if fill == 0 else f"torch.full({literal(shape)}, {literal(fill)}{dtype})"
+        text = (
+            f"torch.zeros({sizes}{dtype})"
+            if fill == 0
+            else f"torch.full({literal(shape)}, {literal(fill)}{dtype})"
+        )
     return f"nn.Parameter({text})" if op.name == "parameter" else text
 
 
-# The rows of the cosine matrix are brought to length 1; its angles reach far beyond what 32 bits place well.
+# The rows of the cosine matrix are brought to length 1; its angles reach far beyond what 32 bits
+# place well.
 _PATTERNS = {
     "uniform": "torch.empty({sizes}, dtype={dtype}).uniform_({0}, {1})",
-    "cosine": "nn.functional.normalize(torch.outer(torch.arange({size}), torch.arange({size}) + 0.5).double().mul(torch.pi / {size}).cos()).to({dtype})",
-    "distance": "(torch.arange({size}) - torch.arange({size}).unsqueeze(1)).clamp(-{0}, {0}).add({0}).to({dtype})",
+    "cosine": (
+        "nn.functional.normalize(torch.outer(torch.arange({size}), torch.arange({size}) + "
+        "0.5).double().mul(torch.pi / {size}).cos()).to({dtype})"
+    ),
+    "distance": (
+        "(torch.arange({size}) - torch.arange({size}).unsqueeze(1)).clamp(-{0}, "
+        "{0}).add({0}).to({dtype})"
+    ),
 }
 
 
@@ -190,7 +224,9 @@ def normalized_shape(attributes: Attributes, inputs: Shapes) -> tuple[Value, ...
 def layer_norm_constructor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
     """`nn.LayerNorm(64)`"""
     others = arguments(op, {**attributes, "normalized_shape": None})
-    return f"nn.LayerNorm({', '.join((*map(literal, normalized_shape(attributes, inputs)), *others))})"
+    return (
+        f"nn.LayerNorm({', '.join((*map(literal, normalized_shape(attributes, inputs)), *others))})"
+    )
 
 
 def group_norm_constructor(op: Op, attributes: Attributes, inputs: Shapes) -> str:

@@ -1,4 +1,6 @@
-"""The vocabulary's table: the operations that a graph's nodes name, with torch's own arguments and defaults."""
+"""The vocabulary's table: the operations that a graph's nodes name, with torch's own arguments and
+defaults.
+"""
 
 from __future__ import annotations
 
@@ -17,33 +19,97 @@ _WINDOW = {"out_channels": REQUIRED, "kernel_size": REQUIRED, "stride": 1, "padd
 _CONVOLUTION = {**_WINDOW, "dilation": 1, "groups": 1, "bias": True, "padding_mode": "zeros"}
 _TRANSPOSED = {**_WINDOW, "output_padding": 0, "groups": 1, "bias": True, "dilation": 1}
 _BATCH_NORM = {"eps": 1e-5, "momentum": 0.1, "affine": True, "track_running_stats": True}
-_MAX_POOL = {"kernel_size": REQUIRED, "stride": None, "padding": 0, "dilation": 1, "ceil_mode": False}
-_AVG_POOL = {"kernel_size": REQUIRED, "stride": None, "padding": 0, "ceil_mode": False, "count_include_pad": True}
+_MAX_POOL = {
+    "kernel_size": REQUIRED,
+    "stride": None,
+    "padding": 0,
+    "dilation": 1,
+    "ceil_mode": False,
+}
+_AVG_POOL = {
+    "kernel_size": REQUIRED,
+    "stride": None,
+    "padding": 0,
+    "ceil_mode": False,
+    "count_include_pad": True,
+}
 
 
 def _convolutions() -> list[Op]:
-    held: dict[str, Any] = {"constructed": True, "inferred": text.in_channels, "parameters": counts.convolution_parameters}
+    held: dict[str, Any] = {
+        "constructed": True,
+        "inferred": text.in_channels,
+        "parameters": counts.convolution_parameters,
+    }
     plain: dict[str, Any] = {**held, "multiply_adds": counts.convolution_multiply_adds}
     transposed: dict[str, Any] = {**held, "multiply_adds": counts.transposed_multiply_adds}
     return [
-        *(Op(f"conv{n}d", rules.convolution(n), _CONVOLUTION, torch_class=f"Conv{n}d", **plain) for n in (1, 2, 3)),
-        *(Op(f"conv_transpose{n}d", rules.transposed_convolution(n), _TRANSPOSED, torch_class=f"ConvTranspose{n}d", **transposed) for n in (1, 2, 3)),
+        *(
+            Op(f"conv{n}d", rules.convolution(n), _CONVOLUTION, torch_class=f"Conv{n}d", **plain)
+            for n in (1, 2, 3)
+        ),
+        *(
+            Op(
+                f"conv_transpose{n}d",
+                rules.transposed_convolution(n),
+                _TRANSPOSED,
+                torch_class=f"ConvTranspose{n}d",
+                **transposed,
+            )
+            for n in (1, 2, 3)
+        ),
     ]
 
 
 def _norms() -> list[Op]:
-    held: dict[str, Any] = {"constructed": True, "inferred": text.in_channels, "parameters": counts.norm_parameters}
+    held: dict[str, Any] = {
+        "constructed": True,
+        "inferred": text.in_channels,
+        "parameters": counts.norm_parameters,
+    }
     batch = [
-        Op(f"batch_norm{n}d", rules.normalization((0, 1) if n == 1 else (n,)), _BATCH_NORM, torch_class=f"BatchNorm{n}d", **held) for n in (1, 2, 3)
+        Op(
+            f"batch_norm{n}d",
+            rules.normalization((0, 1) if n == 1 else (n,)),
+            _BATCH_NORM,
+            torch_class=f"BatchNorm{n}d",
+            **held,
+        )
+        for n in (1, 2, 3)
     ]
     instance_defaults = {**_BATCH_NORM, "affine": False, "track_running_stats": False}
-    instance = [Op(f"instance_norm{n}d", rules.normalization((n,)), instance_defaults, torch_class=f"InstanceNorm{n}d", **held) for n in (1, 2)]
+    instance = [
+        Op(
+            f"instance_norm{n}d",
+            rules.normalization((n,)),
+            instance_defaults,
+            torch_class=f"InstanceNorm{n}d",
+            **held,
+        )
+        for n in (1, 2)
+    ]
     group_defaults = {"num_groups": REQUIRED, "eps": 1e-5, "affine": True}
     held["constructor"] = text.group_norm_constructor
-    group = Op("group_norm", rules.normalization((2, 0, 1, 3)), group_defaults, torch_class="GroupNorm", **held)
-    layer_defaults = {"normalized_shape": None, "eps": 1e-5, "elementwise_affine": True, "bias": True}
+    group = Op(
+        "group_norm",
+        rules.normalization((2, 0, 1, 3)),
+        group_defaults,
+        torch_class="GroupNorm",
+        **held,
+    )
+    layer_defaults = {
+        "normalized_shape": None,
+        "eps": 1e-5,
+        "elementwise_affine": True,
+        "bias": True,
+    }
     held |= {"constructor": text.layer_norm_constructor, "parameters": counts.layer_norm_parameters}
-    return [*batch, *instance, group, Op("layer_norm", rules.layer_norm, layer_defaults, torch_class="LayerNorm", **held)]
+    return [
+        *batch,
+        *instance,
+        group,
+        Op("layer_norm", rules.layer_norm, layer_defaults, torch_class="LayerNorm", **held),
+    ]
 
 
 def _layers() -> list[Op]:
@@ -57,9 +123,18 @@ def _layers() -> list[Op]:
         parameters=counts.linear_parameters,
         multiply_adds=counts.linear_multiply_adds,
     )
-    embedding_defaults = {"num_embeddings": REQUIRED, "embedding_dim": REQUIRED, "padding_idx": None}
+    embedding_defaults = {
+        "num_embeddings": REQUIRED,
+        "embedding_dim": REQUIRED,
+        "padding_idx": None,
+    }
     embedding = Op(
-        "embedding", rules.embedding, embedding_defaults, torch_class="Embedding", constructed=True, parameters=counts.embedding_parameters
+        "embedding",
+        rules.embedding,
+        embedding_defaults,
+        torch_class="Embedding",
+        constructed=True,
+        parameters=counts.embedding_parameters,
     )
     attention = Op(
         "multihead_attention",
@@ -76,7 +151,12 @@ def _layers() -> list[Op]:
     )
     prelu_defaults = {"num_parameters": 1, "init": 0.25}
     prelu = Op(
-        "prelu", rules.same, prelu_defaults, torch_class="PReLU", constructed=True, parameters=lambda attributes, inputs: attributes["num_parameters"]
+        "prelu",
+        rules.same,
+        prelu_defaults,
+        torch_class="PReLU",
+        constructed=True,
+        parameters=lambda attributes, inputs: attributes["num_parameters"],
     )
     dropouts = [
         Op(name, rules.same, {"p": 0.5}, torch_class=torch_class, constructed=True)
@@ -115,7 +195,13 @@ def _activations() -> list[Op]:
     ]
     prefix = {"relu": "torch.", "sigmoid": "torch.", "tanh": "torch."}
     plain = [
-        Op(name, rules.same, defaults, torch_class=torch_class, call=text.function(name, prefix.get(name, "nn.functional.") + name, defaults))
+        Op(
+            name,
+            rules.same,
+            defaults,
+            torch_class=torch_class,
+            call=text.function(name, prefix.get(name, "nn.functional.") + name, defaults),
+        )
         for name, torch_class, defaults in table
     ]
     along = [
@@ -126,10 +212,32 @@ def _activations() -> list[Op]:
             torch_class=torch_class,
             call=text.function(name, f"nn.functional.{name}", {"dim": None}),
         )
-        for name, torch_class in [("softmax", "Softmax"), ("log_softmax", "LogSoftmax"), ("glu", "GLU")]
+        for name, torch_class in [
+            ("softmax", "Softmax"),
+            ("log_softmax", "LogSoftmax"),
+            ("glu", "GLU"),
+        ]
     ]
-    names = ("exp", "log", "sqrt", "rsqrt", "abs", "neg", "square", "sin", "cos", "erf", "reciprocal", "log1p", "expm1")
-    return [*plain, *along, *(Op(name, rules.same, call=text.function(name, f"torch.{name}", {})) for name in names)]
+    names = (
+        "exp",
+        "log",
+        "sqrt",
+        "rsqrt",
+        "abs",
+        "neg",
+        "square",
+        "sin",
+        "cos",
+        "erf",
+        "reciprocal",
+        "log1p",
+        "expm1",
+    )
+    return [
+        *plain,
+        *along,
+        *(Op(name, rules.same, call=text.function(name, f"torch.{name}", {})) for name in names),
+    ]
 
 
 def _pools() -> list[Op]:
@@ -139,16 +247,40 @@ def _pools() -> list[Op]:
         for name, torch_class, infer, defaults in [
             (f"max_pool{n}d", f"MaxPool{n}d", rules.pooling(n), _MAX_POOL),
             (f"avg_pool{n}d", f"AvgPool{n}d", rules.pooling(n), average),
-            (f"adaptive_avg_pool{n}d", f"AdaptiveAvgPool{n}d", rules.adaptive_pooling(n), {"output_size": REQUIRED}),
-            (f"adaptive_max_pool{n}d", f"AdaptiveMaxPool{n}d", rules.adaptive_pooling(n), {"output_size": REQUIRED}),
+            (
+                f"adaptive_avg_pool{n}d",
+                f"AdaptiveAvgPool{n}d",
+                rules.adaptive_pooling(n),
+                {"output_size": REQUIRED},
+            ),
+            (
+                f"adaptive_max_pool{n}d",
+                f"AdaptiveMaxPool{n}d",
+                rules.adaptive_pooling(n),
+                {"output_size": REQUIRED},
+            ),
         ]:
-            result.append(Op(name, infer, defaults, torch_class=torch_class, call=text.function(name, f"nn.functional.{name}", defaults)))
+            result.append(
+                Op(
+                    name,
+                    infer,
+                    defaults,
+                    torch_class=torch_class,
+                    call=text.function(name, f"nn.functional.{name}", defaults),
+                )
+            )
     interpolate = {"size": None, "scale_factor": None, "mode": "nearest", "align_corners": None}
     pad = {"pad": REQUIRED, "mode": "constant", "value": None}
     shuffle = {"upscale_factor": REQUIRED}
     return [
         *result,
-        Op("interpolate", rules.interpolation, interpolate, torch_class="Upsample", call=text.function("", "nn.functional.interpolate", interpolate)),
+        Op(
+            "interpolate",
+            rules.interpolation,
+            interpolate,
+            torch_class="Upsample",
+            call=text.function("", "nn.functional.interpolate", interpolate),
+        ),
         Op(
             "pixel_shuffle",
             rules.pixel_shuffling,
@@ -157,7 +289,13 @@ def _pools() -> list[Op]:
             call=text.function("", "nn.functional.pixel_shuffle", shuffle),
         ),
         Op("pad", rules.padding, pad, call=text.function("", "nn.functional.pad", pad)),
-        Op("zero_pad2d", rules.zero_padding2d, {"padding": REQUIRED}, torch_class="ZeroPad2d", call=text.zero_pad2d),
+        Op(
+            "zero_pad2d",
+            rules.zero_padding2d,
+            {"padding": REQUIRED},
+            torch_class="ZeroPad2d",
+            call=text.zero_pad2d,
+        ),
     ]
 
 
@@ -168,17 +306,52 @@ def _rearrangements() -> list[Op]:
     return [
         Op("identity", rules.same, torch_class="Identity", call=text.itself),
         Op("zero", rules.same, call=text.function("", "torch.zeros_like", {})),
-        Op("flatten", rearranging.flattening, {"start_dim": 1, "end_dim": -1}, torch_class="Flatten", call=text.flatten),
-        Op("unflatten", rearranging.unflattening, unflattened, torch_class="Unflatten", call=text.method("unflatten", "dim", "unflattened_size")),
+        Op(
+            "flatten",
+            rearranging.flattening,
+            {"start_dim": 1, "end_dim": -1},
+            torch_class="Flatten",
+            call=text.flatten,
+        ),
+        Op(
+            "unflatten",
+            rearranging.unflattening,
+            unflattened,
+            torch_class="Unflatten",
+            call=text.method("unflatten", "dim", "unflattened_size"),
+        ),
         Op("reshape", rearranging.reshaping, {"shape": REQUIRED}, call=text.sizes("reshape")),
         Op("expand", rearranging.expansion, {"shape": REQUIRED}, call=text.sizes("expand")),
         Op("permute", rearranging.permutation, {"dims": REQUIRED}, call=text.permute),
-        Op("transpose", rearranging.transposition, two_dims, call=text.method("transpose", "dim0", "dim1")),
+        Op(
+            "transpose",
+            rearranging.transposition,
+            two_dims,
+            call=text.method("transpose", "dim0", "dim1"),
+        ),
         Op("squeeze", rearranging.squeezing, {"dim": REQUIRED}, call=text.method("squeeze", "dim")),
-        Op("unsqueeze", rearranging.unsqueezing, {"dim": REQUIRED}, call=text.method("unsqueeze", "dim")),
-        *(Op(name, rearranging.reduction, reduced, call=text.reduce(name)) for name in ("mean", "sum", "amax", "amin")),
-        Op("chunk", rearranging.part, {"chunks": REQUIRED, "dim": 0, "index": REQUIRED}, call=text.piece("chunk", "chunks")),
-        Op("split", rearranging.part, {"split_size": REQUIRED, "dim": 0, "index": REQUIRED}, call=text.piece("split", "split_size")),
+        Op(
+            "unsqueeze",
+            rearranging.unsqueezing,
+            {"dim": REQUIRED},
+            call=text.method("unsqueeze", "dim"),
+        ),
+        *(
+            Op(name, rearranging.reduction, reduced, call=text.reduce(name))
+            for name in ("mean", "sum", "amax", "amin")
+        ),
+        Op(
+            "chunk",
+            rearranging.part,
+            {"chunks": REQUIRED, "dim": 0, "index": REQUIRED},
+            call=text.piece("chunk", "chunks"),
+        ),
+        Op(
+            "split",
+            rearranging.part,
+            {"split_size": REQUIRED, "dim": 0, "index": REQUIRED},
+            call=text.piece("split", "split_size"),
+        ),
         Op("getitem", rearranging.indexing, {"index": REQUIRED}, call=text.index),
     ]
 
@@ -188,7 +361,13 @@ def _combinations() -> list[Op]:
     attention = {"dropout_p": 0.0, "is_causal": False, "scale": None}
     value = {"value": REQUIRED}
     tensor = {"shape": REQUIRED, "fill": 0.0}
-    held: dict[str, Any] = {"fewest": 0, "most": 0, "constructed": True, "call": text.itself, "constructor": text.tensor}
+    held: dict[str, Any] = {
+        "fewest": 0,
+        "most": 0,
+        "constructed": True,
+        "call": text.itself,
+        "constructor": text.tensor,
+    }
     scalars = [("mul_scalar", "{} * {}"), ("div_scalar", "{} / {}"), ("pow_scalar", "{} ** {}")]
     scalars += [("rsub_scalar", "{1} - {0}"), ("rdiv_scalar", "{1} / {0}")]
     return [
@@ -196,12 +375,51 @@ def _combinations() -> list[Op]:
         Op("mul", rules.broadcast, most=None, call=text.joined("*")),
         Op("sub", rules.broadcast, call=text.joined("-"), **two),
         Op("div", rules.broadcast, call=text.joined("/"), **two),
-        Op("maximum", rules.broadcast, fewest=2, most=2, call=text.function("", "torch.maximum", {})),
-        Op("minimum", rules.broadcast, fewest=2, most=2, call=text.function("", "torch.minimum", {})),
-        Op("cat", rearranging.concatenation, {"dim": 1}, most=None, ordered=True, call=text.in_list("torch.cat")),
-        Op("stack", rearranging.stacking, {"dim": 1}, most=None, ordered=True, call=text.in_list("torch.stack")),
-        Op("matmul", rules.matrix_product, call=text.joined("@"), multiply_adds=counts.matrix_multiply_adds, **two),
-        Op("einsum", sequences.einstein_sum, {"equation": REQUIRED}, call=text.einsum, multiply_adds=counts.einsum_multiply_adds, **two),
+        Op(
+            "maximum",
+            rules.broadcast,
+            fewest=2,
+            most=2,
+            call=text.function("", "torch.maximum", {}),
+        ),
+        Op(
+            "minimum",
+            rules.broadcast,
+            fewest=2,
+            most=2,
+            call=text.function("", "torch.minimum", {}),
+        ),
+        Op(
+            "cat",
+            rearranging.concatenation,
+            {"dim": 1},
+            most=None,
+            ordered=True,
+            call=text.in_list("torch.cat"),
+        ),
+        Op(
+            "stack",
+            rearranging.stacking,
+            {"dim": 1},
+            most=None,
+            ordered=True,
+            call=text.in_list("torch.stack"),
+        ),
+        Op(
+            "matmul",
+            rules.matrix_product,
+            call=text.joined("@"),
+            multiply_adds=counts.matrix_multiply_adds,
+            **two,
+        ),
+        Op(
+            "einsum",
+            sequences.einstein_sum,
+            {"equation": REQUIRED},
+            call=text.einsum,
+            multiply_adds=counts.einsum_multiply_adds,
+            **two,
+        ),
         Op(
             "dynamic_convolution",
             sequences.dynamic_convolution,
@@ -229,12 +447,24 @@ def _combinations() -> list[Op]:
         Op("add_scalar", rules.with_number, value, call=text.add_scalar),
         Op("eq_scalar", rules.with_number, value, call=text.with_scalar("{} == {}")),
         Op("masked_fill", sequences.masked_filling, value, call=text.masked_fill, **two),
-        *(Op(name, rules.with_number, value, call=text.with_scalar(pattern)) for name, pattern in scalars),
+        *(
+            Op(name, rules.with_number, value, call=text.with_scalar(pattern))
+            for name, pattern in scalars
+        ),
         Op("parameter", constants.constant, tensor, parameters=counts.tensor_parameters, **held),
         Op("buffer", constants.constant, {**tensor, "dtype": "float32"}, **held),
     ]
 
 
 OPS: Mapping[str, Op] = {
-    op.name: op for op in (*_convolutions(), *_norms(), *_layers(), *_activations(), *_pools(), *_rearrangements(), *_combinations())
+    op.name: op
+    for op in (
+        *_convolutions(),
+        *_norms(),
+        *_layers(),
+        *_activations(),
+        *_pools(),
+        *_rearrangements(),
+        *_combinations(),
+    )
 }

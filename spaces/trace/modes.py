@@ -1,4 +1,6 @@
-"""One graph serves training and evaluation: only dropout may tell them apart (and norms, which are modules of torch.nn)."""
+"""One graph serves training and evaluation: only dropout may tell them apart (and norms, which are
+modules of torch.nn).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ _DROPOUTS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_
 
 def mode_reader(module: nn.Module) -> CodeType | None:
     """The first of the user's own methods in the module that looks at `self.training`."""
-    return next((code for part in module.modules() if (code := _reader_of(type(part))) is not None), None)
+    return next(
+        (code for part in module.modules() if (code := _reader_of(type(part))) is not None), None
+    )
 
 
 def alike_in_evaluation(first: Graph, second: Graph) -> bool:
@@ -52,9 +56,20 @@ def _without_dropout(graph: Graph) -> Graph:
 @lru_cache(maxsize=4096)
 def _reader_of(kind: type) -> CodeType | None:
     own = [item for item in kind.__mro__ if not item.__module__.startswith(("torch.", "builtins"))]
-    methods = [inspect.unwrap(value) for item in own for value in vars(item).values() if callable(value)]
-    return next((method.__code__ for method in methods if inspect.isfunction(method) and _reads(method.__code__)), None)
+    methods = [
+        inspect.unwrap(value) for item in own for value in vars(item).values() if callable(value)
+    ]
+    return next(
+        (
+            method.__code__
+            for method in methods
+            if inspect.isfunction(method) and _reads(method.__code__)
+        ),
+        None,
+    )
 
 
 def _reads(code: CodeType) -> bool:
-    return "training" in code.co_names or any(_reads(item) for item in code.co_consts if isinstance(item, CodeType))
+    return "training" in code.co_names or any(
+        _reads(item) for item in code.co_consts if isinstance(item, CodeType)
+    )

@@ -26,7 +26,11 @@ def module_node(module: nn.Module) -> tuple[str, dict[str, Any]]:
     if op is None:
         return _unlisted_module(module)
     _check_module(module)
-    attributes = {name: _read(module, name, default) for name, default in op.defaults.items() if name != "bias"}
+    attributes = {
+        name: _read(module, name, default)
+        for name, default in op.defaults.items()
+        if name != "bias"
+    }
     if "bias" in op.defaults:
         attributes["bias"] = _has_bias(module)
     if attributes.get("groups", 1) != 1 and attributes["groups"] == module.in_channels:
@@ -44,7 +48,10 @@ def _ops_by_class() -> dict[type, Op]:
 def _read(module: nn.Module, name: str, default: Any) -> Any:
     value = getattr(module, name, default)
     if value is REQUIRED:
-        raise Untraceable(f"nn.{type(module).__name__} does not keep its argument {name!r}, so it cannot be rebuilt")
+        raise Untraceable(
+            f"nn.{type(module).__name__} does not keep its argument {name!r}, so it cannot be "
+            "rebuilt"
+        )
     if (value is None or isinstance(value, torch.Tensor)) and isinstance(default, bool):
         return value is not None
     return short(name, value)
@@ -59,11 +66,20 @@ def _has_bias(module: nn.Module) -> bool:
 def _check_module(module: nn.Module) -> None:
     if isinstance(module, nn.MultiheadAttention):
         if not module.batch_first:
-            raise Untraceable("nn.MultiheadAttention must be made with batch_first=True, since the batch is the first dimension here")
+            raise Untraceable(
+                "nn.MultiheadAttention must be made with batch_first=True, since the batch is "
+                "the first dimension here"
+            )
         if not module._qkv_same_embed_dim or module.bias_k is not None or module.add_zero_attn:
-            raise Untraceable("nn.MultiheadAttention with kdim, vdim, add_bias_kv or add_zero_attn has no place in the vocabulary")
+            raise Untraceable(
+                "nn.MultiheadAttention with kdim, vdim, add_bias_kv or add_zero_attn has no "
+                "place in the vocabulary"
+            )
     if getattr(module, "return_indices", False):
-        raise Untraceable(f"nn.{type(module).__name__} with return_indices=True gives two values; only one can be traced")
+        raise Untraceable(
+            f"nn.{type(module).__name__} with return_indices=True gives two values; only one can "
+            "be traced"
+        )
     if isinstance(module, nn.Embedding) and module.max_norm is not None:
         raise Untraceable("nn.Embedding with max_norm has no place in the vocabulary")
 
@@ -72,17 +88,24 @@ def _unlisted_module(module: nn.Module) -> tuple[str, dict[str, Any]]:
     name = type(module).__name__
     if isinstance(module, nn.RNNBase):
         raise Untraceable(
-            f"nn.{name} is a recurrent layer, which has no place in a graph: use nn.Conv1d or nn.MultiheadAttention over the steps instead"
+            f"nn.{name} is a recurrent layer, which has no place in a graph: use nn.Conv1d or "
+            "nn.MultiheadAttention over the steps instead"
         )
     if getattr(nn, name, None) is not type(module):
         raise Untraceable(
-            f"{type(module).__module__}.{name} has no place in the vocabulary: remove parametrizations, or write its forward in a module of yours"
+            f"{type(module).__module__}.{name} has no place in the vocabulary: remove "
+            "parametrizations, or write its forward in a module of yours"
         )
-    attributes = {argument: _read(module, argument, default) for argument, default in constructor_defaults(type(module)).items()}
+    attributes = {
+        argument: _read(module, argument, default)
+        for argument, default in constructor_defaults(type(module)).items()
+    }
     return f"nn.{name}", attributes
 
 
-def attention_inputs(query: Any, key: Any, value: Any, *others: Any, **options: Any) -> tuple[Any, ...]:
+def attention_inputs(
+    query: Any, key: Any, value: Any, *others: Any, **options: Any
+) -> tuple[Any, ...]:
     """The one or three tensors that `nn.MultiheadAttention` is called with.
 
     Raises:
@@ -90,8 +113,14 @@ def attention_inputs(query: Any, key: Any, value: Any, *others: Any, **options: 
     """
     names = ("key_padding_mask", "need_weights", "attn_mask", "average_attn_weights", "is_causal")
     given = {**dict(zip(names, others, strict=False)), **options}
-    if any(given.get(name) is not None and given[name] is not False for name in ("key_padding_mask", "attn_mask", "is_causal")):
-        raise Untraceable("nn.MultiheadAttention is traced without masks: use F.scaled_dot_product_attention with is_causal=True or a mask")
+    if any(
+        given.get(name) is not None and given[name] is not False
+        for name in ("key_padding_mask", "attn_mask", "is_causal")
+    ):
+        raise Untraceable(
+            "nn.MultiheadAttention is traced without masks: use F.scaled_dot_product_attention "
+            "with is_causal=True or a mask"
+        )
     return (query,) if query is key and key is value else (query, key, value)
 
 
@@ -104,14 +133,25 @@ def check_made_for(module: Any, shape: Shape) -> None:
     for name, place in _MADE_FOR:
         wanted = getattr(module, name, None)
         if wanted is not None and len(shape) > place and shape[place] != wanted:
-            raise Untraceable(f"{module} was made for {name}={wanted} and gets a tensor of the shape {shown(shape)}")
+            raise Untraceable(
+                f"{module} was made for {name}={wanted} and gets a tensor of the shape "
+                f"{shown(shape)}"
+            )
 
 
-_MADE_FOR = (("in_channels", 1), ("num_features", 1), ("num_channels", 1), ("in_features", -1), ("embed_dim", -1))
+_MADE_FOR = (
+    ("in_channels", 1),
+    ("num_features", 1),
+    ("num_channels", 1),
+    ("in_features", -1),
+    ("embed_dim", -1),
+)
 
 
 def encoder_layer(layer: nn.TransformerEncoderLayer, x: Any) -> Any:
-    """The layer's equation, by its members: x + Attention(Norm(x)), then x + MLP(Norm(x)), or with the norms behind the sums."""
+    """The layer's equation, by its members: x + Attention(Norm(x)), then x + MLP(Norm(x)), or with
+    the norms behind the sums.
+    """
 
     def attend(value: Any) -> Any:
         return layer.dropout1(layer.self_attn(value, value, value, need_weights=False)[0])
@@ -133,4 +173,7 @@ def encoder(module: nn.TransformerEncoder, x: Any) -> Any:
     return x if module.norm is None else module.norm(x)
 
 
-COMPOSITES: Mapping[type, Callable[[Any, Any], Any]] = {nn.TransformerEncoderLayer: encoder_layer, nn.TransformerEncoder: encoder}
+COMPOSITES: Mapping[type, Callable[[Any, Any], Any]] = {
+    nn.TransformerEncoderLayer: encoder_layer,
+    nn.TransformerEncoder: encoder,
+}

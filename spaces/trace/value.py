@@ -1,4 +1,6 @@
-"""What flows through a user's module while it is traced: a value that knows its shape and which node makes it, but has no numbers."""
+"""What flows through a user's module while it is traced: a value that knows its shape and which
+node makes it, but has no numbers.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +20,24 @@ class Untraceable(Exception):
 class Recorder(Protocol):
     """Turns calls of torch functions into nodes."""
 
-    def call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+    def call(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any: ...
 
     def value(self, number: int, shape: Shape, storage: int | None = None) -> Traced: ...
 
 
 NO_NUMBER = (
-    "the batch size was used as a number, but the network must serve every batch size: keep the batch as a dimension of its own "
+    "the batch size was used as a number, but the network must serve every batch size: keep the "
+    "batch as a dimension of its own "
     "(x.flatten(1), x.reshape(x.shape[0], ...))"
 )
 
 
 class BatchSize:
-    """`x.shape[0]`: it may be handed to view, reshape and expand, but it is no number, since the network serves every batch size."""
+    """`x.shape[0]`: it may be handed to view, reshape and expand, but it is no number, since the
+    network serves every batch size.
+    """
 
     def __repr__(self) -> str:
         return "batch"
@@ -38,7 +45,10 @@ class BatchSize:
     def __eq__(self, other: object) -> bool:
         if isinstance(other, BatchSize):
             return True
-        raise Untraceable(f"the batch size was compared with {other!r}, but the network must serve every batch size")
+        raise Untraceable(
+            f"the batch size was compared with {other!r}, but the network must serve every batch "
+            "size"
+        )
 
     def __hash__(self) -> int:
         return hash("batch")
@@ -56,7 +66,19 @@ def _no_number(name: str) -> Callable[..., Any]:
 
 
 _ARITHMETIC = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
-for _name in (*_ARITHMETIC, *(f"r{_name}" for _name in _ARITHMETIC), "lt", "le", "gt", "ge", "int", "float", "index", "neg", "bool"):
+for _name in (
+    *_ARITHMETIC,
+    *(f"r{_name}" for _name in _ARITHMETIC),
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "int",
+    "float",
+    "index",
+    "neg",
+    "bool",
+):
     setattr(BatchSize, f"__{_name}__", _no_number(_name))
 
 
@@ -87,8 +109,10 @@ DATA_TYPE = DataType()
 def _data_dependent(what: str) -> Callable[..., Any]:
     def refuse(self: Traced, *args: object) -> Any:
         raise Untraceable(
-            f"{what} needs the numbers in a tensor, which differ from sample to sample, while an architecture is the same for all: "
-            "decide by `choose`, by an attribute of the module or by x.shape, or compute with torch.where"
+            f"{what} needs the numbers in a tensor, which differ from sample to sample, while an "
+            "architecture is the same for all: "
+            "decide by `choose`, by an attribute of the module or by x.shape, or compute with "
+            "torch.where"
         )
 
     return refuse
@@ -101,12 +125,15 @@ class Traced:
         number: the node that makes it. An operation in place changes it.
         whole_shape: its shape, the batch written `BATCH`.
         storage: equal for values that may be views of one memory.
-        version: how often the memory had been changed in place when this value was made; older values may not be read any more.
+        version: how often the memory had been changed in place when this value was made; older
+            values may not be read any more.
     """
 
     __slots__ = ("number", "recorder", "storage", "version", "whole_shape")
 
-    def __init__(self, recorder: Recorder, number: int, whole_shape: Shape, storage: int, version: int) -> None:
+    def __init__(
+        self, recorder: Recorder, number: int, whole_shape: Shape, storage: int, version: int
+    ) -> None:
         self.recorder = recorder
         self.number = number
         self.whole_shape = whole_shape
@@ -114,7 +141,13 @@ class Traced:
         self.version = version
 
     @classmethod
-    def __torch_function__(cls, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_function__(
+        cls,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         kwargs = kwargs or {}
         return _recorder_of((*args, *kwargs.values())).call(function, args, kwargs)
 
@@ -168,7 +201,10 @@ class Traced:
         return lambda *args, **kwargs: self.recorder.call(function, (self, *args), kwargs)
 
     def __setitem__(self, index: object, value: object) -> None:
-        raise Untraceable("x[...] = ... has no place in a graph: build the value with torch.cat, torch.where or F.pad")
+        raise Untraceable(
+            "x[...] = ... has no place in a graph: build the value with torch.cat, torch.where "
+            "or F.pad"
+        )
 
     __hash__ = object.__hash__
     __bool__ = _data_dependent("`if`, `while`, `and`, `or` or `not` on a tensor")
@@ -208,7 +244,21 @@ _OPERATORS = (
     "matmul",
     "rmatmul",
 )
-for _name in (*_OPERATORS, "neg", "abs", "getitem", "lt", "le", "gt", "ge", "eq", "ne", "and", "or", "invert"):
+for _name in (
+    *_OPERATORS,
+    "neg",
+    "abs",
+    "getitem",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "eq",
+    "ne",
+    "and",
+    "or",
+    "invert",
+):
     setattr(Traced, f"__{_name}__", _operator(f"__{_name}__"))
 
 
@@ -223,7 +273,18 @@ def _recorder_of(values: Any) -> Recorder:
     raise Untraceable("a traced tensor is hidden inside of an argument: hand it over directly")
 
 
-_SIZES = frozenset({"kernel_size", "stride", "padding", "dilation", "output_padding", "output_size", "size", "scale_factor"})
+_SIZES = frozenset(
+    {
+        "kernel_size",
+        "stride",
+        "padding",
+        "dilation",
+        "output_padding",
+        "output_size",
+        "size",
+        "scale_factor",
+    }
+)
 
 
 def json_value(value: Any) -> Any:
@@ -240,14 +301,22 @@ def json_value(value: Any) -> Any:
         return str(value)
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    raise Untraceable(f"the argument {value!r} has no place in a graph, which holds numbers, texts and tuples of them")
+    raise Untraceable(
+        f"the argument {value!r} has no place in a graph, which holds numbers, texts and tuples "
+        "of them"
+    )
 
 
 def short(name: str, value: Any) -> Any:
     """(3, 3) as 3, which is how one writes it by hand."""
     if name in _SIZES:
         value = json_value(value)
-        if isinstance(value, tuple) and value and value[0] is not None and all(item == value[0] for item in value):
+        if (
+            isinstance(value, tuple)
+            and value
+            and value[0] is not None
+            and all(item == value[0] for item in value)
+        ):
             value = value[0]
         return int(value) if isinstance(value, float) and value.is_integer() else value
     return json_value(value)

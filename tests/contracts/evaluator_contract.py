@@ -17,8 +17,14 @@ from nas.evaluators.evaluator import Evaluator, Failed, FinalResult, Observation
 from spaces import Architecture
 
 
-def check_evaluator(evaluator: Evaluator, architectures: Sequence[Architecture], folder: Path, fidelities: Sequence[float] = ()) -> None:
-    """Asserts the protocol on some architectures that the evaluator can score; weights go to the (empty) folder.
+def check_evaluator(
+    evaluator: Evaluator,
+    architectures: Sequence[Architecture],
+    folder: Path,
+    fidelities: Sequence[float] = (),
+) -> None:
+    """Asserts the protocol on some architectures that the evaluator can score; weights go to the
+    (empty) folder.
 
     `fidelities`: lower ones that it has scores of, ascending.
     """
@@ -35,7 +41,9 @@ def check_observation(evaluator: Evaluator, architecture: Architecture, folder: 
     weights = folder / "first" / f"{architecture.key}.safetensors"
     before = _global_randomness()
     first = evaluator.evaluate(architecture, seed=7, weights=weights)
-    assert _global_randomness() == before, "an evaluator takes its randomness from the seed and leaves the global generators alone"
+    assert _global_randomness() == before, (
+        "an evaluator takes its randomness from the seed and leaves the global generators alone"
+    )
     assert isinstance(first, Observation)
     assert math.isfinite(first.score)
     assert math.isfinite(first.seconds)
@@ -44,12 +52,18 @@ def check_observation(evaluator: Evaluator, architecture: Architecture, folder: 
     assert not first.curve or first.curve[-1] == first.score
     assert all(isinstance(name, str) and math.isfinite(value) for name, value in first.metrics)
     named = [*(field.name for field in fields(first)), *(name for name, _ in first.metrics)]
-    assert not any("test" in name for name in named), f"an observation holds no test score; got {named}"
+    assert not any("test" in name for name in named), (
+        f"an observation holds no test score; got {named}"
+    )
 
     random.random(), numpy.random.random(), torch.rand(1)
     second = evaluator.evaluate(architecture, seed=7)
     assert isinstance(second, Observation)
-    assert (second.score, second.curve, second.metrics) == (first.score, first.curve, first.metrics), "one seed, one result"
+    assert (second.score, second.curve, second.metrics) == (
+        first.score,
+        first.curve,
+        first.metrics,
+    ), "one seed, one result"
 
     left = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors"]
     assert not left, f"files other than the weights: {left}"
@@ -62,19 +76,36 @@ def check_final_result(evaluator: Evaluator, architecture: Architecture, folder:
     assert isinstance(second, FinalResult)
     assert math.isfinite(first.validation)
     assert math.isfinite(first.test)
-    assert (first.validation, first.test, first.curve) == (second.validation, second.test, second.curve)
+    assert (first.validation, first.test, first.curve) == (
+        second.validation,
+        second.test,
+        second.curve,
+    )
 
 
-def check_fidelities(evaluator: Evaluator, architecture: Architecture, folder: Path, fidelities: Sequence[float]) -> None:
-    """A training that goes on fidelity by fidelity gives what each gives by itself, whether a checkpoint is there or not."""
+def check_fidelities(
+    evaluator: Evaluator, architecture: Architecture, folder: Path, fidelities: Sequence[float]
+) -> None:
+    """A training that goes on fidelity by fidelity gives what each gives by itself, whether a
+    checkpoint is there or not.
+    """
     checkpoint, curve = folder / "checkpoints" / "trial.safetensors", ()
     for fidelity in fidelities:
-        weights = folder / f"alone-{fidelity:.3f}.safetensors", folder / f"on-{fidelity:.3f}.safetensors"
+        weights = (
+            folder / f"alone-{fidelity:.3f}.safetensors",
+            folder / f"on-{fidelity:.3f}.safetensors",
+        )
         alone = evaluator.evaluate(architecture, seed=7, weights=weights[0], fidelity=fidelity)
-        going_on = evaluator.evaluate(architecture, seed=7, weights=weights[1], fidelity=fidelity, checkpoint=checkpoint)
+        going_on = evaluator.evaluate(
+            architecture, seed=7, weights=weights[1], fidelity=fidelity, checkpoint=checkpoint
+        )
         assert isinstance(alone, Observation)
         assert isinstance(going_on, Observation)
-        assert (alone.score, alone.curve, alone.metrics) == (going_on.score, going_on.curve, going_on.metrics)
+        assert (alone.score, alone.curve, alone.metrics) == (
+            going_on.score,
+            going_on.curve,
+            going_on.metrics,
+        )
         assert alone.curve[: len(curve)] == curve, "fewer epochs are the first ones of all"
         assert weights[0].exists() == weights[1].exists()
         if weights[0].exists():

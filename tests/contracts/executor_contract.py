@@ -1,7 +1,7 @@
 """What every executor must do, as checks that a plug-in's author can run.
 
-A check is handed `make(behaviours)`, which gives a new executor whose evaluator does what `toy_evaluators.Scripted` says: for the behaviour
-named by the architecture's decision `do`.
+A check is handed `make(behaviours)`, which gives a new executor whose evaluator does what
+`toy_evaluators.Scripted` says: for the behaviour named by the architecture's decision `do`.
 
     @pytest.mark.parametrize("check", EXECUTOR_CONTRACT, ids=lambda check: check.__name__)
     def test_contract(check):
@@ -20,8 +20,22 @@ from spaces import Architecture
 Make = Callable[[], Executor]
 
 
-def job(trial: int, do: str = "score", *, final: bool = False, weights: str | None = None, fidelity: float = 1.0) -> Job:
-    return Job(trial, Architecture("toy", (("do", do), ("x", trial))), seed=1000 + trial, weights=weights, final=final, fidelity=fidelity)
+def job(
+    trial: int,
+    do: str = "score",
+    *,
+    final: bool = False,
+    weights: str | None = None,
+    fidelity: float = 1.0,
+) -> Job:
+    return Job(
+        trial,
+        Architecture("toy", (("do", do), ("x", trial))),
+        seed=1000 + trial,
+        weights=weights,
+        final=final,
+        fidelity=fidelity,
+    )
 
 
 def every_job_comes_back_once_with_its_own_outcome(make: Make) -> None:
@@ -37,9 +51,20 @@ def every_job_comes_back_once_with_its_own_outcome(make: Make) -> None:
 
 def what_the_job_says_reaches_the_evaluator(make: Make) -> None:
     with make() as executor:
-        ((_, outcome),) = executor.run([replace(job(3, fidelity=0.25, weights="somewhere/w.safetensors"), checkpoint="elsewhere/c.paused")])
+        ((_, outcome),) = executor.run(
+            [
+                replace(
+                    job(3, fidelity=0.25, weights="somewhere/w.safetensors"),
+                    checkpoint="elsewhere/c.paused",
+                )
+            ]
+        )
     assert isinstance(outcome, Observation)
-    assert dict(outcome.metrics) == {"fidelity": 0.25, "weights": float(len("w.safetensors")), "checkpoint": float(len("c.paused"))}
+    assert dict(outcome.metrics) == {
+        "fidelity": 0.25,
+        "weights": float(len("w.safetensors")),
+        "checkpoint": float(len("c.paused")),
+    }
 
 
 def finals_are_finalized(make: Make) -> None:
@@ -55,7 +80,12 @@ def no_jobs_are_no_outcomes(make: Make) -> None:
 
 def an_exception_is_a_failure_that_says_where(make: Make) -> None:
     with make() as executor:
-        done = {item.trial: outcome for item, outcome in executor.run([job(0, "raise"), job(1), job(2, "raise", final=True)])}
+        done = {
+            item.trial: outcome
+            for item, outcome in executor.run(
+                [job(0, "raise"), job(1), job(2, "raise", final=True)]
+            )
+        }
     for number in (0, 2):
         failure = done[number]
         assert isinstance(failure, Failed)
@@ -76,21 +106,39 @@ def failures_keep_their_kinds(make: Make) -> None:
         "wrong": "exception",
     }
     with make() as executor:
-        done = {item.architecture.answers["do"]: outcome for item, outcome in executor.run([job(number, do) for number, do in enumerate(behaviours)])}
-    assert {do: outcome.kind for do, outcome in done.items() if isinstance(outcome, Failed)} == behaviours
+        done = {
+            item.architecture.answers["do"]: outcome
+            for item, outcome in executor.run(
+                [job(number, do) for number, do in enumerate(behaviours)]
+            )
+        }
+    assert {
+        do: outcome.kind for do, outcome in done.items() if isinstance(outcome, Failed)
+    } == behaviours
 
 
 def numbers_come_back_as_plain_floats(make: Make) -> None:
     with make() as executor:
         ((_, outcome),) = executor.run([job(1, "numpy")])
     assert isinstance(outcome, Observation)
-    assert [type(value) for value in (outcome.score, outcome.seconds, *outcome.curve, *dict(outcome.metrics).values())] == [float] * 5
+    assert [
+        type(value)
+        for value in (
+            outcome.score,
+            outcome.seconds,
+            *outcome.curve,
+            *dict(outcome.metrics).values(),
+        )
+    ] == [float] * 5
 
 
 def runs_follow_each_other(make: Make) -> None:
     with make() as executor:
         for first in (0, 10, 20):
-            assert sorted(item.trial for item, _ in executor.run([job(first), job(first + 1)])) == [first, first + 1]
+            assert sorted(item.trial for item, _ in executor.run([job(first), job(first + 1)])) == [
+                first,
+                first + 1,
+            ]
 
 
 def a_run_left_early_does_not_disturb_the_next(make: Make) -> None:

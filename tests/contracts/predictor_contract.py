@@ -6,7 +6,8 @@
     def test_contract(check, tmp_path):
         check(MyPredictor(few_steps=10), load_my_predictor, tmp_path)
 
-Each check takes the predictor's settings, the function that loads what its `save` wrote, and an empty directory.
+Each check takes the predictor's settings, the function that loads what its `save` wrote, and an
+empty directory.
 """
 
 from __future__ import annotations
@@ -35,7 +36,14 @@ def random_graphs(count: int, seed: int, ops: tuple[str, ...] = OPS) -> list[Gra
         values = [builder.input()]
         for _ in range(draw.randint(2, 6)):
             inputs = [draw.choice(values) for _ in range(draw.randint(1, 2))]
-            values.append(builder.node(draw.choice(ops), *inputs, kernel_size=draw.choice((1, 3, 5)), bias=draw.random() < 0.5))
+            values.append(
+                builder.node(
+                    draw.choice(ops),
+                    *inputs,
+                    kernel_size=draw.choice((1, 3, 5)),
+                    bias=draw.random() < 0.5,
+                )
+            )
         graphs.append(builder.output(builder.node("add", *values[-2:])))
     return graphs
 
@@ -43,14 +51,28 @@ def random_graphs(count: int, seed: int, ops: tuple[str, ...] = OPS) -> list[Gra
 def true_scores(graphs: list[Graph]) -> np.ndarray:
     """Scores that can be learnt: more convolutions and larger kernels are better."""
     return (
-        np.array([sum(1.0 + 0.2 * float(node.get("kernel_size", 0) or 0) for node in graph.nodes if node.op == "conv") for graph in graphs]) * 5 + 50
+        np.array(
+            [
+                sum(
+                    1.0 + 0.2 * float(node.get("kernel_size", 0) or 0)
+                    for node in graph.nodes
+                    if node.op == "conv"
+                )
+                for graph in graphs
+            ]
+        )
+        * 5
+        + 50
     )
 
 
 def reordered(graph: Graph, seed: int) -> Graph:
     """An isomorphic graph: the nodes in another topological order, the edges shuffled."""
     draw = random.Random(seed)
-    waiting = {number: {edge.source for edge in graph.edges if edge.target == number} for number in range(1, len(graph.nodes) - 1)}
+    waiting = {
+        number: {edge.source for edge in graph.edges if edge.target == number}
+        for number in range(1, len(graph.nodes) - 1)
+    }
     order = [0]
     while waiting:
         ready = [number for number, sources in waiting.items() if sources <= set(order)]
@@ -66,7 +88,13 @@ def reordered(graph: Graph, seed: int) -> Graph:
 def same(first: Prediction, second: Prediction, tolerance: float = 0.0) -> None:
     """Fails where two predictions differ by more than the tolerance, relative to the scores."""
     for name in ("mean", "aleatoric", "epistemic"):
-        np.testing.assert_allclose(getattr(first, name), getattr(second, name), rtol=tolerance, atol=tolerance, err_msg=name)
+        np.testing.assert_allclose(
+            getattr(first, name),
+            getattr(second, name),
+            rtol=tolerance,
+            atol=tolerance,
+            err_msg=name,
+        )
 
 
 def fitted_on(predictor: Predictor, count: int = 30, seed: int = 0) -> Fitted:
@@ -74,7 +102,9 @@ def fitted_on(predictor: Predictor, count: int = 30, seed: int = 0) -> Fitted:
     return predictor.fit(graphs, true_scores(graphs), seed=seed)
 
 
-def check_gives_finite_spreads_in_score_units(predictor: Predictor, load: Load, directory: Path) -> None:
+def check_gives_finite_spreads_in_score_units(
+    predictor: Predictor, load: Load, directory: Path
+) -> None:
     prediction = fitted_on(predictor).predict(random_graphs(20, seed=2))
     for values in (prediction.mean, prediction.aleatoric, prediction.epistemic, prediction.std):
         assert isinstance(values, np.ndarray)
@@ -88,7 +118,9 @@ def check_gives_finite_spreads_in_score_units(predictor: Predictor, load: Load, 
     assert 40 < np.median(prediction.mean) < 100
 
 
-def check_depends_on_graphs_scores_and_seed_alone(predictor: Predictor, load: Load, directory: Path) -> None:
+def check_depends_on_graphs_scores_and_seed_alone(
+    predictor: Predictor, load: Load, directory: Path
+) -> None:
     others = random_graphs(10, seed=2)
     np.random.seed(1)
     first = fitted_on(predictor, seed=3).predict(others)
@@ -116,7 +148,10 @@ def check_leaves_global_randomness_alone(predictor: Predictor, load: Load, direc
 def check_survives_saving(predictor: Predictor, load: Load, directory: Path) -> None:
     fitted, others = fitted_on(predictor), random_graphs(10, seed=2)
     fitted.save(directory / "saved")
-    assert sorted(path.name for path in (directory / "saved").iterdir()) == ["predictor.json", "predictor.safetensors"]
+    assert sorted(path.name for path in (directory / "saved").iterdir()) == [
+        "predictor.json",
+        "predictor.safetensors",
+    ]
     same(load(directory / "saved").predict(others), fitted.predict(others))
 
 
@@ -132,14 +167,20 @@ def check_refuses_half_a_predictor(predictor: Predictor, load: Load, directory: 
 
 def check_reads_isomorphic_graphs_alike(predictor: Predictor, load: Load, directory: Path) -> None:
     fitted, others = fitted_on(predictor), random_graphs(20, seed=2)
-    same(fitted.predict(others), fitted.predict([reordered(graph, seed=number) for number, graph in enumerate(others)]), 1e-5)
+    same(
+        fitted.predict(others),
+        fitted.predict([reordered(graph, seed=number) for number, graph in enumerate(others)]),
+        1e-5,
+    )
 
 
 def check_reads_each_graph_by_itself(predictor: Predictor, load: Load, directory: Path) -> None:
     fitted, others = fitted_on(predictor), random_graphs(6, seed=2)
     together, alone = fitted.predict(others), [fitted.predict([graph]) for graph in others]
     for name in ("mean", "aleatoric", "epistemic"):
-        np.testing.assert_allclose(getattr(together, name), [getattr(one, name)[0] for one in alone], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            getattr(together, name), [getattr(one, name)[0] for one in alone], rtol=1e-5, atol=1e-5
+        )
     assert len(fitted.predict([])) == 0
 
 
@@ -154,21 +195,31 @@ def check_takes_few_or_equal_labels(predictor: Predictor, load: Load, directory:
     assert np.isfinite(predictor.fit(twins, [1.0, 2.0, 3.0, 4.0]).predict(others).mean).all()
 
 
-def check_takes_graphs_unlike_those_of_training(predictor: Predictor, load: Load, directory: Path) -> None:
+def check_takes_graphs_unlike_those_of_training(
+    predictor: Predictor, load: Load, directory: Path
+) -> None:
     fitted = fitted_on(predictor)
     dead = Graph((random_graphs(1, 0)[0].nodes[0], random_graphs(1, 0)[0].nodes[-1]), ())
     chain = GraphBuilder()
     value = chain.input((3, 32, 32))
     for number in range(60):
-        value = chain.node("never seen", value, kernel_size=1000 * number, mode="other", sizes=(1, 2))
-    prediction = fitted.predict([dead, chain.output(value), *random_graphs(3, seed=2, ops=("new", "newer"))])
+        value = chain.node(
+            "never seen", value, kernel_size=1000 * number, mode="other", sizes=(1, 2)
+        )
+    prediction = fitted.predict(
+        [dead, chain.output(value), *random_graphs(3, seed=2, ops=("new", "newer"))]
+    )
     assert np.isfinite(prediction.mean).all()
     assert np.isfinite(prediction.std).all()
 
 
 def check_refuses_wrong_labels(predictor: Predictor, load: Load, directory: Path) -> None:
     graphs = random_graphs(3, seed=1)
-    for scores, words in (([1.0, float("nan"), 2.0], "finite"), ([1.0, 2.0], "one score for each graph"), (["a", "b", "c"], "numbers")):
+    for scores, words in (
+        ([1.0, float("nan"), 2.0], "finite"),
+        ([1.0, 2.0], "one score for each graph"),
+        (["a", "b", "c"], "numbers"),
+    ):
         with pytest.raises(ValueError, match=words):
             predictor.fit(graphs, scores)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least 2 graphs"):

@@ -22,7 +22,12 @@ def test_a_seed_fits_a_signed_64_bit_integer(seed, purpose, counter):
 
 
 def test_seed_purpose_and_counter_all_count():
-    seeds = {derive(seed, purpose, counter) for seed in range(10) for purpose in ("a", "b", "a:1", "") for counter in range(50)}
+    seeds = {
+        derive(seed, purpose, counter)
+        for seed in range(10)
+        for purpose in ("a", "b", "a:1", "")
+        for counter in range(50)
+    }
     assert len(seeds) == 10 * 4 * 50
 
 

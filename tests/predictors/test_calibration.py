@@ -16,8 +16,12 @@ def gaussian(count, std, seed=0):
 
 def test_true_spreads_cover_their_levels():
     prediction, true = gaussian(20000, 2.0)
-    np.testing.assert_allclose(coverage(prediction, true, (0.5, 0.8, 0.9, 0.95)), (0.5, 0.8, 0.9, 0.95), atol=0.01)
-    assert negative_log_likelihood(prediction, true) == pytest.approx(np.log(2) + 0.5 * np.log(2 * np.pi) + 0.5, abs=0.02)
+    np.testing.assert_allclose(
+        coverage(prediction, true, (0.5, 0.8, 0.9, 0.95)), (0.5, 0.8, 0.9, 0.95), atol=0.01
+    )
+    assert negative_log_likelihood(prediction, true) == pytest.approx(
+        np.log(2) + 0.5 * np.log(2 * np.pi) + 0.5, abs=0.02
+    )
 
 
 def test_the_scale_mends_a_wrong_spread():

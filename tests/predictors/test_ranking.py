@@ -7,14 +7,18 @@ from hypothesis import strategies as st
 
 from predictors.ranking import kendall_tau, precision_at, regret_of_top, spearman
 
-PAIRS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=25).map(lambda rows: np.array(rows, dtype=float).T)
+PAIRS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=25).map(
+    lambda rows: np.array(rows, dtype=float).T
+)
 
 
 @given(PAIRS)
 def test_tau_counts_pairs(pair):
     predicted, true = pair
     signs = np.sign(predicted[:, None] - predicted[None]) * np.sign(true[:, None] - true[None])
-    untied = np.sqrt((predicted[:, None] != predicted[None]).sum() * (true[:, None] != true[None]).sum())
+    untied = np.sqrt(
+        (predicted[:, None] != predicted[None]).sum() * (true[:, None] != true[None]).sum()
+    )
     assert kendall_tau(predicted, true) == pytest.approx(signs.sum() / untied if untied else 0.0)
 
 
@@ -22,8 +26,15 @@ def test_tau_counts_pairs(pair):
 def test_measures_are_bounded_and_do_not_see_the_order_of_rows(pair):
     predicted, true = pair
     shuffled = np.random.default_rng(0).permutation(len(true))
-    for measure in (kendall_tau, spearman, lambda p, t: precision_at(p, t, 0.3), lambda p, t: regret_of_top(p, t, 2)):
-        assert measure(predicted, true) == pytest.approx(measure(predicted[shuffled], true[shuffled]))
+    for measure in (
+        kendall_tau,
+        spearman,
+        lambda p, t: precision_at(p, t, 0.3),
+        lambda p, t: regret_of_top(p, t, 2),
+    ):
+        assert measure(predicted, true) == pytest.approx(
+            measure(predicted[shuffled], true[shuffled])
+        )
     assert -1 - 1e-9 <= spearman(predicted, true) <= 1 + 1e-9
     assert 0 <= precision_at(predicted, true, 0.3) <= 1
     assert regret_of_top(predicted, true, 2) >= 0

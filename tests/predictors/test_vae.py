@@ -1,4 +1,6 @@
-"""The autoencoder: its regulariser against a slow sum, its gradient against torch's, and that the good lie near the origin."""
+"""The autoencoder: its regulariser against a slow sum, its gradient against torch's, and that the
+good lie near the origin.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,16 @@ import numpy as np
 import pytest
 
 from predictors.ranking import spearman
-from predictors.vae import Recipe, Rows, fit_vae, loss_gradient, new_network, one_hot, regulariser_gradient, sampling_scale
+from predictors.vae import (
+    Recipe,
+    Rows,
+    fit_vae,
+    loss_gradient,
+    new_network,
+    one_hot,
+    regulariser_gradient,
+    sampling_scale,
+)
 
 SIZES = (5, 3, 2, 5)
 
@@ -25,7 +36,9 @@ def test_the_regulariser_is_that_of_the_sum_over_pairs() -> None:
     mean_ND, score_N, tau, order = random.normal(size=(7, 3)), random.normal(size=7), 5.0, 2.0
 
     def slow(mean_ND):
-        log_density = [-0.5 * float(mean_D @ mean_D) - 1.5 * math.log(2 * math.pi) for mean_D in mean_ND]
+        log_density = [
+            -0.5 * float(mean_D @ mean_D) - 1.5 * math.log(2 * math.pi) for mean_D in mean_ND
+        ]
         total = 0.0
         for i in range(7):
             for j in range(7):
@@ -37,14 +50,18 @@ def test_the_regulariser_is_that_of_the_sum_over_pairs() -> None:
         step = np.zeros_like(mean_ND)
         step[place] = 1e-5
         expected_ND[place] = (slow(mean_ND + step) - slow(mean_ND - step)) / 2e-5
-    assert regulariser_gradient(mean_ND, score_N, tau, order) == pytest.approx(expected_ND, abs=1e-7)
+    assert regulariser_gradient(mean_ND, score_N, tau, order) == pytest.approx(
+        expected_ND, abs=1e-7
+    )
 
 
 def test_the_regulariser_rests_where_densities_follow_the_scores() -> None:
     score_N = np.linspace(0, 1, 6)
     radius_N, angle_N = np.sqrt(2 * 5.0 * (1 - score_N)), np.arange(6.0)
     mean_ND = np.stack([radius_N * np.cos(angle_N), radius_N * np.sin(angle_N)], axis=1)
-    assert np.abs(regulariser_gradient(mean_ND, score_N, 5.0, 1.0)).max() == pytest.approx(0, abs=1e-12)
+    assert np.abs(regulariser_gradient(mean_ND, score_N, 5.0, 1.0)).max() == pytest.approx(
+        0, abs=1e-12
+    )
 
 
 def test_the_gradient_is_torchs() -> None:
@@ -56,21 +73,40 @@ def test_the_gradient_is_torchs() -> None:
     network = new_network(recipe, SIZES, random)
     network.numbers[:] += random.normal(0, 0.1, len(network.numbers))
     noise_ND = random.normal(size=(20, 3)).astype(np.float32)
-    gradient = loss_gradient(recipe, network, Rows(one_hot(code_NG, SIZES), score_N, weight_N), noise_ND)
+    gradient = loss_gradient(
+        recipe, network, Rows(one_hot(code_NG, SIZES), score_N, weight_N), noise_ND
+    )
 
     parts = [torch.tensor(part, dtype=torch.float64, requires_grad=True) for part in network.parts]
-    weight, score, noise, hot = (torch.tensor(array, dtype=torch.float64) for array in (weight_N, score_N, noise_ND, one_hot(code_NG, SIZES)))
-    mean, log_variance = (torch.relu(hot @ parts[0] + parts[1]) @ parts[2] + parts[3]).chunk(2, dim=1)
-    logits = (torch.relu((mean + (log_variance / 2).exp() * noise) @ parts[4] + parts[5]) @ parts[6] + parts[7]).view(20, 4, 5)
+    weight, score, noise, hot = (
+        torch.tensor(array, dtype=torch.float64)
+        for array in (weight_N, score_N, noise_ND, one_hot(code_NG, SIZES))
+    )
+    mean, log_variance = (torch.relu(hot @ parts[0] + parts[1]) @ parts[2] + parts[3]).chunk(
+        2, dim=1
+    )
+    logits = (
+        torch.relu((mean + (log_variance / 2).exp() * noise) @ parts[4] + parts[5]) @ parts[6]
+        + parts[7]
+    ).view(20, 4, 5)
     targets = torch.tensor(code_NG)
-    wrong = [torch.nn.functional.cross_entropy(logits[:, group, :size], targets[:, group], reduction="none") for group, size in enumerate(SIZES)]
-    divergence = -0.5 * (1 + log_variance - log_variance.exp()).mean(1) + 0.5 * mean.square().mean(1)
+    wrong = [
+        torch.nn.functional.cross_entropy(
+            logits[:, group, :size], targets[:, group], reduction="none"
+        )
+        for group, size in enumerate(SIZES)
+    ]
+    divergence = -0.5 * (1 + log_variance - log_variance.exp()).mean(1) + 0.5 * mean.square().mean(
+        1
+    )
     density = torch.distributions.Normal(0.0, 1.0).log_prob(mean).sum(1)
     pairs = density[:, None] - density[None, :] - recipe.tau * (score[:, None] - score[None, :])
     loss = (weight * (torch.stack(wrong).mean(0) + recipe.beta * divergence)).mean()
     loss = loss + recipe.order / (recipe.tau + 1) ** 2 / (20**2 + 20) * pairs.square().sum()
     loss.backward()
-    assert gradient == pytest.approx(np.concatenate([part.grad.numpy().ravel() for part in parts]), rel=1e-3, abs=1e-6)
+    assert gradient == pytest.approx(
+        np.concatenate([part.grad.numpy().ravel() for part in parts]), rel=1e-3, abs=1e-6
+    )
 
 
 def test_gradients_stay_finite() -> None:
@@ -78,7 +114,12 @@ def test_gradients_stay_finite() -> None:
     recipe = Recipe(latent=2, width=8, learning_rate=1.0)
     network = fit_vae(recipe, np.zeros_like(code_NG), SIZES, np.ones(20), np.ones(20), seed=0)
     assert np.isfinite(network.numbers).all(), "of one row alone, learnt much too fast"
-    gradient = loss_gradient(recipe, network, Rows(one_hot(code_NG, SIZES), score_N, np.ones(20)), np.zeros((20, 2), dtype=np.float32))
+    gradient = loss_gradient(
+        recipe,
+        network,
+        Rows(one_hot(code_NG, SIZES), score_N, np.ones(20)),
+        np.zeros((20, 2), dtype=np.float32),
+    )
     assert np.isfinite(gradient).all()
 
 
@@ -87,7 +128,9 @@ def test_training_lays_the_good_near_the_origin() -> None:
     code_NG, score_N = examples(200)
 
     def order(steps: int, weight: float) -> float:
-        network = fit_vae(Recipe(steps=steps, order=weight), code_NG, SIZES, score_N, np.ones(200), seed=0)
+        network = fit_vae(
+            Recipe(steps=steps, order=weight), code_NG, SIZES, score_N, np.ones(200), seed=0
+        )
         return spearman(score_N, -np.linalg.norm(network.encode(code_NG), axis=1))
 
     assert abs(order(0, 1.0)) < 0.4
@@ -97,18 +140,25 @@ def test_training_lays_the_good_near_the_origin() -> None:
 
 def test_it_reconstructs_and_draws_what_it_saw() -> None:
     code_NG, score_N = examples(200)
-    network = fit_vae(Recipe(steps=400, beta=0.001, order=0.0), code_NG, SIZES, score_N, np.ones(200), seed=0)
+    network = fit_vae(
+        Recipe(steps=400, beta=0.001, order=0.0), code_NG, SIZES, score_N, np.ones(200), seed=0
+    )
     drawn_NG = network.decode(network.encode(code_NG), np.random.default_rng(0))
     assert (drawn_NG == code_NG).mean() > 0.9
     assert (drawn_NG < np.array(SIZES)).all()
-    assert network.log_likelihood(code_NG).mean() > network.log_likelihood(np.zeros_like(code_NG)[:1]).mean() - 10
+    assert (
+        network.log_likelihood(code_NG).mean()
+        > network.log_likelihood(np.zeros_like(code_NG)[:1]).mean() - 10
+    )
     far = network.decode(np.random.default_rng(0).normal(0, 30, (500, 4)), np.random.default_rng(0))
     assert (far < np.array(SIZES)).all(), "categories that a group does not have are never drawn"
 
 
 def test_the_same_arguments_give_the_same_network() -> None:
     code_NG, score_N = examples(500)
-    first, again, other = (fit_vae(Recipe(steps=20), code_NG, SIZES, score_N, np.ones(500), seed) for seed in (3, 3, 4))
+    first, again, other = (
+        fit_vae(Recipe(steps=20), code_NG, SIZES, score_N, np.ones(500), seed) for seed in (3, 3, 4)
+    )
     assert first.numbers.tobytes() == again.numbers.tobytes() != other.numbers.tobytes()
 
 
@@ -116,7 +166,9 @@ def test_rows_without_weight_are_not_learnt() -> None:
     code_NG = np.array([[0, 0, 0, 0], [4, 2, 1, 4]] * 20)
     weight_N = np.array([2.0, 0.0] * 20)
     network = fit_vae(Recipe(order=0.0), code_NG, SIZES, np.zeros(40), weight_N, seed=0)
-    drawn_MG = network.decode(np.random.default_rng(0).normal(size=(100, 4)), np.random.default_rng(0))
+    drawn_MG = network.decode(
+        np.random.default_rng(0).normal(size=(100, 4)), np.random.default_rng(0)
+    )
     assert (drawn_MG == 0).mean() > 0.85
 
 

@@ -1,4 +1,6 @@
-"""The space is the published one: its blocks, its parameter counts, its multiply-adds but for what the authors' counter adds, its rows."""
+"""The space is the published one: its blocks, its parameter counts, its multiply-adds but for what
+the authors' counter adds, its rows.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,15 @@ def columns(shared_data: Callable[[str], Path]) -> dict[str, numpy.ndarray]:
 
 
 def published_multiply_adds(network: Graph) -> int:
-    """What the authors' counter (THOP) says: four for each element out of a batch norm, and one for each into and out of a pooling to 1 x 1, besides."""
+    """What the authors' counter (THOP) says: four for each element out of a batch norm, and one for
+    each into and out of a pooling to 1 x 1, besides.
+    """
     shapes = infer_shapes(network)
-    extra = sum(4 * math.prod(shape) for node, shape in zip(network.nodes, shapes, strict=True) if node.op == "batch_norm2d")
+    extra = sum(
+        4 * math.prod(shape)
+        for node, shape in zip(network.nodes, shapes, strict=True)
+        if node.op == "batch_norm2d"
+    )
     for number, node in enumerate(network.nodes):
         if node.op == "adaptive_avg_pool2d":
             extra += math.prod(shapes[network.incoming[number][0]]) + math.prod(shapes[number])
@@ -52,7 +60,9 @@ def test_rows_are_distinct_architectures(shared_data):
 def test_counts_are_the_published_ones(shared_data):
     table = columns(shared_data)
     chosen = Random(0).sample(range(2995), 100)
-    networks = [space.network_graph(space.graph(item)) for item in rows({"arch": table["arch"][chosen]})]
+    networks = [
+        space.network_graph(space.graph(item)) for item in rows({"arch": table["arch"][chosen]})
+    ]
     counted = numpy.array([costs(network).parameters for network in networks])
     # The table holds millions as 32-bit numbers.
     assert (counted / 1e6).astype(numpy.float32).tolist() == table["params_m"][chosen].tolist()

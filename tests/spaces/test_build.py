@@ -49,10 +49,20 @@ class Small(nn.Module):
 def small():
     builder = GraphBuilder()
     x = builder.input((3, 8, 8))
-    x = builder.add(Node("conv2d", node("conv2d", out_channels=16, kernel_size=3, padding=1, bias=False).attributes, label="stem"), x)
+    x = builder.add(
+        Node(
+            "conv2d",
+            node("conv2d", out_channels=16, kernel_size=3, padding=1, bias=False).attributes,
+            label="stem",
+        ),
+        x,
+    )
     x = builder.node("relu", builder.node("batch_norm2d", x))
     builder.node("conv2d", x, out_channels=99, kernel_size=1)
-    y = builder.node("silu", builder.node("conv2d", x, out_channels=16, kernel_size=3, padding=1, groups="in_channels"))
+    y = builder.node(
+        "silu",
+        builder.node("conv2d", x, out_channels=16, kernel_size=3, padding=1, groups="in_channels"),
+    )
     scale = builder.add(Node("parameter", (("fill", 0.1), ("shape", (16, 1, 1))), label="scale"))
     y = builder.node("add", x, builder.node("identity", builder.node("mul", y, scale)))
     x = builder.node("cat", x, y, ordered=True)
@@ -66,8 +76,13 @@ def test_the_text_reads_as_one_would_write_it():
 
 def test_the_text_is_a_file_that_needs_torch_only(tmp_path):
     (tmp_path / "small.py").write_text(source(small(), class_name="Small"))
-    code = "import sys, torch, small; assert small.Small()(torch.zeros(5, 3, 8, 8)).shape == (5, 10); print('spaces' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    code = (
+        "import sys, torch, small; assert small.Small()(torch.zeros(5, 3, 8, 8)).shape == (5, "
+        "10); print('spaces' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "False"
 
 
@@ -89,7 +104,10 @@ def test_building_draws_new_weights_from_the_seed():
 
 
 def test_several_values_at_the_output_are_added():
-    graph = Graph((node("input", shape=(4,)), Node("relu"), OUTPUT), (Edge(0, 1), Edge(0, 2), Edge(1, 2), Edge(1, 2)))
+    graph = Graph(
+        (node("input", shape=(4,)), Node("relu"), OUTPUT),
+        (Edge(0, 1), Edge(0, 2), Edge(1, 2), Edge(1, 2)),
+    )
     inputs = torch.randn(3, 4)
     assert torch.allclose(build(graph)(inputs), inputs + 2 * inputs.relu())
 
@@ -110,18 +128,36 @@ def test_a_network_without_a_value_is_refused(graph):
 def test_weights_are_shared_among_equal_nodes_only():
     builder = GraphBuilder()
     x = builder.node("linear", builder.input((4,)), out_features=4, share=1)
-    with pytest.raises(ValueError, match=r"nodes 1 and 2 share weights .*nn.Linear\(4, 4\) and nn.Linear\(4, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"nodes 1 and 2 share weights .*nn.Linear\(4, 4\) and nn.Linear\(4, 5\)"
+    ):
         source(builder.output(builder.node("linear", x, out_features=5, share=1)))
 
 
 def test_labels_become_names_that_are_free_and_harmless():
-    labels = ["a.b", "a_b", "forward", "class", "0.1", "x'); import os; ('", "", "__init__", "ä", "labels", "training"]
+    labels = [
+        "a.b",
+        "a_b",
+        "forward",
+        "class",
+        "0.1",
+        "x'); import os; ('",
+        "",
+        "__init__",
+        "ä",
+        "labels",
+        "training",
+    ]
     builder = GraphBuilder()
     x = builder.input((4,))
     for label in labels:
         x = builder.add(Node("linear", (("out_features", 4),), label=label), x)
     graph = builder.output(x)
-    names = [line.split()[0].removeprefix("self.") for line in source(graph).splitlines() if "nn.Linear" in line]
+    names = [
+        line.split()[0].removeprefix("self.")
+        for line in source(graph).splitlines()
+        if "nn.Linear" in line
+    ]
     assert names[:5] == ["a_b", "a_b_2", "forward_2", "class_2", "linear_0_1"]
     assert len(set(names)) == len(labels)
     assert all(name.isidentifier() and name.isascii() for name in names)
@@ -150,11 +186,19 @@ def test_texts_from_outside_stay_texts(label, mode):
 def test_the_batch_is_dynamic_when_exported():
     builder = GraphBuilder()
     x = builder.input((4, 6))
-    x = builder.node("permute", builder.node("reshape", x, shape=("batch", 2, 2, 6)), dims=(2, 0, 1, 3))
-    x = builder.node("add", builder.node("getitem", x, index=(0,)), builder.node("getitem", x, index=(1,)))
+    x = builder.node(
+        "permute", builder.node("reshape", x, shape=("batch", 2, 2, 6)), dims=(2, 0, 1, 3)
+    )
+    x = builder.node(
+        "add", builder.node("getitem", x, index=(0,)), builder.node("getitem", x, index=(1,))
+    )
     x = builder.node("reshape", x, shape=("batch", 12))
-    token = builder.node("expand", builder.node("parameter", shape=(1, 12), fill=1.0), shape=("batch", -1))
+    token = builder.node(
+        "expand", builder.node("parameter", shape=(1, 12), fill=1.0), shape=("batch", -1)
+    )
     module = build(builder.output(builder.node("cat", x, token, ordered=True))).eval()
-    exported = torch.export.export(module, (torch.randn(3, 4, 6),), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
+    exported = torch.export.export(
+        module, (torch.randn(3, 4, 6),), dynamic_shapes=({0: torch.export.Dim("batch")},)
+    ).module()
     inputs = torch.randn(7, 4, 6)
     assert torch.equal(exported(inputs), module(inputs))

@@ -1,4 +1,6 @@
-"""The canonical key agrees with networkx on what is isomorphic, and simplification keeps the meaning."""
+"""The canonical key agrees with networkx on what is isomorphic, and simplification keeps the
+meaning.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,12 @@ OPS = ("relu", "conv2d", "add")
 def graphs(draw, maximum: int = 6) -> Graph:
     count = draw(st.integers(2, maximum))
     inner = [Node(draw(st.sampled_from(OPS))) for _ in range(count - 2)]
-    places = st.tuples(st.integers(0, count - 2), st.integers(1, count - 1), st.sampled_from((0, 0, 0, 1)))
-    edges = [Edge(*place) for place in draw(st.lists(places, max_size=3 * count)) if place[0] < place[1]]
+    places = st.tuples(
+        st.integers(0, count - 2), st.integers(1, count - 1), st.sampled_from((0, 0, 0, 1))
+    )
+    edges = [
+        Edge(*place) for place in draw(st.lists(places, max_size=3 * count)) if place[0] < place[1]
+    ]
     return Graph((INPUT, *inner, OUTPUT), tuple(edges))
 
 
@@ -35,7 +41,11 @@ def shuffled(graph: Graph, random: Random) -> Graph:
     last = len(graph.nodes) - 1
     waiting, order = set(range(1, last)), [0]
     while waiting:
-        free = [number for number in sorted(waiting) if not any(edge.source in waiting for edge in graph.edges if edge.target == number)]
+        free = [
+            number
+            for number in sorted(waiting)
+            if not any(edge.source in waiting for edge in graph.edges if edge.target == number)
+        ]
         order.append(random.choice(free))
         waiting.remove(order[-1])
     place = {number: position for position, number in enumerate([*order, last])}
@@ -52,7 +62,10 @@ def rewired(graph: Graph, random: Random) -> Graph:
     first, second = random.sample(range(len(edges)), 2)
     one, other = edges[first], edges[second]
     if one.source < other.target and other.source < one.target:
-        edges[first], edges[second] = Edge(one.source, other.target, other.slot), Edge(other.source, one.target, one.slot)
+        edges[first], edges[second] = (
+            Edge(one.source, other.target, other.slot),
+            Edge(other.source, one.target, one.slot),
+        )
     return Graph(graph.nodes, tuple(edges))
 
 
@@ -61,7 +74,10 @@ def isomorphic(first: Graph, second: Graph) -> bool:
         first.to_networkx(),
         second.to_networkx(),
         node_match=lambda one, other: one == other,
-        edge_match=lambda one, other: sorted(edge["slot"] for edge in one.values()) == sorted(edge["slot"] for edge in other.values()),
+        edge_match=lambda one, other: (
+            sorted(edge["slot"] for edge in one.values())
+            == sorted(edge["slot"] for edge in other.values())
+        ),
     )
 
 
@@ -69,12 +85,16 @@ def isomorphic(first: Graph, second: Graph) -> bool:
 def test_key_ignores_order_and_agrees_with_networkx_after_rewiring(graph, random):
     assert canonical_key(shuffled(graph, random)) == canonical_key(graph)
     changed = shuffled(rewired(graph, random), random)
-    assert (canonical_key(changed) == canonical_key(graph)) == isomorphic(simplify(changed), simplify(graph))
+    assert (canonical_key(changed) == canonical_key(graph)) == isomorphic(
+        simplify(changed), simplify(graph)
+    )
 
 
 @given(graphs(5), graphs(5))
 def test_key_of_two_graphs_agrees_with_networkx(first, second):
-    assert (canonical_key(first) == canonical_key(second)) == isomorphic(simplify(first), simplify(second))
+    assert (canonical_key(first) == canonical_key(second)) == isomorphic(
+        simplify(first), simplify(second)
+    )
 
 
 @given(graphs(8), st.randoms(use_true_random=False))
@@ -87,12 +107,20 @@ def test_simplify_is_idempotent_and_keeps_the_key(graph, random):
 
 
 def layered(layers: list[int], joined) -> Graph:
-    """Layers of equal operations; `joined(layer, first, second)` says whether two nodes of neighbouring layers are joined."""
+    """Layers of equal operations; `joined(layer, first, second)` says whether two nodes of
+    neighbouring layers are joined.
+    """
     builder = GraphBuilder()
     value = builder.input()
     before = [builder.node("relu", value) for _ in range(layers[0])]
     for layer, width in enumerate(layers[1:]):
-        before = [builder.node("add", *(value for first, value in enumerate(before) if joined(layer, first, second))) for second in range(width)]
+        before = [
+            builder.node(
+                "add",
+                *(value for first, value in enumerate(before) if joined(layer, first, second)),
+            )
+            for second in range(width)
+        ]
     return builder.output(builder.node("cat", *before))
 
 
@@ -105,7 +133,10 @@ def test_symmetric_layers_agree_with_networkx(name):
         "rings": ([6, 6], lambda layer, first, second: second in (first, (first + 1) % 6)),
         "crown": ([6, 6], lambda layer, first, second: first != second),
         "butterfly": ([8, 8, 8, 8], lambda layer, first, second: first ^ second in (0, 1 << layer)),
-        "random": ([6, 6, 6], lambda layer, first, second: (first * 5 + second * 3 + layer) % 3 != 0),
+        "random": (
+            [6, 6, 6],
+            lambda layer, first, second: (first * 5 + second * 3 + layer) % 3 != 0,
+        ),
     }
     graph = layered(*rules[name])
     assert all(canonical_key(shuffled(graph, random)) == canonical_key(graph) for _ in range(3))
@@ -117,7 +148,9 @@ def test_symmetric_layers_agree_with_networkx(name):
 def test_one_ring_of_six_is_not_two_rings_of_three():
     """The textbook pair that colour refinement confuses."""
     one = layered([6, 6], lambda layer, first, second: second in (first, (first + 1) % 6))
-    two = layered([6, 6], lambda layer, first, second: second in (first, first // 3 * 3 + (first + 1) % 3))
+    two = layered(
+        [6, 6], lambda layer, first, second: second in (first, first // 3 * 3 + (first + 1) % 3)
+    )
     assert canonical_key(one) != canonical_key(two)
 
 
@@ -125,7 +158,12 @@ def test_many_equal_branches_need_no_search():
     def branches(count: int) -> Graph:
         builder = GraphBuilder()
         value = builder.input()
-        ends = [builder.node("relu", builder.node("batch_norm2d", builder.node("conv2d", value, kernel_size=3))) for _ in range(count)]
+        ends = [
+            builder.node(
+                "relu", builder.node("batch_norm2d", builder.node("conv2d", value, kernel_size=3))
+            )
+            for _ in range(count)
+        ]
         return builder.output(builder.node("add", *ends))
 
     keys = [canonical_key(shuffled(branches(count), Random(count))) for count in (31, 32, 32, 33)]
@@ -150,7 +188,9 @@ def test_parallel_edges_slots_and_attributes_count():
     ]
     assert len({canonical_key(graph) for graph in different}) == len(different)
     assert canonical_key(joined(2, 1, kernel=three)) == canonical_key(different[0])
-    assert canonical_key(joined(1, 2, kernel=node("conv2d", kernel_size=3.0))) == canonical_key(different[0])
+    assert canonical_key(joined(1, 2, kernel=node("conv2d", kernel_size=3.0))) == canonical_key(
+        different[0]
+    )
 
 
 def test_zeros_and_identities_disappear_from_sums():
@@ -159,10 +199,14 @@ def test_zeros_and_identities_disappear_from_sums():
     lost = builder.node("conv2d", builder.node("none", value))
     kept = builder.node("conv2d", builder.node("skip_connect", value))
     builder.node("conv2d", kept)
-    total = builder.node("add", lost, kept, builder.node("identity", kept), builder.node("add", value))
+    total = builder.node(
+        "add", lost, kept, builder.node("identity", kept), builder.node("add", value)
+    )
     small = simplify(builder.output(total))
     assert [item.op for item in small.nodes] == ["input", "conv2d", "add", "output"]
-    assert Counter(small.edges) == Counter([Edge(0, 1), Edge(1, 2), Edge(1, 2), Edge(0, 2), Edge(2, 3)])
+    assert Counter(small.edges) == Counter(
+        [Edge(0, 1), Edge(1, 2), Edge(1, 2), Edge(0, 2), Edge(2, 3)]
+    )
 
 
 def test_a_sum_that_is_only_a_term_of_another_sum_is_one_sum():
@@ -177,7 +221,9 @@ def test_a_sum_that_is_only_a_term_of_another_sum_is_one_sum():
 def test_a_zero_stays_where_it_has_a_meaning(op, ordered):
     builder = GraphBuilder()
     value = builder.input()
-    graph = builder.output(builder.node(op, value, builder.node("none", builder.node("relu", value)), ordered=ordered))
+    graph = builder.output(
+        builder.node(op, value, builder.node("none", builder.node("relu", value)), ordered=ordered)
+    )
     assert simplify(graph) == graph
     dead = GraphBuilder()
     zero = dead.node("zero", dead.input())
@@ -189,20 +235,30 @@ def test_dead_networks_share_one_key():
     zero = builder.node("none", builder.input())
     graph = builder.output(builder.node("conv2d", zero))
     assert simplify(graph) == Graph((INPUT, OUTPUT), ())
-    assert canonical_key(graph) == canonical_key(Graph((INPUT, Node("relu"), OUTPUT), (Edge(0, 1),)))
+    assert canonical_key(graph) == canonical_key(
+        Graph((INPUT, Node("relu"), OUTPUT), (Edge(0, 1),))
+    )
 
 
 def test_nasbench201_has_5425_classes(shared_data):
     columns = numpy.load(shared_data("nasbench201.npz"), allow_pickle=False)
     architectures = nasbench201.rows({"arch": columns["arch"]})
-    assert len({canonical_key(nasbench201.graph(architecture)) for architecture in architectures}) == 5425
+    assert (
+        len({canonical_key(nasbench201.graph(architecture)) for architecture in architectures})
+        == 5425
+    )
 
 
 def test_nasbench101_rows_are_distinct(shared_data):
     columns = numpy.load(shared_data("nasbench101.npz"), allow_pickle=False)
     chosen = numpy.random.default_rng(0).choice(len(columns["row"]), 5000, replace=False)
-    architectures = nasbench101.rows({name: columns[name][chosen] for name in ("adj_bits", "ops", "n_vertices")})
-    assert len({canonical_key(nasbench101.graph(architecture)) for architecture in architectures}) == 5000
+    architectures = nasbench101.rows(
+        {name: columns[name][chosen] for name in ("adj_bits", "ops", "n_vertices")}
+    )
+    assert (
+        len({canonical_key(nasbench101.graph(architecture)) for architecture in architectures})
+        == 5000
+    )
 
 
 @settings(max_examples=20)

@@ -25,13 +25,20 @@ def checked(define: Callable[..., Any], count: int = 8, shapes: Shapes = SHAPES)
 def layers(choose: Chooser, *, features: int = 3, op: str = "relu", **attributes: Any) -> Graph:
     """A sound network, but for what a test changes in it."""
     builder = GraphBuilder()
-    value = builder.node("linear", builder.input((4,)), out_features=choose.one_of("width", (4, 8, 16)))
+    value = builder.node(
+        "linear", builder.input((4,)), out_features=choose.one_of("width", (4, 8, 16))
+    )
     value = builder.node(op, value, **attributes)
     return builder.output(builder.node("linear", value, out_features=features))
 
 
 @pytest.mark.parametrize(
-    ("name", "image", "size"), [("convnet", (1, 8, 8), 72 * 99498**2 * 16), ("nasbench201", (3, 8, 8), 15625), ("nasbench101", (3, 8, 8), "unknown")]
+    ("name", "image", "size"),
+    [
+        ("convnet", (1, 8, 8), 72 * 99498**2 * 16),
+        ("nasbench201", (3, 8, 8), 15625),
+        ("nasbench101", (3, 8, 8), "unknown"),
+    ],
 )
 def test_the_built_in_spaces_are_sound(name: str, image: tuple[int, ...], size: object) -> None:
     space = load_space(name).for_shapes(Shapes(image, (10,)))
@@ -45,7 +52,11 @@ def test_the_built_in_spaces_are_sound(name: str, image: tuple[int, ...], size: 
 
 
 def test_the_report_says_how_many_tokens_there_are() -> None:
-    report = check(load_space("flexibert_tiny").for_shapes(Shapes((6,), (3,), vocabulary=1200)), 2, size_seconds=0.5)
+    report = check(
+        load_space("flexibert_tiny").for_shapes(Shapes((6,), (3,), vocabulary=1200)),
+        2,
+        size_seconds=0.5,
+    )
     assert report.problems == ()
     assert "6 of 1,200 tokens, 3" in report_text(report)
     assert "4, 3" in report_text(checked(layers))
@@ -56,7 +67,10 @@ def test_a_sound_space_is_described() -> None:
     assert report.problems == ()
     assert (report.count, report.rejected, report.duplicates, report.size) == (8, 0, 5, 3)
     assert report.parameters is not None
-    assert (report.parameters.minimum, report.parameters.maximum) == (4 * 5 + 3 * 5, 16 * 5 + 3 * 17)
+    assert (report.parameters.minimum, report.parameters.maximum) == (
+        4 * 5 + 3 * 5,
+        16 * 5 + 3 * 17,
+    )
     assert json.loads(json.dumps(report.to_dict()))["parameters"]["maximum"] == 131
 
 
@@ -81,8 +95,15 @@ def test_a_torch_space_is_sound() -> None:
 def test_a_space_of_tokens_gets_tokens() -> None:
     def define(choose: Chooser) -> Graph:
         builder = GraphBuilder()
-        value = builder.node("embedding", builder.input((5,)), num_embeddings=11, embedding_dim=choose.one_of("width", (2, 4)))
-        return builder.output(builder.node("linear", builder.node("mean", value, dim=1), out_features=3))
+        value = builder.node(
+            "embedding",
+            builder.input((5,)),
+            num_embeddings=11,
+            embedding_dim=choose.one_of("width", (2, 4)),
+        )
+        return builder.output(
+            builder.node("linear", builder.node("mean", value, dim=1), out_features=3)
+        )
 
     assert checked(define, shapes=Shapes((5,), (3,))).problems == ()
 
@@ -171,15 +192,27 @@ def takes_three(choose: Chooser, shapes: Shapes, more: int) -> Graph:
     ("define", "message"),
     [
         (raises, r"test_check\.py:\d+ in raises: KeyError: '(relu|tanh)'"),
-        (wrong_type, r"a space's program returns a Graph or a torch\.nn\.Module; 'wrong_type' returned list"),
+        (
+            wrong_type,
+            r"a space's program returns a Graph or a torch\.nn\.Module; 'wrong_type' returned list",
+        ),
         (sometimes_wrong_type, r"(returned NoneType|a torch\.nn\.Module|NoneType)"),
         (duplicate_labels, r"'op' has two options with the label 'relu'"),
         (asked_twice, r"'width' is asked twice"),
-        (rejects_all, r"rejected 1000 draws in a row, so nothing can be sampled: (relu|tanh) is not wanted \(\d+ times\)"),
-        (wrong_outputs, r"the network gives the shape \(7,\) for each sample, and the data want \(3,\)"),
+        (
+            rejects_all,
+            r"rejected 1000 draws in a row, so nothing can be sampled: (relu|tanh) is not wanted \(\d+ times\)",
+        ),
+        (
+            wrong_outputs,
+            r"the network gives the shape \(7,\) for each sample, and the data want \(3,\)",
+        ),
         (unknown_operation, r"there is no operation 'rellu'; did you mean 'relu'"),
         (not_finite, r"the outputs for random inputs are infinite or not a number"),
-        (unconnected, r"(output gets no value that depends on its input|gives the shape \([34],\))"),
+        (
+            unconnected,
+            r"(output gets no value that depends on its input|gives the shape \([34],\))",
+        ),
         (no_parameters, r"(the network has no parameters|the network gives the shape \(4,\))"),
         (takes_three, r"a space's program is define\(choose\) or define\(choose, shapes\)"),
     ],
@@ -202,7 +235,9 @@ def test_a_problem_names_the_first_architecture_and_counts_the_others() -> None:
 
 def test_a_program_that_draws_for_itself_is_found() -> None:
     numbers = itertools.count(4)
-    (problem, *_) = checked(lambda choose: layers(choose, op="dropout", p=1 / next(numbers))).problems
+    (problem, *_) = checked(
+        lambda choose: layers(choose, op="dropout", p=1 / next(numbers))
+    ).problems
     assert "returned another graph when it was run again with the same answers" in problem
     assert "first dropout(p=" in problem
 
@@ -214,7 +249,10 @@ def test_a_program_that_asks_otherwise_is_found() -> None:
         choose.one_of(f"question{next(numbers)}", (1, 2))
         return layers(choose)
 
-    assert any("asks otherwise when it is run again with the same answers" in problem for problem in checked(define).problems)
+    assert any(
+        "asks otherwise when it is run again with the same answers" in problem
+        for problem in checked(define).problems
+    )
 
 
 def test_a_module_that_cannot_be_traced_is_found() -> None:
@@ -230,7 +268,9 @@ def test_a_module_that_cannot_be_traced_is_found() -> None:
 
     report = checked(lambda choose: Branching(choose.one_of("width", (3,))), count=2)
     (problem,) = report.problems
-    assert problem.startswith("Branching cannot be traced, "), "the tracer's own place in this project tells the user nothing"
+    assert problem.startswith("Branching cannot be traced, "), (
+        "the tracer's own place in this project tells the user nothing"
+    )
     assert problem.endswith("and 1 more]")
 
 
@@ -238,8 +278,14 @@ def test_a_missing_gradient_is_found() -> None:
     def define(choose: Chooser) -> Graph:
         builder = GraphBuilder()
         start = builder.input((4,))
-        lost = builder.node("zero", builder.node("linear", start, out_features=choose.one_of("width", (3,))))
-        return builder.output(builder.node("mul", builder.node("linear", start, out_features=3), builder.node("exp", lost)))
+        lost = builder.node(
+            "zero", builder.node("linear", start, out_features=choose.one_of("width", (3,)))
+        )
+        return builder.output(
+            builder.node(
+                "mul", builder.node("linear", start, out_features=3), builder.node("exp", lost)
+            )
+        )
 
     (problem,) = checked(define, count=1).problems
     assert "2 of 4 parameters get no gradient" in problem
@@ -260,7 +306,12 @@ def test_a_graph_that_a_predictor_cannot_read_is_a_problem() -> None:
 
 def test_a_space_that_only_describes_is_checked_as_far_as_it_goes() -> None:
     report = check(load_space("nasbench_graph"), 5, size_seconds=20.0)
-    assert (report.problems, report.builds, report.size, report.parameters) == ((), False, 59040, None)
+    assert (report.problems, report.builds, report.size, report.parameters) == (
+        (),
+        False,
+        59040,
+        None,
+    )
     text = report_text(report)
     assert "none are made: it describes architectures only" in text
     assert "seconds to build" not in text
@@ -271,12 +322,16 @@ def test_a_space_that_builds_is_not_excused_for_unknown_operations() -> None:
     assert any("there is no operation 'gelo'" in problem for problem in report.problems)
 
 
-def test_a_program_of_modules_that_draws_for_itself_is_found_though_modules_are_remembered() -> None:
+def test_a_program_of_modules_that_draws_for_itself_is_found_though_modules_are_remembered() -> (
+    None
+):
     numbers = itertools.count(4)
 
     def define(choose: Chooser) -> nn.Module:
         width = choose.one_of("width", [4, 8])
-        return nn.Sequential(nn.Linear(4, width), nn.Dropout(1 / next(numbers)), nn.Linear(width, 3))
+        return nn.Sequential(
+            nn.Linear(4, width), nn.Dropout(1 / next(numbers)), nn.Linear(width, 3)
+        )
 
     (problem, *_) = checked(define).problems
     assert "returned another graph when it was run again with the same answers" in problem

@@ -15,9 +15,18 @@ from spaces import Architecture, Chooser, Rejected
 from spaces.domains import Domain, Integer, OneOf, Permutation, Real, Subset
 
 finite_domains = st.sampled_from(
-    [OneOf(("a", 1, None, 2.5)), Integer(-2, 5), Subset(("a", "b", "c", "d"), 1, 3), Subset((), 0, 0), Permutation(("a", "b", "c", "d"))]
+    [
+        OneOf(("a", 1, None, 2.5)),
+        Integer(-2, 5),
+        Subset(("a", "b", "c", "d"), 1, 3),
+        Subset((), 0, 0),
+        Permutation(("a", "b", "c", "d")),
+    ]
 )
-domains = st.one_of(finite_domains, st.sampled_from([Real(0.0, 1.0, False), Real(1e-5, 1.0, True), Real(2.0, 2.0, False)]))
+domains = st.one_of(
+    finite_domains,
+    st.sampled_from([Real(0.0, 1.0, False), Real(1e-5, 1.0, True), Real(2.0, 2.0, False)]),
+)
 
 
 @given(finite_domains)
@@ -43,8 +52,14 @@ def test_an_answer_that_is_none_is_refused_with_the_answers_in_words() -> None:
         (lambda choose: choose.one_of("w", (8, "a")), "its answers are: 8, 'a'"),
         (lambda choose: choose.integer("w", 1, 4), "its answers are: whole numbers from 1 to 4"),
         (lambda choose: choose.real("w", 0.5, 2), "its answers are: numbers from 0.5 to 2"),
-        (lambda choose: choose.subset("w", ("a", "b"), minimum=1), "its answers are: 1 to 2 of 'a', 'b', in this order"),
-        (lambda choose: choose.permutation("w", ("a", "b")), "its answers are: 'a', 'b', in any order"),
+        (
+            lambda choose: choose.subset("w", ("a", "b"), minimum=1),
+            "its answers are: 1 to 2 of 'a', 'b', in this order",
+        ),
+        (
+            lambda choose: choose.permutation("w", ("a", "b")),
+            "its answers are: 'a', 'b', in any order",
+        ),
     ):
         with pytest.raises(ValueError, match=re.escape(says)):
             ask(Chooser({"w": "other"}))
@@ -69,7 +84,10 @@ def test_every_kind_of_choice_and_its_path() -> None:
         (lambda choose: choose.one_of("a", []), "'a' has no options"),
         (lambda choose: (choose.one_of("a", [1]), choose.one_of("a", [1])), "'a' is asked twice"),
         (lambda choose: choose.one_of("a", [object()]), "an option must be a string"),
-        (lambda choose: choose.integer("a", 3, 2), "'a' needs whole numbers low <= high, got 3 and 2"),
+        (
+            lambda choose: choose.integer("a", 3, 2),
+            "'a' needs whole numbers low <= high, got 3 and 2",
+        ),
         (lambda choose: choose.real("a", 0, 1, log=True), "'a' needs finite low <= high"),
         (lambda choose: choose.subset("a", [1, 2], minimum=3), "'a' needs 0 <= minimum"),
         (lambda choose: choose.permutation("a", [1, 1]), "two options with the label 1"),
@@ -92,7 +110,16 @@ def test_reject_says_its_reason() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.text(), st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text())),
+        st.tuples(
+            st.text(),
+            st.one_of(
+                st.none(),
+                st.booleans(),
+                st.integers(),
+                st.floats(allow_nan=False, allow_infinity=False),
+                st.text(),
+            ),
+        ),
         unique_by=lambda item: item[0],
     )
 )
@@ -107,11 +134,22 @@ def test_an_architecture_survives_json(decisions: list[tuple[str, object]]) -> N
 def test_the_key_is_the_same_in_another_process_and_version() -> None:
     architecture = Architecture("s", (("a", "x"), ("b", 0.1), ("c", ("p", "q"))))
     assert architecture.key == "f49e6c881ce01000"
-    code = "from spaces import Architecture; print(Architecture('s', (('a', 'x'), ('b', 0.1), ('c', ('p', 'q')))).key)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == architecture.key
+    code = (
+        "from spaces import Architecture; print(Architecture('s', (('a', 'x'), ('b', 0.1), ('c', "
+        "('p', 'q')))).key)"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == architecture.key
+    )
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"space": 1, "decisions": {}}', '{"space": "s", "decisions": {"a": {}}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"space": 1, "decisions": {}}', '{"space": "s", "decisions": {"a": {}}}'],
+)
 def test_malformed_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="an architecture is a JSON object"):
         Architecture.from_json(text)
@@ -119,4 +157,9 @@ def test_malformed_json_is_refused(text: str) -> None:
 
 def test_spaces_import_without_torch() -> None:
     code = "import sys, spaces, spaces.operators, spaces.load; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "False"
+    )

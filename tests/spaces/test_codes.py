@@ -20,13 +20,19 @@ def nested(choose: Chooser) -> Graph:
     value = builder.input()
     if choose.one_of("kind", ["numbers", "sets"]) == "numbers":
         width, size = choose.integer("width", 1, 40), choose.integer("size", 1, 3)
-        value = builder.node("wide", value, width=width, size=size, rate=choose.real("rate", 1e-4, 1e-1, log=True))
+        value = builder.node(
+            "wide", value, width=width, size=size, rate=choose.real("rate", 1e-4, 1e-1, log=True)
+        )
         for number in range(size):
-            value = builder.node(choose.one_of(f"op{number}", [*["a", "b", "c"][: number + 1], "d"]), value)
+            value = builder.node(
+                choose.one_of(f"op{number}", [*["a", "b", "c"][: number + 1], "d"]), value
+            )
     else:
         chosen = choose.subset("of", ["p", "q", "r", "s"], minimum=1, maximum=2)
         order = choose.permutation("order", ["x", "y", "z"])
-        value = builder.node("set", value, chosen=chosen, order=order, size=choose.one_of("size", ["small", "big"]))
+        value = builder.node(
+            "set", value, chosen=chosen, order=order, size=choose.one_of("size", ["small", "big"])
+        )
     return builder.output(value)
 
 
@@ -51,7 +57,19 @@ def test_each_kind_has_its_columns() -> None:
     }
     code = codes([asked])
     assert code.sizes == (3, 4, BINS, BINS, 2, 2, 3, 3, 3), "the question with one answer has none"
-    row = code.encode([{"op": "b", "depth": 5, "width": 11, "rate": 1e-2, "set": ("q",), "order": ("z", "x", "y"), "held": 3}])[0]
+    row = code.encode(
+        [
+            {
+                "op": "b",
+                "depth": 5,
+                "width": 11,
+                "rate": 1e-2,
+                "set": ("q",),
+                "order": ("z", "x", "y"),
+                "held": 3,
+            }
+        ]
+    )[0]
     assert row.tolist() == [1, 3, 1, 8, 0, 1, 1, 2, 0]
     for seed in range(20):
         answers = code.decode(row.tolist(), Random(seed))
@@ -63,7 +81,11 @@ def test_each_kind_has_its_columns() -> None:
         assert answers["order"] == ("z", "x", "y")
 
 
-@pytest.mark.parametrize("space", [NESTED, load_space("convnet"), load_space("nasbench101"), load_space("nasbench201")], ids=lambda space: space.name)
+@pytest.mark.parametrize(
+    "space",
+    [NESTED, load_space("convnet"), load_space("nasbench101"), load_space("nasbench201")],
+    ids=lambda space: space.name,
+)
 def test_there_and_back(space: SearchSpace) -> None:
     code, architectures, code_NG = coded(space, 40)
     assert (code_NG >= 0).all()
@@ -73,16 +95,35 @@ def test_there_and_back(space: SearchSpace) -> None:
         back = attempt(space, answers, Random(0))
         assert back is not None
         assert back.answers.keys() == architecture.answers.keys(), "the same questions are asked"
-        assert (code.encode([back.answers]) == code_G).all(), "and answered within the same categories"
+        assert (code.encode([back.answers]) == code_G).all(), (
+            "and answered within the same categories"
+        )
 
 
 def test_what_is_not_asked_is_a_category() -> None:
     code, architectures, code_NG = coded(NESTED, 40)
-    columns = {path: column for column, path in enumerate(path for path, domain, _ in code.questions for _ in range(domain_columns(domain)))}
+    columns = {
+        path: column
+        for column, path in enumerate(
+            path for path, domain, _ in code.questions for _ in range(domain_columns(domain))
+        )
+    }
     for architecture, code_G in zip(architectures, code_NG, strict=True):
-        assert (code_G[columns["rate"]] == code.sizes[columns["rate"]] - 1) == ("rate" not in architecture.answers)
+        assert (code_G[columns["rate"]] == code.sizes[columns["rate"]] - 1) == (
+            "rate" not in architecture.answers
+        )
     assert code.sizes[columns["kind"]] == 2, "always asked"
-    assert code.decode(code_NG[0].tolist(), Random(0)).keys() <= {"kind", "width", "size", "rate", "op0", "op1", "op2", "of", "order"}
+    assert code.decode(code_NG[0].tolist(), Random(0)).keys() <= {
+        "kind",
+        "width",
+        "size",
+        "rate",
+        "op0",
+        "op1",
+        "op2",
+        "of",
+        "order",
+    }
 
 
 def domain_columns(domain) -> int:
@@ -90,7 +131,9 @@ def domain_columns(domain) -> int:
 
 
 def test_any_categories_become_an_architecture() -> None:
-    """Drawn without regard to what goes with what: answers are taken where they fit, and the rest is drawn."""
+    """Drawn without regard to what goes with what: answers are taken where they fit, and the rest
+    is drawn.
+    """
     code, _, _ = coded(NESTED, 40)
     random = Random(0)
     for _ in range(300):
@@ -99,14 +142,29 @@ def test_any_categories_become_an_architecture() -> None:
         made = attempt(NESTED, answers, random)
         assert made is not None
         NESTED.graph(made)
-        assert all(made.answers[path] == answer for path, answer in answers.items() if path in made.answers and path in ("width", "of", "order"))
+        assert all(
+            made.answers[path] == answer
+            for path, answer in answers.items()
+            if path in made.answers and path in ("width", "of", "order")
+        )
 
 
 def test_domains_that_differ_between_architectures_are_joined() -> None:
-    code = codes([{"op": OneOf(("a", "b")), "n": Integer(1, 3)}, {"op": OneOf(("b", "c")), "n": Integer(2, 6)}])
+    code = codes(
+        [
+            {"op": OneOf(("a", "b")), "n": Integer(1, 3)},
+            {"op": OneOf(("b", "c")), "n": Integer(2, 6)},
+        ]
+    )
     assert code.questions == (("op", OneOf(("a", "b", "c")), True), ("n", Integer(1, 6), True))
 
 
 def test_held_decisions_have_no_column() -> None:
     code, _, _ = coded(fix(load_space("nasbench201"), {"edge_0_1": "none"}), 5)
-    assert [path for path, _, _ in code.questions] == ["edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3"]
+    assert [path for path, _, _ in code.questions] == [
+        "edge_0_2",
+        "edge_1_2",
+        "edge_0_3",
+        "edge_1_3",
+        "edge_2_3",
+    ]

@@ -1,4 +1,6 @@
-"""The built-in convolutional space: what it serves, what it refuses, and that its networks are sound and learn."""
+"""The built-in convolutional space: what it serves, what it refuses, and that its networks are
+sound and learn.
+"""
 
 from __future__ import annotations
 
@@ -15,24 +17,43 @@ from spaces.operators import fix, mutate, sample, sample_graph
 from spaces.ops import costs, infer_shapes, whole_shapes
 
 DIGITS = Shapes((1, 8, 8), (10,))
-IMAGES = [(1, 8, 8), (1, 28, 28), (3, 9, 40), (3, 17, 17), (3, 32, 32), (3, 64, 64), (3, 96, 96), (4, 65, 33), (3, 224, 224)]
+IMAGES = [
+    (1, 8, 8),
+    (1, 28, 28),
+    (3, 9, 40),
+    (3, 17, 17),
+    (3, 32, 32),
+    (3, 64, 64),
+    (3, 96, 96),
+    (4, 65, 33),
+    (3, 224, 224),
+]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(IMAGES), st.integers(1, 200), st.integers(0, 10**6))
-def test_every_architecture_takes_its_images_to_scores(image: tuple[int, ...], classes: int, seed: int) -> None:
+def test_every_architecture_takes_its_images_to_scores(
+    image: tuple[int, ...], classes: int, seed: int
+) -> None:
     served = space.for_shapes(Shapes(image, (classes,)))
     architecture, graph = sample_graph(served, Random(seed))
     assert infer_shapes(graph)[-1] == (classes,)
     assert served.graph(architecture) == graph
     assert Graph.from_json(graph.to_json()) == graph
     assert costs(graph).parameters < 6_000_000 + 257 * classes
-    # Batch norm needs more than one value a channel, and a convolution more than one pixel to look at.
-    normalised = [shape for node, shape in zip(graph.nodes, whole_shapes(graph), strict=True) if node.op == "batch_norm2d"]
+    # Batch norm needs more than one value a channel, and a convolution more than one pixel to look
+    # at.
+    normalised = [
+        shape
+        for node, shape in zip(graph.nodes, whole_shapes(graph), strict=True)
+        if node.op == "batch_norm2d"
+    ]
     assert min(min(shape[2:]) for shape in normalised) >= 2
 
 
-@pytest.mark.parametrize(("side", "stages"), [(8, 2), (15, 2), (16, 3), (32, 3), (63, 3), (64, 4), (96, 4), (256, 4)])
+@pytest.mark.parametrize(
+    ("side", "stages"), [(8, 2), (15, 2), (16, 3), (32, 3), (63, 3), (64, 4), (96, 4), (256, 4)]
+)
 def test_larger_images_get_more_stages(side: int, stages: int) -> None:
     architecture = sample(space.for_shapes(Shapes((3, side, side), (10,))), Random(0))
     assert sum(path.endswith("/depth") for path in architecture.answers) == stages
@@ -45,7 +66,9 @@ def test_questions_are_asked_where_they_apply_only() -> None:
         for path, kind in answers.items():
             if path.endswith("/op"):
                 place = path.removesuffix("op")
-                asked[str(kind)] |= {other.removeprefix(place) for other in answers if other.startswith(place)}
+                asked[str(kind)] |= {
+                    other.removeprefix(place) for other in answers if other.startswith(place)
+                }
     assert asked == {
         "conv": {"op", "kernel", "squeeze", "skip"},
         "inverted": {"op", "kernel", "expansion", "squeeze", "skip"},

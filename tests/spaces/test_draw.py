@@ -26,14 +26,21 @@ def random_graph(seed: int, count: int) -> Graph:
     builder.input((3, 8, 8))
     for number in range(1, count):
         sources = [random.randrange(max(0, number - 6), number) for _ in range(random.randrange(4))]
-        builder.node(random.choice(["conv2d", "relu", "cat", "zero"]), *sources, ordered=random.random() < 0.3, kernel_size=3)
+        builder.node(
+            random.choice(["conv2d", "relu", "cat", "zero"]),
+            *sources,
+            ordered=random.random() < 0.3,
+            kernel_size=3,
+        )
     return builder.output(count - 1)
 
 
 def test_text_of_a_residual_block():
     builder = GraphBuilder()
     value = builder.input((3, 32, 32))
-    inner = builder.node("relu", builder.node("conv2d", value, out_channels=3, kernel_size=3, padding=1))
+    inner = builder.node(
+        "relu", builder.node("conv2d", value, out_channels=3, kernel_size=3, padding=1)
+    )
     builder.node("tanh", inner)
     graph = builder.output(builder.node("add", inner, inner, value))
     assert draw_text(graph).splitlines() == [
@@ -55,7 +62,9 @@ def test_drawings_hold_every_node_and_edge(seed, count):
     tree = ElementTree.fromstring(draw_svg(graph, "a title"))
     paths = [path for group in tree.findall(f"{SVG}g") for path in group.findall(f"{SVG}path")]
     assert len(paths) == len({(edge.source, edge.target) for edge in graph.edges})
-    assert [title.text for group in tree.findall(f"{SVG}g") for title in group.findall(f"{SVG}title")] == list(map(str, graph.nodes))
+    assert [
+        title.text for group in tree.findall(f"{SVG}g") for title in group.findall(f"{SVG}title")
+    ] == list(map(str, graph.nodes))
 
 
 @given(st.integers(0, 10**6), st.integers(1, 30))
@@ -66,21 +75,35 @@ def test_boxes_do_not_overlap_and_edges_lead_down(seed, count):
     assert layout.layer == layers(graph)
     assert all(layout.layer[edge.source] < layout.layer[edge.target] for edge in graph.edges)
     for first in range(len(widths)):
-        assert widths[first] / 2 - 1e-6 <= layout.x[first] <= layout.width - widths[first] / 2 + 1e-6
+        assert (
+            widths[first] / 2 - 1e-6 <= layout.x[first] <= layout.width - widths[first] / 2 + 1e-6
+        )
         for second in range(first):
             if layout.layer[first] == layout.layer[second]:
-                assert abs(layout.x[first] - layout.x[second]) >= (widths[first] + widths[second]) / 2 + 10 - 1e-6
+                assert (
+                    abs(layout.x[first] - layout.x[second])
+                    >= (widths[first] + widths[second]) / 2 + 10 - 1e-6
+                )
 
 
 def test_the_heads_of_a_layer_are_one_box():
-    graph = describe_layers((Layer(32, ("sa_sdp",) * 4, (64,)), Layer(32, ("c_5", "c_5", "c_9"), (64, 64))))
+    graph = describe_layers(
+        (Layer(32, ("sa_sdp",) * 4, (64,)), Layer(32, ("c_5", "c_5", "c_9"), (64, 64)))
+    )
     drawn, counts = bundled(graph)
-    assert [(count, item.op) for count, item in zip(counts, drawn.nodes, strict=True) if count > 1] == [
+    assert [
+        (count, item.op) for count, item in zip(counts, drawn.nodes, strict=True) if count > 1
+    ] == [
         (4, "self_attention"),
         (2, "span_convolution"),
     ]
     svg = draw_svg(graph)
-    assert svg.count(">4 × self_attention<") == svg.count(">2 × span_convolution<") == svg.count(">span_convolution<") == 1
+    assert (
+        svg.count(">4 × self_attention<")
+        == svg.count(">2 × span_convolution<")
+        == svg.count(">span_convolution<")
+        == 1
+    )
 
 
 def test_what_is_used_otherwise_is_no_twin():
@@ -88,7 +111,9 @@ def test_what_is_used_otherwise_is_no_twin():
     value = builder.input()
     one, other, third = (builder.node("relu", value) for _ in range(3))
     joined = builder.node("sub", one, other, ordered=True)
-    graph = builder.output(builder.node("add", joined, third, builder.node("parameter"), builder.node("parameter")))
+    graph = builder.output(
+        builder.node("add", joined, third, builder.node("parameter"), builder.node("parameter"))
+    )
     assert bundled(graph) == (graph, (1,) * len(graph.nodes))
 
 
@@ -96,7 +121,9 @@ def test_svg_escapes_text_and_marks_parallel_edges_and_slots():
     builder = GraphBuilder()
     value = builder.node('<script>"&', builder.input())
     total = builder.node("add", value, value)
-    svg = draw_svg(builder.output(builder.node("sub", total, value, ordered=True)), title="a < b & c")
+    svg = draw_svg(
+        builder.output(builder.node("sub", total, value, ordered=True)), title="a < b & c"
+    )
     ElementTree.fromstring(svg)
     assert "<script>" not in svg
     assert ">2×<" in svg
@@ -123,10 +150,16 @@ def test_a_graph_without_a_path_is_drawn():
     graph = Graph((node("input"), node("output")), ())
     assert draw_text(graph).splitlines() == ["○  0  input", "●  1  output"]
     ElementTree.fromstring(draw_svg(graph))
-    assert draw_text(Graph(graph.nodes, (Edge(0, 1), Edge(0, 1)))).splitlines()[1] == "●  1  output  ← 0 (2×)"
+    assert (
+        draw_text(Graph(graph.nodes, (Edge(0, 1), Edge(0, 1)))).splitlines()[1]
+        == "●  1  output  ← 0 (2×)"
+    )
 
 
 def test_attributes_in_few_words():
-    assert describe(node("conv2d", kernel_size=3, stride=2, out_channels=16, bias=False, groups=4)) == "16 channels, groups 4, 3×3, stride 2"
+    assert (
+        describe(node("conv2d", kernel_size=3, stride=2, out_channels=16, bias=False, groups=4))
+        == "16 channels, groups 4, 3×3, stride 2"
+    )
     assert describe(node("span_convolution", kernel_size=9, hidden=64)) == "hidden 64, kernel 9"
     assert describe(node("getitem", index=((None, None, None), (0, 42, None)))) == "[:, 0:42]"

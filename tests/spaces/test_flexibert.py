@@ -1,4 +1,6 @@
-"""The spaces have the published sizes, and their graphs the published nodes and edges, in whatever order they come."""
+"""The spaces have the published sizes, and their graphs the published nodes and edges, in whatever
+order they come.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,15 @@ from spaces.operators import enumerate_all, fix, sample, sample_graph
 from spaces.space import Shapes
 
 NAMES = (
-    *("flexibert", "flexibert2", "flexibert_coarse", "flexibert_full", "flexibert_homogeneous", "flexibert_qnli", "flexibert_small"),
+    *(
+        "flexibert",
+        "flexibert2",
+        "flexibert_coarse",
+        "flexibert_full",
+        "flexibert_homogeneous",
+        "flexibert_qnli",
+        "flexibert_small",
+    ),
     "flexibert_tiny",
 )
 TEXTS = Shapes((12,), (2,), vocabulary=50)
@@ -46,22 +56,37 @@ def permuted(graph: Graph, random: Random) -> Graph:
             ready += [target] * (waiting[target] == 0)
     place = {number: position for position, number in enumerate(order)}
     edges = [Edge(place[source], place[target], slot) for source, target, slot in graph.edges]
-    return Graph(tuple(graph.nodes[number] for number in order), tuple(random.sample(edges, len(edges))))
+    return Graph(
+        tuple(graph.nodes[number] for number in order), tuple(random.sample(edges, len(edges)))
+    )
 
 
-@pytest.mark.parametrize(("name", "count"), [("flexibert_coarse", 9_312), ("flexibert_homogeneous", 84_943_872), ("flexibert", 3_317_817_600)])
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("flexibert_coarse", 9_312),
+        ("flexibert_homogeneous", 84_943_872),
+        ("flexibert", 3_317_817_600),
+    ],
+)
 def test_the_sizes_are_the_published_ones(name, count):
     assert size(load_space(name)) == count
 
 
-@pytest.mark.parametrize(("name", "design"), [("flexibert_small", SMALL), ("flexibert_full", FULL), ("flexibert_tiny", TINY)])
+@pytest.mark.parametrize(
+    ("name", "design"),
+    [("flexibert_small", SMALL), ("flexibert_full", FULL), ("flexibert_tiny", TINY)],
+)
 def test_a_size_is_a_power_of_each_depth(name, design):
     assert size(load_space(name)) == sum(per_layer(design) ** count for count in design.layers)
 
 
 def test_every_coarse_architecture_has_a_graph_of_its_own():
     space = load_space("flexibert_coarse")
-    items = [*islice(enumerate_all(space), 96), *(sample(space, Random(number)) for number in range(600))]
+    items = [
+        *islice(enumerate_all(space), 96),
+        *(sample(space, Random(number)) for number in range(600)),
+    ]
     assert len({canonical_key(space.graph(item)) for item in items}) == len(set(items)) > 350
 
 
@@ -71,8 +96,13 @@ def test_the_number_of_nodes_is_the_papers(name, seed):
     space = load_space(name)
     graph = space.graph(sample(space, Random(seed)))
     layers = layers_of(graph)
-    assert len(graph.nodes) == 2 + sum(len(layer.operations) + len(layer.feed_forward) + 2 for layer in layers)
-    assert {len(graph.outgoing[number]) > 0 and len(graph.incoming[number]) > 0 for number in range(1, len(graph.nodes) - 1)} == {True}
+    assert len(graph.nodes) == 2 + sum(
+        len(layer.operations) + len(layer.feed_forward) + 2 for layer in layers
+    )
+    assert {
+        len(graph.outgoing[number]) > 0 and len(graph.incoming[number]) > 0
+        for number in range(1, len(graph.nodes) - 1)
+    } == {True}
 
 
 @settings(max_examples=60, deadline=None)
@@ -103,7 +133,11 @@ def test_layers_are_read_back(seed, mixed):
 
 def test_two_layers_share_their_answers_in_the_coarse_space():
     space = load_space("flexibert_coarse")
-    item = next(item for item in (sample(space, Random(number)) for number in range(20)) if item.answers["layers"] == 4)
+    item = next(
+        item
+        for item in (sample(space, Random(number)) for number in range(20))
+        if item.answers["layers"] == 4
+    )
     assert {path.split("/")[0] for path, _ in item.decisions} == {"layers", "layer_0", "layer_2"}
     first, second, third, fourth = layers_of(space.graph(item))
     assert first == second
@@ -123,7 +157,15 @@ def test_the_answers_of_a_coarse_architecture_lead_to_the_same_graph_in_the_fine
 
 
 def test_a_design_of_ones_own_is_a_space():
-    design = Design(layers=(1, 3), hidden=(16,), heads=(2,), stacks=(1,), feed_forward=(24,), operations=("c_7", "sa_sdp"), mixed=True)
+    design = Design(
+        layers=(1, 3),
+        hidden=(16,),
+        heads=(2,),
+        stacks=(1,),
+        feed_forward=(24,),
+        operations=("c_7", "sa_sdp"),
+        mixed=True,
+    )
     space = flexibert("mine", design)
     assert size(space) == 4 + 4**3
     report = check(space.for_shapes(TEXTS), count=5)
@@ -150,12 +192,22 @@ def test_a_design_that_cannot_be_meant_is_refused(changed, sentence):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("shapes", [TEXTS, Shapes((12,), (12, 50), vocabulary=50)], ids=["classes", "tokens"])
+@pytest.mark.parametrize(
+    "shapes", [TEXTS, Shapes((12,), (12, 50), vocabulary=50)], ids=["classes", "tokens"]
+)
 def test_nothing_is_wrong_with_the_named_spaces(name, shapes):
     space = load_space(name).for_shapes(shapes)
     # Deep and wide ones take seconds each, and are made of the same layers.
-    narrow = {"layers": 2} | {f"layer_{number}/hidden": 128 for number in range(2)} if name != "flexibert_tiny" else {}
-    report = check(fix(space, narrow) if name in ("flexibert2", "flexibert_full") else space, count=3, size_seconds=0.1)
+    narrow = (
+        {"layers": 2} | {f"layer_{number}/hidden": 128 for number in range(2)}
+        if name != "flexibert_tiny"
+        else {}
+    )
+    report = check(
+        fix(space, narrow) if name in ("flexibert2", "flexibert_full") else space,
+        count=3,
+        size_seconds=0.1,
+    )
     assert report.problems == ()
     assert report.parameters is not None
 
@@ -169,9 +221,18 @@ def test_the_default_shapes_are_roberta_s():
 @pytest.mark.parametrize(
     ("shapes", "sentence"),
     [
-        (Shapes((3, 8, 8), (2,), vocabulary=9), r"take tokens \(length,\), got the shape \(3, 8, 8\)"),
-        (Shapes((8,), (2,)), r"how many different ones there are is not said: give Shapes\(..., vocabulary=...\)"),
-        (Shapes((8,), (7, 9), vocabulary=9), r"for every token \(8, vocabulary\); got the shape \(7, 9\)"),
+        (
+            Shapes((3, 8, 8), (2,), vocabulary=9),
+            r"take tokens \(length,\), got the shape \(3, 8, 8\)",
+        ),
+        (
+            Shapes((8,), (2,)),
+            r"how many different ones there are is not said: give Shapes\(..., vocabulary=...\)",
+        ),
+        (
+            Shapes((8,), (7, 9), vocabulary=9),
+            r"for every token \(8, vocabulary\); got the shape \(7, 9\)",
+        ),
     ],
 )
 def test_data_that_are_no_texts_are_refused(shapes, sentence):

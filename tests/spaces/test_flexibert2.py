@@ -1,4 +1,6 @@
-"""The graphs are the paper's: their nodes, their edges; heads have no order; the rows are the measured transformers."""
+"""The graphs are the paper's: their nodes, their edges; heads have no order; the rows are the
+measured transformers.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,24 @@ def test_the_size_is_a_power_of_each_depth():
 
 
 def test_heads_have_no_order():
-    """So the graphs of four heads are the multisets of four operations, of which the paper's 1.7e88 architectures are made."""
-    held = {"layers": 2, "layer_1/hidden": 128, "layer_1/heads": 2, "layer_1/head_0": "c_5", "layer_1/head_1": "c_9", "layer_1/stacks": 1}
-    held |= {"layer_0/hidden": 128, "layer_0/heads": 4, "layer_0/stacks": 1, "layer_0/feed_forward_0": 256, "layer_1/feed_forward_0": 256}
+    """So the graphs of four heads are the multisets of four operations, of which the paper's 1.7e88
+    architectures are made.
+    """
+    held = {
+        "layers": 2,
+        "layer_1/hidden": 128,
+        "layer_1/heads": 2,
+        "layer_1/head_0": "c_5",
+        "layer_1/head_1": "c_9",
+        "layer_1/stacks": 1,
+    }
+    held |= {
+        "layer_0/hidden": 128,
+        "layer_0/heads": 4,
+        "layer_0/stacks": 1,
+        "layer_0/feed_forward_0": 256,
+        "layer_1/feed_forward_0": 256,
+    }
     items = list(enumerate_all(fix(space, held)))
     assert len(items) == 7**4
     assert len({canonical_key(space.graph(item)) for item in items}) == comb(4 + 6, 6)
@@ -44,7 +61,10 @@ def test_heads_have_no_order():
 
 
 def test_a_layer_is_heads_norm_feed_forward_norm():
-    described = describe((Layer(512, ("sa_wma", "c_13"), (256, 3072)), Layer(128, ("l_dct",) * 12, (1024,))), mixed=True)
+    described = describe(
+        (Layer(512, ("sa_wma", "c_13"), (256, 3072)), Layer(128, ("l_dct",) * 12, (1024,))),
+        mixed=True,
+    )
     first = [str(node) for node in described.nodes[1:7]]
     assert first == [
         "self_attention(head_size=256, hidden=512, similarity=wma)",
@@ -54,7 +74,15 @@ def test_a_layer_is_heads_norm_feed_forward_norm():
         "feed_forward(features=3072, in_features=256)",
         "add_norm",
     ]
-    assert [described.incoming[number] for number in range(1, 8)] == [(0,), (0,), (0, 1, 2), (3,), (4,), (3, 5), (6,)]
+    assert [described.incoming[number] for number in range(1, 8)] == [
+        (0,),
+        (0,),
+        (0, 1, 2),
+        (3,),
+        (4,),
+        (3, 5),
+        (6,),
+    ]
     assert str(described.nodes[7]) == "linear_transform(head_size=10, hidden=128, transform=dct)"
     assert described.incoming[-1] == (len(described.nodes) - 2,)
 
@@ -62,7 +90,11 @@ def test_a_layer_is_heads_norm_feed_forward_norm():
 def test_the_number_of_nodes_is_the_papers():
     random = Random(0)
     for item in [sample(space, random) for _ in range(30)]:
-        counts = [answer for path, answer in item.decisions if path.endswith(("/heads", "/stacks")) and isinstance(answer, int)]
+        counts = [
+            answer
+            for path, answer in item.decisions
+            if path.endswith(("/heads", "/stacks")) and isinstance(answer, int)
+        ]
         layers = item.answers["layers"]
         assert isinstance(layers, int)
         assert len(counts) == 2 * layers
@@ -74,16 +106,26 @@ def test_rows_are_the_measured_transformers(shared_data, tmp_path):
     columns = read_edgetran(path)
     items = rows(columns)
     assert len({canonical_key(space.graph(item)) for item in items}) == len(items) == 534
-    assert {device: int(numpy.isfinite(columns[f"energy_{device}"]).sum()) for device in DEVICES} == DEVICES
+    assert {
+        device: int(numpy.isfinite(columns[f"energy_{device}"]).sum()) for device in DEVICES
+    } == DEVICES
     numpy.savez(tmp_path / "edgetran.npz", **columns)  # pyright: ignore[reportArgumentType]
     with gzip.open(path, "rt") as file:
         measured = json.load(file)
     for device in DEVICES:
-        table = table_evaluator(space, tmp_path / "edgetran.npz", score=f"latency_{device}", metrics={"watts": f"peak_power_{device}"})
+        table = table_evaluator(
+            space,
+            tmp_path / "edgetran.npz",
+            score=f"latency_{device}",
+            metrics={"watts": f"peak_power_{device}"},
+        )
         for item in [item for item in measured if item["device"].replace("-", "_") == device][::20]:
             found = table.evaluate(_decided(item["model"]), seed=0)
             assert isinstance(found, Observation)
-            assert (found.score, dict(found.metrics)) == (item["latency"], {"watts": item["peak_power"]})
+            assert (found.score, dict(found.metrics)) == (
+                item["latency"],
+                {"watts": item["peak_power"]},
+            )
 
 
 def test_heads_in_another_order_have_the_same_row(shared_data, tmp_path):
@@ -108,23 +150,48 @@ def test_joint_rows_are_the_measurements(shared_data, tmp_path):
     assert on_devices.rows is not None
     items = on_devices.rows(columns)
     assert len({canonical_key(on_devices.graph(item)) for item in items}) == len(items) == 566
-    table = table_evaluator(on_devices, tmp_path / "joint.npz", score="frugality", metrics={name: name for name in MEASURES})
+    table = table_evaluator(
+        on_devices,
+        tmp_path / "joint.npz",
+        score="frugality",
+        metrics={name: name for name in MEASURES},
+    )
     with gzip.open(path, "rt") as file:
         measured = json.load(file)
     for item in measured[::25]:
         device = item["device"].replace("-", "_")
-        found = table.evaluate(Architecture("flexibert2_on_devices", (("device", device), *_decided(item["model"]).decisions)), seed=0)
+        found = table.evaluate(
+            Architecture(
+                "flexibert2_on_devices", (("device", device), *_decided(item["model"]).decisions)
+            ),
+            seed=0,
+        )
         assert isinstance(found, Observation)
         assert dict(found.metrics) == {name: item[name] for name in MEASURES}
-        expected = 1 - 0.4 * item["latency"] / 1000 - 0.4 * item["energy"] / 2000 - 0.2 * item["peak_power"] / 300
+        expected = (
+            1
+            - 0.4 * item["latency"] / 1000
+            - 0.4 * item["energy"] / 2000
+            - 0.2 * item["peak_power"] / 300
+        )
         assert found.score == pytest.approx(expected)
 
 
-MODEL = {"l": 2, "o": [["sa_sdp_64", "c_5_64"], ["l_dft_10"] * 12], "h": [128, 128], "f": [[256], [512, 4096]]}
+MODEL = {
+    "l": 2,
+    "o": [["sa_sdp_64", "c_5_64"], ["l_dft_10"] * 12],
+    "h": [128, 128],
+    "f": [[256], [512, 4096]],
+}
 
 
 def test_a_transformer_of_a_file_is_read(tmp_path):
-    columns = read_edgetran(_file(tmp_path, [(MODEL, "cpu_jetson-nano"), (MODEL, "a100"), ({**MODEL, "f": [[256], [512]]}, "a100")]))
+    columns = read_edgetran(
+        _file(
+            tmp_path,
+            [(MODEL, "cpu_jetson-nano"), (MODEL, "a100"), ({**MODEL, "f": [[256], [512]]}, "a100")],
+        )
+    )
     assert columns["latency_cpu_jetson_nano"].tolist()[:1] == [1.5]
     assert numpy.isnan(columns["latency_cpu_jetson_nano"][1])
     assert rows(columns)[0] == _decided(MODEL)
@@ -144,7 +211,10 @@ def test_a_file_that_contradicts_itself_is_refused(models, message, tmp_path):
 
 
 def _file(folder: Path, measured: list[tuple[dict, str]]) -> Path:
-    items = [{"model": model, "device": device, "latency": 1.5, "energy": 2.0, "peak_power": 3.0} for model, device in measured]
+    items = [
+        {"model": model, "device": device, "latency": 1.5, "energy": 2.0, "peak_power": 3.0}
+        for model, device in measured
+    ]
     path = folder / "measured.json.gz"
     path.write_bytes(gzip.compress(json.dumps(items).encode()))
     return path
@@ -153,9 +223,17 @@ def _file(folder: Path, measured: list[tuple[dict, str]]) -> Path:
 def _decided(model: dict) -> Architecture:
     """The architecture of the authors' dictionary, written out once more."""
     decisions: list[tuple[str, str | int]] = [("layers", model["l"])]
-    for number, (heads, hidden, sizes) in enumerate(zip(model["o"], model["h"], model["f"], strict=True)):
+    for number, (heads, hidden, sizes) in enumerate(
+        zip(model["o"], model["h"], model["f"], strict=True)
+    ):
         decisions += [(f"layer_{number}/hidden", hidden), (f"layer_{number}/heads", len(heads))]
-        decisions += [(f"layer_{number}/head_{place}", "_".join(head.split("_")[:2])) for place, head in enumerate(heads)]
-        decisions += [(f"layer_{number}/stacks", len(sizes)), *((f"layer_{number}/feed_forward_{place}", item) for place, item in enumerate(sizes))]
+        decisions += [
+            (f"layer_{number}/head_{place}", "_".join(head.split("_")[:2]))
+            for place, head in enumerate(heads)
+        ]
+        decisions += [
+            (f"layer_{number}/stacks", len(sizes)),
+            *((f"layer_{number}/feed_forward_{place}", item) for place, item in enumerate(sizes)),
+        ]
     assert all(answer in OPERATIONS for path, answer in decisions if "/head_" in path)
     return Architecture("flexibert2", tuple(decisions))

@@ -1,6 +1,8 @@
-"""The networks compute what the papers say: each operation against plain loops with the same weights.
+"""The networks compute what the papers say: each operation against plain loops with the same
+weights.
 
-Letters as in `spaces.flexibert.encoder`: T tokens, H the width of a layer, N heads of an operation, E the width of a head.
+Letters as in `spaces.flexibert.encoder`: T tokens, H the width of a layer, N heads of an operation,
+E the width of a head.
 """
 
 from __future__ import annotations
@@ -32,9 +34,15 @@ LAYERS = {
     **{operation: (Layer(8, (operation,) * 2, (12,)),) for operation in (*OPERATIONS, "c_3")},
     "one head": (Layer(8, ("sa_wma",), (12,)),),
     "mixed": (Layer(8, ("c_3", "l_dct", "l_dft", "sa_sdp"), (12,)),),
-    "mixed twice": (Layer(12, ("c_5", "l_dft", "l_dft", "sa_wma", "sa_wma", "sa_wma"), (12, 8, 10)),),
+    "mixed twice": (
+        Layer(12, ("c_5", "l_dft", "l_dft", "sa_wma", "sa_wma", "sa_wma"), (12, 8, 10)),
+    ),
     "a width that heads do not divide": (Layer(8, ("l_dct", "l_dft", "l_dft"), (12,)),),
-    "two widths": (Layer(8, ("l_dft",) * 2, (12, 10)), Layer(12, ("l_dct",) * 3, (6,)), Layer(12, ("sa_sdp",) * 2, (6,))),
+    "two widths": (
+        Layer(8, ("l_dft",) * 2, (12, 10)),
+        Layer(12, ("l_dct",) * 3, (6,)),
+        Layer(12, ("sa_sdp",) * 2, (6,)),
+    ),
 }
 
 
@@ -48,8 +56,12 @@ def built(layers, shapes, seed=0) -> Any:
 def test_a_network_is_the_loops(name, shapes):
     module = built(LAYERS[name], shapes)
     state = module.state_dict()
-    expected = torch.stack([by_loops(state, LAYERS[name], tokens_T, whole=shapes is TEXTS) for tokens_T in TOKENS_BT])
-    assert torch.allclose(module(TOKENS_BT), expected, atol=1e-6), (module(TOKENS_BT) - expected).abs().max()
+    expected = torch.stack(
+        [by_loops(state, LAYERS[name], tokens_T, whole=shapes is TEXTS) for tokens_T in TOKENS_BT]
+    )
+    assert torch.allclose(module(TOKENS_BT), expected, atol=1e-6), (
+        (module(TOKENS_BT) - expected).abs().max()
+    )
     assert torch.isfinite(expected).all()
 
 
@@ -60,7 +72,9 @@ def test_distances_are_bounded(operation, monkeypatch):
     module = built(layers, TEXTS)
     state = module.state_dict()
     assert state[f"layers_0_{operation}_distances.weight"].shape == (5, 4)
-    expected = torch.stack([by_loops(state, layers, tokens_T, whole=True, farthest=2) for tokens_T in TOKENS_BT])
+    expected = torch.stack(
+        [by_loops(state, layers, tokens_T, whole=True, farthest=2) for tokens_T in TOKENS_BT]
+    )
     assert torch.allclose(module(TOKENS_BT), expected, atol=1e-6)
 
 
@@ -70,9 +84,14 @@ def test_a_single_token_is_a_text():
     assert module(torch.tensor([[4], [0]])).isfinite().all()
 
 
-@pytest.mark.parametrize(("operation", "hears"), [("sa_sdp", False), ("sa_wma", False), ("l_dft", True), ("l_dct", True), ("c_5", True)])
+@pytest.mark.parametrize(
+    ("operation", "hears"),
+    [("sa_sdp", False), ("sa_wma", False), ("l_dft", True), ("l_dct", True), ("c_5", True)],
+)
 def test_attention_leaves_padding_out_and_the_others_do_not(operation, hears):
-    """What stands for padding is changed, and nobody else hears of it; transforms and convolutions do, as in the authors' code."""
+    """What stands for padding is changed, and nobody else hears of it; transforms and convolutions
+    do, as in the authors' code.
+    """
     module = built((Layer(8, (operation,) * 2, (12,)),) * 2, EACH_TOKEN)
     before = module(TOKENS_BT)[1, :4]
     with torch.no_grad():
@@ -104,7 +123,11 @@ def test_gradients_reach_every_parameter_and_all_are_counted(name):
     parameters = dict(module.named_parameters())
     module(TOKENS_BT).square().sum().backward()
     # A number that is added to every key moves every score alike, so softmax does not hear of it.
-    still = [item for item, parameter in parameters.items() if parameter.grad is None or not parameter.grad.abs().max() > 1e-12]
+    still = [
+        item
+        for item, parameter in parameters.items()
+        if parameter.grad is None or not parameter.grad.abs().max() > 1e-12
+    ]
     assert [item for item in still if not ("sa_" in item and item.endswith("key.bias"))] == []
     counted = costs(network(describe(LAYERS[name]), TEXTS), TEXTS.input)
     assert counted.parameters == sum(parameter.numel() for parameter in parameters.values())
@@ -118,11 +141,15 @@ def test_the_matrix_between_starts_between_its_bounds():
 
 
 def test_a_transform_in_front_of_attention_keeps_its_size():
-    """Orthonormal: the transform of a vector of length 1 has at most length 1, and the cosine transform exactly that."""
+    """Orthonormal: the transform of a vector of length 1 has at most length 1, and the cosine
+    transform exactly that.
+    """
     module = built((Layer(8, ("l_dct",) * 2, (12,)),), TEXTS)
     cosine_TT, cosine_HH = (module.state_dict()[f"cosine_{size}"] for size in (LENGTH, 8))
     for matrix in (cosine_TT, cosine_HH):
-        assert torch.allclose(matrix @ matrix.T, torch.eye(len(matrix), dtype=matrix.dtype), atol=1e-6)
+        assert torch.allclose(
+            matrix @ matrix.T, torch.eye(len(matrix), dtype=matrix.dtype), atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -133,23 +160,36 @@ def test_a_layer_of_one_operation_is_the_same_in_both_forms(mixed):
 
 def test_a_network_is_counted_when_it_is_traced():
     """Measures that look into the module alone find about the same in it."""
-    layers = tuple(Layer(8, (operation,) * 2, (12,)) for operation in ("sa_sdp", "sa_wma", "l_dft", "l_dct", "c_3"))
+    layers = tuple(
+        Layer(8, (operation,) * 2, (12,))
+        for operation in ("sa_sdp", "sa_wma", "l_dft", "l_dct", "c_3")
+    )
     module = built(layers, TEXTS).float()
-    traced, described = costs(trace(module, (LENGTH,)), (LENGTH,)), costs(network(describe(layers), TEXTS), (LENGTH,))
+    traced, described = (
+        costs(trace(module, (LENGTH,)), (LENGTH,)),
+        costs(network(describe(layers), TEXTS), (LENGTH,)),
+    )
     assert traced.parameters == described.parameters
     assert traced.multiply_adds == pytest.approx(described.multiply_adds, rel=0.05)
 
 
 def test_fifty_tiny_networks_take_a_step():
-    space, random = load_space("flexibert_tiny").for_shapes(Shapes((40,), (2,), vocabulary=4000)), Random(0)
+    space, random = (
+        load_space("flexibert_tiny").for_shapes(Shapes((40,), (2,), vocabulary=4000)),
+        Random(0),
+    )
     torch.manual_seed(0)
     for _ in range(50):
         module = space.build(sample(space, random))
         module(torch.randint(4000, (4, 40))).square().sum().backward()
-        assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in module.parameters())
+        assert all(
+            parameter.grad is not None and parameter.grad.isfinite().all()
+            for parameter in module.parameters()
+        )
 
 
-# ---- the same by loops ----------------------------------------------------------------------------------------------
+# ---- the same by loops
+# ----------------------------------------------------------------------------------------------
 
 
 def by_loops(state, layers, tokens_T, *, whole, farthest=mixers.FARTHEST):
@@ -161,7 +201,9 @@ def by_loops(state, layers, tokens_T, *, whole, farthest=mixers.FARTHEST):
             value_TH = linear(state, f"layers_{number}_projection", value_TH)
         value_TH = layer_by_loops(state, f"layers_{number}", layer, value_TH, real, farthest)
     if whole:
-        value_TH = sum((value_TH[place] for place in real), torch.zeros_like(value_TH[0])) / max(1, len(real))
+        value_TH = sum((value_TH[place] for place in real), torch.zeros_like(value_TH[0])) / max(
+            1, len(real)
+        )
     return linear(state, "head", value_TH)
 
 
@@ -175,18 +217,34 @@ def layer_by_loops(state, label, layer, value_TH, real, farthest):
             continue
         mixed = attention_by_loops(state, prefix, value_TH, heads, real, farthest)
         if operation.startswith("l"):
-            mixed = mixed + transform_by_loops(value_TH, cosine=operation == "l_dct")[:, taken : taken + heads * size]
+            mixed = (
+                mixed
+                + transform_by_loops(value_TH, cosine=operation == "l_dct")[
+                    :, taken : taken + heads * size
+                ]
+            )
         columns.append(mixed)
-    value_TH = norm(state, f"{label}_heads_norm", value_TH + linear(state, f"{label}_heads", torch.cat(columns, 1)))
+    value_TH = norm(
+        state,
+        f"{label}_heads_norm",
+        value_TH + linear(state, f"{label}_heads", torch.cat(columns, 1)),
+    )
     inner = value_TH
     for place, features in enumerate(layer.feed_forward):
         inner = F.gelu(linear(state, f"{label}_feed_forward_{place}", inner))
         assert inner.shape[1] == features
-    return norm(state, f"{label}_feed_forward_norm", value_TH + linear(state, f"{label}_feed_forward_last", inner))
+    return norm(
+        state,
+        f"{label}_feed_forward_norm",
+        value_TH + linear(state, f"{label}_feed_forward_last", inner),
+    )
 
 
 def attention_by_loops(state, prefix, value_TH, heads, real, farthest):
-    query, mixed = linear(state, f"{prefix}_query", value_TH), linear(state, f"{prefix}_value", value_TH)
+    query, mixed = (
+        linear(state, f"{prefix}_query", value_TH),
+        linear(state, f"{prefix}_value", value_TH),
+    )
     key = linear(state, f"{prefix}_key", value_TH) if f"{prefix}_key.weight" in state else None
     between, vectors = state.get(f"{prefix}_between"), state[f"{prefix}_distances.weight"]
     size, result = query.shape[1] // heads, torch.zeros_like(query)
@@ -204,7 +262,9 @@ def attention_by_loops(state, prefix, value_TH, heads, real, farthest):
                 scores.append(score / math.sqrt(size))
             # A text of padding alone hears all of it alike.
             weights = torch.stack(scores).mul(bool(real)).softmax(0)
-            result[place, own] = sum(weight * mixed[other, own] for weight, other in zip(weights, heard, strict=True))
+            result[place, own] = sum(
+                weight * mixed[other, own] for weight, other in zip(weights, heard, strict=True)
+            )
     return result
 
 
@@ -217,25 +277,45 @@ def transform_by_loops(value_TH, *, cosine):
             for place in range(length):
                 for feature in range(width):
                     if cosine:
-                        wave = math.cos(math.pi * row * (place + 0.5) / length) * math.cos(math.pi * column * (feature + 0.5) / width)
+                        wave = math.cos(math.pi * row * (place + 0.5) / length) * math.cos(
+                            math.pi * column * (feature + 0.5) / width
+                        )
                         wave *= math.sqrt((2 if row else 1) / length * (2 if column else 1) / width)
                     else:
-                        wave = math.cos(2 * math.pi * (row * place / length + column * feature / width)) / math.sqrt(length * width)
+                        wave = math.cos(
+                            2 * math.pi * (row * place / length + column * feature / width)
+                        ) / math.sqrt(length * width)
                     total += float(value_TH[place, feature]) * wave
             result[row, column] = total
     return result
 
 
 def convolution_by_loops(state, prefix, value_TH, heads, taps):
-    query, mixed = linear(state, f"{prefix}_query", value_TH), linear(state, f"{prefix}_value", value_TH)
+    query, mixed = (
+        linear(state, f"{prefix}_query", value_TH),
+        linear(state, f"{prefix}_value", value_TH),
+    )
     length, size, result = len(query), query.shape[1] // heads, torch.zeros_like(query)
-    near = [[(tap, place + tap - taps // 2) for tap in range(taps) if 0 <= place + tap - taps // 2 < length] for place in range(length)]
+    near = [
+        [
+            (tap, place + tap - taps // 2)
+            for tap in range(taps)
+            if 0 <= place + tap - taps // 2 < length
+        ]
+        for place in range(length)
+    ]
     for place in range(length):
-        span = sum(state[f"{prefix}_span.weight"][:, 0, tap] * value_TH[other] for tap, other in near[place])
+        span = sum(
+            state[f"{prefix}_span.weight"][:, 0, tap] * value_TH[other]
+            for tap, other in near[place]
+        )
         key = state[f"{prefix}_key.weight"][:, :, 0] @ span + state[f"{prefix}_key.bias"]
         logits = linear(state, f"{prefix}_weights", query[place] * key)
         for head in range(heads):
-            own, weights = slice(head * size, (head + 1) * size), logits[head * taps : (head + 1) * taps].softmax(0)
+            own, weights = (
+                slice(head * size, (head + 1) * size),
+                logits[head * taps : (head + 1) * taps].softmax(0),
+            )
             result[place, own] = sum(weights[tap] * mixed[other, own] for tap, other in near[place])
     return result
 
@@ -246,4 +326,7 @@ def linear(state, name, value):
 
 def norm(state, name, value):
     centred = value - value.mean(-1, keepdim=True)
-    return centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt() * state[f"{name}.weight"] + state[f"{name}.bias"]
+    return (
+        centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt() * state[f"{name}.weight"]
+        + state[f"{name}.bias"]
+    )

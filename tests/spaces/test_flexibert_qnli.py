@@ -23,11 +23,30 @@ def test_the_size_is_a_power_of_each_depth():
 
 
 def test_a_layer_is_heads_norm_feed_forward_norm():
-    described = describe((Layer(128, ("sa_sdp",) * 2, (512,)), Layer(256, ("sa_wma",) * 4, (2048,))))
+    described = describe(
+        (Layer(128, ("sa_sdp",) * 2, (512,)), Layer(256, ("sa_wma",) * 4, (2048,)))
+    )
     ops = [node.op for node in described.nodes]
     heads = ["self_attention"]
-    assert ops == ["input", *heads * 2, "add_norm", "feed_forward", "add_norm", *heads * 4, "add_norm", "feed_forward", "add_norm", "output"]
-    assert [described.incoming[number] for number in (1, 2, 3, 4, 5)] == [(0,), (0,), (0, 1, 2), (3,), (3, 4)]
+    assert ops == [
+        "input",
+        *heads * 2,
+        "add_norm",
+        "feed_forward",
+        "add_norm",
+        *heads * 4,
+        "add_norm",
+        "feed_forward",
+        "add_norm",
+        "output",
+    ]
+    assert [described.incoming[number] for number in (1, 2, 3, 4, 5)] == [
+        (0,),
+        (0,),
+        (0, 1, 2),
+        (3,),
+        (3, 4),
+    ]
     assert str(described.nodes[6]) == "self_attention(hidden=256, similarity=wma)"
     assert str(described.nodes[11]) == "feed_forward(features=2048)"
 
@@ -35,7 +54,11 @@ def test_a_layer_is_heads_norm_feed_forward_norm():
 def test_the_number_of_nodes_is_the_papers():
     random = Random(0)
     for item in [sample(space, random) for _ in range(50)]:
-        heads = [answer for path, answer in item.decisions if path.endswith("/heads") and isinstance(answer, int)]
+        heads = [
+            answer
+            for path, answer in item.decisions
+            if path.endswith("/heads") and isinstance(answer, int)
+        ]
         assert len(heads) == item.answers["layers"]
         assert len(space.graph(item).nodes) == 2 + sum(count + 1 + 2 for count in heads)
 
@@ -45,7 +68,9 @@ def test_other_answers_make_another_graph():
     items = list(islice(enumerate_all(space), 24**2))
     assert {item.answers["layers"] for item in items} == {2}
     random = Random(1)
-    items += [item for item in (sample(space, random) for _ in range(1200)) if item.answers["layers"] == 4]
+    items += [
+        item for item in (sample(space, random) for _ in range(1200)) if item.answers["layers"] == 4
+    ]
     assert len({canonical_key(space.graph(item)) for item in items}) == len(set(items)) > 1100
 
 
@@ -55,8 +80,10 @@ def test_rows_are_the_published_transformers(shared_data, tmp_path):
     assert len(set(items)) == 660
     assert len({canonical_key(space.graph(item)) for item in items}) == 660
     assert str(items[1]) == (
-        "layers=2, layer_0/hidden=128, layer_0/heads=2, layer_0/operation=sa_sdp, layer_0/stacks=1, layer_0/feed_forward=512, "
-        "layer_1/hidden=128, layer_1/heads=2, layer_1/operation=sa_sdp, layer_1/stacks=1, layer_1/feed_forward=1024"
+        "layers=2, layer_0/hidden=128, layer_0/heads=2, layer_0/operation=sa_sdp, "
+        "layer_0/stacks=1, layer_0/feed_forward=512, "
+        "layer_1/hidden=128, layer_1/heads=2, layer_1/operation=sa_sdp, layer_1/stacks=1, "
+        "layer_1/feed_forward=1024"
     )
     numpy.savez(tmp_path / "qnli.npz", **columns)  # pyright: ignore[reportArgumentType]
     table = table_evaluator(space, tmp_path / "qnli.npz", score="qnli")

@@ -66,9 +66,15 @@ def test_a_space_in_a_module() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("convnets", r"no space is called 'convnets'; did you mean 'convnet'\? Known: .*convnet, .*nasbench101, nasbench201.*my_file.py:space"),
+        (
+            "convnets",
+            r"no space is called 'convnets'; did you mean 'convnet'\? Known: .*convnet, .*nasbench101, nasbench201.*my_file.py:space",
+        ),
         ("zzz", r"no space is called 'zzz'\. Known: "),
-        ("nowhere.py:space", r"there is no file nowhere\.py to take the space 'space' from \(looked from "),
+        (
+            "nowhere.py:space",
+            r"there is no file nowhere\.py to take the space 'space' from \(looked from ",
+        ),
         ("no_such_package_here.spaces:space", r"there is no module 'no_such_package_here.spaces'"),
         ("spaces.nasbench201:spase", r"spaces\.nasbench201 has no 'spase'; did you mean 'space'\?"),
     ],
@@ -90,21 +96,32 @@ def test_what_is_no_space_is_said(file: Path) -> None:
 def test_a_file_that_fails_is_said_and_can_be_mended(tmp_path: Path) -> None:
     path = tmp_path / "broken_then_mended.py"
     path.write_text("1 / 0\n")
-    with pytest.raises(ValueError, match="could not be imported: ZeroDivisionError: division by zero"):
+    with pytest.raises(
+        ValueError, match="could not be imported: ZeroDivisionError: division by zero"
+    ):
         load_space(f"{path}:space")
     path.write_text("import a_package_that_is_not_installed\n")
-    with pytest.raises(ValueError, match=r"No module named 'a_package_that_is_not_installed'\. Install what it needs"):
+    with pytest.raises(
+        ValueError,
+        match=r"No module named 'a_package_that_is_not_installed'\. Install what it needs",
+    ):
         load_space(f"{path}:space")
     path.write_text(FILE)
     assert load_space(f"{path}:space").name == "mine"
 
 
-def test_an_installed_package_offers_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_offers_a_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "an_installed_space.py").write_text(FILE)
     information = tmp_path / "an_installed_space-1.0.dist-info"
     information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: an-installed-space\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text("[nas.spaces]\nmine = an_installed_space:space\nconvnet = an_installed_space:space\n")
+    (information / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: an-installed-space\nVersion: 1.0\n"
+    )
+    (information / "entry_points.txt").write_text(
+        "[nas.spaces]\nmine = an_installed_space:space\nconvnet = an_installed_space:space\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     assert load_space("mine").name == "mine"
     assert load_space("convnet").name == "convnet", "a plug-in does not take a built-in's name"

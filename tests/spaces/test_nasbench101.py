@@ -33,13 +33,19 @@ def test_every_cell_is_whole_and_small():
 
 
 def test_small_cells_are_all_reached():
-    """Forced edges take nothing away: of four vertices, each set of edges in which every vertex is fed and feeds is drawn."""
+    """Forced edges take nothing away: of four vertices, each set of edges in which every vertex is
+    fed and feeds is drawn.
+    """
     found = {cell.edges for cell in cells(1, 4000) if len(cell.nodes) == 4}
     whole = set()
     pairs = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
     for bits in range(64):
         edges = tuple(Edge(*pair) for place, pair in enumerate(pairs) if bits >> place & 1)
-        if {edge.source for edge in edges} == {0, 1, 2} and {edge.target for edge in edges} == {1, 2, 3}:
+        if {edge.source for edge in edges} == {0, 1, 2} and {edge.target for edge in edges} == {
+            1,
+            2,
+            3,
+        }:
             whole.add(edges)
     assert found == whole
 
@@ -48,14 +54,19 @@ def test_channels_are_shared_out_as_in_the_paper():
     op = Node("conv1x1-bn-relu")
     edges = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 5), (2, 5), (3, 5), (4, 2), (4, 3)]
     order = {0: 0, 4: 1, 1: 2, 2: 3, 3: 4, 5: 5}
-    cell = Graph((INPUT, op, op, op, op, OUTPUT), tuple(Edge(order[source], order[target]) for source, target in edges))
+    cell = Graph(
+        (INPUT, op, op, op, op, OUTPUT),
+        tuple(Edge(order[source], order[target]) for source, target in edges),
+    )
     assert vertex_channels(cell, 64, 128) == [64, 43, 43, 43, 42, 128]
 
 
 def test_parameters_are_the_published_ones(shared_data):
     columns = numpy.load(shared_data("nasbench101.npz"), allow_pickle=False)
     chosen = Random(0).sample(range(len(columns["params"])), 200)
-    architectures = space.rows({name: columns[name][chosen] for name in ("adj_bits", "ops", "n_vertices")})
+    architectures = space.rows(
+        {name: columns[name][chosen] for name in ("adj_bits", "ops", "n_vertices")}
+    )
     counted = [costs(space.network_graph(space.graph(item))).parameters for item in architectures]
     assert counted == columns["params"][chosen].tolist()
 

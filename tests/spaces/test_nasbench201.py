@@ -19,29 +19,51 @@ def architecture(*operations: str) -> Architecture:
 
 
 def parameters(item: Architecture, classes: int = 10) -> int:
-    return costs(space.for_shapes(Shapes((3, 32, 32), (classes,))).network_graph(space.graph(item))).parameters
+    return costs(
+        space.for_shapes(Shapes((3, 32, 32), (classes,))).network_graph(space.graph(item))
+    ).parameters
 
 
 def convolution_parameters(item: Architecture) -> int:
     """Of all edges' convolutions in fifteen cells, whether or not they have an effect."""
-    kernels = [{"nor_conv_1x1": 1, "nor_conv_3x3": 9}[str(op)] for _, op in item.decisions if str(op).startswith("nor_conv")]
-    return sum(5 * (channels * channels * kernel + 2 * channels) for kernel in kernels for channels in CHANNELS)
+    kernels = [
+        {"nor_conv_1x1": 1, "nor_conv_3x3": 9}[str(op)]
+        for _, op in item.decisions
+        if str(op).startswith("nor_conv")
+    ]
+    return sum(
+        5 * (channels * channels * kernel + 2 * channels)
+        for kernel in kernels
+        for channels in CHANNELS
+    )
 
 
 def effective_convolution_parameters(item: Architecture) -> int:
-    kernels = [{"nor_conv_1x1": 1, "nor_conv_3x3": 9}[node.op] for node in simplify(space.graph(item)).nodes if node.op.startswith("nor_conv")]
-    return sum(5 * (channels * channels * kernel + 2 * channels) for kernel in kernels for channels in CHANNELS)
+    kernels = [
+        {"nor_conv_1x1": 1, "nor_conv_3x3": 9}[node.op]
+        for node in simplify(space.graph(item)).nodes
+        if node.op.startswith("nor_conv")
+    ]
+    return sum(
+        5 * (channels * channels * kernel + 2 * channels)
+        for kernel in kernels
+        for channels in CHANNELS
+    )
 
 
 def test_decisions_are_asked_in_the_order_of_the_tables():
     choose = Chooser(None, Random(0))
     graph = space.define(choose)
     assert tuple(choose.decisions) == PATHS
-    assert [graph.nodes[place].op for place in (1, 2, 3, 5, 6, 7)] == list(choose.decisions.values())
+    assert [graph.nodes[place].op for place in (1, 2, 3, 5, 6, 7)] == list(
+        choose.decisions.values()
+    )
 
 
 def test_counts_are_the_published_ones(shared_data):
-    """The published counts hold operations without effect, which the network leaves out: the difference is exactly theirs."""
+    """The published counts hold operations without effect, which the network leaves out: the
+    difference is exactly theirs.
+    """
     columns = numpy.load(shared_data("nasbench201.npz"), allow_pickle=False)
     table = {"c10": columns["c10_params"], "c100": columns["c100_params"]}
     architectures = space.rows({"arch": columns["arch"]})
@@ -58,8 +80,12 @@ def test_counts_are_the_published_ones(shared_data):
 
 
 def test_rows_are_architectures_of_the_space():
-    rows = space.rows({"arch": numpy.array([[0, 1, 2, 3, 4, 0], [4, 4, 4, 4, 4, 4]], dtype=numpy.uint8)})
-    assert [answer for _, answer in rows[0].decisions] == [OPERATIONS[index] for index in (0, 1, 2, 3, 4, 0)]
+    rows = space.rows(
+        {"arch": numpy.array([[0, 1, 2, 3, 4, 0], [4, 4, 4, 4, 4, 4]], dtype=numpy.uint8)}
+    )
+    assert [answer for _, answer in rows[0].decisions] == [
+        OPERATIONS[index] for index in (0, 1, 2, 3, 4, 0)
+    ]
     assert len(space.graph(rows[1]).nodes) == 10
 
 
@@ -81,4 +107,6 @@ def test_twins_give_one_network():
 
 def test_shapes_that_are_no_images_are_refused():
     with pytest.raises(ValueError, match="takes images"):
-        space.for_shapes(Shapes((128,), (10,))).network_graph(space.graph(architecture(*["skip_connect"] * 6)))
+        space.for_shapes(Shapes((128,), (10,))).network_graph(
+            space.graph(architecture(*["skip_connect"] * 6))
+        )

@@ -1,4 +1,6 @@
-"""The space is the published one: its architectures are the authors' classes, its rows are their keys."""
+"""The space is the published one: its architectures are the authors' classes, its rows are their
+keys.
+"""
 
 from __future__ import annotations
 
@@ -34,31 +36,61 @@ def test_the_classes_are_the_authors(shared_data):
 
 def test_what_is_not_read_is_concatenated_but_for_the_bare_input():
     graph = space.graph(architecture("0011", "gcn", "skip_connect", "skip_connect", "gat"))
-    assert [node.op for node in graph.nodes] == ["input", "gcn", "skip_connect", "skip_connect", "gat", "concat", "output"]
+    assert [node.op for node in graph.nodes] == [
+        "input",
+        "gcn",
+        "skip_connect",
+        "skip_connect",
+        "gat",
+        "concat",
+        "output",
+    ]
     assert graph.incoming[5] == (3, 4)
     assert Edge(0, 2) in graph.edges
 
 
 def test_parameters_grow_with_each_end(shared_data):
-    """The authors' counts (in millions, PubMed: 128 units, three classes) say that ends are concatenated: each more is 128 by 3 weights."""
+    """The authors' counts (in millions, PubMed: 128 units, three classes) say that ends are
+    concatenated: each more is 128 by 3 weights.
+    """
     columns = numpy.load(shared_data("nasbench_graph.npz"), allow_pickle=False)
     counts = dict(zip(columns["valid_hash"].tolist(), columns["pubmed_para"].tolist(), strict=True))
-    ends = {wiring: len(space.graph(architecture(wiring, *["gcn"] * 4)).incoming[5]) for wiring in ("0111", "0112", "0122", "0123")}
+    ends = {
+        wiring: len(space.graph(architecture(wiring, *["gcn"] * 4)).incoming[5])
+        for wiring in ("0111", "0112", "0122", "0123")
+    }
     assert ends == {"0111": 3, "0112": 2, "0122": 2, "0123": 1}
     base = counts[81111]
-    assert [round(1e6 * (counts[key] - base)) for key in (51111, 61111, 71111)] == [2 * 128 * 3, 128 * 3, 128 * 3]
+    assert [round(1e6 * (counts[key] - base)) for key in (51111, 61111, 71111)] == [
+        2 * 128 * 3,
+        128 * 3,
+        128 * 3,
+    ]
 
 
 def test_any_architecture_is_looked_up(shared_data):
-    table = table_evaluator(space, shared_data("nasbench_graph.npz"), score="cora_valid_perf", test="cora_perf")
+    table = table_evaluator(
+        space, shared_data("nasbench_graph.npz"), score="cora_valid_perf", test="cora_perf"
+    )
     random = Random(0)
-    assert all(isinstance(table.evaluate(sample(space, random), seed=0), Observation) for _ in range(100))
-    twins = [architecture("0001", "gin", *ends, "fc") for ends in (("gat", "skip_connect"), ("skip_connect", "gat"))]
+    assert all(
+        isinstance(table.evaluate(sample(space, random), seed=0), Observation) for _ in range(100)
+    )
+    twins = [
+        architecture("0001", "gin", *ends, "fc")
+        for ends in (("gat", "skip_connect"), ("skip_connect", "gat"))
+    ]
     assert table.evaluate(twins[0], seed=0) == table.evaluate(twins[1], seed=0)
 
 
 def test_no_network_is_made():
-    with pytest.raises(ValueError, match="'nasbench_graph' describes its architectures and makes no networks of them: what concat, gat, gcn"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            "'nasbench_graph' describes its architectures and makes no networks of them: what "
+            "concat, gat, gcn"
+        ),
+    ):
         space.build(architecture("0123", "gat", "gcn", "gcn", "skip_connect"))
 
 

@@ -18,7 +18,10 @@ from spaces.space import Shapes
 
 
 def architecture(digits: str) -> Architecture:
-    return Architecture(space.name, tuple((path, OPERATIONS[int(digit)]) for path, digit in zip(PATHS, digits, strict=True)))
+    return Architecture(
+        space.name,
+        tuple((path, OPERATIONS[int(digit)]) for path, digit in zip(PATHS, digits, strict=True)),
+    )
 
 
 def key(item: Architecture) -> str:
@@ -26,7 +29,9 @@ def key(item: Architecture) -> str:
 
 
 def test_identities_inside_a_stage_hand_on():
-    """The first layer of a stage is one of three that differ; behind it are 1 + 2 or 1 + 2 + 4 rows of up to one or two bottlenecks."""
+    """The first layer of a stage is one of three that differ; behind it are 1 + 2 or 1 + 2 + 4 rows
+    of up to one or two bottlenecks.
+    """
     items = list(enumerate_all(space))
     assert len(items) == 6561
     assert len({key(item) for item in items}) == (3 * 3) * (3 * 7) * (3 * 7) == 3969
@@ -44,7 +49,10 @@ def test_rows_are_distinct_architectures(shared_data):
 def test_counts_are_the_published_ones(shared_data):
     columns = numpy.load(shared_data("nasbench_macro.npz"), allow_pickle=False)
     chosen = Random(0).sample(range(len(columns["params"])), 200)
-    counted = [costs(space.network_graph(space.graph(item))) for item in rows({"arch": columns["arch"][chosen]})]
+    counted = [
+        costs(space.network_graph(space.graph(item)))
+        for item in rows({"arch": columns["arch"][chosen]})
+    ]
     assert [item.parameters for item in counted] == columns["params"][chosen].tolist()
     assert [item.multiply_adds for item in counted] == columns["flops"][chosen].tolist()
 
@@ -60,7 +68,9 @@ def test_the_table_is_looked_up(shared_data):
     known = {key(item) for item in table.architectures}
     random = Random(2)
     for item in [sample(space, random) for _ in range(50)]:
-        assert isinstance(table.evaluate(item, seed=0), Observation if key(item) in known else Failed)
+        assert isinstance(
+            table.evaluate(item, seed=0), Observation if key(item) in known else Failed
+        )
 
 
 def test_shapes_that_are_no_images_are_refused():

@@ -1,4 +1,6 @@
-"""Sampling, mutation, crossover, neighbours, enumeration and fixing, on spaces that nest, reject and mix every kind of choice."""
+"""Sampling, mutation, crossover, neighbours, enumeration and fixing, on spaces that nest, reject
+and mix every kind of choice.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,16 @@ from hypothesis import strategies as st
 
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace, Shapes
 from spaces.cardinality import size
-from spaces.operators import crossover, domains, enumerate_all, fix, mutate, neighbours, sample, sample_graph
+from spaces.operators import (
+    crossover,
+    domains,
+    enumerate_all,
+    fix,
+    mutate,
+    neighbours,
+    sample,
+    sample_graph,
+)
 
 
 def chain(*ops: str) -> Graph:
@@ -53,13 +64,17 @@ def coupled(choose: Chooser) -> Graph:
     return chain(*ops)
 
 
-NESTED, MIXED, COUPLED = (SearchSpace(define.__name__, define) for define in (nested, mixed, coupled))
+NESTED, MIXED, COUPLED = (
+    SearchSpace(define.__name__, define) for define in (nested, mixed, coupled)
+)
 SPACES = [NESTED, MIXED, COUPLED]
 spaces_and_seeds = given(st.sampled_from(SPACES), st.integers(0, 10**6))
 
 
 @spaces_and_seeds
-def test_a_sample_replays_to_the_same_graph_and_survives_json(space: SearchSpace, seed: int) -> None:
+def test_a_sample_replays_to_the_same_graph_and_survives_json(
+    space: SearchSpace, seed: int
+) -> None:
     architecture, graph = sample_graph(space, Random(seed))
     assert space.graph(architecture) == graph
     again = Architecture.from_json(architecture.to_json())
@@ -70,20 +85,35 @@ def test_a_sample_replays_to_the_same_graph_and_survives_json(space: SearchSpace
 
 
 @spaces_and_seeds
-def test_a_mutation_changes_one_decision_and_keeps_the_others_that_are_asked(space: SearchSpace, seed: int) -> None:
+def test_a_mutation_changes_one_decision_and_keeps_the_others_that_are_asked(
+    space: SearchSpace, seed: int
+) -> None:
     parent = sample(space, Random(seed))
     child = mutate(space, parent, Random(seed + 1))
     assert child != parent
     space.graph(child)
-    changed = [path for path, answer in child.decisions if path in parent.answers and parent.answers[path] != answer]
+    changed = [
+        path
+        for path, answer in child.decisions
+        if path in parent.answers and parent.answers[path] != answer
+    ]
     assert len(changed) == 1
 
 
 @spaces_and_seeds
-def test_a_mutation_is_the_same_whether_or_not_its_step_is_remembered(space: SearchSpace, seed: int) -> None:
+def test_a_mutation_is_the_same_whether_or_not_its_step_is_remembered(
+    space: SearchSpace, seed: int
+) -> None:
     parent = sample(space, Random(seed))
     remembered = [mutate(space, parent, Random(draw)) for draw in (*range(10), *range(10))][10:]
-    assert remembered == [mutate(SearchSpace(space.name, space.define, shapes=Shapes((seed,), (1,))), parent, Random(draw)) for draw in range(10)]
+    assert remembered == [
+        mutate(
+            SearchSpace(space.name, space.define, shapes=Shapes((seed,), (1,))),
+            parent,
+            Random(draw),
+        )
+        for draw in range(10)
+    ]
 
 
 def test_a_step_that_is_tried_again_asks_the_program_once() -> None:
@@ -101,7 +131,9 @@ def test_a_step_that_is_tried_again_asks_the_program_once() -> None:
 
 
 @spaces_and_seeds
-def test_a_crossover_takes_each_shared_decision_from_a_parent(space: SearchSpace, seed: int) -> None:
+def test_a_crossover_takes_each_shared_decision_from_a_parent(
+    space: SearchSpace, seed: int
+) -> None:
     mother, father = sample(space, Random(seed)), sample(space, Random(seed + 1))
     child = crossover(space, mother, father, Random(seed))
     space.graph(child)
@@ -119,12 +151,17 @@ def test_a_crossover_takes_the_other_parents_answer_where_ones_is_impossible() -
     space = SearchSpace("kernels", kernels)
     mother = Architecture("kernels", (("op", "conv"), ("kernel", 1)))
     father = Architecture("kernels", (("op", "pool"), ("kernel", 5)))
-    assert {crossover(space, mother, father, Random(seed)) for seed in range(100)} == {mother, father}
+    assert {crossover(space, mother, father, Random(seed)) for seed in range(100)} == {
+        mother,
+        father,
+    }
 
 
 def test_equal_answers_make_equal_keys() -> None:
     def define(choose: Chooser) -> Graph:
-        return chain(f"{choose.one_of('skip', [False, True])}{choose.real('rate', 0.0, 1.0)}{choose.permutation('order', ['x', 'y'])}")
+        return chain(
+            f"{choose.one_of('skip', [False, True])}{choose.real('rate', 0.0, 1.0)}{choose.permutation('order', ['x', 'y'])}"
+        )
 
     space = SearchSpace("skips", define)
     held = sample(fix(space, {"skip": 1, "rate": 0, "order": ["y", "x"]}), Random(0))  # type: ignore[dict-item]
@@ -134,13 +171,22 @@ def test_equal_answers_make_equal_keys() -> None:
 
 
 @spaces_and_seeds
-def test_neighbours_are_valid_distinct_and_differ_in_one_decision(space: SearchSpace, seed: int) -> None:
+def test_neighbours_are_valid_distinct_and_differ_in_one_decision(
+    space: SearchSpace, seed: int
+) -> None:
     center = sample(space, Random(seed))
     found = neighbours(space, center, Random(seed))
     assert len(set(found)) == len(found)
     for neighbour in found:
         space.graph(neighbour)
-        assert sum(center.answers[path] != answer for path, answer in neighbour.decisions if path in center.answers) == 1
+        assert (
+            sum(
+                center.answers[path] != answer
+                for path, answer in neighbour.decisions
+                if path in center.answers
+            )
+            == 1
+        )
 
 
 def test_enumeration_gives_every_architecture_once_and_size_counts_them() -> None:
@@ -165,7 +211,12 @@ def test_a_real_choice_cannot_be_enumerated_unless_it_is_held() -> None:
 def test_held_decisions_stay_through_every_operator() -> None:
     held = fix(NESTED, {"depth": 3, "layer1/op": "conv"})
     first, second = sample(held, Random(1)), sample(held, Random(2))
-    for architecture in (first, mutate(held, first, Random(3)), crossover(held, first, second, Random(4)), *neighbours(held, first, Random(5))):
+    for architecture in (
+        first,
+        mutate(held, first, Random(3)),
+        crossover(held, first, second, Random(4)),
+        *neighbours(held, first, Random(5)),
+    ):
         assert architecture.answers["depth"] == 3
         assert architecture.answers["layer1/op"] == "conv"
         NESTED.graph(architecture)
@@ -181,7 +232,9 @@ def test_a_space_that_rejects_everything_says_why() -> None:
         return chain()
 
     space = SearchSpace("hopeless", hopeless)
-    with pytest.raises(ValueError, match=r"rejected 1000 architectures in a row: never good enough \(1000 times\)"):
+    with pytest.raises(
+        ValueError, match=r"rejected 1000 architectures in a row: never good enough \(1000 times\)"
+    ):
         sample(space, Random(0))
     assert list(enumerate_all(space)) == []
 
@@ -194,13 +247,22 @@ def test_a_space_with_nothing_to_choose_has_one_architecture() -> None:
         mutate(space, sample(space, Random(0)), Random(0))
 
 
-@pytest.mark.parametrize(("layers", "options", "extra"), [(1, 4, 2), (2, 3, 3), (3, 3, 2), (4, 2, 2)])
-def test_size_finds_questions_that_hide_behind_one_combination(layers: int, options: int, extra: int) -> None:
-    """The question `more` is asked unless all of the layers take their first option, in each of many independent parts."""
+@pytest.mark.parametrize(
+    ("layers", "options", "extra"), [(1, 4, 2), (2, 3, 3), (3, 3, 2), (4, 2, 2)]
+)
+def test_size_finds_questions_that_hide_behind_one_combination(
+    layers: int, options: int, extra: int
+) -> None:
+    """The question `more` is asked unless all of the layers take their first option, in each of
+    many independent parts.
+    """
 
     def define(choose: Chooser) -> Graph:
         for part in range(12):
-            answers = [choose.integer(f"part{part}/layer{layer}", 0, options - 1) for layer in range(layers)]
+            answers = [
+                choose.integer(f"part{part}/layer{layer}", 0, options - 1)
+                for layer in range(layers)
+            ]
             if any(answers):
                 choose.integer(f"part{part}/more", 1, extra)
         return chain("relu")

@@ -1,4 +1,6 @@
-"""What lies between two architectures, or among several: against products of their answers written out, through every operator."""
+"""What lies between two architectures, or among several: against products of their answers written
+out, through every operator.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,19 @@ from hypothesis import strategies as st
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
 from spaces.cardinality import size
 from spaces.load import load_space
-from spaces.operators import between, between_any, crossover, domains, enumerate_all, every_one, fix, mutate, neighbours, only, sample
+from spaces.operators import (
+    between,
+    between_any,
+    crossover,
+    domains,
+    enumerate_all,
+    every_one,
+    fix,
+    mutate,
+    neighbours,
+    only,
+    sample,
+)
 
 
 def chain(*ops: str) -> Graph:
@@ -25,7 +39,9 @@ def chain(*ops: str) -> Graph:
 
 
 def nested(choose: Chooser) -> Graph:
-    """Depths, a question of some operations alone, and one whose options depend on an answer before."""
+    """Depths, a question of some operations alone, and one whose options depend on an answer
+    before.
+    """
     ops = []
     for number in range(choose.integer("depth", 1, 3)):
         with choose.scope(f"layer{number}"):
@@ -54,7 +70,11 @@ SEEDS = st.integers(0, 10**6)
 def lies(space: SearchSpace, item: Architecture, parents: tuple[Architecture, ...]) -> bool:
     """The rule, said once more: by each question's whole domain."""
     for path, domain in domains(space, item).items():
-        known = [parent.answers[path] for parent in parents if path in parent.answers and domain.accepts(parent.answers[path])]
+        known = [
+            parent.answers[path]
+            for parent in parents
+            if path in parent.answers and domain.accepts(parent.answers[path])
+        ]
         if known and item.answers[path] not in known:
             return False
     return True
@@ -85,7 +105,12 @@ def test_every_operator_stays_between(seed: int, is_mixed: bool) -> None:
     pairs = [(first, second), (first, third)]
     space = between_any(whole, pairs)
     mother, father = sample(space, random), sample(space, random)
-    found = [mother, father, crossover(space, mother, father, random), *neighbours(space, mother, random)]
+    found = [
+        mother,
+        father,
+        crossover(space, mother, father, random),
+        *neighbours(space, mother, random),
+    ]
     if any(domain.size != 1 for domain in domains(space, mother).values()) and size(space) != 1:
         found.append(mutate(space, mother, random))
     for item in found:
@@ -96,25 +121,35 @@ def test_every_operator_stays_between(seed: int, is_mixed: bool) -> None:
 def test_numbers_sets_and_orders_are_the_parents_too() -> None:
     first, second = (sample(fix(MIXED, {"width": width}), Random(width)) for width in (7, 20))
     space = between(MIXED, first, second)
-    choices = [dict.fromkeys((first.answers[path], second.answers[path])) for path, _ in first.decisions]
+    choices = [
+        dict.fromkeys((first.answers[path], second.answers[path])) for path, _ in first.decisions
+    ]
     expected = {tuple(zip(first.answers, answers, strict=True)) for answers in product(*choices)}
     assert {item.decisions for item in enumerate_all(space)} == expected
     assert size(space) == len(expected) >= 16
 
 
 def test_a_longer_parents_rest_follows_unchanged() -> None:
-    """FlexiBERT: two layers against four. What is as long as the longer ends as it does; the rest is as long as the shorter."""
+    """FlexiBERT: two layers against four. What is as long as the longer ends as it does; the rest
+    is as long as the shorter.
+    """
     space = load_space("flexibert_homogeneous")
     short, long = (sample(fix(space, {"layers": layers}), Random(layers)) for layers in (2, 4))
     whole = between(space, short, long)
-    rest = {path: answer for path, answer in long.decisions if path.startswith(("layer_2/", "layer_3/"))}
-    shared = [len({short.answers[path], long.answers[path]}) for path in short.answers if path != "layers"]
+    rest = {
+        path: answer for path, answer in long.decisions if path.startswith(("layer_2/", "layer_3/"))
+    }
+    shared = [
+        len({short.answers[path], long.answers[path]}) for path in short.answers if path != "layers"
+    ]
     count = 1
     for number in shared:
         count *= number
     found = list(enumerate_all(whole))
     assert len(found) == size(whole) == 2 * count > 2
-    assert all(rest.items() <= item.answers.items() for item in found if item.answers["layers"] == 4)
+    assert all(
+        rest.items() <= item.answers.items() for item in found if item.answers["layers"] == 4
+    )
     assert size(fix(whole, {"layers": 4})) == count
 
 
@@ -124,14 +159,25 @@ def test_a_question_of_neither_parent_is_open() -> None:
         return chain(choose.one_of("both", ["a", "b", "c"]) if left and right else "no")
 
     space = SearchSpace("corners", define)
-    corners = [Architecture("corners", (("left", left), ("right", not left))) for left in (False, True)]
+    corners = [
+        Architecture("corners", (("left", left), ("right", not left))) for left in (False, True)
+    ]
     assert size(between(space, *corners)) == 3 + 3
 
 
 def test_a_space_of_few_listed_is_seen_to_be_small() -> None:
-    """Along one of its architectures every question may offer several answers, so that their product is large."""
-    whole = SearchSpace("bits", lambda choose: chain(*(choose.one_of(f"{number}", ["0", "1"]) for number in range(12))))
-    listed = [architecture for architecture in enumerate_all(whole) if sum(answer == "1" for _, answer in architecture.decisions) < 2]
+    """Along one of its architectures every question may offer several answers, so that their
+    product is large.
+    """
+    whole = SearchSpace(
+        "bits",
+        lambda choose: chain(*(choose.one_of(f"{number}", ["0", "1"]) for number in range(12))),
+    )
+    listed = [
+        architecture
+        for architecture in enumerate_all(whole)
+        if sum(answer == "1" for _, answer in architecture.decisions) < 2
+    ]
     assert len(listed) == 13
     assert set(every_one(only(whole, listed), 13) or ()) == set(listed)
     assert every_one(only(whole, listed), 12) is None
@@ -154,7 +200,9 @@ def test_only_those_listed_are_drawn(seeds: set[int]) -> None:
 
 def test_each_of_those_listed_is_drawn_as_often() -> None:
     """One is alone in its depth: drawn question by question it would come up in half of the draws."""
-    deep = [sample(fix(NESTED, {"depth": 3, "layer0/op": "conv"}), Random(seed)) for seed in range(40)]
+    deep = [
+        sample(fix(NESTED, {"depth": 3, "layer0/op": "conv"}), Random(seed)) for seed in range(40)
+    ]
     listed = list(dict.fromkeys([sample(fix(NESTED, {"depth": 1}), Random(0)), *deep]))[:10]
     space = only(NESTED, listed)
     random = Random(1)
@@ -166,7 +214,10 @@ def test_each_of_those_listed_is_drawn_as_often() -> None:
 
 def test_unions_that_exclude_each_other_leave_nothing() -> None:
     items = list(enumerate_all(fix(NESTED, {"depth": 1})))
-    with pytest.raises(ValueError, match=r"rejected 1000 architectures in a row: the regions .* have no answer to 'layer0/op' in common"):
+    with pytest.raises(
+        ValueError,
+        match=r"rejected 1000 architectures in a row: the regions .* have no answer to 'layer0/op' in common",
+    ):
         sample(only(only(NESTED, items[:1]), items[-1:]), Random(0))
 
 
@@ -185,6 +236,11 @@ def test_mistakes_are_sentences() -> None:
         between(MIXED, item, item)
     with pytest.raises(ValueError, match="without any region has no architecture"):
         between_any(NESTED, [])
-    deeper = fix(between(NESTED, *(sample(fix(NESTED, {"depth": 1}), Random(number)) for number in range(2))), {"depth": 2})
+    deeper = fix(
+        between(
+            NESTED, *(sample(fix(NESTED, {"depth": 1}), Random(number)) for number in range(2))
+        ),
+        {"depth": 2},
+    )
     with pytest.raises(ValueError, match="held at 2, which is not among its answers"):
         sample(deeper, Random(0))

@@ -25,7 +25,9 @@ ON_DEVICES = with_setting(TINY, "device", ("phone", "server"), name="tiny_on_dev
 
 def perceptron(choose: Chooser, shapes: Shapes) -> nn.Module:
     width = choose.integer("width", 2, 5)
-    return nn.Sequential(nn.Linear(shapes.input[0], width), nn.ReLU(), nn.Linear(width, shapes.output[0]))
+    return nn.Sequential(
+        nn.Linear(shapes.input[0], width), nn.ReLU(), nn.Linear(width, shapes.output[0])
+    )
 
 
 PERCEPTRONS = SearchSpace("perceptrons", perceptron, Shapes((4,), (3,)))
@@ -61,7 +63,9 @@ def test_two_settings_have_two_keys_and_one_network(name: str) -> None:
 
 
 def test_numbers_are_an_attribute_and_modules_are_traced() -> None:
-    space = with_setting(PERCEPTRONS, "bits", (4, 8), name="quantized").for_shapes(Shapes((6,), (2,)))
+    space = with_setting(PERCEPTRONS, "bits", (4, 8), name="quantized").for_shapes(
+        Shapes((6,), (2,))
+    )
     item = sample(space, Random(1))
     graph = space.graph(item)
     assert str(graph.nodes[1]) == f"bits(answer={item.answers['bits']})"
@@ -71,16 +75,29 @@ def test_numbers_are_an_attribute_and_modules_are_traced() -> None:
 
 def test_the_spaces_own_restrictions_hold_under_a_setting() -> None:
     held = with_setting(fix(PERCEPTRONS, {"width": 3}), "bits", (4, 8), name="quantized")
-    assert [item.decisions for item in enumerate_all(held)] == [(("bits", bits), ("width", 3)) for bits in (4, 8)]
-    narrow = only(PERCEPTRONS, [sample(fix(PERCEPTRONS, {"width": width}), Random(0)) for width in (2, 5)])
+    assert [item.decisions for item in enumerate_all(held)] == [
+        (("bits", bits), ("width", 3)) for bits in (4, 8)
+    ]
+    narrow = only(
+        PERCEPTRONS, [sample(fix(PERCEPTRONS, {"width": width}), Random(0)) for width in (2, 5)]
+    )
     free = with_setting(narrow, "bits", (4, 8), name="quantized")
     assert size(free) == 4
-    corner = [Architecture("quantized", (("bits", bits), ("width", width))) for bits, width in ((4, 2), (8, 2))]
+    corner = [
+        Architecture("quantized", (("bits", bits), ("width", width)))
+        for bits, width in ((4, 2), (8, 2))
+    ]
     assert set(enumerate_all(between(free, *corner))) == set(corner)
     assert mutate(fix(free, {"bits": 4}), corner[0], Random(0)).answers == {"bits": 4, "width": 5}
 
 
-@pytest.mark.parametrize("space", [ON_DEVICES, with_setting(load_space("nasbench_graph"), "device", ("phone", "server"), name="described")])
+@pytest.mark.parametrize(
+    "space",
+    [
+        ON_DEVICES,
+        with_setting(load_space("nasbench_graph"), "device", ("phone", "server"), name="described"),
+    ],
+)
 def test_nothing_is_wrong_with_such_a_space(space: SearchSpace) -> None:
     report = check(space, count=4, size_seconds=0.1)
     assert report.problems == ()

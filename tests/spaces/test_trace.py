@@ -1,4 +1,6 @@
-"""Traced modules: the twin that is built computes the same, counts are right, and what cannot be traced says where and why."""
+"""Traced modules: the twin that is built computes the same, counts are right, and what cannot be
+traced says where and why.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,17 @@ from spaces.trace import copy_state, trace
 class Residual(nn.Module):
     def __init__(self, inner, outer, stride):
         super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(inner, outer, 3, stride, 1, bias=False), nn.BatchNorm2d(outer)
+        self.conv1, self.norm1 = (
+            nn.Conv2d(inner, outer, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outer),
+        )
         self.conv2, self.norm2 = nn.Conv2d(outer, outer, 3, 1, 1, bias=False), nn.BatchNorm2d(outer)
         self.act = nn.ReLU(inplace=True)
-        self.shortcut = nn.Identity() if stride == 1 else nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(inner, outer, 1))
+        self.shortcut = (
+            nn.Identity()
+            if stride == 1
+            else nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(inner, outer, 1))
+        )
 
     def forward(self, x):
         y = self.norm2(self.conv2(self.act(self.norm1(self.conv1(x)))))
@@ -75,12 +84,23 @@ class Perceptron(nn.Module):
     def __init__(self):
         super().__init__()
         self.net = nn.Sequential(
-            nn.Flatten(), nn.Linear(3 * 16 * 16, 20), nn.BatchNorm1d(20), nn.GELU(), nn.Linear(20, 20, bias=False), nn.PReLU(), nn.LayerNorm(20)
+            nn.Flatten(),
+            nn.Linear(3 * 16 * 16, 20),
+            nn.BatchNorm1d(20),
+            nn.GELU(),
+            nn.Linear(20, 20, bias=False),
+            nn.PReLU(),
+            nn.LayerNorm(20),
         )
         self.out = nn.Linear(20, 3)
 
     def forward(self, x):
-        return 2 - self.out(self.net(x)) / 3 + 1.5 * torch.tanh(self.out(self.net[1:](x.flatten(1)))) ** 2 - 0.5
+        return (
+            2
+            - self.out(self.net(x)) / 3
+            + 1.5 * torch.tanh(self.out(self.net[1:](x.flatten(1)))) ** 2
+            - 0.5
+        )
 
 
 class OwnAttention(nn.Module):
@@ -107,7 +127,10 @@ class FusedAttention(nn.Module):
 
     def forward(self, x):
         b, t, c = x.size()
-        q, k, v = (part.view(b, t, self.heads, c // self.heads).transpose(1, 2) for part in self.qkv(x).split(c, dim=2))
+        q, k, v = (
+            part.view(b, t, self.heads, c // self.heads).transpose(1, 2)
+            for part in self.qkv(x).split(c, dim=2)
+        )
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         scores = torch.matmul(q, k.mT).masked_fill(self.mask[:, :, :t, :t] == 0, float("-inf"))
         y = y + F.softmax(scores, dim=-1) @ v
@@ -132,7 +155,9 @@ class VisionTransformer(nn.Module):
         self.places = nn.Parameter(torch.randn(1, 17, 16))
         self.norms = nn.ModuleList([nn.LayerNorm(16), nn.LayerNorm(16), nn.LayerNorm(16, eps=1e-6)])
         self.attention = attention(16, 4)
-        self.mlp = nn.Sequential(nn.Linear(16, 32), nn.GELU("tanh"), nn.Dropout(0.0), nn.Linear(32, 16))
+        self.mlp = nn.Sequential(
+            nn.Linear(16, 32), nn.GELU("tanh"), nn.Dropout(0.0), nn.Linear(32, 16)
+        )
         self.head = nn.Linear(16, 5)
 
     def forward(self, x):
@@ -262,15 +287,24 @@ class Faulty(nn.Module):
 
 FAULTS = {
     "if on a tensor": (lambda m, x: x if x.sum((1, 2, 3)) > 0 else -x, "decide by `choose`"),
-    "a number from a tensor": (lambda m, x: x * int(x.amax((1, 2, 3))), "int\\(tensor\\) needs the numbers"),
+    "a number from a tensor": (
+        lambda m, x: x * int(x.amax((1, 2, 3))),
+        "int\\(tensor\\) needs the numbers",
+    ),
     "item": (lambda m, x: x * x.mean((1, 2, 3)).item(), "tensor.item\\(\\)"),
-    "batch arithmetic": (lambda m, x: x.view(x.shape[0] * 2, -1), "batch size was used as a number"),
+    "batch arithmetic": (
+        lambda m, x: x.view(x.shape[0] * 2, -1),
+        "batch size was used as a number",
+    ),
     "batch comparison": (lambda m, x: x if x.shape[0] > 1 else -x, "every batch size"),
     "mixed batch": (lambda m, x: x.flatten(0, 1), "merge the batch"),
     "mean over all": (lambda m, x: x.mean(), "without dim mixes the samples"),
     "reduced batch": (lambda m, x: x.sum(0), "batch dimension"),
     "sample picked": (lambda m, x: x[0], "samples of the batch"),
-    "wrong channels": (lambda m, x: m.conv(m.conv(x)), "in_channels=3 and gets a tensor of the shape \\(8, 14, 14\\)"),
+    "wrong channels": (
+        lambda m, x: m.conv(m.conv(x)),
+        "in_channels=3 and gets a tensor of the shape \\(8, 14, 14\\)",
+    ),
     "wrong features": (lambda m, x: m.linear(x), "in_features=4 and gets"),
     "different shapes": (lambda m, x: x + x[:, :2], "cannot be broadcast"),
     "two outputs": (lambda m, x: (x, x), "returned tuple"),
@@ -285,12 +319,24 @@ FAULTS = {
     "no mixture": (lambda m, x: torch.fft.fft(x, dim=0), "cannot take"),
     "type": (lambda m, x: x.to(torch.float16), "data type"),
     "recurrent": (lambda m, x: m.lstm(x[:, 0])[0], "recurrent layer.*nn.Conv1d"),
-    "new tensor": (lambda m, x: x * x.new_empty((1,)), "new_empty has no place in the vocabulary: .*register_buffer"),
+    "new tensor": (
+        lambda m, x: x * x.new_empty((1,)),
+        "new_empty has no place in the vocabulary: .*register_buffer",
+    ),
     "a counter": (lambda m, x: x + m.steps.add_(1), "steps is changed in forward"),
-    "an assigned counter": (lambda m, x: setattr(m, "steps", m.steps + 1) or x, "steps is changed in forward"),
-    "a changed parameter": (lambda m, x: x + m.conv.bias.mul_(2)[:3, None, None], "conv.bias is changed in forward"),
+    "an assigned counter": (
+        lambda m, x: setattr(m, "steps", m.steps + 1) or x,
+        "steps is changed in forward",
+    ),
+    "a changed parameter": (
+        lambda m, x: x + m.conv.bias.mul_(2)[:3, None, None],
+        "conv.bias is changed in forward",
+    ),
     "a hook": (lambda m, x: m.hooked(x), "forward hooks"),
-    "samples that attend": (lambda m, x: F.scaled_dot_product_attention(*[x[:, 0].transpose(0, 1)] * 3), "attend to each other"),
+    "samples that attend": (
+        lambda m, x: F.scaled_dot_product_attention(*[x[:, 0].transpose(0, 1)] * 3),
+        "attend to each other",
+    ),
     "rolled over samples": (lambda m, x: torch.roll(x, 1), "without 'dims' it mixes the samples"),
     "stale view": (lambda m, x: (lambda y: F.relu_(y) + x)(x[:, :, 1:]), "in place through a view"),
 }
@@ -325,7 +371,9 @@ def test_a_traced_graph_equals_the_one_written_by_hand():
     x = builder.node("conv2d", x, out_channels=8, kernel_size=3, stride=2, padding=1, bias=False)
     x = builder.node("relu", builder.node("batch_norm2d", x))
     x = builder.node("conv2d", x, out_channels=8, kernel_size=3, groups="in_channels")
-    x = builder.node("adaptive_avg_pool2d", builder.node("max_pool2d", x, kernel_size=2), output_size=1)
+    x = builder.node(
+        "adaptive_avg_pool2d", builder.node("max_pool2d", x, kernel_size=2), output_size=1
+    )
     x = builder.node("dropout", builder.node("flatten", x), p=0.2)
     x = builder.node("softmax", builder.node("linear", x, out_features=5), dim=-1)
     graph = trace(module, (3, 16, 16))
@@ -344,9 +392,17 @@ def test_three_ways_to_call_a_function_are_one_operation():
         traced(lambda m, x: x.relu_()),
     ]
     assert all(graph == graphs[0] for graph in graphs)
-    sums = [traced(lambda m, x: x + x.tanh()), traced(lambda m, x: torch.add(x, x.tanh())), traced(lambda m, x: x.add(x.tanh()))]
+    sums = [
+        traced(lambda m, x: x + x.tanh()),
+        traced(lambda m, x: torch.add(x, x.tanh())),
+        traced(lambda m, x: x.add(x.tanh())),
+    ]
     assert all(graph == sums[0] for graph in sums)
-    flat = [traced(lambda m, x: x.flatten(1)), traced(lambda m, x: x.view(x.size(0), -1)), traced(lambda m, x: x.reshape(-1, 3 * 16 * 16))]
+    flat = [
+        traced(lambda m, x: x.flatten(1)),
+        traced(lambda m, x: x.view(x.size(0), -1)),
+        traced(lambda m, x: x.reshape(-1, 3 * 16 * 16)),
+    ]
     assert all(graph == flat[0] for graph in flat)
 
 
@@ -365,25 +421,49 @@ def test_operations_in_place_change_the_value_that_others_hold():
 def test_shapes_are_numbers_that_may_decide():
     def program(m, x):
         (b, c, h, w), rank = x.shape, x.ndim
-        assert (c, h, w, rank, x.size(-1), x.shape[2:].numel(), x.dim()) == (3, 16, 16, 4, 16, 256, 4)
+        assert (c, h, w, rank, x.size(-1), x.shape[2:].numel(), x.dim()) == (
+            3,
+            16,
+            16,
+            4,
+            16,
+            256,
+            4,
+        )
         return m.conv(x).reshape(b, -1) if c == 3 and b == x.shape[0] else x
 
-    assert [node.op for node in trace(Faulty(program), (3, 16, 16)).nodes] == ["input", "conv2d", "flatten", "output"]
+    assert [node.op for node in trace(Faulty(program), (3, 16, 16)).nodes] == [
+        "input",
+        "conv2d",
+        "flatten",
+        "output",
+    ]
 
 
 def test_functions_take_their_arguments_by_name_and_powers_by_tensor():
     def program(m, x):
         pooled = torch.mean(input=F.relu(input=x), dim=(2, 3))
-        return 2**pooled + pooled ** torch.sigmoid(input=pooled) + torch.add(input=pooled, other=pooled, alpha=0.5)
+        return (
+            2**pooled
+            + pooled ** torch.sigmoid(input=pooled)
+            + torch.add(input=pooled, other=pooled, alpha=0.5)
+        )
 
     inputs = torch.rand(2, 3, 4, 4)
-    torch.testing.assert_close(build(trace(Faulty(program), (3, 4, 4)))(inputs), program(None, inputs))
+    torch.testing.assert_close(
+        build(trace(Faulty(program), (3, 4, 4)))(inputs), program(None, inputs)
+    )
 
 
 class Modal(nn.Module):
     def __init__(self, program):
         super().__init__()
-        self.program, self.drop, self.share, self.linear = program, nn.Dropout(0.5), 0.5, nn.Linear(4, 4)
+        self.program, self.drop, self.share, self.linear = (
+            program,
+            nn.Dropout(0.5),
+            0.5,
+            nn.Linear(4, 4),
+        )
 
     def forward(self, x):
         return self.program(self.linear(x), self, self.training)
@@ -394,7 +474,9 @@ class Modal(nn.Module):
     [
         lambda x, m, training: F.dropout(x, 0.5, training=training),
         lambda x, m, training: m.drop(x) if training else x,
-        lambda x, m, training: F.scaled_dot_product_attention(x, x, x, dropout_p=m.share if training else 0.0),
+        lambda x, m, training: F.scaled_dot_product_attention(
+            x, x, x, dropout_p=m.share if training else 0.0
+        ),
     ],
 )
 def test_dropout_may_depend_on_the_mode(program):
@@ -414,7 +496,9 @@ def test_dropout_may_depend_on_the_mode(program):
 def test_a_module_that_computes_something_else_in_evaluation_is_refused(mode):
     module = Modal(lambda x, m, training: x if training else x.softmax(-1)).train(mode)
     module.drop.eval()
-    with pytest.raises(ValueError, match=r"something else in evaluation.*test_trace\.py:\d+, Modal\.forward"):
+    with pytest.raises(
+        ValueError, match=r"something else in evaluation.*test_trace\.py:\d+, Modal\.forward"
+    ):
         trace(module, (6, 4))
     assert (module.training, module.drop.training) == (mode, False)
 
@@ -477,7 +561,10 @@ def test_copying_state_is_strict():
             return self.one(x)
 
     twin = build(trace(Wide(8), (4,)))
-    with pytest.raises(ValueError, match=r"one: weight should have the shape \(8, 4\), the original has the shape \(9, 4\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"one: weight should have the shape \(8, 4\), the original has the shape \(9, 4\)",
+    ):
         copy_state(Wide(9), twin)
     with pytest.raises(ValueError, match="nothing of that name"):
         copy_state(nn.Linear(4, 8), twin)
@@ -517,7 +604,12 @@ def test_a_module_that_an_operator_made_is_not_made_again_for_its_graph_and_ques
         nonlocal runs
         runs += 1
         widths = [choose.one_of(f"width{number}", [4, 8, 16]) for number in range(3)]
-        return nn.Sequential(*(nn.Linear(inner, outer) for inner, outer in pairwise([*shapes.input, *widths, *shapes.output])))
+        return nn.Sequential(
+            *(
+                nn.Linear(inner, outer)
+                for inner, outer in pairwise([*shapes.input, *widths, *shapes.output])
+            )
+        )
 
     space = SearchSpace("perceptrons", define, shapes=Shapes((5,), (2,)))
     parent = sample(space, Random(0))

@@ -1,4 +1,6 @@
-"""A graph read from somebody else's file becomes a network or a ValueError: no text in it becomes code."""
+"""A graph read from somebody else's file becomes a network or a ValueError: no text in it becomes
+code.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ REQUIRED_VALUES = {
 
 def chained(*nodes: list[Any], shape: Any = (8, 6, 6)) -> str:
     items = [["input", {"shape": shape}], *nodes, ["output", {}]]
-    return json.dumps({"nodes": items, "edges": [[place, place + 1, 0] for place in range(len(items) - 1)]})
+    return json.dumps(
+        {"nodes": items, "edges": [[place, place + 1, 0] for place in range(len(items) - 1)]}
+    )
 
 
 def called_names(text: str) -> set[str]:
@@ -52,14 +56,25 @@ def assert_harmless(text: str) -> None:
         written = source(Graph.from_json(text))
     except ValueError:
         return
-    assert called_names(written) <= {"torch", "nn", "super", "self", "float", "batch", "x", *(f"x{number}" for number in range(1, 9))}
+    assert called_names(written) <= {
+        "torch",
+        "nn",
+        "super",
+        "self",
+        "float",
+        "batch",
+        "x",
+        *(f"x{number}" for number in range(1, 9)),
+    }
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_no_attribute_of_any_operation_becomes_code(text: str) -> None:
     for op in OPS.values():
         given = {
-            name: REQUIRED_VALUES.get(name, 2) for name, default in op.defaults.items() if not isinstance(default, int | float | str | type(None))
+            name: REQUIRED_VALUES.get(name, 2)
+            for name, default in op.defaults.items()
+            if not isinstance(default, int | float | str | type(None))
         }
         for name in (*op.defaults, "share", text):
             for value in (text, [text], [text, text], [1, text]):
@@ -68,12 +83,29 @@ def test_no_attribute_of_any_operation_becomes_code(text: str) -> None:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_no_name_label_or_shape_becomes_code(text: str) -> None:
-    for name in (text, f"nn.{text}", f"function:{text}", f"function:torch.roll({text})", f"nn.Linear{text}"):
+    for name in (
+        text,
+        f"nn.{text}",
+        f"function:{text}",
+        f"function:torch.roll({text})",
+        f"nn.Linear{text}",
+    ):
         assert_harmless(chained([name, {}]))
     for label in (text, f"{text}/a", f"a/{text}/b", f"a.{text}.b"):
-        assert_harmless(chained(["conv2d", {"out_channels": 8, "kernel_size": 1}, label], ["relu", {}, label], ["relu", {}, f"{label}/c"]))
+        assert_harmless(
+            chained(
+                ["conv2d", {"out_channels": 8, "kernel_size": 1}, label],
+                ["relu", {}, label],
+                ["relu", {}, f"{label}/c"],
+            )
+        )
     for shape in ([text], [8, text], [8, 6, text], [text, 6, 6], text):
-        for op, attributes in (("mean", {"dim": 1}), ("linear", {"out_features": 2}), ("adaptive_avg_pool2d", {"output_size": 1}), ("relu", {})):
+        for op, attributes in (
+            ("mean", {"dim": 1}),
+            ("linear", {"out_features": 2}),
+            ("adaptive_avg_pool2d", {"output_size": 1}),
+            ("relu", {}),
+        ):
             assert_harmless(chained([op, attributes], shape=shape))
     for name, value in (("arg1", text), ("shifts", text), (text, 1), ("shifts", [text])):
         assert_harmless(chained(["function:torch.roll", {"dims": 1, name: value}]))
@@ -110,7 +142,9 @@ def test_malformed_json_is_told_as_such(text: str) -> None:
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
 def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
-    with pytest.raises(ValueError, match=r"'value' of the node 'mul_scalar' is -?(nan|inf).*write it as the text"):
+    with pytest.raises(
+        ValueError, match=r"'value' of the node 'mul_scalar' is -?(nan|inf).*write it as the text"
+    ):
         Graph.from_json(chained(["mul_scalar", {"value": 17}]).replace("17", number))
 
 
@@ -126,18 +160,28 @@ def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
 def test_a_tensor_that_cannot_be_made_is_refused(node: list[Any], sentence: str) -> None:
     nodes = [["input", {"shape": [8, 6, 6]}], node, ["add", {}], ["output", {}]]
     with pytest.raises(ValueError, match=sentence):
-        build(Graph.from_json(json.dumps({"nodes": nodes, "edges": [[0, 2, 0], [1, 2, 0], [2, 3, 0]]})))
+        build(
+            Graph.from_json(
+                json.dumps({"nodes": nodes, "edges": [[0, 2, 0], [1, 2, 0], [2, 3, 0]]})
+            )
+        )
 
 
 @pytest.mark.parametrize(
     ("op", "attributes", "sentence"),
     [
         ("mul_scalar", {"value": "text"}, "value must be a number"),
-        ("nn.TransformerEncoderLayer", {"d_model": 8, "nhead": 2, "activation": "os.system"}, "activation should be"),
+        (
+            "nn.TransformerEncoderLayer",
+            {"d_model": 8, "nhead": 2, "activation": "os.system"},
+            "activation should be",
+        ),
         ("nn.Transformer", {"custom_encoder": "text"}, "cannot take"),
         ("function:torch.Tensor.register_hook", {"arg1": "text"}, "torch says"),
     ],
 )
-def test_whatever_torch_raises_is_told_with_the_node(op: str, attributes: dict[str, Any], sentence: str) -> None:
+def test_whatever_torch_raises_is_told_with_the_node(
+    op: str, attributes: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(ValueError, match=rf"node 1, .*{sentence}"):
         build(Graph.from_json(chained([op, attributes], shape=(6, 8))))

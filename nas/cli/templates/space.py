@@ -1,4 +1,5 @@
-"""Your search space: an ordinary PyTorch function that asks `choose` wherever you would otherwise decide yourself.
+"""Your search space: an ordinary PyTorch function that asks `choose` wherever you would otherwise
+decide yourself.
 
 Check it after each change:    nas space check space.py:space --input 1,8,8 --classes 10
 
@@ -9,7 +10,8 @@ Check it after each change:    nas space check space.py:space --input 1,8,8 --cl
     with choose.scope("block1"): ...        questions inside are named block1/...; each name may be asked once
     choose.reject("why")                    this combination is not wanted; another one is drawn
 
-The module is run once without numbers to see what it computes: `forward` may branch on settings and shapes, but not on numbers in tensors.
+The module is run once without numbers to see what it computes: `forward` may branch on settings and
+shapes, but not on numbers in tensors.
 """
 
 from torch import Tensor, nn
@@ -22,7 +24,9 @@ ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 class Block(nn.Module):
     """Two convolutions, and perhaps the input added to what they give."""
 
-    def __init__(self, width: int, kernel_size: int, activation: type[nn.Module], *, skip: bool) -> None:
+    def __init__(
+        self, width: int, kernel_size: int, activation: type[nn.Module], *, skip: bool
+    ) -> None:
         super().__init__()
         self.skip = skip
         self.body = nn.Sequential(
@@ -40,19 +44,41 @@ class Block(nn.Module):
 
 
 def define(choose: Chooser, shapes: Shapes) -> nn.Module:
-    """The network. `shapes` comes from the task: here input (channels, height, width) and output (classes,)."""
+    """The network. `shapes` comes from the task: here input (channels, height, width) and output
+    (classes,).
+    """
     activation = ACTIVATIONS[choose.one_of("activation", tuple(ACTIVATIONS))]
     width = choose.one_of("width", (4, 8, 16))
-    layers: list[nn.Module] = [nn.Conv2d(shapes.input[0], width, 3, padding=1, bias=False), nn.BatchNorm2d(width), activation()]
+    layers: list[nn.Module] = [
+        nn.Conv2d(shapes.input[0], width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        activation(),
+    ]
     for stage in (1, 2):
         with choose.scope(f"stage{stage}"):
             if stage == 2:
-                layers += [nn.Conv2d(width, 2 * width, 2, stride=2, bias=False), nn.BatchNorm2d(2 * width)]
+                layers += [
+                    nn.Conv2d(width, 2 * width, 2, stride=2, bias=False),
+                    nn.BatchNorm2d(2 * width),
+                ]
                 width *= 2
             for block in range(choose.integer("blocks", 1, 3)):
                 with choose.scope(f"block{block}"):
-                    layers.append(Block(width, choose.one_of("kernel", (3, 5)), activation, skip=choose.one_of("skip", (True, False))))
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(width, shapes.output[0]))
+                    layers.append(
+                        Block(
+                            width,
+                            choose.one_of("kernel", (3, 5)),
+                            activation,
+                            skip=choose.one_of("skip", (True, False)),
+                        )
+                    )
+    return nn.Sequential(
+        *layers,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(0.1),
+        nn.Linear(width, shapes.output[0]),
+    )
 
 
 # The name stands in every architecture found: change it when the questions change.

@@ -61,16 +61,42 @@ def test_reading_commands_print_json(here: Path) -> None:
     shown = json.loads(nas("space", "show", "nasbench201", "--json").stdout)
     assert shown["architecture"]["space"] == "nasbench201"
     schema = json.loads(nas("config", "schema").stdout)
-    assert {"space", "task", "strategy", "predictor", "budget", "finalists", "executor"} <= set(schema["properties"])
+    assert {"space", "task", "strategy", "predictor", "budget", "finalists", "executor"} <= set(
+        schema["properties"]
+    )
     checked = json.loads(nas("space", "check", "nasbench201", "--count", "3", "--json").stdout)
     assert checked["problems"] == []
 
 
 def test_a_space_is_checked_for_the_tokens_of_other_texts() -> None:
-    shown = nas("space", "check", "flexibert_tiny", "--input", "12", "--vocabulary", "50", "--classes", "3", "--count", "1")
+    shown = nas(
+        "space",
+        "check",
+        "flexibert_tiny",
+        "--input",
+        "12",
+        "--vocabulary",
+        "50",
+        "--classes",
+        "3",
+        "--count",
+        "1",
+    )
     assert shown.exit_code == 0, shown.output
     assert "12 of 50 tokens, 3" in shown.output
-    for_each = nas("space", "check", "flexibert_tiny", "--input", "12", "--vocabulary", "50", "--output", "12,50", "--count", "1")
+    for_each = nas(
+        "space",
+        "check",
+        "flexibert_tiny",
+        "--input",
+        "12",
+        "--vocabulary",
+        "50",
+        "--output",
+        "12,50",
+        "--count",
+        "1",
+    )
     assert for_each.exit_code == 0, for_each.output
     assert "12 of 50 tokens, 12 x 50" in for_each.output
     wrong = nas("space", "check", "flexibert_tiny", "--output", "12,0")
@@ -81,10 +107,13 @@ def test_a_space_is_checked_for_the_tokens_of_other_texts() -> None:
     assert "--input 40" in refused.output
 
 
-def test_a_space_of_texts_that_is_checked_without_a_vocabulary_is_told_which_option_is_missing(tmp_path: Path) -> None:
+def test_a_space_of_texts_that_is_checked_without_a_vocabulary_is_told_which_option_is_missing(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "bags.py").write_text(
         "from torch import nn\nfrom spaces import SearchSpace\n\n\ndef define(choose, shapes):\n"
-        "    return nn.Sequential(nn.EmbeddingBag(shapes.vocabulary, 4), nn.Linear(4, 2))\n\n\nspace = SearchSpace('bags', define)\n"
+        "    return nn.Sequential(nn.EmbeddingBag(shapes.vocabulary, 4), nn.Linear(4, "
+        "2))\n\n\nspace = SearchSpace('bags', define)\n"
     )
     checked = nas("space", "check", f"{tmp_path / 'bags.py'}:space", "--count", "2")
     assert checked.exit_code == 1
@@ -102,7 +131,10 @@ def test_settings_have_no_place_in_a_run_that_goes_on(here: Path) -> None:
     assert nas("search", "table.yaml").exit_code == 0
     refused = nas("resume", "runs/table", "-s", "budget=20")
     assert refused.exit_code == 2
-    assert "a run goes on with the settings that it began with, so 'budget=20' has no place here" in refused.stderr
+    assert (
+        "a run goes on with the settings that it began with, so 'budget=20' has no place here"
+        in refused.stderr
+    )
 
 
 def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
@@ -113,7 +145,12 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
     for path in sorted((Path(__file__).resolve().parents[3] / "configs").glob("*.yaml")):
         jsonschema.validate(yaml.safe_load(path.read_text()), schema)
     for short in (
-        {"task": "digits", "executor": "inline", "evaluator": "train", "predictor": {"caution": 5.0}},
+        {
+            "task": "digits",
+            "executor": "inline",
+            "evaluator": "train",
+            "predictor": {"caution": 5.0},
+        },
         {"strategy": {"name": "own.py:Own", "setting": 1}, "predictor": "own.py:Own"},
     ):
         jsonschema.validate({"space": "convnet", **short}, schema)
@@ -138,26 +175,42 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
         (["budget=many"], ["budget", "valid integer", '"many"']),
         (["budget=0"], ["budget", "greater than or equal to 1", "got 0"]),
         (["training.epochs=0"], ["epochs", "at least 1"]),
-        (["space=nasbench202"], ["no space is called 'nasbench202'", "did you mean 'nasbench201'?", "convnet"]),
+        (
+            ["space=nasbench202"],
+            ["no space is called 'nasbench202'", "did you mean 'nasbench201'?", "convnet"],
+        ),
         (
             ["strategy=annealing"],
             [
                 "no strategy is called 'annealing'",
-                "asha, boshnas, evolution, hyperband, local, map_elites, mcts, nsga2, pgvae, random, smbo, surrogate",
+                "asha, boshnas, evolution, hyperband, local, map_elites, mcts, nsga2, pgvae, "
+                "random, smbo, surrogate",
             ],
         ),
         (["strategy.popluation=3"], ["has no setting 'popluation'", "did you mean 'population'?"]),
         (["strategy.population=x"], ["strategy.population", "'x'"]),
         (["strategy.population=2"], ["1 <= tournament <= population"]),
-        (["strategy=surrogate", "predictor=oracle"], ["no predictor is called 'oracle'. Known: auto, ", "gnn", "my_file.py:Name"]),
+        (
+            ["strategy=surrogate", "predictor=oracle"],
+            ["no predictor is called 'oracle'. Known: auto, ", "gnn", "my_file.py:Name"],
+        ),
         (["strategy=random", "predictor={name: boshnas, dropout: 7}"], ["dropout"]),
-        (["evaluator={name: train, transfer: {leest: 1}}"], ["unknown key 'evaluator.transfer.leest'", "did you mean 'least'?"]),
-        (["strategy=surrogate", "predictor=tres"], ["no predictor is called 'tres'; did you mean 'trees'?"]),
+        (
+            ["evaluator={name: train, transfer: {leest: 1}}"],
+            ["unknown key 'evaluator.transfer.leest'", "did you mean 'least'?"],
+        ),
+        (
+            ["strategy=surrogate", "predictor=tres"],
+            ["no predictor is called 'tres'; did you mean 'trees'?"],
+        ),
         (
             ["strategy=surrogate", "predictor={name: auto, members: [gp, oracle]}"],
             ["predictor auto needs different members out of gp, gnn", "oracle"],
         ),
-        (["strategy=surrogate", "predictor={name: auto, members: 3}"], ["predictor.members", "got 3"]),
+        (
+            ["strategy=surrogate", "predictor={name: auto, members: 3}"],
+            ["predictor.members", "got 3"],
+        ),
         (["evaluator=train", "task=mnist"], ["mnist", "digits"]),
         (["evaluator=train"], ["needs a `task`"]),
         (["evaluator.path=nowhere.npz"], ["nowhere.npz"]),
@@ -168,14 +221,20 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
         (["space=no.such.module:space"], ["there is no module 'no.such.module'"]),
     ],
 )
-def test_wrong_values_are_answered_with_a_sentence(here: Path, change: list[str], parts: list[str]) -> None:
+def test_wrong_values_are_answered_with_a_sentence(
+    here: Path, change: list[str], parts: list[str]
+) -> None:
     overrides = [item for value in change for item in ("-s", value)]
     refused(nas("search", "table.yaml", *overrides), *parts)
-    assert not (here / "runs").exists() or not list((here / "runs").glob("*/journal.sqlite")), "nothing is begun with a wrong configuration"
+    assert not (here / "runs").exists() or not list((here / "runs").glob("*/journal.sqlite")), (
+        "nothing is begun with a wrong configuration"
+    )
 
 
 def test_a_config_that_is_missing_or_no_yaml_is_refused(here: Path) -> None:
-    refused(nas("search", "missing.yaml"), "there is no configuration file missing.yaml", "nas init")
+    refused(
+        nas("search", "missing.yaml"), "there is no configuration file missing.yaml", "nas init"
+    )
     (here / "broken.yaml").write_text("a: [1")
     refused(nas("search", "broken.yaml"), "broken.yaml is not YAML")
     (here / "list.yaml").write_text("- 1")
@@ -229,8 +288,15 @@ number = 3
 
 def test_spaces_that_do_not_work_say_why(here: Path) -> None:
     (here / "mine.py").write_text(SPACES)
-    refused(nas("search", "table.yaml", "-s", "space=mine.py:hopless"), "mine.py has no 'hopless'", "did you mean 'hopeless'?")
-    refused(nas("search", "table.yaml", "-s", "space=mine.py:number"), "mine.py:number' should be a SearchSpace or a function define(choose)")
+    refused(
+        nas("search", "table.yaml", "-s", "space=mine.py:hopless"),
+        "mine.py has no 'hopless'",
+        "did you mean 'hopeless'?",
+    )
+    refused(
+        nas("search", "table.yaml", "-s", "space=mine.py:number"),
+        "mine.py:number' should be a SearchSpace or a function define(choose)",
+    )
     hopeless = nas("space", "check", "mine.py:hopeless", "--count", "3")
     assert hopeless.exit_code == 1
     assert "never good enough" in hopeless.output
@@ -238,17 +304,26 @@ def test_spaces_that_do_not_work_say_why(here: Path) -> None:
     assert untraceable.exit_code == 1
     assert "mine.py" in untraceable.output
     assert "x.sum() > 0" in untraceable.output
-    (here / "train.yaml").write_text("space: mine.py:hopeless\ntask: digits\nstrategy: random\nexecutor: inline\n")
+    (here / "train.yaml").write_text(
+        "space: mine.py:hopeless\ntask: digits\nstrategy: random\nexecutor: inline\n"
+    )
     refused(nas("search", "train.yaml"), "rejected 1000 architectures in a row: never good enough")
     (here / "mistake.py").write_text("import spaces\n1 / 0\n")
-    refused(nas("space", "check", "mistake.py:space"), "mistake.py:space could not be imported: ZeroDivisionError")
+    refused(
+        nas("space", "check", "mistake.py:space"),
+        "mistake.py:space could not be imported: ZeroDivisionError",
+    )
 
 
-def test_files_are_found_from_here_or_beside_the_config(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_found_from_here_or_beside_the_config(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (here / "elsewhere").mkdir()
     (here / "photos").mkdir()
     (here / "mine.py").write_text(SPACES)
-    (here / "images.yaml").write_text("space: mine.py:untraceable\ntask: {name: images, path: photos}\n")
+    (here / "images.yaml").write_text(
+        "space: mine.py:untraceable\ntask: {name: images, path: photos}\n"
+    )
     monkeypatch.chdir(here / "elsewhere")
     shown = json.loads(nas("config", "show", "../images.yaml", "--json").stdout)
     assert shown["space"] == f"{here}/mine.py:untraceable"
@@ -259,18 +334,35 @@ def test_an_image_folder_with_one_class_is_refused(here: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     (here / "photos/cats").mkdir(parents=True)
     for number in range(3):
-        image.fromarray(numpy.zeros((8, 8, 3), dtype="uint8")).save(here / f"photos/cats/{number}.png")
-    (here / "images.yaml").write_text("space: convnet\ntask: {name: images, path: photos}\nexecutor: inline\nstrategy: random\n")
+        image.fromarray(numpy.zeros((8, 8, 3), dtype="uint8")).save(
+            here / f"photos/cats/{number}.png"
+        )
+    (here / "images.yaml").write_text(
+        "space: convnet\ntask: {name: images, path: photos}\nexecutor: inline\nstrategy: random\n"
+    )
     refused(nas("search", "images.yaml"), "photos", "class")
 
 
 def test_help_is_there_for_every_command() -> None:
-    for command in ([], ["search"], ["resume"], ["status"], ["report"], ["export"], ["init"], ["space"], ["space", "check"], ["config"]):
+    for command in (
+        [],
+        ["search"],
+        ["resume"],
+        ["status"],
+        ["report"],
+        ["export"],
+        ["init"],
+        ["space"],
+        ["space", "check"],
+        ["config"],
+    ):
         assert nas(*command, "--help").exit_code == 0
 
 
 def test_the_module_runs_as_a_script() -> None:
-    done = subprocess.run([sys.executable, "-m", "nas", "space", "list"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "nas", "space", "list"], capture_output=True, text=True, check=True
+    )
     assert "convnet" in done.stdout
 
 
@@ -304,10 +396,32 @@ def function():
 
 def test_a_strategy_and_a_predictor_of_ones_own_are_named_by_file(here: Path) -> None:
     (here / "own.py").write_text(OWN)
-    assert nas("search", "table.yaml", "-s", "strategy={name: own.py:Backwards, sign: -2}").exit_code == 0
-    done = nas("search", "table.yaml", "-s", "strategy={name: surrogate, initial: 4}", "-s", "predictor={name: own.py:Flat, level: 50}")
+    assert (
+        nas("search", "table.yaml", "-s", "strategy={name: own.py:Backwards, sign: -2}").exit_code
+        == 0
+    )
+    done = nas(
+        "search",
+        "table.yaml",
+        "-s",
+        "strategy={name: surrogate, initial: 4}",
+        "-s",
+        "predictor={name: own.py:Flat, level: 50}",
+    )
     assert done.exit_code == 0, done.output
-    assert json.loads(nas("status", "runs/table-2", "--json").stdout)["surrogate"]["pooled"]["predicted"] == 8
-    refused(nas("search", "table.yaml", "-s", "strategy={name: own.py:Backwards, sgn: 1}"), "has no setting 'sgn'", "did you mean 'sign'?")
-    refused(nas("search", "table.yaml", "-s", "strategy=own.py:function"), "should be a frozen dataclass")
+    assert (
+        json.loads(nas("status", "runs/table-2", "--json").stdout)["surrogate"]["pooled"][
+            "predicted"
+        ]
+        == 8
+    )
+    refused(
+        nas("search", "table.yaml", "-s", "strategy={name: own.py:Backwards, sgn: 1}"),
+        "has no setting 'sgn'",
+        "did you mean 'sign'?",
+    )
+    refused(
+        nas("search", "table.yaml", "-s", "strategy=own.py:function"),
+        "should be a frozen dataclass",
+    )
     refused(nas("search", "table.yaml", "-s", "strategy=own.py:Nothing"), "own.py has no 'Nothing'")

@@ -1,4 +1,6 @@
-"""What `nas init` writes is complete, commented, and runs as it is; and so are the files in configs/."""
+"""What `nas init` writes is complete, commented, and runs as it is; and so are the files in
+configs/.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ CONFIGS = sorted((Path(__file__).resolve().parents[3] / "configs").glob("*.yaml"
 def keys(text: str) -> set[str]:
     """The keys of a configuration file, those of sections with a dot."""
     loaded = yaml.safe_load(text)
-    inner = {f"{key}.{name}" for key, section in loaded.items() if isinstance(section, dict) for name in section}
+    inner = {
+        f"{key}.{name}"
+        for key, section in loaded.items()
+        if isinstance(section, dict)
+        for name in section
+    }
     return set(loaded) | inner
 
 
@@ -33,9 +40,18 @@ def expected_keys(config: RunConfig) -> set[str]:
         "evaluator": list(type(config.evaluator).model_fields),
     }
     if "over" in sections["strategy"]:
-        assert set(config.strategy.settings["over"]) == {"name", *settings_of(config.strategy.settings["over"]["name"])}
-    wanted = set(RunConfig.model_fields) | {f"{section}.{name}" for section, names in sections.items() for name in names}
-    return wanted if config.evaluator.name == "train" else {key for key in wanted if not key.startswith("training")}
+        assert set(config.strategy.settings["over"]) == {
+            "name",
+            *settings_of(config.strategy.settings["over"]["name"]),
+        }
+    wanted = set(RunConfig.model_fields) | {
+        f"{section}.{name}" for section, names in sections.items() for name in names
+    }
+    return (
+        wanted
+        if config.evaluator.name == "train"
+        else {key for key in wanted if not key.startswith("training")}
+    )
 
 
 def settings_of(strategy: str) -> list[str]:
@@ -59,7 +75,9 @@ def test_the_files_are_written_into_a_new_directory(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text("mine = 1\n")
-    with pytest.raises(ValueError, match=r"space\.py would be overwritten: give `nas init` another directory"):
+    with pytest.raises(
+        ValueError, match=r"space\.py would be overwritten: give `nas init` another directory"
+    ):
         init(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["space.py"]
     assert (tmp_path / "space.py").read_text() == "mine = 1\n"
@@ -86,7 +104,9 @@ def test_the_space_is_sound_on_the_task(tmp_path: Path) -> None:
     init(tmp_path)
     task = load_task(f"{tmp_path / 'task.py'}:task", seed=3)
     assert len(task.train) > len(task.validation) == len(task.test)
-    report = check(load_space(f"{tmp_path / 'space.py'}:space").for_shapes(task.shapes), 5, size_seconds=1.0)
+    report = check(
+        load_space(f"{tmp_path / 'space.py'}:space").for_shapes(task.shapes), 5, size_seconds=1.0
+    )
     assert report.problems == ()
     assert report.count == 5
 

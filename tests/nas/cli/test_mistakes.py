@@ -1,4 +1,6 @@
-"""What a run answers to a config that fits no machine, to the user's own code that fails, to a full disk and to a reader who leaves."""
+"""What a run answers to a config that fits no machine, to the user's own code that fails, to a full
+disk and to a reader who leaves.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,13 @@ def nas(*arguments: str) -> Result:
 
 
 def search(*changes: str) -> Result:
-    return nas("search", "train.yaml", "--out", "run", *(part for change in changes for part in ("-s", change)))
+    return nas(
+        "search",
+        "train.yaml",
+        "--out",
+        "run",
+        *(part for change in changes for part in ("-s", change)),
+    )
 
 
 def read(directory: Path) -> History:
@@ -107,10 +115,22 @@ def quiet(history: History, events: object) -> None:
     ("changes", "parts"),
     [
         (["executor={name: process, devices: []}"], ["executor.devices is an empty list"]),
-        (["executor={name: process, devices: ['cuda:99']}"], ["executor.devices: the device 'cuda:99' is not on this machine"]),
-        (["executor={name: inline, devices: [gpu]}"], ["executor.devices: a device is called auto, cpu, cuda or cuda:0; got 'gpu'"]),
-        (["training.epochs=4", "training.warmup_epochs=2"], ["finalists.epochs is 1", "training.epochs, 4"]),
-        (["task={name: mine.py:points, count: many}"], ["mine.py:points", "count", "valid integer", "'many'"]),
+        (
+            ["executor={name: process, devices: ['cuda:99']}"],
+            ["executor.devices: the device 'cuda:99' is not on this machine"],
+        ),
+        (
+            ["executor={name: inline, devices: [gpu]}"],
+            ["executor.devices: a device is called auto, cpu, cuda or cuda:0; got 'gpu'"],
+        ),
+        (
+            ["training.epochs=4", "training.warmup_epochs=2"],
+            ["finalists.epochs is 1", "training.epochs, 4"],
+        ),
+        (
+            ["task={name: mine.py:points, count: many}"],
+            ["mine.py:points", "count", "valid integer", "'many'"],
+        ),
         (["task={name: digits, seed: many}"], ["'digits'", "seed", "valid integer", "'many'"]),
         (["task=3"], ["task: should be a name, or a section with `name`", "got 3"]),
         (["finalists=3"], ["finalists: should be keys and values; got 3"]),
@@ -118,12 +138,20 @@ def quiet(history: History, events: object) -> None:
         (["training.gradient_clip=.inf"], ["gradient_clip must be a finite number"]),
         (["task=mine.py:broken"], ["KeyError: 'data'", "in your code", "mine.py:13, in broken"]),
         (["task=mine.py:refusing"], ["the camera is off", "mine.py:16, in refusing"]),
-        (["space=convnet"], ["the space convnet takes images (channels, height, width)", "inputs (4,)"]),
+        (
+            ["space=convnet"],
+            ["the space convnet takes images (channels, height, width)", "inputs (4,)"],
+        ),
         (["space=flexibert_tiny"], ["how many different ones there are is not said"]),
-        (["space=flexibert_tiny", "task=digits"], ["FlexiBERT's networks take tokens (length,), got the shape (1, 8, 8)"]),
+        (
+            ["space=flexibert_tiny", "task=digits"],
+            ["FlexiBERT's networks take tokens (length,), got the shape (1, 8, 8)"],
+        ),
     ],
 )
-def test_what_cannot_work_is_said_before_a_run_is_made(here: Path, changes: list[str], parts: list[str]) -> None:
+def test_what_cannot_work_is_said_before_a_run_is_made(
+    here: Path, changes: list[str], parts: list[str]
+) -> None:
     refused = search(*changes)
     assert refused.exit_code == 2, refused.output
     assert "Traceback" not in refused.output
@@ -133,13 +161,17 @@ def test_what_cannot_work_is_said_before_a_run_is_made(here: Path, changes: list
 
 
 @pytest.mark.parametrize("predictor", ["{device: cuda}", "{name: gnn, device: cuda}"])
-def test_a_predictor_that_wants_an_absent_gpu_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch, predictor: str) -> None:
+def test_a_predictor_that_wants_an_absent_gpu_is_refused(
+    here: Path, monkeypatch: pytest.MonkeyPatch, predictor: str
+) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     refused = search("strategy=surrogate", f"predictor={predictor}")
     assert refused.exit_code == 2, refused.output
-    assert "to use the device cuda, and torch finds no GPU here; set device to cpu" in refused.stderr
+    assert (
+        "to use the device cuda, and torch finds no GPU here; set device to cpu" in refused.stderr
+    )
     assert not (here / "run").exists()
 
 
@@ -153,7 +185,9 @@ def test_a_space_that_fails_during_the_search_names_its_line(here: Path) -> None
 def test_a_network_with_too_many_outputs_is_not_trained_silently(here: Path) -> None:
     refused = search("space=mine.py:wide")
     assert refused.exit_code == 2
-    assert "the network gives the shape (3,) for each sample, and the data want (2,)" in refused.stderr
+    assert (
+        "the network gives the shape (3,) for each sample, and the data want (2,)" in refused.stderr
+    )
 
 
 def test_the_blame_for_an_error_goes_where_it_was_raised() -> None:
@@ -162,16 +196,24 @@ def test_the_blame_for_an_error_goes_where_it_was_raised() -> None:
 
     def caught(raising: str) -> Exception:
         try:
-            exec(compile(raising, "/home/somebody/space.py", "exec"), {"__name__": "user_file_space"})
+            exec(
+                compile(raising, "/home/somebody/space.py", "exec"), {"__name__": "user_file_space"}
+            )
         except Exception as error:
-            # The frames of this test are the user's too, as far as can be seen, so only those behind it count.
-            return error.with_traceback(error.__traceback__.tb_next if error.__traceback__ else None)
+            # The frames of this test are the user's too, as far as can be seen, so only those
+            # behind it count.
+            return error.with_traceback(
+                error.__traceback__.tb_next if error.__traceback__ else None
+            )
         raise AssertionError
 
     assert exit_code(caught("1 / 0")) == 2
-    assert sentence(caught("1 / 0")).startswith("ZeroDivisionError: division by zero\n  in your code, /home/somebody/space.py:1")
+    assert sentence(caught("1 / 0")).startswith(
+        "ZeroDivisionError: division by zero\n  in your code, /home/somebody/space.py:1"
+    )
     assert exit_code(caught("import numpy; numpy.zeros(3).reshape(2)")) == 2
-    # Raised by our own code, though the user's called it: a sentence of ours where it is a ValueError, and else our mistake.
+    # Raised by our own code, though the user's called it: a sentence of ours where it is a
+    # ValueError, and else our mistake.
     wrong_call = caught("from nas.tasks import load_task; load_task('mnist')")
     assert exit_code(wrong_call) == 2
     assert "in your code" not in sentence(wrong_call)
@@ -184,14 +226,28 @@ def test_a_table_with_two_rows_of_one_architecture_is_refused(here: Path) -> Non
     from importlib.resources import files
 
     columns = dict(numpy.load(str(files("nas") / "data" / "nasbench201.npz"), allow_pickle=False))
-    numpy.savez(here / "twice.npz", **{name: numpy.concatenate([column, column[7:8]]) for name, column in columns.items()})
-    refused = search("space=nasbench201", "task=null", "evaluator={name: table, path: twice.npz, score: c100_val_200}")
+    numpy.savez(
+        here / "twice.npz",
+        **{name: numpy.concatenate([column, column[7:8]]) for name, column in columns.items()},
+    )
+    refused = search(
+        "space=nasbench201",
+        "task=null",
+        "evaluator={name: table, path: twice.npz, score: c100_val_200}",
+    )
     assert refused.exit_code == 2, refused.output
-    assert "the rows 7 and 15625 of twice.npz are of one architecture" in refused.stderr.replace(f"{here}/", "")
+    assert "the rows 7 and 15625 of twice.npz are of one architecture" in refused.stderr.replace(
+        f"{here}/", ""
+    )
 
 
 def test_a_full_training_has_as_much_more_time_as_epochs() -> None:
-    sections = {"space": "convnet", "task": "digits", "training": {"epochs": 3}, "executor": {"time_limit": 10.0, "workers": 1}}
+    sections = {
+        "space": "convnet",
+        "task": "digits",
+        "training": {"epochs": 3},
+        "executor": {"time_limit": 10.0, "workers": 1},
+    }
     for epochs, limits in ((12, (10.0, 40.0)), (None, (10.0, 30.0)), (3, (10.0, 10.0))):
         executor = executor_of(parse_config({**sections, "finalists": {"epochs": epochs}}, "here"))
         assert isinstance(executor, ProcessExecutor)
@@ -199,16 +255,24 @@ def test_a_full_training_has_as_much_more_time_as_epochs() -> None:
 
 
 def test_a_time_limit_of_years_is_a_time_limit() -> None:
-    with ProcessExecutor("tests.nas.executors.toy_evaluators:scripted", {}, ["cpu"], time_limits=(1e9, 1e9)) as executor:
+    with ProcessExecutor(
+        "tests.nas.executors.toy_evaluators:scripted", {}, ["cpu"], time_limits=(1e9, 1e9)
+    ) as executor:
         ((_, outcome),) = executor.run([job(0)])
     assert isinstance(outcome, Observation)
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("I/O error: No space left on device (os error 28)")]
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+    ],
 )
 @pytest.mark.parametrize("final", [False, True], ids=["search", "final"])
-def test_a_disk_full_of_weights_stops_the_run_and_fails_no_trial(error: Exception, final: bool, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_full_of_weights_stops_the_run_and_fails_no_trial(
+    error: Exception, final: bool, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import nas.training.checkpoint as writing
 
     space_left = {"files": 5 if final else 3}
@@ -236,22 +300,30 @@ def test_a_disk_full_of_weights_stops_the_run_and_fails_no_trial(error: Exceptio
         },
         "here",
     )
-    with pytest.raises(RunFailed, match=r"the disk is full: .* free space and `nas resume") as caught:
+    with pytest.raises(
+        RunFailed, match=r"the disk is full: .* free space and `nas resume"
+    ) as caught:
         start(config, here / "run", quiet)
     assert exit_code(caught.value) == 1
     stopped = read(here / "run")
     assert not stopped.failed
     assert len(stopped.observed) == (4 if final else 3)
     assert len(stopped.finals) == (1 if final else 0)
-    assert not list((here / "run/weights").glob("*.unfinished")), "half a file would keep the disk full"
+    assert not list((here / "run/weights").glob("*.unfinished")), (
+        "half a file would keep the disk full"
+    )
 
     monkeypatch.setattr(writing, "save_file", save_file)
-    (here / "run/weights/trial-00009.safetensors.1.unfinished").write_bytes(b"of a worker that was killed")
+    (here / "run/weights/trial-00009.safetensors.1.unfinished").write_bytes(
+        b"of a worker that was killed"
+    )
     resumed, whole = resume(here / "run", quiet), start(config, here / "whole", quiet)
-    assert [(trial.architecture, trial.score) for trial in resumed.trials] == [(trial.architecture, trial.score) for trial in whole.trials]
-    assert [final.result.test for final in resumed.finals if isinstance(final.result, FinalResult)] == [
-        final.result.test for final in whole.finals if isinstance(final.result, FinalResult)
+    assert [(trial.architecture, trial.score) for trial in resumed.trials] == [
+        (trial.architecture, trial.score) for trial in whole.trials
     ]
+    assert [
+        final.result.test for final in resumed.finals if isinstance(final.result, FinalResult)
+    ] == [final.result.test for final in whole.finals if isinstance(final.result, FinalResult)]
     assert not list((here / "run/weights").glob("*.unfinished"))
 
 
@@ -270,24 +342,48 @@ def test_a_full_disk_is_known_by_number_and_by_words() -> None:
     assert failure.kind == DISK_FULL
 
 
-def test_a_baseline_without_luck_does_not_cost_the_search_its_finalists(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_baseline_without_luck_does_not_cost_the_search_its_finalists(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from nas.evaluators.table import TableEvaluator
     from nas.strategies import local
 
     evaluate = TableEvaluator.evaluate
-    # Of the built-in strategies each begins with the baseline's architectures; this one does not, as a user's own may.
+    # Of the built-in strategies each begins with the baseline's architectures; this one does not,
+    # as a user's own may.
     draws = local.random_draws
-    monkeypatch.setattr(local, "random_draws", lambda space, history, seed: draws(space, history, seed + 1))
+    monkeypatch.setattr(
+        local, "random_draws", lambda space, history, seed: draws(space, history, seed + 1)
+    )
     # The first six trials are the search's.
     monkeypatch.setattr("nas.record.history.derive", lambda seed, purpose, counter=0: counter)
 
     def unlucky(self, architecture, *, seed, **given):
-        return evaluate(self, architecture, seed=seed, **given) if seed < 6 else Failed("exception", "no luck")
+        return (
+            evaluate(self, architecture, seed=seed, **given)
+            if seed < 6
+            else Failed("exception", "no luck")
+        )
 
     monkeypatch.setattr(TableEvaluator, "evaluate", unlucky)
-    section = {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200", "test": "c100_test_200"}
+    section = {
+        "name": "table",
+        "path": "builtin:nasbench201",
+        "score": "c100_val_200",
+        "test": "c100_test_200",
+    }
     strategy = {"name": "local", "initial": 1}
-    config = parse_config({"space": "nasbench201", "evaluator": section, "strategy": strategy, "executor": "inline", "budget": 6, "batch": 1}, "here")
+    config = parse_config(
+        {
+            "space": "nasbench201",
+            "evaluator": section,
+            "strategy": strategy,
+            "executor": "inline",
+            "budget": 6,
+            "batch": 1,
+        },
+        "here",
+    )
     history = start(config, here / "run", quiet)
     assert history.finished == "the budget is used"
     assert len(history.of_arm("search").observed) == 6
@@ -319,7 +415,9 @@ class Broken:
 
 @pytest.mark.parametrize("terminal", [False, True], ids=["lines", "bar"])
 @pytest.mark.parametrize("writes", [0, 3])
-def test_a_reader_who_leaves_does_not_end_the_run(writes: int, terminal: bool, tmp_path: Path) -> None:
+def test_a_reader_who_leaves_does_not_end_the_run(
+    writes: int, terminal: bool, tmp_path: Path
+) -> None:
     config = table_config()
     with Progress(config, Broken(writes, terminal), interval=0.0) as progress:  # type: ignore[arg-type]
         assert start(config, tmp_path / "run", progress).finished
@@ -342,7 +440,9 @@ class Terminal:
         """Nothing is buffered."""
 
 
-def test_the_bar_is_there_from_the_first_round_and_shows_everything_in_80_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bar_is_there_from_the_first_round_and_shows_everything_in_80_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     config, terminal = table_config(), Terminal()
     with Progress(config, terminal) as progress:  # type: ignore[arg-type]
@@ -358,16 +458,37 @@ def test_the_bar_is_there_from_the_first_round_and_shows_everything_in_80_column
 
 
 def table_config():
-    section = {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200", "test": "c100_test_200"}
+    section = {
+        "name": "table",
+        "path": "builtin:nasbench201",
+        "score": "c100_val_200",
+        "test": "c100_test_200",
+    }
     strategy = {"name": "surrogate", "initial": 8, "candidates": 50}
     return parse_config(
-        {"space": "nasbench201", "evaluator": section, "strategy": strategy, "predictor": "ridge", "executor": "inline", "budget": 16, "batch": 4},
+        {
+            "space": "nasbench201",
+            "evaluator": section,
+            "strategy": strategy,
+            "predictor": "ridge",
+            "executor": "inline",
+            "budget": 16,
+            "batch": 4,
+        },
         "here",
     )
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(here: Path) -> None:
-    (here / "long.yaml").write_text(json.dumps({**table_config().model_dump(mode="json"), "budget": 15000, "strategy": {"name": "random"}}))
+    (here / "long.yaml").write_text(
+        json.dumps(
+            {
+                **table_config().model_dump(mode="json"),
+                "budget": 15000,
+                "strategy": {"name": "random"},
+            }
+        )
+    )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     running = subprocess.Popen(
         [sys.executable, "-m", "nas", "search", "long.yaml", "--out", "run"],
@@ -398,7 +519,13 @@ def test_output_that_cannot_be_written_is_said(here: Path) -> None:
     assert "could not be written to file/x.html" in refused.stderr
     if Path("/dev/full").exists():
         with open("/dev/full", "w") as full:
-            done = subprocess.run([sys.executable, "-m", "nas", "space", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            done = subprocess.run(
+                [sys.executable, "-m", "nas", "space", "list"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
         assert done.returncode == 1
         assert "No space left" in done.stderr
         assert "Traceback" not in done.stderr
@@ -407,17 +534,37 @@ def test_output_that_cannot_be_written_is_said(here: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "part"),
     [
-        ("UPDATE events SET body = json_set(body, '$.score', NULL) WHERE kind = 'observation'", "None is not a number"),
-        ("UPDATE events SET body = json_set(body, '$.score', 'high') WHERE kind = 'observation'", "'high' is not a number"),
-        ("UPDATE events SET body = '[]' WHERE kind = 'observation'", "(observation) has not the fields that its kind needs"),
-        ("UPDATE events SET kind = 'rumour' WHERE kind = 'observation'", "unknown kind of event 'rumour'"),
+        (
+            "UPDATE events SET body = json_set(body, '$.score', NULL) WHERE kind = 'observation'",
+            "None is not a number",
+        ),
+        (
+            "UPDATE events SET body = json_set(body, '$.score', 'high') WHERE kind = 'observation'",
+            "'high' is not a number",
+        ),
+        (
+            "UPDATE events SET body = '[]' WHERE kind = 'observation'",
+            "(observation) has not the fields that its kind needs",
+        ),
+        (
+            "UPDATE events SET kind = 'rumour' WHERE kind = 'observation'",
+            "unknown kind of event 'rumour'",
+        ),
         ("UPDATE meta SET value = '[]' WHERE name = 'environment'", "should be JSON objects"),
         ("UPDATE meta SET value = 'yesterday' WHERE name = 'created'", "the time of creation"),
-        ("UPDATE meta SET value = json_remove(value, '$.space') WHERE name = 'config'", "the key 'space' is missing"),
-        ("UPDATE meta SET value = json_set(value, '$.colour', 3) WHERE name = 'config'", "unknown key 'colour'"),
+        (
+            "UPDATE meta SET value = json_remove(value, '$.space') WHERE name = 'config'",
+            "the key 'space' is missing",
+        ),
+        (
+            "UPDATE meta SET value = json_set(value, '$.colour', 3) WHERE name = 'config'",
+            "unknown key 'colour'",
+        ),
     ],
 )
-def test_a_damaged_journal_is_answered_with_a_sentence(damage: str, part: str, tmp_path: Path) -> None:
+def test_a_damaged_journal_is_answered_with_a_sentence(
+    damage: str, part: str, tmp_path: Path
+) -> None:
     import sqlite3
 
     start(table_config(), tmp_path / "run", quiet)
@@ -430,15 +577,21 @@ def test_a_damaged_journal_is_answered_with_a_sentence(damage: str, part: str, t
         assert part in refused.stderr
 
 
-def test_files_are_found_beside_the_config_from_anywhere(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_found_beside_the_config_from_anywhere(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (here / "elsewhere").mkdir()
     monkeypatch.chdir(here / "elsewhere")
     for name in ("train.npz", "test.npz"):
         (here / name).touch()
-    (here / "images.yaml").write_text("space: convnet\ntask: {name: images, path: train.npz, test: test.npz}\n")
+    (here / "images.yaml").write_text(
+        "space: convnet\ntask: {name: images, path: train.npz, test: test.npz}\n"
+    )
     task = load_config(here / "images.yaml").task
     assert task is not None
     assert task.settings == {"path": str(here / "train.npz"), "test": str(here / "test.npz")}
-    (here / "table.yaml").write_text("space: nasbench201\nevaluator: {name: table, path: train.npz, score: a, test: test.npz}\n")
+    (here / "table.yaml").write_text(
+        "space: nasbench201\nevaluator: {name: table, path: train.npz, score: a, test: test.npz}\n"
+    )
     table = load_config(here / "table.yaml").evaluator.model_dump()
     assert (table["path"], table["test"]) == (str(here / "train.npz"), "test.npz")

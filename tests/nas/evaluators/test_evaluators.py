@@ -1,4 +1,6 @@
-"""The evaluators: the table finds what it should and says what it lacks; training saves, retries and keeps the test split unread."""
+"""The evaluators: the table finds what it should and says what it lacks; training saves, retries
+and keeps the test split unread.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,12 @@ def cell(*operations):
 @pytest.fixture(scope="module")
 def table():
     return table_evaluator(
-        NASBENCH201, "builtin:nasbench201", **COLUMNS, seconds="c100_epoch_seconds", epochs=200, metrics={"parameters": "c100_params"}
+        NASBENCH201,
+        "builtin:nasbench201",
+        **COLUMNS,
+        seconds="c100_epoch_seconds",
+        epochs=200,
+        metrics={"parameters": "c100_params"},
     )
 
 
@@ -50,7 +57,10 @@ def part_of_the_table(table, tmp_path_factory):
     with numpy.load(str(files("nas") / "data" / "nasbench201.npz")) as columns:
         kept = numpy.isin(columns["arch"][:, 0], (2, 3))
         path = tmp_path_factory.mktemp("table") / "part.npz"
-        numpy.savez(path, **{name: columns[name][kept] for name in ("arch", "c100_val_200", "c100_test_200")})
+        numpy.savez(
+            path,
+            **{name: columns[name][kept] for name in ("arch", "c100_val_200", "c100_test_200")},
+        )
     return path
 
 
@@ -77,8 +87,10 @@ def test_the_table_knows_the_best_cell(table):
 
 def test_the_table_imports_no_torch():
     code = (
-        "import sys\nfrom nas.evaluators.table import table_evaluator\nfrom spaces.load import load_space\n"
-        "table = table_evaluator(load_space('nasbench201'), 'builtin:nasbench201', score='c100_val_200', test='c100_test_200')\n"
+        "import sys\nfrom nas.evaluators.table import table_evaluator\nfrom spaces.load import "
+        "load_space\n"
+        "table = table_evaluator(load_space('nasbench201'), 'builtin:nasbench201', "
+        "score='c100_val_200', test='c100_test_200')\n"
         "table.evaluate(table.architectures[3], seed=0)\nsys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -87,13 +99,20 @@ def test_the_table_imports_no_torch():
 def test_an_isomorphic_row_stands_in_for_one_that_is_missing(part_of_the_table):
     part = table_evaluator(NASBENCH201, part_of_the_table, **COLUMNS)
     # Nothing comes over 0->1 in the one, and nothing goes on from it in the other.
-    twin, present = cell("none", *["nor_conv_3x3"] * 5), cell("nor_conv_3x3", "nor_conv_3x3", "none", "nor_conv_3x3", "none", "nor_conv_3x3")
+    twin, present = (
+        cell("none", *["nor_conv_3x3"] * 5),
+        cell("nor_conv_3x3", "nor_conv_3x3", "none", "nor_conv_3x3", "none", "nor_conv_3x3"),
+    )
     key = canonical_key(NASBENCH201.graph(twin))
     assert canonical_key(NASBENCH201.graph(present)) == key
     first = next(row for row in part.architectures if canonical_key(NASBENCH201.graph(row)) == key)
     assert part.evaluate(twin, seed=0) == part.evaluate(first, seed=0)
     only = cell("skip_connect", *["nor_conv_3x3"] * 5)
-    check_failure(part.evaluate(only, seed=0), "missing", "has no score for the architecture edge_0_1=skip_connect")
+    check_failure(
+        part.evaluate(only, seed=0),
+        "missing",
+        "has no score for the architecture edge_0_1=skip_connect",
+    )
     check_failure(part.finalize(only, seed=0), "missing", "has no test score")
 
 
@@ -102,19 +121,36 @@ def test_a_number_that_is_not_there_is_a_failure(table):
     results = [sparse.evaluate(architecture, seed=0) for architecture in sparse.architectures]
     assert sum(isinstance(result, Observation) for result in results) == 725
     check_failure(results[0], "missing", "builtin:nasbench201 has no score")
-    check_failure(sparse.finalize(sparse.architectures[0], seed=0), "missing", "without a test column")
-    with pytest.raises(ValueError, match=r"scores of the fidelities 1 alone; got 0\.5\. Name a column for it in evaluator\.fidelities"):
+    check_failure(
+        sparse.finalize(sparse.architectures[0], seed=0), "missing", "without a test column"
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"scores of the fidelities 1 alone; got 0\.5\. Name a column for it in evaluator\.fidelities",
+    ):
         table.evaluate(table.architectures[0], seed=0, fidelity=0.5)
 
 
 def test_columns_give_lower_fidelities():
-    table = table_evaluator(NASBENCH201, "builtin:nasbench201", **COLUMNS, seconds="c100_epoch_seconds", epochs=200, fidelities={0.06: "c100_val_12"})
-    whole, early = (table.evaluate(table.architectures[7], seed=0, fidelity=fidelity) for fidelity in (1.0, 12 / 200))
+    table = table_evaluator(
+        NASBENCH201,
+        "builtin:nasbench201",
+        **COLUMNS,
+        seconds="c100_epoch_seconds",
+        epochs=200,
+        fidelities={0.06: "c100_val_12"},
+    )
+    whole, early = (
+        table.evaluate(table.architectures[7], seed=0, fidelity=fidelity)
+        for fidelity in (1.0, 12 / 200)
+    )
     assert isinstance(whole, Observation)
     assert isinstance(early, Observation)
     assert early.score == table.fidelities[0.06][7] != whole.score == table.scores[7]
     assert early.seconds == pytest.approx(0.06 * whole.seconds)
-    assert table.evaluate(table.architectures[7], seed=0, fidelity=0.0605) == replace(early, seconds=pytest.approx(0.0605 * whole.seconds))
+    assert table.evaluate(table.architectures[7], seed=0, fidelity=0.0605) == replace(
+        early, seconds=pytest.approx(0.0605 * whole.seconds)
+    )
     with pytest.raises(ValueError, match=r"scores of the fidelities 0\.06, 1 alone; got 0\.062"):
         table.evaluate(table.architectures[7], seed=0, fidelity=0.062)
 
@@ -124,13 +160,33 @@ def test_columns_give_lower_fidelities():
     [
         ("missing.npz", {}, "there is no file missing.npz"),
         ("builtin:nasbench404", {}, "no shipped table 'nasbench404'; there is nasbench201"),
-        ("builtin:nasbench201", {"score": "accuracy"}, "no column 'accuracy'; it has arch, c10_val_12"),
+        (
+            "builtin:nasbench201",
+            {"score": "accuracy"},
+            "no column 'accuracy'; it has arch, c10_val_12",
+        ),
         ("builtin:nasbench201", {"test": "c100_val_200"}, "the search would see the test scores"),
-        ("builtin:nasbench201", {"metrics": {"peek": "c100_test_200"}}, "the search would see the test scores"),
-        ("builtin:nasbench201", {"fidelities": {0.06: "c100_test_200"}}, "the search would see the test scores"),
-        ("builtin:nasbench201", {"fidelities": {1.0: "c100_val_12"}}, "fidelities are shares of the epochs, more than 0 and less than 1"),
+        (
+            "builtin:nasbench201",
+            {"metrics": {"peek": "c100_test_200"}},
+            "the search would see the test scores",
+        ),
+        (
+            "builtin:nasbench201",
+            {"fidelities": {0.06: "c100_test_200"}},
+            "the search would see the test scores",
+        ),
+        (
+            "builtin:nasbench201",
+            {"fidelities": {1.0: "c100_val_12"}},
+            "fidelities are shares of the epochs, more than 0 and less than 1",
+        ),
         ("builtin:nasbench201", {"fidelities": {0.06: "c100_val_13"}}, "no column 'c100_val_13'"),
-        ("builtin:nasbench201", {"seconds": "arch"}, "'arch' of .* should be 15625 numbers, one a row"),
+        (
+            "builtin:nasbench201",
+            {"seconds": "arch"},
+            "'arch' of .* should be 15625 numbers, one a row",
+        ),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(path, changes, says):
@@ -140,14 +196,20 @@ def test_tables_that_do_not_fit_are_refused(path, changes, says):
 
 def test_a_table_of_another_space_is_refused(tmp_path):
     numpy.savez(tmp_path / "t.npz", c100_val_200=numpy.zeros(3))
-    with pytest.raises(ValueError, match="no column 'arch', which the space 'nasbench201' reads; it has c100_val_200"):
+    with pytest.raises(
+        ValueError,
+        match="no column 'arch', which the space 'nasbench201' reads; it has c100_val_200",
+    ):
         table_evaluator(NASBENCH201, tmp_path / "t.npz", score="c100_val_200")
     with pytest.raises(ValueError, match="the space 'small' has no `rows`"):
         table_evaluator(SMALL, tmp_path / "t.npz", score="c100_val_200")
 
 
 def test_the_shipped_table_is_the_published_one(shared_data, table):
-    with numpy.load(shared_data("nasbench201.npz")) as source, numpy.load(str(files("nas") / "data" / "nasbench201.npz")) as shipped:
+    with (
+        numpy.load(shared_data("nasbench201.npz")) as source,
+        numpy.load(str(files("nas") / "data" / "nasbench201.npz")) as shipped,
+    ):
         for name in shipped.files:
             assert shipped[name].dtype == source[name].dtype
             numpy.testing.assert_array_equal(shipped[name], source[name])
@@ -165,7 +227,10 @@ def small(choose, shapes):
     width = choose.one_of("width", (4, 8))
     value = builder.node("conv2d", value, out_channels=width, kernel_size=3, stride=2, padding=1)
     value = builder.node("relu", builder.node("batch_norm2d", value))
-    value = builder.node("flatten", builder.node("adaptive_avg_pool2d", value, output_size=choose.one_of("pool", (1, 2))))
+    value = builder.node(
+        "flatten",
+        builder.node("adaptive_avg_pool2d", value, output_size=choose.one_of("pool", (1, 2))),
+    )
     return builder.output(builder.node("linear", value, out_features=shapes.output[0]))
 
 
@@ -190,7 +255,9 @@ def test_training_keeps_the_contract(evaluator, tmp_path):
 
 def test_an_observation_tells_curve_costs_and_time(evaluator, digits):
     told = []
-    observed = replace(evaluator, on_epoch=lambda epoch, score: told.append((epoch, score))).evaluate(FIRST, seed=0)
+    observed = replace(
+        evaluator, on_epoch=lambda epoch, score: told.append((epoch, score))
+    ).evaluate(FIRST, seed=0)
     assert isinstance(observed, Observation)
     assert len(observed.curve) == 2
     assert told == list(enumerate(observed.curve, start=1))
@@ -211,12 +278,21 @@ def test_the_weights_written_give_the_score_again(evaluator, digits, tmp_path):
     assert isinstance(observed, Observation)
     network = SMALL.for_shapes(digits.shapes).build(SECOND)
     network.load_state_dict(load_file(path))
-    assert evaluate_split(network, digits.validation, digits, 64, torch.device("cpu")) == observed.score
+    assert (
+        evaluate_split(network, digits.validation, digits, 64, torch.device("cpu"))
+        == observed.score
+    )
     assert [file.name for file in path.parent.iterdir()] == ["weights.safetensors"]
 
 
 def test_tied_and_channels_last_weights_are_written(tmp_path):
-    tied = nn.ModuleDict({"a": nn.Linear(3, 3), "b": nn.Linear(3, 3), "c": nn.Conv2d(2, 2, 3).to(memory_format=torch.channels_last)})
+    tied = nn.ModuleDict(
+        {
+            "a": nn.Linear(3, 3),
+            "b": nn.Linear(3, 3),
+            "c": nn.Conv2d(2, 2, 3).to(memory_format=torch.channels_last),
+        }
+    )
     tied["b"].weight = tied["a"].weight
     save_weights(tied, tmp_path / "w.safetensors")
     torch.testing.assert_close(load_file(tmp_path / "w.safetensors"), dict(tied.state_dict()))
@@ -230,7 +306,11 @@ def test_the_test_split_is_read_once_and_by_finalize_only(digits):
         return accuracy(outputs, targets)
 
     # The splits of the digits are equally long, so the test split is shortened to be recognised.
-    task = replace(digits, metric=metric, test=replace(digits.test, inputs=digits.test.inputs[:77], targets=digits.test.targets[:77]))
+    task = replace(
+        digits,
+        metric=metric,
+        test=replace(digits.test, inputs=digits.test.inputs[:77], targets=digits.test.targets[:77]),
+    )
     evaluator = TrainEvaluator(SMALL, task, RECIPE, replace(RECIPE, epochs=3), device="cpu")
     evaluator.evaluate(FIRST, seed=0)
     assert read == [359] * 2
@@ -261,7 +341,10 @@ def failing(monkeypatch, *errors):
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
         MemoryError(),
-        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you "
+            "tried to allocate 9 bytes."
+        ),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     ],
 )
@@ -291,7 +374,9 @@ def test_numbers_that_are_not_finite_are_a_failure(evaluator, monkeypatch, metho
 
 
 def test_a_real_explosion_is_a_failure(evaluator):
-    wild = replace(evaluator, recipe=Recipe(epochs=2, batch_size=16, optimizer="sgd", learning_rate=1e30))
+    wild = replace(
+        evaluator, recipe=Recipe(epochs=2, batch_size=16, optimizer="sgd", learning_rate=1e30)
+    )
     check_failure(wild.evaluate(FIRST, seed=0), "not finite", "lower the learning rate")
 
 
@@ -302,9 +387,17 @@ def test_other_errors_are_passed_on(evaluator, monkeypatch):
 
 
 def test_a_published_cell_trains_on_real_images(shared_data, tmp_path):
-    task = load_task("cifar10", path=str(shared_data("cifar10_small.npz")), limit=160, test_limit=50, validation_share=0.2)
+    task = load_task(
+        "cifar10",
+        path=str(shared_data("cifar10_small.npz")),
+        limit=160,
+        test_limit=50,
+        validation_share=0.2,
+    )
     evaluator = TrainEvaluator(NASBENCH201, task, Recipe(epochs=1, batch_size=64), device="cpu")
-    observed = evaluator.evaluate(cell(*["nor_conv_3x3", "skip_connect"] * 3), seed=0, weights=tmp_path / "w.safetensors")
+    observed = evaluator.evaluate(
+        cell(*["nor_conv_3x3", "skip_connect"] * 3), seed=0, weights=tmp_path / "w.safetensors"
+    )
     assert isinstance(observed, Observation)
     assert 0 <= observed.score <= 1
     assert (tmp_path / "w.safetensors").stat().st_size > 4 * dict(observed.metrics)["parameters"]

@@ -115,9 +115,14 @@ def test_workers_stay_warm_between_runs_and_compute_with_the_threads_asked_for()
 
 def test_each_worker_has_its_device_and_the_settings():
     with ProcessExecutor(FACTORY, {"number": 0.1 + 0.2}, ["toy:0", "toy:1"]) as executor:
-        outcomes = [outcome for _, outcome in executor.run([job(number, "device") for number in range(2)])]
+        outcomes = [
+            outcome for _, outcome in executor.run([job(number, "device") for number in range(2)])
+        ]
     assert {outcome.score for outcome in outcomes if isinstance(outcome, Observation)} <= {0.0, 1.0}
-    assert all(isinstance(outcome, Observation) and dict(outcome.metrics)["setting"] == 0.1 + 0.2 for outcome in outcomes)
+    assert all(
+        isinstance(outcome, Observation) and dict(outcome.metrics)["setting"] == 0.1 + 0.2
+        for outcome in outcomes
+    )
 
 
 def test_big_outcomes_and_much_output_do_not_block(capfd):
@@ -149,8 +154,13 @@ def test_ctrl_c_does_not_reach_a_trial(one_worker):
 
 def test_a_factory_that_fails_ends_the_run_with_its_sentence_and_traceback():
     with (
-        ProcessExecutor("tests.nas.executors.toy_evaluators:failing", {"path": "cifar.npz"}, ["cpu", "cpu"]) as executor,
-        pytest.raises(WorkerError, match=r"ValueError: the data file cifar.npz is missing; download it first\n\nTraceback") as caught,
+        ProcessExecutor(
+            "tests.nas.executors.toy_evaluators:failing", {"path": "cifar.npz"}, ["cpu", "cpu"]
+        ) as executor,
+        pytest.raises(
+            WorkerError,
+            match=r"ValueError: the data file cifar.npz is missing; download it first\n\nTraceback",
+        ) as caught,
     ):
         list(executor.run([job(0), job(1), job(2)]))
     assert "toy_evaluators.py" in str(caught.value)
@@ -194,7 +204,8 @@ def test_one_run_at_a_time():
         assert len(list(iterator)) == 3
 
 
-# It runs as `python -c`, has no guard for its main module, and hands its standard output to the workers.
+# It runs as `python -c`, has no guard for its main module, and hands its standard output to the
+# workers.
 PARENT = """
 import sys
 from tests.contracts.executor_contract import job
@@ -211,7 +222,12 @@ next(done)
 @pytest.mark.parametrize("end", ["kill", "interrupt", "leave"])
 def test_workers_end_with_their_parent(end):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, end], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, end],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    )
     assert parent.stdout is not None
     assert parent.stdout.readline() == b"0\n"
     if end != "leave":

@@ -1,4 +1,6 @@
-"""Evaluators that behave well and badly on demand, for the tests of executors. Importable by workers."""
+"""Evaluators that behave well and badly on demand, for the tests of executors. Importable by
+workers.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,13 @@ class Scripted:
         self.calls = 0
 
     def evaluate(
-        self, architecture: Architecture, *, seed: int, weights: Path | None = None, fidelity: float = 1.0, checkpoint: Path | None = None
+        self,
+        architecture: Architecture,
+        *,
+        seed: int,
+        weights: Path | None = None,
+        fidelity: float = 1.0,
+        checkpoint: Path | None = None,
     ) -> Observation | Failed:
         self.calls += 1
         x = architecture.answers["x"]
@@ -38,10 +46,16 @@ class Scripted:
             metrics.append(("weights", float(len(weights.name))))
         if checkpoint is not None:
             metrics.append(("checkpoint", float(len(checkpoint.name))))
-        return self.behave(str(architecture.answers["do"])) or Observation(x + seed / 10_000, 0.5, (0.25,), tuple(metrics))
+        return self.behave(str(architecture.answers["do"])) or Observation(
+            x + seed / 10_000, 0.5, (0.25,), tuple(metrics)
+        )
 
-    def finalize(self, architecture: Architecture, *, seed: int, weights: Path | None = None) -> FinalResult | Failed:
-        return self.behave(str(architecture.answers["do"])) or FinalResult(0.75, 0.5, 1.0, (0.25, 0.75))
+    def finalize(
+        self, architecture: Architecture, *, seed: int, weights: Path | None = None
+    ) -> FinalResult | Failed:
+        return self.behave(str(architecture.answers["do"])) or FinalResult(
+            0.75, 0.5, 1.0, (0.25, 0.75)
+        )
 
     def behave(self, do: str) -> Any:
         match do:
@@ -67,7 +81,9 @@ class Scripted:
                 import numpy
 
                 one = numpy.float32(1.0)
-                return Observation(one, one, (one, numpy.float64(1)), (("parameters", numpy.int64(3)),))  # pyright: ignore[reportArgumentType]
+                return Observation(
+                    one, one, (one, numpy.float64(1)), (("parameters", numpy.int64(3)),)
+                )  # pyright: ignore[reportArgumentType]
             case "pause":
                 time.sleep(0.05)
                 return None
@@ -99,9 +115,18 @@ class Scripted:
                 signal.setitimer(signal.ITIMER_REAL, 0.2)
                 return None
             case "who":
-                return Observation(os.getpid(), metrics=(("calls", self.calls), ("threads", float(os.environ["OMP_NUM_THREADS"]))))
+                return Observation(
+                    os.getpid(),
+                    metrics=(
+                        ("calls", self.calls),
+                        ("threads", float(os.environ["OMP_NUM_THREADS"])),
+                    ),
+                )
             case "device":
-                return Observation(float(self.device.partition(":")[2]), metrics=(("setting", self.settings["number"]),))
+                return Observation(
+                    float(self.device.partition(":")[2]),
+                    metrics=(("setting", self.settings["number"]),),
+                )
             case "interrupt":
                 # What Ctrl-C in a terminal without sessions would do to the worker.
                 os.kill(os.getpid(), signal.SIGINT)

@@ -1,4 +1,6 @@
-"""Export: a run's best network as files that work without this project, and everything that keeps a wrong one from appearing."""
+"""Export: a run's best network as files that work without this project, and everything that keeps a
+wrong one from appearing.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,16 @@ from nas.export.reader import read_safetensors
 from nas.export.verify import Cases, cases, verify, vocabulary
 from nas.export.weights import load_weights, read_weights
 from nas.record.environment import environment
-from nas.record.history import Final, Finalist, Trial, final_event, finalist_event, finished_event, outcome_event, round_event
+from nas.record.history import (
+    Final,
+    Finalist,
+    Trial,
+    final_event,
+    finalist_event,
+    finished_event,
+    outcome_event,
+    round_event,
+)
 from nas.record.journal import JournalError, create
 from nas.search.run import final_seed, weights_file
 from spaces import Architecture, Graph, GraphBuilder, Node, SearchSpace, Shapes
@@ -37,20 +48,31 @@ from spaces.operators import sample
 
 SHAPES = Shapes((1, 8, 8), (10,))
 CLASSES = ["zero", 'one"', *map(str, range(2, 10))]
-METADATA = {"inputs": "uint8", "normalize": "[[0.3], [0.5]]", "metric": "accuracy", "classes": json.dumps(CLASSES)}
+METADATA = {
+    "inputs": "uint8",
+    "normalize": "[[0.3], [0.5]]",
+    "metric": "accuracy",
+    "classes": json.dumps(CLASSES),
+}
 
 
 def define(choose, shapes):
     builder = GraphBuilder()
     value = builder.input(shapes.input)
-    value = builder.node("conv2d", value, out_channels=choose.one_of("channels", [4, 6]), kernel_size=3, padding=1)
-    value = builder.node(choose.one_of("activation", ["relu", "tanh"]), builder.node("batch_norm2d", value))
+    value = builder.node(
+        "conv2d", value, out_channels=choose.one_of("channels", [4, 6]), kernel_size=3, padding=1
+    )
+    value = builder.node(
+        choose.one_of("activation", ["relu", "tanh"]), builder.node("batch_norm2d", value)
+    )
     value = builder.node("flatten", builder.node("adaptive_avg_pool2d", value, output_size=2))
     return builder.output(builder.node("linear", value, out_features=shapes.output[0]))
 
 
 def traced(choose):
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, choose.one_of("width", [8, 16])), nn.Tanh(), nn.Linear(8, 10))
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, choose.one_of("width", [8, 16])), nn.Tanh(), nn.Linear(8, 10)
+    )
 
 
 SMALL = SearchSpace("small", define)
@@ -68,35 +90,90 @@ def trained(space: SearchSpace, item: Architecture, seed: int) -> nn.Module:
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             if tensor.is_floating_point():
-                tensor.copy_(torch.rand_like(tensor) + 0.5 if name.endswith("running_var") else tensor + 0.3 * torch.randn_like(tensor))
+                tensor.copy_(
+                    torch.rand_like(tensor) + 0.5
+                    if name.endswith("running_var")
+                    else tensor + 0.3 * torch.randn_like(tensor)
+                )
     return network
 
 
 def config_of(space_name: str, **changes) -> dict:
-    settings = {"space": space_name, "task": "digits", "strategy": "random", "budget": 4, "seed": 3, "finalists": {"count": 2, "seeds": 2}}
+    settings = {
+        "space": space_name,
+        "task": "digits",
+        "strategy": "random",
+        "budget": 4,
+        "seed": 3,
+        "finalists": {"count": 2, "seeds": 2},
+    }
     return parse_config({**settings, **changes}, "here").model_dump(mode="json")
 
 
 def key_of(space_name: str, shapes: Shapes, item: Architecture) -> str:
     own = {"small": SMALL, "mine.py:traced": SearchSpace("traced", traced)}
     space = own.get(space_name) or load_space(space_name)
-    return canonical_key(space.for_shapes(shapes).graph(item)) if space.name == item.space else item.key
+    return (
+        canonical_key(space.for_shapes(shapes).graph(item))
+        if space.name == item.space
+        else item.key
+    )
 
 
-def a_run(directory: Path, items: list[Architecture], *, space_name: str = "small", finals: bool = True, shapes: Shapes = SHAPES, **changes) -> Path:
-    """The journal of a run with these trials, the last of which has the best search score, and the first the best full trainings."""
+def a_run(
+    directory: Path,
+    items: list[Architecture],
+    *,
+    space_name: str = "small",
+    finals: bool = True,
+    shapes: Shapes = SHAPES,
+    **changes,
+) -> Path:
+    """The journal of a run with these trials, the last of which has the best search score, and the
+    first the best full trainings.
+    """
     config = config_of(space_name, **changes)
-    trials = [Trial(number, 0, "search", item, "random", None, key_of(space_name, shapes, item), 100 + number) for number, item in enumerate(items)]
+    trials = [
+        Trial(
+            number,
+            0,
+            "search",
+            item,
+            "random",
+            None,
+            key_of(space_name, shapes, item),
+            100 + number,
+        )
+        for number, item in enumerate(items)
+    ]
     shown = {"shapes": {"input": list(shapes.input), "output": list(shapes.output)}}
     with create(directory, config, {**environment(), **shown}) as journal:
         journal.append([round_event(0, "search", trials)])
-        journal.append([outcome_event(trial.number, Observation(0.5 + trial.number / 100, 1.0)) for trial in trials])
+        journal.append(
+            [
+                outcome_event(trial.number, Observation(0.5 + trial.number / 100, 1.0))
+                for trial in trials
+            ]
+        )
         if finals:
             parsed = parse_config(config, "here")
-            journal.append([finalist_event(Finalist(trial.number, rank, "search")) for rank, trial in enumerate(trials[:2], start=1)])
+            journal.append(
+                [
+                    finalist_event(Finalist(trial.number, rank, "search"))
+                    for rank, trial in enumerate(trials[:2], start=1)
+                ]
+            )
             for trial in trials[:2]:
-                results = [FinalResult(0.9 - trial.number / 10, 0.81), FinalResult(0.95 - trial.number / 10, 0.83)]
-                journal.append([final_event(Final(trial.number, final_seed(parsed, index), result)) for index, result in enumerate(results)])
+                results = [
+                    FinalResult(0.9 - trial.number / 10, 0.81),
+                    FinalResult(0.95 - trial.number / 10, 0.83),
+                ]
+                journal.append(
+                    [
+                        final_event(Final(trial.number, final_seed(parsed, index), result))
+                        for index, result in enumerate(results)
+                    ]
+                )
         journal.append([finished_event("the budget is used")])
     return directory
 
@@ -111,7 +188,11 @@ def run(tmp_path, monkeypatch) -> Path:
     for number, item in enumerate(items):
         save_weights(trained(space, item, number), weights_file(directory, number), METADATA)
         for index in range(2):
-            save_weights(trained(space, item, 10 * number + index + 5), weights_file(directory, number, index), METADATA)
+            save_weights(
+                trained(space, item, 10 * number + index + 5),
+                weights_file(directory, number, index),
+                METADATA,
+            )
     return directory
 
 
@@ -134,8 +215,13 @@ def test_the_module_is_the_winner_s_best_full_training(run, tmp_path):
     model = load_model(tmp_path / "out")
     expected, network = trained(space, architecture(), 6).eval(), model.load()
     pixels = torch.randint(256, (5, 1, 8, 8), dtype=torch.uint8)
-    torch.testing.assert_close(network(model.preprocess(pixels)), expected((pixels.float() / 255 - 0.3) / 0.5))
-    torch.testing.assert_close(model.load(str(tmp_path / "out" / "model.safetensors"))(torch.ones(1, 1, 8, 8)), expected(torch.ones(1, 1, 8, 8)))
+    torch.testing.assert_close(
+        network(model.preprocess(pixels)), expected((pixels.float() / 255 - 0.3) / 0.5)
+    )
+    torch.testing.assert_close(
+        model.load(str(tmp_path / "out" / "model.safetensors"))(torch.ones(1, 1, 8, 8)),
+        expected(torch.ones(1, 1, 8, 8)),
+    )
     assert not network.training
     assert model.CLASSES == CLASSES
     json.dumps(exported.to_dict())
@@ -161,7 +247,9 @@ def test_the_card_says_what_the_network_is_and_where_it_comes_from(run, tmp_path
     assert "| `channels` | `4` |" in card
     described = json.loads((tmp_path / "out" / "architecture.json").read_text())
     assert Architecture.from_json(json.dumps(described)) == architecture()
-    assert Graph.from_json(json.dumps(described["network"])) == space.network_graph(space.graph(architecture()))
+    assert Graph.from_json(json.dumps(described["network"])) == space.network_graph(
+        space.graph(architecture())
+    )
 
 
 @torch.no_grad()
@@ -170,7 +258,9 @@ def test_pt2(run, tmp_path):
     assert exported.files == ("README.md", "architecture.json", "model.pt2")
     network = torch.export.load(tmp_path / "out" / "model.pt2").module()
     inputs = torch.randn(7, 1, 8, 8)
-    torch.testing.assert_close(network(inputs), trained(space, architecture(6, "tanh"), 16).eval()(inputs))
+    torch.testing.assert_close(
+        network(inputs), trained(space, architecture(6, "tanh"), 16).eval()(inputs)
+    )
 
 
 @torch.no_grad()
@@ -179,15 +269,26 @@ def test_onnx(run, tmp_path):
     pytest.importorskip("onnxscript")
     exported = export(run, format="onnx", out=tmp_path / "out")
     assert exported.files == ("README.md", "architecture.json", "model.onnx")
-    session = runtime.InferenceSession(str(tmp_path / "out" / "model.onnx"), providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(
+        str(tmp_path / "out" / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
     inputs = torch.randn(7, 1, 8, 8)
     (given,) = session.run(None, {"inputs": inputs.numpy()})
-    torch.testing.assert_close(torch.from_numpy(given), trained(space, architecture(), 6).eval()(inputs), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        torch.from_numpy(given),
+        trained(space, architecture(), 6).eval()(inputs),
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 def test_missing_onnx_packages_are_named(run, tmp_path, monkeypatch):
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "onnxscript" else real(name, *rest))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "onnxscript" else real(name, *rest),
+    )
     with pytest.raises(ValueError, match=r"needs onnxscript, .*pip install surrogate-nas\[onnx\]"):
         export(run, format="onnx", out=tmp_path / "out")
 
@@ -198,7 +299,9 @@ def unverified(monkeypatch):
     monkeypatch.setattr(export_module, "verify", lambda *_: 0.0)
 
 
-def test_without_full_trainings_the_best_observed_trial_is_taken_with_its_search_weights(run, tmp_path, unverified):
+def test_without_full_trainings_the_best_observed_trial_is_taken_with_its_search_weights(
+    run, tmp_path, unverified
+):
     directory = a_run(tmp_path / "other", [architecture(), architecture(6)], finals=False)
     save_weights(trained(space, architecture(6), 0), weights_file(directory, 1), METADATA)
     exported = export(directory, out=tmp_path / "out")
@@ -213,7 +316,16 @@ def test_a_twin_s_weights_are_taken_with_the_twin_s_architecture(run, tmp_path, 
     from nas.record.journal import open_for_writing
 
     with open_for_writing(directory) as journal:
-        first = Trial(0, 0, "search", architecture(), "random", None, key_of("small", SHAPES, architecture()), 100)
+        first = Trial(
+            0,
+            0,
+            "search",
+            architecture(),
+            "random",
+            None,
+            key_of("small", SHAPES, architecture()),
+            100,
+        )
         journal.append([round_event(0, "random", [replace(first, number=1, arm="random", seed=7)])])
         journal.append([outcome_event(1, Observation(0.5, 1.0))])
     save_weights(trained(space, architecture(), 0), weights_file(directory, 0), METADATA)
@@ -241,8 +353,14 @@ def test_a_traced_module_s_space(tmp_path):
     item = Architecture("traced", (("width", 8),))
     directory = a_run(tmp_path / "run", [item], space_name="mine.py:traced")
     network = trained(mine, item, 0)
-    save_weights(network, weights_file(directory, 0, 0), {"inputs": "float32", "normalize": "null", "metric": "accuracy"})
-    with pytest.raises(ValueError, match=r"code is not run because a run says so.*--space mine.py:traced"):
+    save_weights(
+        network,
+        weights_file(directory, 0, 0),
+        {"inputs": "float32", "normalize": "null", "metric": "accuracy"},
+    )
+    with pytest.raises(
+        ValueError, match=r"code is not run because a run says so.*--space mine.py:traced"
+    ):
         export(directory, out=tmp_path / "out")
     assert export(directory, out=tmp_path / "out", space=mine).trial == 0
     inputs = torch.randn(3, 1, 8, 8)
@@ -274,7 +392,9 @@ def test_an_export_that_differs_fails_and_leaves_nothing(run, tmp_path, monkeypa
         save_file(state, folder / "model.safetensors")
 
     monkeypatch.setattr(export_module, "write_module", tampering)
-    with pytest.raises(ExportError, match=r"differ from the trained network's by 0\.0\d+ for a batch of 1"):
+    with pytest.raises(
+        ExportError, match=r"differ from the trained network's by 0\.0\d+ for a batch of 1"
+    ):
         export(run, out=tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
@@ -307,9 +427,21 @@ def test_weights_that_are_cut_off_or_do_not_fit(run, tmp_path):
     with pytest.raises(ValueError, match="is not a safetensors file"):
         read_safetensors(path)
     network = space.build(architecture())
-    with pytest.raises(ValueError, match=r"it lacks linear_1.bias; it has other, which the network has not\. Was the space changed"):
-        load_weights(network, {**{name: value for name, value in state.items() if name != "linear_1.bias"}, "other": torch.zeros(1)}, path)
-    with pytest.raises(ValueError, match=r"linear_1.bias is \(3,\) float32 and should be \(10,\) float32"):
+    with pytest.raises(
+        ValueError,
+        match=r"it lacks linear_1.bias; it has other, which the network has not\. Was the space changed",
+    ):
+        load_weights(
+            network,
+            {
+                **{name: value for name, value in state.items() if name != "linear_1.bias"},
+                "other": torch.zeros(1),
+            },
+            path,
+        )
+    with pytest.raises(
+        ValueError, match=r"linear_1.bias is \(3,\) float32 and should be \(10,\) float32"
+    ):
         load_weights(network, {**state, "linear_1.bias": torch.zeros(3)}, path)
 
 
@@ -322,8 +454,15 @@ def test_without_weights_the_sentence_says_what_to_do(run, tmp_path):
     directory = a_run(tmp_path / "table", [architecture()], evaluator=table, task=None)
     with pytest.raises(ValueError, match=r"looked up in a table; --untrained"):
         export(directory, out=tmp_path / "out")
-    kept = a_run(tmp_path / "kept", [architecture(), architecture(6), architecture(6, "tanh")], keep_weights="finalists")
-    with pytest.raises(ValueError, match=r"no weights of trial 2 \(keep_weights is finalists\); finalists are the trials 0, 1"):
+    kept = a_run(
+        tmp_path / "kept",
+        [architecture(), architecture(6), architecture(6, "tanh")],
+        keep_weights="finalists",
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"no weights of trial 2 \(keep_weights is finalists\); finalists are the trials 0, 1",
+    ):
         export(kept, trial=2, out=tmp_path / "out")
 
 
@@ -345,7 +484,9 @@ def test_wrong_requests_are_sentences(run, tmp_path):
         export(run, out=tmp_path / "out", space=SearchSpace("else", define))
     with create(tmp_path / "new", config_of("small"), environment()) as journal:
         trial = Trial(0, 0, "search", architecture(), "random", None, "c", 0)
-        journal.append([round_event(0, "search", [trial]), outcome_event(0, Failed("exception", "it broke"))])
+        journal.append(
+            [round_event(0, "search", [trial]), outcome_event(0, Failed("exception", "it broke"))]
+        )
     with pytest.raises(ValueError, match="has a score yet"):
         export(tmp_path / "new", out=tmp_path / "out")
     with pytest.raises(ValueError, match="does not say the shapes"):
@@ -366,7 +507,10 @@ def test_a_full_disk_is_a_sentence(run, tmp_path, monkeypatch):
 def test_the_reader_agrees_with_safetensors_for_every_type(tmp_path):
     dtypes = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool]
     dtypes += [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8]
-    state = {str(number): (3 * torch.randn(5, number + 1)).to(dtype) for number, dtype in enumerate(dtypes)}
+    state = {
+        str(number): (3 * torch.randn(5, number + 1)).to(dtype)
+        for number, dtype in enumerate(dtypes)
+    }
     state |= {"scalar": torch.tensor(7), "empty": torch.zeros(0, 3)}
     save_file(state, tmp_path / "a.safetensors", {"some": "metadata"})
     given = read_safetensors(tmp_path / "a.safetensors")
@@ -383,10 +527,20 @@ def test_preprocessing_is_that_of_the_training(dtype, tmp_path):
 
     inputs = torch.randint(200, (6, 3, 8, 8)).to(dtype)
     split = Split(inputs, torch.zeros(6, dtype=torch.int64))
-    task = Task("t", split, split, split, Shapes((3, 8, 8), (10,)), normalize=((0.1, 0.2, 0.3), (1.0, 2.0, 3.0)))
+    task = Task(
+        "t",
+        split,
+        split,
+        split,
+        Shapes((3, 8, 8), (10,)),
+        normalize=((0.1, 0.2, 0.3), (1.0, 2.0, 3.0)),
+    )
     evaluator = TrainEvaluator(SMALL, task, Recipe(epochs=1, batch_size=4), device="cpu")
     if dtype != torch.int64:
-        assert isinstance(evaluator.evaluate(architecture(), seed=0, weights=tmp_path / "w.safetensors"), Observation)
+        assert isinstance(
+            evaluator.evaluate(architecture(), seed=0, weights=tmp_path / "w.safetensors"),
+            Observation,
+        )
         _, metadata = read_weights(tmp_path / "w.safetensors")
     else:
         metadata = {"inputs": "int64", "normalize": "null"}
@@ -397,7 +551,9 @@ def test_preprocessing_is_that_of_the_training(dtype, tmp_path):
     if not preprocessing.does_nothing:
         scope = {"torch": torch}
         exec(preprocessing.source(4), scope)
-        torch.testing.assert_close(scope["preprocess"](inputs), task.prepare(inputs), rtol=0, atol=0)  # type: ignore[operator]
+        torch.testing.assert_close(
+            scope["preprocess"](inputs), task.prepare(inputs), rtol=0, atol=0
+        )  # type: ignore[operator]
 
 
 def test_malformed_preprocessing_is_a_sentence():
@@ -414,7 +570,13 @@ def test_malformed_preprocessing_is_a_sentence():
 
 def test_the_text_that_a_run_directory_gives_cannot_become_code(tmp_path):
     graph = space.graph(architecture())
-    text = module_source(graph, SHAPES.input, preprocessing=None, classes=('"]; raise SystemExit #',), title='"""\nraise SystemExit\n"""\\')
+    text = module_source(
+        graph,
+        SHAPES.input,
+        preprocessing=None,
+        classes=('"]; raise SystemExit #',),
+        title='"""\nraise SystemExit\n"""\\',
+    )
     scope = {"__file__": str(tmp_path / "model.py"), "__name__": "model"}
     exec(text, scope)
     assert scope["CLASSES"] == ['"]; raise SystemExit #']
@@ -422,7 +584,12 @@ def test_the_text_that_a_run_directory_gives_cannot_become_code(tmp_path):
 
 def test_tokens_are_drawn_from_the_network_s_vocabulary():
     builder = GraphBuilder()
-    value = builder.node("embedding", builder.node("identity", builder.input((4,))), num_embeddings=5, embedding_dim=3)
+    value = builder.node(
+        "embedding",
+        builder.node("identity", builder.input((4,))),
+        num_embeddings=5,
+        embedding_dim=3,
+    )
     graph = builder.output(builder.node("flatten", value))
     assert vocabulary(graph) == 5
     assert vocabulary(space.graph(architecture())) is None
@@ -435,5 +602,9 @@ def test_forward_is_divided_by_the_parts_that_labels_name():
     value = builder.input((4,))
     for label in ("stem", "stage.1/fc1", "stage.1/fc2", "stage.1/a\nb/act", "head"):
         value = builder.add(Node("relu", label=label), value)
-    comments = [line.strip() for line in source(builder.output(value)).splitlines() if line.strip().startswith("#")]
+    comments = [
+        line.strip()
+        for line in source(builder.output(value)).splitlines()
+        if line.strip().startswith("#")
+    ]
     assert comments == ["# stage.1"]

@@ -18,10 +18,24 @@ from nas.record.history import outcome_event, round_event
 from nas.record.journal import create
 from nas.search.run import weights_file
 from spaces.load import SPACES
-from tests.nas.export.test_export import METADATA, SMALL, Trial, architecture, config_of, environment, key_of, space, trained
+from tests.nas.export.test_export import (
+    METADATA,
+    SMALL,
+    Trial,
+    architecture,
+    config_of,
+    environment,
+    key_of,
+    space,
+    trained,
+)
 
 SHAPES = {"input": [1, 8, 8], "output": [10]}
-SEVERAL = {"objectives": [{"name": "score"}, {"name": "parameters", "goal": "minimise"}], "strategy": "nsga2", "constraints": ["score >= 0.4"]}
+SEVERAL = {
+    "objectives": [{"name": "score"}, {"name": "parameters", "goal": "minimise"}],
+    "strategy": "nsga2",
+    "constraints": ["score >= 0.4"],
+}
 # The last one breaks the constraint, and the second is beaten by the first.
 POINTS = [(0.9, 300.0), (0.7, 350.0), (0.8, 200.0), (0.3, 100.0)]
 
@@ -34,13 +48,35 @@ def make(tmp_path, monkeypatch):
 
     def run(*, kept: tuple[int, ...] = (0, 1, 2, 3), **changes) -> Path:
         directory = tmp_path / "run"
-        trials = [Trial(number, 0, "search", item, "random", None, key_of("small", space.shapes, item), number) for number, item in enumerate(items)]
-        with create(directory, config_of("small", **changes), {**environment(), "shapes": SHAPES}) as journal:
+        trials = [
+            Trial(
+                number,
+                0,
+                "search",
+                item,
+                "random",
+                None,
+                key_of("small", space.shapes, item),
+                number,
+            )
+            for number, item in enumerate(items)
+        ]
+        with create(
+            directory, config_of("small", **changes), {**environment(), "shapes": SHAPES}
+        ) as journal:
             journal.append([round_event(0, "search", trials)])
             for trial, (score, parameters) in zip(trials, POINTS, strict=True):
-                journal.append([outcome_event(trial.number, Observation(score, metrics=(("parameters", parameters),)))])
+                journal.append(
+                    [
+                        outcome_event(
+                            trial.number, Observation(score, metrics=(("parameters", parameters),))
+                        )
+                    ]
+                )
         for number in kept:
-            save_weights(trained(space, items[number], number), weights_file(directory, number), METADATA)
+            save_weights(
+                trained(space, items[number], number), weights_file(directory, number), METADATA
+            )
         return directory
 
     return run
@@ -50,9 +86,19 @@ def test_every_member_is_exported_and_proved(make, tmp_path):
     exported = export_front(make(**SEVERAL), out=tmp_path / "out")
     assert [member.trial for member in exported.members] == [0, 2]
     assert exported.largest_difference <= 1e-5
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "front.json", "trial-00000", "trial-00002"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "README.md",
+        "front.json",
+        "trial-00000",
+        "trial-00002",
+    ]
     for member in exported.members:
-        assert sorted(path.name for path in member.directory.iterdir()) == ["README.md", "architecture.json", "model.py", "model.safetensors"]
+        assert sorted(path.name for path in member.directory.iterdir()) == [
+            "README.md",
+            "architecture.json",
+            "model.py",
+            "model.safetensors",
+        ]
         assert member.weights == "search"
     index = json.loads((tmp_path / "out" / "front.json").read_text())
     assert [(member["directory"], member["values"]) for member in index["members"]] == [
@@ -60,20 +106,41 @@ def test_every_member_is_exported_and_proved(make, tmp_path):
         ("trial-00002", {"score": 0.8, "parameters": 200.0}),
     ]
     readme = (tmp_path / "out" / "README.md").read_text()
-    assert "| [trial-00002](trial-00002/README.md) | 0.800 | 200 | its training in the search |" in readme
+    assert (
+        "| [trial-00002](trial-00002/README.md) | 0.800 | 200 | its training in the search |"
+        in readme
+    )
     assert "All keep `score >= 0.4`" in readme
-    assert "trial-00000: score 0.900, parameters 300; weights: its training in the search" in str(exported)
+    assert "trial-00000: score 0.900, parameters 300; weights: its training in the search" in str(
+        exported
+    )
     assert not list(tmp_path.glob(".*unfinished"))
 
 
 def test_the_command_exports_a_front_in_any_format(make, tmp_path):
     run = make(**SEVERAL)
-    nas = CliRunner().invoke(app, ["export", str(run), "--pareto", "--out", str(tmp_path / "out"), "--format", "pt2", "--space", "small", "--json"])
+    nas = CliRunner().invoke(
+        app,
+        [
+            "export",
+            str(run),
+            "--pareto",
+            "--out",
+            str(tmp_path / "out"),
+            "--format",
+            "pt2",
+            "--space",
+            "small",
+            "--json",
+        ],
+    )
     assert nas.exit_code == 0, nas.output
     shown = json.loads(nas.stdout)
     assert [member["format"] for member in shown["members"]] == ["pt2", "pt2"]
     assert (tmp_path / "out" / "trial-00000" / "model.pt2").is_file()
-    both = CliRunner().invoke(app, ["export", str(run), "--pareto", "--trial", "0", "--out", str(tmp_path / "other")])
+    both = CliRunner().invoke(
+        app, ["export", str(run), "--pareto", "--trial", "0", "--out", str(tmp_path / "other")]
+    )
     assert both.exit_code == 2
     assert "give one of them" in both.stderr
 
@@ -90,7 +157,9 @@ def test_what_has_no_front_or_no_weights_is_answered_by_a_sentence(make, tmp_pat
 
 
 def test_one_objective_has_no_front(make, tmp_path):
-    with pytest.raises(ValueError, match=r"has one objective, score, so it has no front: leave --pareto out"):
+    with pytest.raises(
+        ValueError, match=r"has one objective, score, so it has no front: leave --pareto out"
+    ):
         export_front(make(), out=tmp_path / "out")
 
 

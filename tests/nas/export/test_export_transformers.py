@@ -12,7 +12,13 @@ from spaces.flexibert import Layer, describe, network
 from spaces.space import Shapes
 
 TEXTS = Shapes((20,), (3,), vocabulary=50)
-MIXED = describe((Layer(24, ("c_3", "l_dct", "l_dft", "sa_sdp"), (32,)), Layer(16, ("l_dft", "sa_wma"), (32, 16))), mixed=True)
+MIXED = describe(
+    (
+        Layer(24, ("c_3", "l_dct", "l_dft", "sa_sdp"), (32,)),
+        Layer(16, ("l_dft", "sa_wma"), (32, 16)),
+    ),
+    mixed=True,
+)
 
 
 @pytest.mark.parametrize("format_name", ["module", "onnx"])

@@ -1,4 +1,6 @@
-"""Search flows: each finds what it can, keeps every trial, and goes on after a crash as if nothing had happened."""
+"""Search flows: each finds what it can, keeps every trial, and goes on after a crash as if nothing
+had happened.
+"""
 
 from __future__ import annotations
 
@@ -26,39 +28,61 @@ RANDOM = RandomSearch()
 
 
 def define(choose: Chooser) -> Graph:
-    """Four layers of three widths, and a second tower where the first says so: its questions are conditional."""
+    """Four layers of three widths, and a second tower where the first says so: its questions are
+    conditional.
+    """
     builder = GraphBuilder()
     value = builder.input((4,))
     for number in range(2):
-        value = builder.node("linear", value, out_features=choose.one_of(f"first/{number}", (2, 3, 5)))
+        value = builder.node(
+            "linear", value, out_features=choose.one_of(f"first/{number}", (2, 3, 5))
+        )
     if choose.one_of("first/tower", (False, True)):
         for number in range(2):
-            value = builder.node(choose.one_of(f"second/tower{number}", ("relu", "gelu", "tanh")), value)
+            value = builder.node(
+                choose.one_of(f"second/tower{number}", ("relu", "gelu", "tanh")), value
+            )
     value = builder.node("linear", value, out_features=choose.one_of("second/width", (2, 3, 5)))
     return builder.output(value)
 
 
 SPACE = SearchSpace("towers", define)
-SCORES = {architecture: ((100 * number) % 271) / 271 for number, architecture in enumerate(enumerate_all(SPACE))}
+SCORES = {
+    architecture: ((100 * number) % 271) / 271
+    for number, architecture in enumerate(enumerate_all(SPACE))
+}
 BEST = max(SCORES, key=lambda architecture: SCORES[architecture])
 
 
 def plain(history: History) -> list[tuple]:
-    return [(trial.arm, trial.round, trial.architecture, trial.origin, trial.seed, trial.outcome) for trial in history.trials]
+    return [
+        (trial.arm, trial.round, trial.architecture, trial.origin, trial.seed, trial.outcome)
+        for trial in history.trials
+    ]
 
 
 def test_where_all_is_enumerated_nested_and_joint_search_agree() -> None:
     size = len(SCORES)
     everything = joint(SPACE, SCORES.__getitem__, level=Level(RANDOM, size, 8))
     assert len(everything.history.trials) == size
-    inside = nested(SPACE, SCORES.__getitem__, first="first/", levels=(Level(RANDOM, 18), Level(RANDOM, 27, 4)))
+    inside = nested(
+        SPACE, SCORES.__getitem__, first="first/", levels=(Level(RANDOM, 18), Level(RANDOM, 27, 4))
+    )
     assert everything.best.architecture == inside.best.architecture == BEST
     outer = inside.history.of_arm("outer")
     assert len(outer.trials) == 18, "each first part once"
     assert inside.evaluations == size
     for trial in outer.trials:
-        answers = {path: answer for path, answer in trial.architecture.decisions if path.startswith("first/")}
-        expected = max(score for architecture, score in SCORES.items() if answers.items() <= architecture.answers.items())
+        answers = {
+            path: answer
+            for path, answer in trial.architecture.decisions
+            if path.startswith("first/")
+        }
+        expected = max(
+            score
+            for architecture, score in SCORES.items()
+            if answers.items() <= architecture.answers.items()
+        )
         assert trial.score == expected
         assert isinstance(trial.outcome, Observation)
         assert inside.history.trial(int(dict(trial.outcome.metrics)["trial"])).score == expected
@@ -67,15 +91,35 @@ def test_where_all_is_enumerated_nested_and_joint_search_agree() -> None:
 def test_separate_decides_the_second_part_for_the_best_first() -> None:
     reference = next(architecture for architecture in SCORES if architecture.answers["first/tower"])
     held = {path: answer for path, answer in reference.decisions if path.startswith("second/")}
-    expected_first = max(SCORES, key=lambda each: SCORES[each] if held.items() >= {p: a for p, a in each.decisions if p in held}.items() else -1)
-    flow = separate(SPACE, SCORES.__getitem__, first="first/", levels=(Level(RANDOM, 18), Level(RANDOM, 27)), reference=reference)
+    expected_first = max(
+        SCORES,
+        key=lambda each: (
+            SCORES[each]
+            if held.items() >= {p: a for p, a in each.decisions if p in held}.items()
+            else -1
+        ),
+    )
+    flow = separate(
+        SPACE,
+        SCORES.__getitem__,
+        first="first/",
+        levels=(Level(RANDOM, 18), Level(RANDOM, 27)),
+        reference=reference,
+    )
     first, second = flow.history.of_arm("first"), flow.history.of_arm("second")
     assert first.best is not None
     assert first.best.architecture == expected_first
-    chosen = {path: answer for path, answer in expected_first.decisions if path.startswith("first/")}
+    chosen = {
+        path: answer for path, answer in expected_first.decisions if path.startswith("first/")
+    }
     assert all(chosen.items() <= trial.architecture.answers.items() for trial in second.trials)
-    assert flow.best.score == max(SCORES[each] for each in SCORES if chosen.items() <= each.answers.items())
-    assert all(held.items() >= {p: a for p, a in trial.architecture.decisions if p in held}.items() for trial in first.trials)
+    assert flow.best.score == max(
+        SCORES[each] for each in SCORES if chosen.items() <= each.answers.items()
+    )
+    assert all(
+        held.items() >= {p: a for p, a in trial.architecture.decisions if p in held}.items()
+        for trial in first.trials
+    )
 
 
 def test_what_one_level_evaluated_costs_the_others_nothing() -> None:
@@ -92,11 +136,15 @@ def test_what_one_level_evaluated_costs_the_others_nothing() -> None:
 def test_joint_is_the_strategys_own_search() -> None:
     flow = joint(SPACE, SCORES.__getitem__, level=Level(RANDOM, 6, 6), seed=3)
     proposals = RANDOM.ask(SPACE, History(), 6, 3).proposals
-    assert [trial.architecture for trial in flow.history.trials] == [proposal.architecture for proposal in proposals]
+    assert [trial.architecture for trial in flow.history.trials] == [
+        proposal.architecture for proposal in proposals
+    ]
 
 
 def test_a_first_part_may_be_what_no_graph_shows() -> None:
-    """A cap on the cost: the graphs under two caps are the same, and each cap is searched for itself all the same."""
+    """A cap on the cost: the graphs under two caps are the same, and each cap is searched for
+    itself all the same.
+    """
 
     def capped(choose: Chooser) -> Graph:
         cap = choose.integer("cap", 1, 3)
@@ -115,8 +163,18 @@ def test_a_first_part_may_be_what_no_graph_shows() -> None:
         return float(sum(architecture.answers[f"width{number}"] for number in range(2)))  # type: ignore[misc]
 
     flow = nested(space, evaluate, first=["cap"], levels=(Level(RANDOM, 3), Level(RANDOM, 9)))
-    assert {trial.architecture.answers["cap"]: trial.score for trial in flow.history.of_arm("outer").trials} == {1: 2.0, 2: 4.0, 3: 6.0}
-    assert flow.evaluations == 9 < sum(len(flow.history.of_arm(f"inner-{trial.number}").trials) for trial in flow.history.of_arm("outer").trials)
+    assert {
+        trial.architecture.answers["cap"]: trial.score
+        for trial in flow.history.of_arm("outer").trials
+    } == {1: 2.0, 2: 4.0, 3: 6.0}
+    assert (
+        flow.evaluations
+        == 9
+        < sum(
+            len(flow.history.of_arm(f"inner-{trial.number}").trials)
+            for trial in flow.history.of_arm("outer").trials
+        )
+    )
     whole = joint(space, evaluate, level=Level(RANDOM, 14))
     assert flow.best.score == whole.best.score
 
@@ -133,9 +191,14 @@ STRATEGIES = {
 def test_every_strategy_serves_at_every_level(strategy) -> None:
     levels = (Level(strategy, 8, 2), Level(strategy, 6, 3))
     flow = nested(SPACE, SCORES.__getitem__, first="first/", levels=levels, seed=1)
-    firsts = [tuple(d for d in trial.architecture.decisions if d[0].startswith("first/")) for trial in flow.history.of_arm("outer").trials]
+    firsts = [
+        tuple(d for d in trial.architecture.decisions if d[0].startswith("first/"))
+        for trial in flow.history.of_arm("outer").trials
+    ]
     assert len(set(firsts)) == len(firsts) == 8
-    assert separate(SPACE, SCORES.__getitem__, first="first/", levels=levels, seed=1).best.is_observed
+    assert separate(
+        SPACE, SCORES.__getitem__, first="first/", levels=levels, seed=1
+    ).best.is_observed
 
 
 class Killed(BaseException):
@@ -147,7 +210,14 @@ def begin(kind: str, evaluate, directory: Path | None) -> Flow:
     if kind == "joint":
         return joint(SPACE, evaluate, level=level, seed=2, directory=directory)
     flow = separate if kind == "separate" else nested
-    return flow(SPACE, evaluate, first="first/", levels=(Level(RANDOM, 4, 2), level), seed=2, directory=directory)
+    return flow(
+        SPACE,
+        evaluate,
+        first="first/",
+        levels=(Level(RANDOM, 4, 2), level),
+        seed=2,
+        directory=directory,
+    )
 
 
 @pytest.mark.parametrize("kind", ["joint", "separate", "nested"])
@@ -184,7 +254,12 @@ def test_another_flow_is_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds another flow: flow was 'joint' and is 'nested'"):
         nested(SPACE, SCORES.__getitem__, first="first/", levels=(level, level), directory=tmp_path)
     with pytest.raises(ValueError, match="the space has changed since"):
-        joint(SearchSpace("towers", lambda choose: reordered(choose)), SCORES.__getitem__, level=level, directory=tmp_path)
+        joint(
+            SearchSpace("towers", lambda choose: reordered(choose)),
+            SCORES.__getitem__,
+            level=level,
+            directory=tmp_path,
+        )
     joint(SPACE, SCORES.__getitem__, level=level, directory=tmp_path)
 
 
@@ -205,7 +280,11 @@ def test_failures_are_kept_and_an_outer_trial_fails_only_if_all_inside_did() -> 
         assert trial.is_observed == (trial.architecture.answers["first/0"] != 2)
         if isinstance(trial.outcome, Failed):
             assert "evaluations inside succeeded" in trial.outcome.reason
-    assert any("RuntimeError: narrow ones do not train" in trial.outcome.reason for trial in flow.history.failed if isinstance(trial.outcome, Failed))
+    assert any(
+        "RuntimeError: narrow ones do not train" in trial.outcome.reason
+        for trial in flow.history.failed
+        if isinstance(trial.outcome, Failed)
+    )
 
 
 @pytest.mark.parametrize("flow", [joint, separate, nested])
@@ -219,7 +298,9 @@ def test_without_any_success_there_is_an_error(flow) -> None:
         calls += 1
         return math.nan
 
-    with pytest.raises(RunFailed, match=r"none of \d+ evaluations succeeded(.|\n)*expected a finite number"):
+    with pytest.raises(
+        RunFailed, match=r"none of \d+ evaluations succeeded(.|\n)*expected a finite number"
+    ):
         flow(SPACE, evaluate, **settings)
     assert 20 <= calls < 30, "it gives up early"
 
@@ -242,7 +323,11 @@ def test_an_executor_serves_too() -> None:
 @pytest.mark.parametrize(
     ("first", "says"),
     [
-        ("third/", "the first part has no decision, and each part needs one: the space 'towers' asks first/0"),
+        (
+            "third/",
+            "the first part has no decision, and each part needs one: the space 'towers' asks "
+            "first/0",
+        ),
         ("", "the first part has every decision"),
         (lambda path: False, "has no decision"),
         (["first/0", "first/7"], "first/7 cannot be of the first part"),
@@ -263,8 +348,12 @@ def test_the_outer_space_sees_the_first_part_alone() -> None:
     assert ops[3] == f"decision first/tower {BEST.answers['first/tower']}"
 
 
-def test_on_a_published_table_a_cap_outside_and_layers_inside_find_what_joint_search_finds(shared_data: Callable[[str], Path]) -> None:
-    """A slice of NAS-Bench-Macro that both enumerate: the last four layers, under five limits of their multiply-adds."""
+def test_on_a_published_table_a_cap_outside_and_layers_inside_find_what_joint_search_finds(
+    shared_data: Callable[[str], Path],
+) -> None:
+    """A slice of NAS-Bench-Macro that both enumerate: the last four layers, under five limits of
+    their multiply-adds.
+    """
     with numpy.load(shared_data("nasbench_macro.npz")) as columns:
         space = load_space("nasbench_macro")
         architectures = space.rows(columns)  # type: ignore[misc]
@@ -272,12 +361,18 @@ def test_on_a_published_table_a_cap_outside_and_layers_inside_find_what_joint_se
         flops = dict(zip(architectures, columns["flops"].tolist(), strict=True))
     start = max(architectures, key=lambda each: score[each]).decisions[:4]
     members = [each for each in architectures if each.decisions[:4] == start]
-    caps = [int(cap) for cap in numpy.quantile([flops[each] for each in members], [0.2, 0.4, 0.6, 0.8, 1.0])]
+    caps = [
+        int(cap)
+        for cap in numpy.quantile([flops[each] for each in members], [0.2, 0.4, 0.6, 0.8, 1.0])
+    ]
 
     def capped(choose: Chooser) -> Graph:
         cap = choose.one_of("cap", caps)
         graph = fix(space, dict(start)).run(choose)
-        layers = Architecture(space.name, tuple((path, answer) for path, answer in choose.decisions.items() if path != "cap"))
+        layers = Architecture(
+            space.name,
+            tuple((path, answer) for path, answer in choose.decisions.items() if path != "cap"),
+        )
         if flops.get(layers, math.inf) > cap:
             choose.reject("over the cap, or not in the table")
         assert isinstance(graph, Graph)
@@ -292,8 +387,13 @@ def test_on_a_published_table_a_cap_outside_and_layers_inside_find_what_joint_se
     assert everything.best.score == inside.best.score == max(score[each] for each in members)
     assert everything.best.canonical == inside.best.canonical
     assert inside.evaluations == everything.evaluations
-    best_under_cap = {trial.architecture.answers["cap"]: trial.score for trial in inside.history.of_arm("outer").trials}
-    assert best_under_cap == {cap: max(score[each] for each in members if flops[each] <= cap) for cap in caps}
+    best_under_cap = {
+        trial.architecture.answers["cap"]: trial.score
+        for trial in inside.history.of_arm("outer").trials
+    }
+    assert best_under_cap == {
+        cap: max(score[each] for each in members if flops[each] <= cap) for cap in caps
+    }
 
 
 @pytest.mark.parametrize(("budget", "batch"), [(0, 1), (1, 0)])
@@ -304,5 +404,8 @@ def test_a_level_evaluates_something(budget: int, batch: int) -> None:
 
 def test_a_level_takes_no_strategy_of_fidelities() -> None:
     """Its short trainings would be evaluated whole, and each promotion once more."""
-    with pytest.raises(ValueError, match="a level evaluates architectures whole, and ASHA trains for shares of the epochs"):
+    with pytest.raises(
+        ValueError,
+        match="a level evaluates architectures whole, and ASHA trains for shares of the epochs",
+    ):
         Level(ASHA(over=RANDOM), 8)

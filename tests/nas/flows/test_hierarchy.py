@@ -1,4 +1,6 @@
-"""The search from coarse to fine: its libraries have the parents and the size that the rule says, and it goes on after a crash."""
+"""The search from coarse to fine: its libraries have the parents and the size that the rule says,
+and it goes on after a crash.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from spaces.flexibert import layers_of, refined
 from spaces.load import load_space
 from spaces.operators import enumerate_all, fix, sample
 
-COARSE, MIDDLE, FINE = (load_space(name) for name in ("flexibert_coarse", "flexibert_homogeneous", "flexibert"))
+COARSE, MIDDLE, FINE = (
+    load_space(name) for name in ("flexibert_coarse", "flexibert_homogeneous", "flexibert")
+)
 LEVELS = (COARSE, MIDDLE, FINE)
 WEIGHTS = {"sa_sdp": 3, "sa_wma": 1, "l_dft": 2, "l_dct": 4, "c_5": 0, "c_9": 5}
 
@@ -31,9 +35,13 @@ def score(architecture: Architecture) -> float:
     total = 0.0
     for number, layer in enumerate(layers_of(FINE.graph(architecture))):
         wanted = (number + 1) * 128 % 384
-        total -= abs(layer.hidden - wanted) / 128 + abs(len(layer.operations) - 2 * (number % 2 + 1)) / 2
+        total -= (
+            abs(layer.hidden - wanted) / 128 + abs(len(layer.operations) - 2 * (number % 2 + 1)) / 2
+        )
         total += (
-            WEIGHTS[layer.operations[0]] / (number + 2) - sum(abs(size - 512 * (place + 1)) for place, size in enumerate(layer.feed_forward)) / 512
+            WEIGHTS[layer.operations[0]] / (number + 2)
+            - sum(abs(size - 512 * (place + 1)) for place, size in enumerate(layer.feed_forward))
+            / 512
         )
     return total
 
@@ -57,9 +65,17 @@ def test_operations_are_shared_by_heads_too() -> None:
 
 
 def test_what_is_not_finer_is_refused() -> None:
-    free = next(item for item in (sample(FINE, Random(number)) for number in range(50)) if item.answers["layer_0/stacks"] == 3)
+    free = next(
+        item
+        for item in (sample(FINE, Random(number)) for number in range(50))
+        if item.answers["layer_0/stacks"] == 3
+    )
     with pytest.raises(
-        ValueError, match="no counterpart in 'flexibert_homogeneous', which is not finer: the choice 'layer_0/feed_forward' has no answer"
+        ValueError,
+        match=(
+            "no counterpart in 'flexibert_homogeneous', which is not finer: the choice "
+            "'layer_0/feed_forward' has no answer"
+        ),
     ):
         refined(free, MIDDLE)
     with pytest.raises(ValueError, match="no counterpart in 'flexibert_tiny'"):
@@ -69,8 +85,20 @@ def test_what_is_not_finer_is_refused() -> None:
 
 
 def history_of(items: list[Architecture], scores: list[float]) -> History:
-    trials = [Trial(number, 0, "level-0", item, "random", None, canonical_key(COARSE.graph(item)), 0) for number, item in enumerate(items)]
-    return fold([round_event(0, "level-0", trials), *(outcome_event(number, Observation(score, 0.0)) for number, score in enumerate(scores))], EMPTY)
+    trials = [
+        Trial(number, 0, "level-0", item, "random", None, canonical_key(COARSE.graph(item)), 0)
+        for number, item in enumerate(items)
+    ]
+    return fold(
+        [
+            round_event(0, "level-0", trials),
+            *(
+                outcome_event(number, Observation(score, 0.0))
+                for number, score in enumerate(scores)
+            ),
+        ],
+        EMPTY,
+    )
 
 
 def interpolants(first: Architecture, second: Architecture) -> set[tuple]:
@@ -78,26 +106,44 @@ def interpolants(first: Architecture, second: Architecture) -> set[tuple]:
     answers = [first.answers, second.answers]
     found = set()
     for depth in {int(each["layers"]) for each in answers}:  # type: ignore[arg-type]
-        paths = [f"layer_{number}/{name}" for number in range(depth) for name in ("hidden", "heads", "operation", "stacks", "feed_forward")]
-        for chosen in product(*[{each[path] for each in answers if path in each} for path in paths]):
+        paths = [
+            f"layer_{number}/{name}"
+            for number in range(depth)
+            for name in ("hidden", "heads", "operation", "stacks", "feed_forward")
+        ]
+        for chosen in product(
+            *[{each[path] for each in answers if path in each} for path in paths]
+        ):
             found.add((("layers", depth), *zip(paths, chosen, strict=True)))
     return found
 
 
 def test_the_library_has_the_parents_and_the_size_that_are_written_out() -> None:
-    """Twelve shallow ones and one deep; each library as the authors describe it, made once more with loops."""
-    shallow = list(dict.fromkeys(sample(fix(COARSE, {"layers": 2}), Random(seed)) for seed in range(40)))[:12]
+    """Twelve shallow ones and one deep; each library as the authors describe it, made once more
+    with loops.
+    """
+    shallow = list(
+        dict.fromkeys(sample(fix(COARSE, {"layers": 2}), Random(seed)) for seed in range(40))
+    )[:12]
     items = [*shallow, sample(fix(COARSE, {"layers": 4}), Random(0))]
     scores = [float(number * 7 % 13) for number in range(13)]
     found = refinement(history_of(items, scores), MIDDLE, refined, top=5, nearest=2)
-    ranked = [refined(item, MIDDLE) for _, item in sorted(zip(scores, items, strict=True), key=lambda pair: -pair[0])]
+    ranked = [
+        refined(item, MIDDLE)
+        for _, item in sorted(zip(scores, items, strict=True), key=lambda pair: -pair[0])
+    ]
     top = ranked[:5]
     expected = {frozenset(pair) for pair in combinations(top, 2)}
     for one in top:
         others = [other for other in ranked if other != one]
         apart = {other: len(set(one.decisions) ^ set(other.decisions)) for other in others}
-        # Who answers a shared question otherwise stands twice in the difference, once for each answer; counted once here.
-        apart = {other: count - sum(other.answers.get(path, answer) != answer for path, answer in one.decisions) for other, count in apart.items()}
+        # Who answers a shared question otherwise stands twice in the difference, once for each
+        # answer; counted once here.
+        apart = {
+            other: count
+            - sum(other.answers.get(path, answer) != answer for path, answer in one.decisions)
+            for other, count in apart.items()
+        }
         expected |= {frozenset((one, other)) for other in sorted(others, key=apart.__getitem__)[:2]}
     assert {frozenset(pair) for pair in found.pairs} == expected
     assert len(found.pairs) == len(expected) >= 12
@@ -109,11 +155,26 @@ def test_the_library_has_the_parents_and_the_size_that_are_written_out() -> None
 
 
 def test_the_third_level_frees_the_feed_forward_layers() -> None:
-    parents = [refined(sample(fix(COARSE, {"layers": 2, "layer_0/stacks": 3}), Random(seed)), MIDDLE) for seed in (0, 3)]
-    trials = [Trial(number, 0, "level-1", item, "random", None, canonical_key(MIDDLE.graph(item)), 0) for number, item in enumerate(parents)]
-    history = fold([round_event(0, "level-1", trials), *(outcome_event(number, Observation(1.0, 0.0)) for number in range(2))], EMPTY)
+    parents = [
+        refined(sample(fix(COARSE, {"layers": 2, "layer_0/stacks": 3}), Random(seed)), MIDDLE)
+        for seed in (0, 3)
+    ]
+    trials = [
+        Trial(number, 0, "level-1", item, "random", None, canonical_key(MIDDLE.graph(item)), 0)
+        for number, item in enumerate(parents)
+    ]
+    history = fold(
+        [
+            round_event(0, "level-1", trials),
+            *(outcome_event(number, Observation(1.0, 0.0)) for number in range(2)),
+        ],
+        EMPTY,
+    )
     found = refinement(history, FINE, refined)
-    differing = sum(len({each.answers[path] for each in found.parents}) == 2 for path in found.parents[1].answers)
+    differing = sum(
+        len({each.answers[path] for each in found.parents}) == 2
+        for path in found.parents[1].answers
+    )
     assert size(found.space) == 2**differing
     assert differing >= 6, "both layers have three feed-forward layers, each of a width of its own"
 
@@ -123,11 +184,26 @@ SURROGATE = SurrogateSearch(PREDICTORS["ridge"](), initial=6, candidates=40)
 
 def begin(evaluate, directory: Path | None, strategy=SURROGATE) -> Flow:
     levels = [Level(RandomSearch(), 9, 3), Level(strategy, 8, 4), Level(strategy, 6, 3)]
-    return hierarchical(LEVELS, evaluate, carry=refined, levels=levels, top=3, nearest=2, seed=4, directory=directory)
+    return hierarchical(
+        LEVELS,
+        evaluate,
+        carry=refined,
+        levels=levels,
+        top=3,
+        nearest=2,
+        seed=4,
+        directory=directory,
+    )
 
 
-@pytest.mark.parametrize("strategy", [RandomSearch(), Evolution(population=6, tournament=2), SURROGATE], ids=["random", "evolution", "surrogate"])
-def test_each_level_begins_with_parents_that_cost_nothing_and_searches_between_them(strategy) -> None:
+@pytest.mark.parametrize(
+    "strategy",
+    [RandomSearch(), Evolution(population=6, tournament=2), SURROGATE],
+    ids=["random", "evolution", "surrogate"],
+)
+def test_each_level_begins_with_parents_that_cost_nothing_and_searches_between_them(
+    strategy,
+) -> None:
     seen: list[Architecture] = []
 
     def evaluate(architecture: Architecture) -> float:
@@ -136,18 +212,31 @@ def test_each_level_begins_with_parents_that_cost_nothing_and_searches_between_t
 
     flow = begin(evaluate, None, strategy)
     assert {architecture.space for architecture in seen} == {"flexibert"}
-    assert len(seen) == len({canonical_key(FINE.graph(item)) for item in seen}) == flow.evaluations <= 9 + 8 + 6
+    assert (
+        len(seen)
+        == len({canonical_key(FINE.graph(item)) for item in seen})
+        == flow.evaluations
+        <= 9 + 8 + 6
+    )
     before: tuple[Trial, ...] = flow.history.of_arm("level-0").trials
     for arm, space, budget in (("level-1", MIDDLE, 8), ("level-2", FINE, 6)):
         found = refinement(History(before), space, refined, top=3, nearest=2)
         trials = flow.history.of_arm(arm).trials
         carried = [trial.architecture for trial in trials if trial.origin == "carried"]
-        assert carried == list(found.parents) == [trial.architecture for trial in trials[: len(carried)]]
+        assert (
+            carried
+            == list(found.parents)
+            == [trial.architecture for trial in trials[: len(carried)]]
+        )
         count = size(found.space)
         assert count is not None
-        assert len(trials) - len(carried) == min(budget, count - len(carried)), "the budget, or all that there is"
+        assert len(trials) - len(carried) == min(budget, count - len(carried)), (
+            "the budget, or all that there is"
+        )
         for trial in trials:
-            assert found.space.graph(trial.architecture) == space.graph(trial.architecture), "nothing lies outside"
+            assert found.space.graph(trial.architecture) == space.graph(trial.architecture), (
+                "nothing lies outside"
+            )
         before = (*before, *trials)
     assert flow.best.score == max(map(score, seen))
 
@@ -180,7 +269,16 @@ def test_it_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     assert begin(evaluate, tmp_path / "flow") == flow
     levels = [Level(RandomSearch(), 9, 3), Level(SURROGATE, 8, 4), Level(SURROGATE, 6, 3)]
     with pytest.raises(ValueError, match="holds another flow: top was 3 and is 4"):
-        hierarchical(LEVELS, score, carry=refined, levels=levels, top=4, nearest=2, seed=4, directory=tmp_path / "flow")
+        hierarchical(
+            LEVELS,
+            score,
+            carry=refined,
+            levels=levels,
+            top=4,
+            nearest=2,
+            seed=4,
+            directory=tmp_path / "flow",
+        )
 
 
 def test_one_success_leaves_nothing_between() -> None:

@@ -1,4 +1,6 @@
-"""Constraints: how they are written, who keeps them, and that a run with them ends well whatever is feasible."""
+"""Constraints: how they are written, who keeps them, and that a run with them ends well whatever is
+feasible.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,18 @@ from nas.config.config import ConfigError, RunConfig, parse_config
 from nas.evaluators.evaluator import Failed, Observation
 from nas.export.weights import choose
 from nas.objectives.constrained_space import check_told, completed, number_of, within
-from nas.objectives.constraints import CONSTRAINT, Constraint, best_first, broken, check, feasible, none_feasible, parse, seen_by, violation
+from nas.objectives.constraints import (
+    CONSTRAINT,
+    Constraint,
+    best_first,
+    broken,
+    check,
+    feasible,
+    none_feasible,
+    parse,
+    seen_by,
+    violation,
+)
 from nas.objectives.descriptors import describe
 from nas.objectives.objective import SCORE, Objective
 from nas.record.history import EMPTY, History, Trial, fold, outcome_event, round_event
@@ -29,7 +42,9 @@ from spaces.load import load_space
 from spaces.operators import crossover, enumerate_all, mutate, neighbours, sample
 
 NAMES = st.from_regex(r"[a-z_]+(:[a-z0-9_]+(,[a-z0-9_]+)?)?", fullmatch=True)
-BOUNDS = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(10**12), 10**12).map(float))
+BOUNDS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False), st.integers(-(10**12), 10**12).map(float)
+)
 CONSTRAINTS = st.builds(Constraint, NAMES, st.sampled_from(["<=", ">="]), BOUNDS)
 CELLS = load_space("nasbench201")
 
@@ -60,8 +75,17 @@ def quiet(history: History, events: object) -> None:
 
 def history_of(*outcomes: Observation | Failed | None) -> History:
     """A trial with each outcome; None: pending."""
-    trials = [Trial(number, 0, "search", Architecture("s", (("a", number),)), "random", None, str(number), 0) for number in range(len(outcomes))]
-    ends = [outcome_event(number, outcome) for number, outcome in enumerate(outcomes) if outcome is not None]
+    trials = [
+        Trial(
+            number, 0, "search", Architecture("s", (("a", number),)), "random", None, str(number), 0
+        )
+        for number in range(len(outcomes))
+    ]
+    ends = [
+        outcome_event(number, outcome)
+        for number, outcome in enumerate(outcomes)
+        if outcome is not None
+    ]
     return fold([round_event(0, "search", trials), *ends])
 
 
@@ -77,28 +101,53 @@ def test_a_constraint_is_kept_exactly_on_its_side_of_the_bound(constraint, value
     assert (constraint.missed(value) == 0) == kept
 
 
-@pytest.mark.parametrize("text", ["parameters", "parameters < 5", "parameters == 5", "<= 5", "a <= b", "a <= nan", "a <= inf", "1 <= a <= 2", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "parameters",
+        "parameters < 5",
+        "parameters == 5",
+        "<= 5",
+        "a <= b",
+        "a <= nan",
+        "a <= inf",
+        "1 <= a <= 2",
+        "",
+    ],
+)
 def test_what_is_no_constraint_is_answered_by_a_sentence(text):
     with pytest.raises(ConfigError, match="NAME <= NUMBER or NAME >= NUMBER"):
         config(constraints=[text])
 
 
 def test_bounds_that_contradict_each_other_are_refused():
-    with pytest.raises(ConfigError, match="no architecture can keep both parameters >= 5 and parameters <= 4"):
+    with pytest.raises(
+        ConfigError, match="no architecture can keep both parameters >= 5 and parameters <= 4"
+    ):
         config(constraints=["parameters >= 5", "latency <= 3", "parameters <= 4"])
-    check([Constraint("parameters", ">=", 5), Constraint("parameters", "<=", 5), Constraint("latency", "<=", 4)])
+    check(
+        [
+            Constraint("parameters", ">=", 5),
+            Constraint("parameters", "<=", 5),
+            Constraint("latency", "<=", 4),
+        ]
+    )
 
 
 @pytest.mark.parametrize("given", ["parameters <= 3", [3]])
 def test_constraints_are_a_list_of_texts(given):
-    with pytest.raises(ConfigError, match=r'constraints.*: should be a list, such as \["parameters <= 1e6"\]; got [^\n]*$'):
+    with pytest.raises(
+        ConfigError,
+        match=r'constraints.*: should be a list, such as \["parameters <= 1e6"\]; got [^\n]*$',
+    ):
         config(constraints=given)
 
 
 @pytest.mark.parametrize("given", ["score", ["score"], []])
 def test_objectives_are_a_list_of_sections(given):
     with pytest.raises(
-        ConfigError, match=r"objectives.*: should be a list, such as \[\{name: score\}, \{name: parameters, goal: minimise\}\]; got [^\n]*$"
+        ConfigError,
+        match=r"objectives.*: should be a list, such as \[\{name: score\}, \{name: parameters, goal: minimise\}\]; got [^\n]*$",
     ):
         config(objectives=given)
 
@@ -111,47 +160,81 @@ def test_the_configuration_keeps_constraints_as_text():
 
 def test_names_that_nothing_gives_are_refused_before_the_run():
     with pytest.raises(
-        ConfigError, match=r"the constraint 'lateny' .*\(score, seconds, latency\), and there is no descriptor 'lateny'\. Known are depth"
+        ConfigError,
+        match=r"the constraint 'lateny' .*\(score, seconds, latency\), and there is no descriptor 'lateny'\. Known are depth",
     ):
         compose(config(constraints=["lateny <= 3"]))
     with pytest.raises(ConfigError, match=r"the objective 'size' is none of the numbers"):
         compose(config(objectives=[{"name": "score"}, {"name": "size"}], constraints=[]))
-    with pytest.raises(ConfigError, match=r"no graph of the space 'nasbench201' has the operation 'nor_conv_3'; did you mean 'nor_conv_3x3'\?"):
+    with pytest.raises(
+        ConfigError,
+        match=r"no graph of the space 'nasbench201' has the operation 'nor_conv_3'; did you mean 'nor_conv_3x3'\?",
+    ):
         compose(config(constraints=["count:nor_conv_3 <= 3"]))
-    with pytest.raises(ConfigError, match=r"there is no descriptor 'paramters'; did you mean 'parameters'\?"):
+    with pytest.raises(
+        ConfigError, match=r"there is no descriptor 'paramters'; did you mean 'parameters'\?"
+    ):
         check_numbers(config(constraints=["paramters <= 3"]))
     with pytest.raises(ValueError, match="cannot be told in the space 'nasbench_graph'"):
         check_told(load_space("nasbench_graph"), "parameters")
 
 
-@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=1, max_size=8), st.floats(-5, 5), st.floats(-5, 5))
+@given(
+    st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=1, max_size=8),
+    st.floats(-5, 5),
+    st.floats(-5, 5),
+)
 def test_feasible_is_what_breaks_nothing(points, most, least):
     constraints = [Constraint("latency", "<=", most), Constraint("score", ">=", least)]
-    history = history_of(*(Observation(score, 1.0, metrics=(("latency", latency),)) for score, latency in points), Failed("killed", "no"), None)
+    history = history_of(
+        *(Observation(score, 1.0, metrics=(("latency", latency),)) for score, latency in points),
+        Failed("killed", "no"),
+        None,
+    )
     seen = feasible(history, constraints)
-    kept = [number for number, (score, latency) in enumerate(points) if latency <= most and score >= least]
+    kept = [
+        number
+        for number, (score, latency) in enumerate(points)
+        if latency <= most and score >= least
+    ]
     assert [trial.number for trial in seen.observed] == kept
-    assert [trial.number for trial in history.observed if violation(trial, constraints) == 0] == kept
-    assert [replace(trial, outcome=None) for trial in seen.trials] == [replace(trial, outcome=None) for trial in history.trials]
+    assert [
+        trial.number for trial in history.observed if violation(trial, constraints) == 0
+    ] == kept
+    assert [replace(trial, outcome=None) for trial in seen.trials] == [
+        replace(trial, outcome=None) for trial in history.trials
+    ]
     assert seen.trials[-2:] == history.trials[-2:]
     assert (none_feasible(history, constraints) is None) == bool(kept)
     assert feasible(history, ()) is history
 
 
 def test_a_broken_constraint_is_shown_with_its_value():
-    constraints = [Constraint("latency", "<=", 5), Constraint("score", ">=", 0.9), Constraint("energy", "<=", 1)]
+    constraints = [
+        Constraint("latency", "<=", 5),
+        Constraint("score", ">=", 0.9),
+        Constraint("energy", "<=", 1),
+    ]
     history = history_of(Observation(0.8, metrics=(("latency", 7.2),)))
     said = [str(each) for each in broken(history.trials[0], constraints)]
-    assert said == ["breaks latency <= 5 (7.2)", "breaks score >= 0.9 (0.8)", "breaks energy <= 1 (not known)"]
+    assert said == [
+        "breaks latency <= 5 (7.2)",
+        "breaks score >= 0.9 (0.8)",
+        "breaks energy <= 1 (not known)",
+    ]
     outcome = feasible(history, constraints[:1]).trials[0].outcome
     assert outcome == Failed(CONSTRAINT, "breaks latency <= 5 (7.2)")
-    close = broken(history_of(Observation(1.0, metrics=(("latency", 5.0000001),))).trials[0], constraints[:1])
+    close = broken(
+        history_of(Observation(1.0, metrics=(("latency", 5.0000001),))).trials[0], constraints[:1]
+    )
     assert str(close[0]) == "breaks latency <= 5 (5.0000001)"
 
 
 def test_who_knows_the_constraints_sees_the_whole_history():
     constraints = (Constraint("latency", "<=", 5),)
-    history = history_of(Observation(0.8, metrics=(("latency", 7.0),)), Observation(0.7, metrics=(("latency", 3.0),)))
+    history = history_of(
+        Observation(0.8, metrics=(("latency", 7.0),)), Observation(0.7, metrics=(("latency", 3.0),))
+    )
     assert seen_by(NSGA2(), history, constraints) is history
     assert [trial.number for trial in seen_by(RandomSearch(), history, constraints).observed] == [1]
     assert strategy_of(config()).constraints == config().constraints  # type: ignore[attr-defined]
@@ -190,8 +273,13 @@ def test_a_module_s_program_is_held_too():
 
 
 def test_a_region_without_networks_is_answered_with_what_the_smallest_one_misses(tmp_path: Path):
-    smallest = min(number_of(CELLS, sample(CELLS, Random(seed)), "parameters") for seed in range(60))  # type: ignore[type-var]
-    with pytest.raises(ValueError, match=r"parameters <= 100 \(1000 times, the nearest missed it by ([\d,]+)\)\. Loosen") as error:
+    smallest = min(
+        number_of(CELLS, sample(CELLS, Random(seed)), "parameters") for seed in range(60)
+    )  # type: ignore[type-var]
+    with pytest.raises(
+        ValueError,
+        match=r"parameters <= 100 \(1000 times, the nearest missed it by ([\d,]+)\)\. Loosen",
+    ) as error:
         start(config(constraints=["parameters <= 100", "depth <= 9"]), tmp_path / "run", quiet)
     assert f"{smallest - 100:,.6g}" in str(error.value)  # type: ignore[operator]
     assert not (tmp_path / "run").exists()
@@ -199,8 +287,15 @@ def test_a_region_without_networks_is_answered_with_what_the_smallest_one_misses
 
 def test_numbers_of_the_graph_stand_beside_those_of_the_evaluation():
     architecture = sample(CELLS, Random(0))
-    told = completed(CELLS, architecture, Observation(0.5, metrics=(("parameters", 7.0),)), ["score", "parameters", "depth"])
-    assert told == Observation(0.5, metrics=(("parameters", 7.0), ("depth", number_of(CELLS, architecture, "depth"))))  # type: ignore[arg-type]
+    told = completed(
+        CELLS,
+        architecture,
+        Observation(0.5, metrics=(("parameters", 7.0),)),
+        ["score", "parameters", "depth"],
+    )
+    assert told == Observation(
+        0.5, metrics=(("parameters", 7.0), ("depth", number_of(CELLS, architecture, "depth")))
+    )  # type: ignore[arg-type]
     lacking = completed(CELLS, architecture, Observation(0.5), ["latency"])
     assert isinstance(lacking, Failed)
     assert lacking.kind == "missing"
@@ -217,10 +312,18 @@ def test_a_run_keeps_its_constraints_and_goes_on_as_if_never_interrupted(tmp_pat
     assert late, "some break what only the evaluation tells, and stay in the journal"
     summary = summarize(history, config())
     assert [item["trial"] for item in summary["infeasible"]] == [trial.number for trial in late]
-    assert all(item["reason"].startswith("breaks latency <= 20 (") for item in summary["infeasible"])
+    assert all(
+        item["reason"].startswith("breaks latency <= 20 (") for item in summary["infeasible"]
+    )
     left_out = {trial.number for trial in late}
-    shown = {member["trial"] for arm in summary["front"]["arms"].values() for member in arm["members"]}
-    assert not left_out & (shown | {finalist.trial for finalist in history.finalists} | {arm["best"]["trial"] for arm in summary["arms"].values()})
+    shown = {
+        member["trial"] for arm in summary["front"]["arms"].values() for member in arm["members"]
+    }
+    assert not left_out & (
+        shown
+        | {finalist.trial for finalist in history.finalists}
+        | {arm["best"]["trial"] for arm in summary["arms"].values()}
+    )
     assert {finalist.trial for finalist in history.finalists} <= shown
     assert "infeasible" in terminal_summary(summary)
 
@@ -238,21 +341,45 @@ def test_a_run_keeps_its_constraints_and_goes_on_as_if_never_interrupted(tmp_pat
     assert again.finalists == history.finalists
 
 
-@pytest.mark.parametrize("strategy", ["evolution", "local", "map_elites", "mcts", "smbo", {"name": "surrogate", "initial": 6, "candidates": 50}])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "evolution",
+        "local",
+        "map_elites",
+        "mcts",
+        "smbo",
+        {"name": "surrogate", "initial": 6, "candidates": 50},
+    ],
+)
 def test_strategies_that_know_no_constraints_run_with_them(strategy: object, tmp_path: Path):
-    asked = config(strategy=strategy, objectives=[{"name": "score"}], predictor="ridge", budget=16, baseline="none")
+    asked = config(
+        strategy=strategy,
+        objectives=[{"name": "score"}],
+        predictor="ridge",
+        budget=16,
+        baseline="none",
+    )
     history = start(asked, tmp_path / "run", quiet)
     assert len(history.observed) == 16
     assert history.finalists
-    assert all(not broken(history.trial(finalist.trial), asked.constraints) for finalist in history.finalists)
+    assert all(
+        not broken(history.trial(finalist.trial), asked.constraints)
+        for finalist in history.finalists
+    )
 
 
-@pytest.mark.parametrize("objectives", [[{"name": "score"}], [{"name": "score"}, {"name": "depth", "goal": "minimise"}]])
+@pytest.mark.parametrize(
+    "objectives", [[{"name": "score"}], [{"name": "score"}, {"name": "depth", "goal": "minimise"}]]
+)
 def test_a_run_in_which_nothing_is_feasible_says_so(objectives: list, tmp_path: Path):
     asked = config(constraints=["score >= 99"], objectives=objectives, budget=8)
     history = start(asked, tmp_path / "run", quiet)
     assert history.finished is not None
-    assert history.finished.startswith("the budget is used; none of 8 evaluated architectures keeps the constraints; the nearest, trial ")
+    assert history.finished.startswith(
+        "the budget is used; none of 8 evaluated architectures keeps the constraints; the "
+        "nearest, trial "
+    )
     assert history.finalists == ()
     summary = summarize(history, asked)
     assert headline(summary).startswith("None of 8 evaluated architectures keeps the constraints")
@@ -265,13 +392,17 @@ def test_a_run_in_which_nothing_is_feasible_says_so(objectives: list, tmp_path: 
 def test_what_misses_least_stands_behind_all_that_is_feasible():
     constraints = (Constraint("latency", "<=", 5),)
     points = [(0.9, 9.0), (0.5, 4.0), (0.95, 6.0), (0.4, 3.0)]
-    history = history_of(*(Observation(score, metrics=(("latency", latency),)) for score, latency in points))
+    history = history_of(
+        *(Observation(score, metrics=(("latency", latency),)) for score, latency in points)
+    )
     ranked = best_first(history.observed, (SCORE, Objective("latency", "minimise")), constraints)
     assert [trial.number for trial in ranked] == [1, 3, 2, 0]
 
 
 def test_evolution_goes_on_at_random_where_no_child_is_allowed():
-    """Architectures of one bit each, any two of which differ in two places: no mutation leads from one to another."""
+    """Architectures of one bit each, any two of which differ in two places: no mutation leads from
+    one to another.
+    """
     from spaces import Graph, GraphBuilder
     from spaces.choices import Rejected
 
@@ -279,11 +410,17 @@ def test_evolution_goes_on_at_random_where_no_child_is_allowed():
         builder = GraphBuilder()
         value = builder.input()
         for number in range(5):
-            value = builder.node(choose.one_of(f"op{number}", ["relu", "tanh"]), value, place=number)
+            value = builder.node(
+                choose.one_of(f"op{number}", ["relu", "tanh"]), value, place=number
+            )
         return builder.output(value)
 
     def even(space: SearchSpace, architecture: Architecture) -> Rejected | None:
-        return Rejected("odd") if [answer for _, answer in architecture.decisions].count("tanh") % 2 else None
+        return (
+            Rejected("odd")
+            if [answer for _, answer in architecture.decisions].count("tanh") % 2
+            else None
+        )
 
     space = SearchSpace("even", define, limit=even)
     for strategy in (Evolution(population=4, tournament=2), NSGA2(population=4)):
@@ -292,8 +429,23 @@ def test_evolution_goes_on_at_random_where_no_child_is_allowed():
             proposals = strategy.ask(space, history, 4, 0).proposals
             first = len(history.trials)
             trials = [
-                Trial(first + place, number, "search", each.architecture, each.origin, None, each.canonical, 0)
+                Trial(
+                    first + place,
+                    number,
+                    "search",
+                    each.architecture,
+                    each.origin,
+                    None,
+                    each.canonical,
+                    0,
+                )
                 for place, each in enumerate(proposals)
             ]
-            history = fold([round_event(number, "search", trials), *(outcome_event(trial.number, Observation(1.0)) for trial in trials)], history)
+            history = fold(
+                [
+                    round_event(number, "search", trials),
+                    *(outcome_event(trial.number, Observation(1.0)) for trial in trials),
+                ],
+                history,
+            )
         assert len(history.trials) == 16, "all that there are"

@@ -6,9 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nas.objectives.pareto import crowding, front, hypervolume, inverted_generational_distance, layers
+from nas.objectives.pareto import (
+    crowding,
+    front,
+    hypervolume,
+    inverted_generational_distance,
+    layers,
+)
 
-POINTS = st.integers(1, 3).flatmap(lambda k: arrays(np.int64, st.tuples(st.integers(1, 9), st.just(k)), elements=st.integers(0, 4)))
+POINTS = st.integers(1, 3).flatmap(
+    lambda k: arrays(np.int64, st.tuples(st.integers(1, 9), st.just(k)), elements=st.integers(0, 4))
+)
 
 
 def dominates(first, second):
@@ -32,7 +40,8 @@ def test_layers_are_fronts_of_what_is_left(points):
 
 @given(POINTS)
 def test_the_volume_is_that_of_the_dominated_cells(points):
-    # With whole numbers the dominated region is made of unit cells, and a cell is dominated where its upper corner is.
+    # With whole numbers the dominated region is made of unit cells, and a cell is dominated where
+    # its upper corner is.
     side = np.arange(1, 5)
     corners = np.stack(np.meshgrid(*[side] * points.shape[1]), axis=-1).reshape(-1, points.shape[1])
     cells = sum(any((point >= corner).all() for point in points) for corner in corners)
@@ -48,7 +57,9 @@ def test_crowding_by_hand():
 def test_the_distance_to_the_true_front_by_hand():
     true = np.array([[0.0, 10.0], [2.0, 0.0]])
     assert inverted_generational_distance(true, true) == 0
-    assert inverted_generational_distance(np.array([[0.0, 10.0]]), true) == pytest.approx(np.sqrt(2) / 2)
+    assert inverted_generational_distance(np.array([[0.0, 10.0]]), true) == pytest.approx(
+        np.sqrt(2) / 2
+    )
 
 
 def test_mistakes_are_sentences():

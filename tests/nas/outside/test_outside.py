@@ -1,4 +1,6 @@
-"""Runs from outside: the questions, the contract of steps, what is journalled, going on, and gymnasium's own check."""
+"""Runs from outside: the questions, the contract of steps, what is journalled, going on, and
+gymnasium's own check.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,12 @@ from spaces.operators import domains, enumerate_all, fix
 
 CONFIG: dict[str, Any] = {
     "space": "nasbench201",
-    "evaluator": {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200", "test": "c100_test_200"},
+    "evaluator": {
+        "name": "table",
+        "path": "builtin:nasbench201",
+        "score": "c100_val_200",
+        "test": "c100_test_200",
+    },
     "executor": "inline",
     "budget": 12,
     "baseline": "none",
@@ -58,9 +65,17 @@ def every_kind(choose: Chooser) -> Graph:
     builder = GraphBuilder()
     value = builder.input()
     if choose.one_of("kind", ["plain", "rich"]) == "rich":
-        value = builder.node("a", value, rate=choose.real("rate", 0.01, 1.0, log=True), size=choose.integer("size", 1, 100))
         value = builder.node(
-            "b", value, some=choose.subset("some", ["x", "y", "z"], minimum=1, maximum=2), order=choose.permutation("order", [1, 2, 3])
+            "a",
+            value,
+            rate=choose.real("rate", 0.01, 1.0, log=True),
+            size=choose.integer("size", 1, 100),
+        )
+        value = builder.node(
+            "b",
+            value,
+            some=choose.subset("some", ["x", "y", "z"], minimum=1, maximum=2),
+            order=choose.permutation("order", [1, 2, 3]),
         )
     if choose.one_of("last", ["c", "d"]) == "d" and choose.decisions["kind"] == "plain":
         choose.reject("d is for the rich")
@@ -70,7 +85,9 @@ def every_kind(choose: Chooser) -> Graph:
 EVERY = SearchSpace("every", every_kind)
 
 
-def opened(directory: Path, rules: Rules | None = None, agent: Any = None, **changes: Any) -> SearchEnvironment:
+def opened(
+    directory: Path, rules: Rules | None = None, agent: Any = None, **changes: Any
+) -> SearchEnvironment:
     return SearchEnvironment.from_config({**CONFIG, **changes}, directory, rules=rules, agent=agent)
 
 
@@ -99,7 +116,10 @@ def at_random(seed: int) -> Any:
 
 
 def test_the_questions_reach_every_architecture_and_no_other() -> None:
-    space = fix(load_space("nasbench201"), {"edge_0_1": "none", "edge_0_2": "skip_connect", "edge_1_2": "none"})
+    space = fix(
+        load_space("nasbench201"),
+        {"edge_0_1": "none", "edge_0_2": "skip_connect", "edge_1_2": "none"},
+    )
     found, states = set[Architecture](), [first(space, 16)]
     while states:
         state = states.pop()
@@ -126,8 +146,20 @@ def test_all_kinds_of_choices_are_answered_by_options() -> None:
         except Rejected as rejected:
             reasons.add(rejected.reason)
             continue
-        assert all(domain.accepts(state.answers[path]) for path, domain in domains(EVERY, state).items())
-    assert names == {"kind", "rate", "size", "some[x]", "some[y]", "some[z]", "order[0]", "order[1]", "last"}
+        assert all(
+            domain.accepts(state.answers[path]) for path, domain in domains(EVERY, state).items()
+        )
+    assert names == {
+        "kind",
+        "rate",
+        "size",
+        "some[x]",
+        "some[y]",
+        "some[z]",
+        "order[0]",
+        "order[1]",
+        "last",
+    }
     assert reasons == {"d is for the rich"}
 
 
@@ -145,7 +177,9 @@ def test_options_that_lead_nowhere_are_refused_with_a_sentence() -> None:
         played(EVERY, [0], 5)
     with pytest.raises(NoOption, match="complete after 2 options; 1 came"):
         played(EVERY, [0, 0, 1], 5)
-    assert played(EVERY, [0, 0, -1, -1], 5) == Architecture("every", (("kind", "plain"), ("last", "c")))
+    assert played(EVERY, [0, 0, -1, -1], 5) == Architecture(
+        "every", (("kind", "plain"), ("last", "c"))
+    )
 
 
 # The contract.
@@ -167,7 +201,12 @@ def test_an_episode_builds_an_architecture_and_its_score_is_the_reward(tmp_path:
         (trial,) = environment.history.trials
         assert reward == info["score"] == trial.score > 0
         assert info["architecture"] == trial.architecture.answers
-        assert (info["trial"], info["cached"], info["reason"], info["path"]) == (0, False, None, None)
+        assert (info["trial"], info["cached"], info["reason"], info["path"]) == (
+            0,
+            False,
+            None,
+            None,
+        )
         with pytest.raises(ValueError, match="call reset"):
             environment.step(0)
 
@@ -175,7 +214,8 @@ def test_an_episode_builds_an_architecture_and_its_score_is_the_reward(tmp_path:
 def test_a_known_network_costs_nothing(tmp_path: Path) -> None:
     with opened(tmp_path / "run") as environment:
         none = environment.reset()[1]["options"].index("none")
-        # The edge into node 1 is dead where both edges out of it are zero: other decisions, the same network.
+        # The edge into node 1 is dead where both edges out of it are zero: other decisions, the
+        # same network.
         new, same, other = (episode(environment, [op, 3, none, 3, none, 3]) for op in (1, 2, none))
         assert [step[4]["trial"] for step in (new, same, other)] == [0, 0, 0]
         assert [step[4]["cached"] for step in (new, same, other)] == [False, True, True]
@@ -194,7 +234,12 @@ def test_the_budget_truncates_and_evaluates_no_more(tmp_path: Path) -> None:
         assert len(environment.history.trials) == 3 <= ends
         environment.reset()
         _, reward, terminated, truncated, info = environment.step(0)
-        assert (reward, terminated, truncated, info["reason"]) == (0.0, False, True, "the budget is used")
+        assert (reward, terminated, truncated, info["reason"]) == (
+            0.0,
+            False,
+            True,
+            "the budget is used",
+        )
 
 
 def test_an_agent_that_finds_nothing_new_is_ended(tmp_path: Path) -> None:
@@ -207,10 +252,21 @@ def test_an_agent_that_finds_nothing_new_is_ended(tmp_path: Path) -> None:
 def test_rejections_and_failures_give_the_penalty_with_the_reason(tmp_path: Path) -> None:
     space = tmp_path / "mine.py"
     space.write_text(MINE)
-    changes = {"space": f"{space}:space", "task": "digits", "evaluator": {"name": "train"}, "training": {"epochs": 1}, "keep_weights": "finalists"}
+    changes = {
+        "space": f"{space}:space",
+        "task": "digits",
+        "evaluator": {"name": "train"},
+        "training": {"epochs": 1},
+        "keep_weights": "finalists",
+    }
     with opened(tmp_path / "run", Rules(penalty=-1.0), **changes) as environment:
         _, reward, terminated, _, info = episode(environment, [1, 0, 0])
-        assert (reward, terminated, info["reason"], info["trial"]) == (-1.0, True, "two layers are not wanted", None)
+        assert (reward, terminated, info["reason"], info["trial"]) == (
+            -1.0,
+            True,
+            "two layers are not wanted",
+            None,
+        )
         _, reward, terminated, _, info = episode(environment, [9])
         assert (reward, terminated) == (-1.0, True)
         assert "has the options 0 to 2; got 9" in info["reason"]
@@ -229,7 +285,13 @@ def test_failed_evaluations_are_kept_and_penalised(tmp_path: Path) -> None:
     with opened(tmp_path / "run", Rules(penalty=-5.0), evaluator=evaluator) as environment:
         for cached in (False, True):
             _, reward, terminated, _, info = episode(environment, [1] * 6)
-            assert (reward, terminated, info["cached"], info["trial"], info["score"]) == (-5.0, True, cached, 0, None)
+            assert (reward, terminated, info["cached"], info["trial"], info["score"]) == (
+                -5.0,
+                True,
+                cached,
+                0,
+                None,
+            )
             assert "has no score" in info["reason"]
     assert len(read(tmp_path / "run").failed) == 1
 
@@ -244,16 +306,32 @@ def test_a_whole_architecture_is_one_step_where_the_questions_are_fixed(tmp_path
     mine = tmp_path / "mine.py"
     mine.write_text(MINE)
     with pytest.raises(ConfigError, match="the same questions"):
-        opened(tmp_path / "other", Rules(steps="whole"), space=f"{mine}:space", task="digits", evaluator={"name": "train"})
+        opened(
+            tmp_path / "other",
+            Rules(steps="whole"),
+            space=f"{mine}:space",
+            task="digits",
+            evaluator={"name": "train"},
+        )
 
 
 def test_a_population_is_one_round(tmp_path: Path) -> None:
-    with opened(tmp_path / "run", budget=4, executor={"name": "process", "workers": 2}) as environment:
+    with opened(
+        tmp_path / "run", budget=4, executor={"name": "process", "workers": 2}
+    ) as environment:
         best = played(load_space("nasbench201"), [3, 3, 3, 3, 3, 4], 16)
         population = [[1] * 6, best, [1] * 6, [9] * 6, [2] * 6, [3] * 6, [4] * 6]
         steps = environment.step_all(population)
         assert [step[4]["trial"] for step in steps] == [0, 1, 0, None, 2, 3, None]
-        assert [step[4]["cached"] for step in steps] == [False, False, True, False, False, False, False]
+        assert [step[4]["cached"] for step in steps] == [
+            False,
+            False,
+            True,
+            False,
+            False,
+            False,
+            False,
+        ]
         assert [step[2] for step in steps] == [True] * 6 + [False]
         assert steps[6][4]["reason"] == "the budget is used"
         assert len(environment.history.rounds) == 1
@@ -266,18 +344,29 @@ def test_rewards_are_relative_to_targets() -> None:
     assert sum_of_excess([latency, score])(seen) == pytest.approx(-0.2 - 0.1)
     assert product_of_ratios([latency, score])(seen) == pytest.approx(1 / 1.2 / 1.1)
     assert sum_of_excess([Target("latency", 20.0)])(seen) == 0
-    better = [product_of_ratios([Target("latency", value)])(seen) for value in (6.0, 11.0, 12.0, 24.0)]
-    assert better == [pytest.approx(0.5), pytest.approx(11 / 12), 1.0, 1.0], "beating a target is not punished, and nothing grows without bound"
-    published = [product_of_ratios([Target("latency", value)], two_sided=True)(seen) for value in (6.0, 11.0, 12.0, 24.0)]
+    better = [
+        product_of_ratios([Target("latency", value)])(seen) for value in (6.0, 11.0, 12.0, 24.0)
+    ]
+    assert better == [pytest.approx(0.5), pytest.approx(11 / 12), 1.0, 1.0], (
+        "beating a target is not punished, and nothing grows without bound"
+    )
+    published = [
+        product_of_ratios([Target("latency", value)], two_sided=True)(seen)
+        for value in (6.0, 11.0, 12.0, 24.0)
+    ]
     assert published == [pytest.approx(1.0), pytest.approx(11.0), math.inf, pytest.approx(2.0)]
     with pytest.raises(ValueError, match="other than 0"):
         Target("latency", 0.0)
-    with pytest.raises(ValueError, match="none of the numbers of the observation: score, seconds, latency"):
+    with pytest.raises(
+        ValueError, match="none of the numbers of the observation: score, seconds, latency"
+    ):
         Target("energy", 1.0).beyond(seen)
 
 
 def test_a_reward_of_ones_own_is_given_and_has_to_be_finite(tmp_path: Path) -> None:
-    with opened(tmp_path / "run", Rules(reward=sum_of_excess([Target("score", 80.0, "maximise")]))) as environment:
+    with opened(
+        tmp_path / "run", Rules(reward=sum_of_excess([Target("score", 80.0, "maximise")]))
+    ) as environment:
         _, reward, _, _, info = episode(environment, [3, 3, 3, 3, 3, 4])
         assert reward == pytest.approx((info["score"] - 80) / 80)
     with (
@@ -293,7 +382,9 @@ def test_a_reward_of_ones_own_is_given_and_has_to_be_finite(tmp_path: Path) -> N
 def test_three_agents_logs_give_their_curves_again(tmp_path: Path) -> None:
     for seed in range(3):
         curve = list[float]()
-        with opened(tmp_path / str(seed), agent={"name": "random walker", "seed": seed}) as environment:
+        with opened(
+            tmp_path / str(seed), agent={"name": "random walker", "seed": seed}
+        ) as environment:
             choose = at_random(seed)
             while environment.truncated is None:
                 info = episode(environment, choose)[4]
@@ -303,7 +394,10 @@ def test_three_agents_logs_give_their_curves_again(tmp_path: Path) -> None:
         assert list(read(tmp_path / str(seed)).best_so_far()) == curve
         assert trajectory(read(tmp_path / str(seed))) == told
         with open_for_reading(tmp_path / str(seed)) as journal:
-            assert journal.config["strategy"] == {"name": "outside", "agent": {"name": "random walker", "seed": seed}}
+            assert journal.config["strategy"] == {
+                "name": "outside",
+                "agent": {"name": "random walker", "seed": seed},
+            }
 
 
 def test_the_run_goes_on_where_the_directory_is_opened_again(tmp_path: Path) -> None:
@@ -320,7 +414,9 @@ def test_the_run_goes_on_where_the_directory_is_opened_again(tmp_path: Path) -> 
         opened(tmp_path / "run", agent={"rate": 1}, budget=13)
 
 
-def test_what_was_under_way_is_evaluated_when_the_directory_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_under_way_is_evaluated_when_the_directory_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -334,7 +430,9 @@ def test_what_was_under_way_is_evaluated_when_the_directory_is_opened_again(tmp_
     assert len(read(tmp_path / "run").observed) == 2
 
 
-def test_a_finished_run_has_a_baseline_and_finalists_and_is_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_run_has_a_baseline_and_finalists_and_is_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     directory = tmp_path / "run"
     with opened(directory, budget=4, baseline="random") as environment:
         with pytest.raises(ValueError, match="no architecture was evaluated"):
@@ -344,7 +442,9 @@ def test_a_finished_run_has_a_baseline_and_finalists_and_is_over(tmp_path: Path,
         assert history.finished == "the agent ended it"
         assert len(history.of_arm(SEARCH).observed) == 3
         assert len(history.of_arm("random").observed) == 4
-        assert {final.trial for final in history.finals} == {finalist.trial for finalist in history.finalists}
+        assert {final.trial for final in history.finals} == {
+            finalist.trial for finalist in history.finalists
+        }
         assert environment.step_all([[4] * 6])[0][3], "nothing is evaluated after the end"
     with pytest.raises(ConfigError, match="is finished"):
         opened(directory, budget=4, baseline="random")
@@ -372,16 +472,25 @@ def test_the_agent_is_kept_as_json(tmp_path: Path) -> None:
 
 
 def test_sizes_that_do_not_suffice_are_said(tmp_path: Path) -> None:
-    with opened(tmp_path / "run", Rules(num_actions=3)) as environment, pytest.raises(ValueError, match=r"give Rules\(num_actions=5\)"):
+    with (
+        opened(tmp_path / "run", Rules(num_actions=3)) as environment,
+        pytest.raises(ValueError, match=r"give Rules\(num_actions=5\)"),
+    ):
         environment.reset()
-    with opened(tmp_path / "other", Rules(num_steps=2)) as environment, pytest.raises(ValueError, match="more than 2 steps"):
+    with (
+        opened(tmp_path / "other", Rules(num_steps=2)) as environment,
+        pytest.raises(ValueError, match="more than 2 steps"),
+    ):
         episode(environment, [1] * 6)
 
 
 @pytest.mark.parametrize("steps", ["questions", "whole"])
 @pytest.mark.filterwarnings("ignore")
 def test_gymnasium_finds_nothing_wrong(steps: Any, tmp_path: Path) -> None:
-    checker = pytest.importorskip("gymnasium.utils.env_checker", reason="gymnasium is not installed (pip install 'surrogate-nas[gymnasium]')")
+    checker = pytest.importorskip(
+        "gymnasium.utils.env_checker",
+        reason="gymnasium is not installed (pip install 'surrogate-nas[gymnasium]')",
+    )
     with opened(tmp_path / "run", Rules(steps=steps)) as environment:
         wrapped = environment.gymnasium()
         assert wrapped.observation_space.contains(wrapped.reset(seed=1)[0])
@@ -391,11 +500,17 @@ def test_gymnasium_finds_nothing_wrong(steps: Any, tmp_path: Path) -> None:
         checker.check_env(wrapped)
 
 
-def test_without_gymnasium_only_its_spaces_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_gymnasium_only_its_spaces_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     with opened(tmp_path / "run") as environment:
         episode(environment, [1] * 6)
-        for ask in (lambda: environment.action_space, lambda: environment.observation_space, environment.gymnasium):
+        for ask in (
+            lambda: environment.action_space,
+            lambda: environment.observation_space,
+            environment.gymnasium,
+        ):
             with pytest.raises(ValueError, match=r"pip install 'surrogate-nas\[gymnasium\]'"):
                 ask()
         assert json.dumps(environment.reset()[1]["options"])

@@ -80,7 +80,9 @@ def test_synflow_of_two_linear_layers() -> None:
 
 def test_synflow_does_not_overflow_where_float32_would() -> None:
     network = nn.Sequential(*(linear([1e30]) for _ in range(5)))
-    assert PROXIES["synflow"](network, batch([1.0])) == pytest.approx(math.log(5) + 150 * math.log(10))
+    assert PROXIES["synflow"](network, batch([1.0])) == pytest.approx(
+        math.log(5) + 150 * math.log(10)
+    )
 
 
 def test_gradient_norm_and_snip() -> None:
@@ -113,16 +115,18 @@ def test_naswot_where_the_codes_are_known(activation: nn.Module) -> None:
     # The codes 1110 and 1000 agree in two units of four: det [[4, 2], [2, 4]] = 12.
     given = batch([1.0, 2.0, 0.5, -1.0], [3.0, -1.0, -2.0, -0.5])
     before = given.inputs.clone()
-    assert PROXIES["naswot"](nn.Sequential(nn.Identity(), activation), Batch(given.inputs.clone(), given.targets, summed)) == pytest.approx(
-        math.log(12)
-    )
+    assert PROXIES["naswot"](
+        nn.Sequential(nn.Identity(), activation), Batch(given.inputs.clone(), given.targets, summed)
+    ) == pytest.approx(math.log(12))
     assert torch.equal(given.inputs, before)
 
 
 def test_naswot_adds_the_layers() -> None:
     # A second time the same codes: the kernel doubles.
     network = nn.Sequential(nn.ReLU(), Module(lambda x: x - 0.1), nn.ReLU())
-    assert PROXIES["naswot"](network, batch([1.0, 2.0, 0.5, -1.0], [3.0, -1.0, -2.0, -0.5])) == pytest.approx(math.log(48))
+    assert PROXIES["naswot"](
+        network, batch([1.0, 2.0, 0.5, -1.0], [3.0, -1.0, -2.0, -0.5])
+    ) == pytest.approx(math.log(48))
 
 
 def test_naswot_of_codes_that_are_alike_is_infinite() -> None:
@@ -134,29 +138,44 @@ def test_naswot_of_codes_that_are_alike_is_infinite() -> None:
 
 
 def test_jacobian_covariance() -> None:
-    # Of half the squares the gradient is the input itself; these two rows are not correlated, so both eigenvalues are 1.
+    # Of half the squares the gradient is the input itself; these two rows are not correlated, so
+    # both eigenvalues are 1.
     apart = batch([1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, -1.0])
     score = PROXIES["jacobian_covariance"](Module(lambda x: (x * x).sum(1) / 2), apart)
     assert score == pytest.approx(-2 * (math.log(1 + OFFSET) + 1 / (1 + OFFSET)), rel=1e-5)
     # A linear network has one gradient for all samples: the eigenvalues 2 and 0.
     score = PROXIES["jacobian_covariance"](linear([1.0, 2.0, 3.0, 5.0]), apart)
-    assert score == pytest.approx(-(math.log(2 + OFFSET) + 1 / (2 + OFFSET) + math.log(OFFSET) + 1 / OFFSET), rel=1e-3)
+    assert score == pytest.approx(
+        -(math.log(2 + OFFSET) + 1 / (2 + OFFSET) + math.log(OFFSET) + 1 / OFFSET), rel=1e-3
+    )
     assert math.isnan(PROXIES["jacobian_covariance"](Module(lambda x: x * 0), apart))
 
 
 def test_counts() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * 25, 7))
     given = noise_batch(Shapes((3, 5, 5), (7,)), 2, 0)
-    assert PROXIES["parameters"](network, given) == sum(parameter.numel() for parameter in network.parameters())
+    assert PROXIES["parameters"](network, given) == sum(
+        parameter.numel() for parameter in network.parameters()
+    )
     assert PROXIES["multiply_adds"](network, given) == 3 * 4 * 9 * 25 + 700
 
 
 @pytest.mark.parametrize("name", PROXIES)
 def test_a_proxy_is_pure(name: str) -> None:
-    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Flatten(), nn.Linear(8 * 9, 4))
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.5),
+        nn.Flatten(),
+        nn.Linear(8 * 9, 4),
+    )
     network[1].eval()
     given = noise_batch(Shapes((3, 5, 5), (4,)), 6, seed=1)
-    state, modes = copy.deepcopy(network.state_dict()), [module.training for module in network.modules()]
+    state, modes = (
+        copy.deepcopy(network.state_dict()),
+        [module.training for module in network.modules()],
+    )
     inputs, generator = given.inputs.clone(), torch.get_rng_state()
     scores = [PROXIES[name](network, given) for _ in range(2)]
     assert math.isfinite(scores[0])
@@ -182,13 +201,16 @@ def test_batches() -> None:
     model = noise_batch(Shapes((6,), (6, 40), vocabulary=40), 4, 0, tokens=40)
     assert model.targets.shape == (4, 6)
     assert model.targets.max() >= 6
-    # By hand: at each place the log-sum of the scores without the target's own, which is here the only one above zero.
+    # By hand: at each place the log-sum of the scores without the target's own, which is here the
+    # only one above zero.
     scores = torch.nn.functional.one_hot(model.targets, 40).float()
     assert model.loss(scores, model.targets).item() == pytest.approx(math.log(math.e + 39) - 1)
     digits = load_task("digits")
     drawn = task_batch(digits, 9, 0)
     assert drawn.inputs.shape == (9, 1, 8, 8)
-    assert torch.isclose(digits.prepare(digits.train.inputs), drawn.inputs[0]).flatten(1).all(1).any()
+    assert (
+        torch.isclose(digits.prepare(digits.train.inputs), drawn.inputs[0]).flatten(1).all(1).any()
+    )
     with pytest.raises(ValueError, match="fewer than the batch's 5000"):
         task_batch(digits, 5000, 0)
 
@@ -209,7 +231,9 @@ def test_tokens_are_given_to_an_embedding() -> None:
 def test_a_dead_network_is_not_a_number() -> None:
     space = load_space("nasbench201")
     dead = next(iter(space.rows({"arch": numpy.zeros((1, 6), dtype=int)})))  # type: ignore[misc]
-    scored = prepare(Plan("nasbench201", Shapes((3, 8, 8), (10,)), ("naswot", "parameters"), batch_size=3))(dead)
+    scored = prepare(
+        Plan("nasbench201", Shapes((3, 8, 8), (10,)), ("naswot", "parameters"), batch_size=3)
+    )(dead)
     assert math.isnan(scored.values[0])
     assert scored.values[1] > 0
 
@@ -218,19 +242,38 @@ def test_a_dead_network_is_not_a_number() -> None:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.py").write_text(SPACE)
-    numpy.savez(tmp_path / "table.npz", width=numpy.array([4, 8, 4, 16]), colour=numpy.array(["red", "red", "blue", "blue"]))
+    numpy.savez(
+        tmp_path / "table.npz",
+        width=numpy.array([4, 8, 4, 16]),
+        colour=numpy.array(["red", "red", "blue", "blue"]),
+    )
     return tmp_path
 
 
 def proxies(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["proxies", "tiny.py:space", "--batch-size", "4", "--proxies", "synflow,parameters", *arguments])
+    return CliRunner().invoke(
+        app,
+        [
+            "proxies",
+            "tiny.py:space",
+            "--batch-size",
+            "4",
+            "--proxies",
+            "synflow,parameters",
+            *arguments,
+        ],
+    )
 
 
 def test_repeats_are_averaged(here: Path) -> None:
     architecture = Architecture("tiny", (("width", 8), ("colour", "red")))
     plan = Plan("tiny.py:space", Shapes((6,), (3,)), ("synflow", "parameters"), batch_size=4)
     once, again = (prepare(plan)(architecture).values for _ in range(2))
-    thrice = prepare(Plan("tiny.py:space", Shapes((6,), (3,)), ("synflow", "parameters"), batch_size=4, repeats=3))(architecture).values
+    thrice = prepare(
+        Plan(
+            "tiny.py:space", Shapes((6,), (3,)), ("synflow", "parameters"), batch_size=4, repeats=3
+        )
+    )(architecture).values
     assert once == again
     assert once[0] != thrice[0]
     assert once[1] == thrice[1] == 8 * 6 + 8 + 3 * 8 + 3
@@ -262,7 +305,9 @@ def test_a_part_of_a_table(here: Path) -> None:
     assert read_npz("scores.npz")["parameters"].tolist() == [43, 83, 43, 163]
 
 
-def test_an_interrupted_command_keeps_what_was_computed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_command_keeps_what_was_computed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = nas.proxies.measuring.measure_all
 
     def interrupted(*arguments: Any, **named: Any) -> Iterator[Any]:
@@ -292,7 +337,11 @@ def test_a_sample_as_csv_names_its_architectures(here: Path) -> None:
 def test_architectures_out_of_files(here: Path) -> None:
     shown = CliRunner().invoke(app, ["space", "show", "tiny.py:space", "--json"]).stdout
     (here / "shown.json").write_text(shown)
-    plain = {"space": "tiny", "decisions": {"width": 16, "colour": "red"}, "key": "as an export has"}
+    plain = {
+        "space": "tiny",
+        "decisions": {"width": 16, "colour": "red"},
+        "key": "as an export has",
+    }
     (here / "both.json").write_text(json.dumps([json.loads(shown), plain]))
     assert proxies("--arch", "shown.json", "--out", "one.npz").exit_code == 0
     assert proxies("--arch", "both.json", "--out", "two.npz").exit_code == 0
@@ -303,9 +352,23 @@ def test_architectures_out_of_files(here: Path) -> None:
 
 
 def test_the_samples_of_a_task(here: Path) -> None:
-    command = ["proxies", "convnet", "--sample", "1", "--batch-size", "4", "--proxies", "gradient_norm", "--out", "scores.npz"]
+    command = [
+        "proxies",
+        "convnet",
+        "--sample",
+        "1",
+        "--batch-size",
+        "4",
+        "--proxies",
+        "gradient_norm",
+        "--out",
+        "scores.npz",
+    ]
     assert CliRunner().invoke(app, [*command, "--task", "digits"]).exit_code == 0
-    assert json.loads(str(read_npz("scores.npz")["settings"]))["shapes"] == {"input": [1, 8, 8], "output": [10]}
+    assert json.loads(str(read_npz("scores.npz")["settings"]))["shapes"] == {
+        "input": [1, 8, 8],
+        "output": [10],
+    }
     wrong = CliRunner().invoke(app, [*command, "--task", "{name: digits, path: x}"])
     assert "has no option 'path'" in wrong.stderr
 
@@ -315,7 +378,9 @@ def test_workers_find_the_same(here: Path) -> None:
     assert proxies("--table", "table.npz", "--out", "one.npz").exit_code == 0
     done = proxies("--table", "table.npz", "--out", "two.npz", "--workers", "2")
     assert done.exit_code == 0, done.output
-    numpy.testing.assert_allclose(read_npz("one.npz")["synflow"], read_npz("two.npz")["synflow"], rtol=1e-6)
+    numpy.testing.assert_allclose(
+        read_npz("one.npz")["synflow"], read_npz("two.npz")["synflow"], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -325,11 +390,20 @@ def test_workers_find_the_same(here: Path) -> None:
         (["--sample", "2", "--arch", "x.json"], ["exactly one of"]),
         (["--sample", "2", "--rows", "0:1"], ["--rows chooses rows of a table"]),
         (["--table", "table.npz", "--rows", "9:"], ["the rows 9: are none of the table's 4"]),
-        (["--table", "table.npz", "--rows", "many"], ["rows are two whole numbers with a colon", "'many'"]),
+        (
+            ["--table", "table.npz", "--rows", "many"],
+            ["rows are two whole numbers with a colon", "'many'"],
+        ),
         (["--table", "nowhere.npz"], ["there is no file nowhere.npz"]),
         (["--arch", "nowhere.json"], ["nowhere.json could not be read as JSON"]),
-        (["--sample", "2", "--proxies", "synflwo"], ["no proxy is called 'synflwo'; did you mean 'synflow'?", "naswot"]),
-        (["--sample", "2", "--input", "6", "--task", "digits"], ["leave --input, --output and --vocabulary out beside --task"]),
+        (
+            ["--sample", "2", "--proxies", "synflwo"],
+            ["no proxy is called 'synflwo'; did you mean 'synflow'?", "naswot"],
+        ),
+        (
+            ["--sample", "2", "--input", "6", "--task", "digits"],
+            ["leave --input, --output and --vocabulary out beside --task"],
+        ),
         (["--sample", "2", "--task", "[1]"], ["a task is a name, or a mapping", "'[1]'"]),
         (["--sample", "2", "--input", "7"], ["7"]),
         (["--sample", "2", "--out", "scores.txt"], ["written as .npz or .csv; got scores.txt"]),
@@ -337,7 +411,9 @@ def test_workers_find_the_same(here: Path) -> None:
         (["--sample", "2", "--device", "tpu"], ["'tpu'"]),
     ],
 )
-def test_mistakes_are_answered_with_a_sentence(here: Path, arguments: list[str], parts: list[str]) -> None:
+def test_mistakes_are_answered_with_a_sentence(
+    here: Path, arguments: list[str], parts: list[str]
+) -> None:
     result = proxies(*(arguments if "--out" in arguments else [*arguments, "--out", "scores.npz"]))
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.output
@@ -352,9 +428,13 @@ def test_without_names_all_proxies_that_suit_the_inputs(here: Path) -> None:
     whole = CliRunner().invoke(app, [*command, "tiny.py:space", "--out", "scores.npz"])
     assert [line["proxy"] for line in json.loads(whole.stdout)["proxies"]] == list(PROXIES)
     assert "left out" not in whole.stderr
-    tokens = CliRunner().invoke(app, [*command, "flexibert_tiny", "--input", "8", "--out", "tokens.npz"])
+    tokens = CliRunner().invoke(
+        app, [*command, "flexibert_tiny", "--input", "8", "--out", "tokens.npz"]
+    )
     assert tokens.exit_code == 0, tokens.output
-    assert [line["proxy"] for line in json.loads(tokens.stdout)["proxies"]] == [name for name in PROXIES if name != "jacobian_covariance"]
+    assert [line["proxy"] for line in json.loads(tokens.stdout)["proxies"]] == [
+        name for name in PROXIES if name != "jacobian_covariance"
+    ]
     assert "left out: jacobian_covariance, as tokens have no gradient" in tokens.stderr
 
 

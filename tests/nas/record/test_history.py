@@ -19,22 +19,36 @@ answers = st.recursive(
     max_leaves=4,
 )
 architectures = st.builds(
-    Architecture, st.text(max_size=5), st.dictionaries(st.text(max_size=5), answers, max_size=4).map(lambda decisions: tuple(decisions.items()))
+    Architecture,
+    st.text(max_size=5),
+    st.dictionaries(st.text(max_size=5), answers, max_size=4).map(
+        lambda decisions: tuple(decisions.items())
+    ),
 )
 observations = st.builds(
     Observation,
     numbers,
     numbers,
     st.lists(numbers, max_size=3).map(tuple),
-    st.dictionaries(st.text(max_size=5), numbers, max_size=3).map(lambda metrics: tuple(metrics.items())),
+    st.dictionaries(st.text(max_size=5), numbers, max_size=3).map(
+        lambda metrics: tuple(metrics.items())
+    ),
 )
-failures = st.builds(Failed, st.sampled_from(["exception", "killed"]), st.text(max_size=9), numbers, st.text(max_size=9))
+failures = st.builds(
+    Failed,
+    st.sampled_from(["exception", "killed"]),
+    st.text(max_size=9),
+    numbers,
+    st.text(max_size=9),
+)
 predictions = st.none() | st.builds(Predicted, numbers, numbers, numbers)
 
 
 @st.composite
 def rounds(draw):
-    """Rounds of two arms: for each the proposing event, the results of some of its trials, and the end."""
+    """Rounds of two arms: for each the proposing event, the results of some of its trials, and the
+    end.
+    """
     result, first = [], 0
     for number in range(draw(st.integers(0, 4))):
         arm = draw(st.sampled_from(["surrogate", "random"]))
@@ -52,7 +66,11 @@ def rounds(draw):
             for place in range(draw(st.integers(0, 4)))
         )
         first += len(trials)
-        outcomes = [history.outcome_event(trial.number, draw(observations | failures)) for trial in trials if draw(st.booleans())]
+        outcomes = [
+            history.outcome_event(trial.number, draw(observations | failures))
+            for trial in trials
+            if draw(st.booleans())
+        ]
         result.append(
             (
                 history.round_event(number, arm, trials, draw(st.text(max_size=5))),
@@ -68,7 +86,16 @@ def flat(parts) -> list[Event]:
 
 
 def trial(number: int, arm: str = "a") -> Trial:
-    return Trial(number, 0, arm, Architecture("toy", (("x", number),)), "random", None, f"key{number}", number)
+    return Trial(
+        number,
+        0,
+        arm,
+        Architecture("toy", (("x", number),)),
+        "random",
+        None,
+        f"key{number}",
+        number,
+    )
 
 
 def small() -> list[Event]:
@@ -84,7 +111,9 @@ def small() -> list[Event]:
 
 @given(rounds(), st.data())
 def test_the_order_of_results_within_a_round_does_not_matter(parts, data):
-    shuffled = [(begin, data.draw(st.permutations(outcomes)), end) for begin, outcomes, end in parts]
+    shuffled = [
+        (begin, data.draw(st.permutations(outcomes)), end) for begin, outcomes, end in parts
+    ]
     assert fold(flat(parts)) == fold(flat(shuffled))
 
 
@@ -101,7 +130,9 @@ def test_folding_in_two_parts_is_folding_the_whole(parts, cut):
 @given(rounds())
 def test_events_survive_json_exactly(parts):
     events = flat(parts)
-    read = [Event(event.kind, json.loads(json.dumps(event.body, allow_nan=False))) for event in events]
+    read = [
+        Event(event.kind, json.loads(json.dumps(event.body, allow_nan=False))) for event in events
+    ]
     assert fold(read) == fold(events)
 
 
@@ -113,7 +144,10 @@ def test_what_was_put_in_comes_out(parts):
     assert len(result.observed) + len(result.failed) + len(result.pending) == len(result.trials)
     for begin, _, _ in parts:
         for proposal in begin.body["proposals"]:
-            assert json.loads(result.trial(proposal["trial"]).architecture.to_json()) == proposal["architecture"]
+            assert (
+                json.loads(result.trial(proposal["trial"]).architecture.to_json())
+                == proposal["architecture"]
+            )
 
 
 def test_the_best_is_the_highest_and_of_equals_the_first():
@@ -130,7 +164,11 @@ def test_the_best_is_the_highest_and_of_equals_the_first():
 
 
 def test_an_arm_is_a_history_of_its_own_that_can_be_folded_on():
-    events = [*small(), history.finalist_event(Finalist(4, 1, "b")), history.final_event(Final(4, 9, FinalResult(0.75, 0.5, 2.0, (0.5, 0.75))))]
+    events = [
+        *small(),
+        history.finalist_event(Finalist(4, 1, "b")),
+        history.final_event(Final(4, 9, FinalResult(0.75, 0.5, 2.0, (0.5, 0.75)))),
+    ]
     arm = fold(events).of_arm("b")
     assert [item.number for item in arm.trials] == [3, 4]
     assert arm.best is not None
@@ -188,14 +226,31 @@ def test_a_history_is_a_value():
 
 def lower(number: int, key: int, fidelity: float, continues: int | None = None, **changes) -> Trial:
     seed = key if continues is not None else number
-    return Trial(number, 0, "a", Architecture("toy", (("x", key),)), "o", None, f"key{key}", seed, fidelity=fidelity, continues=continues, **changes)
+    return Trial(
+        number,
+        0,
+        "a",
+        Architecture("toy", (("x", key),)),
+        "o",
+        None,
+        f"key{key}",
+        seed,
+        fidelity=fidelity,
+        continues=continues,
+        **changes,
+    )
 
 
 def halved() -> list[Event]:
-    """Three at a ninth; 0 and 2 go on to a third, where 2 fails; 0 goes on to the end and is pending; 5 is new."""
+    """Three at a ninth; 0 and 2 go on to a third, where 2 fails; 0 goes on to the end and is
+    pending; 5 is new.
+    """
     return [
         history.round_event(0, "a", [lower(0, 0, 1 / 9), lower(1, 1, 1 / 9), lower(2, 2, 1 / 9)]),
-        *(history.outcome_event(number, Observation(score)) for number, score in enumerate((0.3, 0.2, 0.9))),
+        *(
+            history.outcome_event(number, Observation(score))
+            for number, score in enumerate((0.3, 0.2, 0.9))
+        ),
         history.round_event(1, "a", [lower(3, 0, 1 / 3, 0), lower(4, 2, 1 / 3, 2)]),
         history.outcome_event(3, Observation(0.25)),
         history.outcome_event(4, Failed("killed", "gone")),
@@ -224,22 +279,35 @@ def test_the_budget_counts_epochs_once():
     assert fold(small()).spent == 5
     wanted = [
         history.Proposal(lower(9, 1, 1).architecture, "promotion", None, "key1", 1 / 3, 1),
-        *(history.Proposal(lower(9, new, 1).architecture, "o", None, f"key{new}", 1 / 9) for new in (7, 8)),
+        *(
+            history.Proposal(lower(9, new, 1).architecture, "o", None, f"key{new}", 1 / 9)
+            for new in (7, 8)
+        ),
     ]
     for left, kept in ((0, []), (1 / 9, [1]), (2 / 9, [0]), (3 / 9, [0, 1]), (1, [0, 1, 2])):
-        assert result.affordable(wanted, result.spent + left) == tuple(wanted[place] for place in kept)
+        assert result.affordable(wanted, result.spent + left) == tuple(
+            wanted[place] for place in kept
+        )
 
 
 def test_fidelities_are_journalled_where_there_are_any():
     events = halved()
-    assert fold([Event(event.kind, json.loads(json.dumps(event.body))) for event in events]) == fold(events)
-    assert [{"fidelity", "continues"} & set(proposal) for event in (events[0], events[4], events[7]) for proposal in event.body["proposals"]] == [
+    assert fold(
+        [Event(event.kind, json.loads(json.dumps(event.body))) for event in events]
+    ) == fold(events)
+    assert [
+        {"fidelity", "continues"} & set(proposal)
+        for event in (events[0], events[4], events[7])
+        for proposal in event.body["proposals"]
+    ] == [
         *[{"fidelity"}] * 3,
         *[{"fidelity", "continues"}] * 2,
         {"fidelity"},
         {"continues"},
     ]
-    assert not any({"fidelity", "continues"} & set(proposal) for proposal in small()[0].body["proposals"])
+    assert not any(
+        {"fidelity", "continues"} & set(proposal) for proposal in small()[0].body["proposals"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -260,17 +328,26 @@ def test_what_is_no_promotion_is_refused(trial, says):
 
 
 def proposal(key: int, fidelity: float = 1.0, continues: int | None = None) -> history.Proposal:
-    return history.Proposal(Architecture("toy", (("x", key),)), "o", None, f"key{key}", fidelity, continues)
+    return history.Proposal(
+        Architecture("toy", (("x", key),)), "o", None, f"key{key}", fidelity, continues
+    )
 
 
 def test_the_next_round_is_numbered_on_and_a_promotion_keeps_its_seed():
     before = fold(halved())
-    new, promoted = before.next_round("a", [proposal(7), proposal(5, 1 / 3, continues=5)], seed=3, donors=[1, None])
+    new, promoted = before.next_round(
+        "a", [proposal(7), proposal(5, 1 / 3, continues=5)], seed=3, donors=[1, None]
+    )
     assert (new.number, promoted.number, new.round, promoted.round) == (7, 8, 3, 3)
     assert promoted.seed == before.trial(5).seed != new.seed
     assert (new.donor, promoted.donor) == (1, None)
     # Another arm counts its own rounds; a seed is the run's and the trial's number, whoever asks.
     other, same = before.next_round("b", [proposal(7), proposal(8)], seed=3)
     assert (other.number, other.round, other.donor) == (7, 0, None)
-    assert other.seed == new.seed != same.seed != before.next_round("b", [proposal(7), proposal(8)], seed=4)[1].seed
+    assert (
+        other.seed
+        == new.seed
+        != same.seed
+        != before.next_round("b", [proposal(7), proposal(8)], seed=4)[1].seed
+    )
     assert len(fold([history.round_event(3, "a", [new, promoted])], before).trials) == 9

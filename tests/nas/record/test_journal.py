@@ -56,7 +56,10 @@ def test_writing_goes_on_where_it_stopped(tmp_path):
         assert texts(journal.events()) == ["a", "b", "c"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=20)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=20,
+)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
 def test_floats_come_back_exactly(tmp_path, values):
     run = tmp_path / str(random.Random().getrandbits(60))
@@ -64,7 +67,9 @@ def test_floats_come_back_exactly(tmp_path, values):
         journal.append([Event("finished", {"values": values})])
         read = journal.events()[0].body["values"]
     assert read == values
-    assert [math.copysign(1, value) for value in read] == [math.copysign(1, value) for value in values]
+    assert [math.copysign(1, value) for value in read] == [
+        math.copysign(1, value) for value in values
+    ]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, object(), {1, 2}])
@@ -104,7 +109,9 @@ def test_a_reader_sees_what_is_appended_while_it_is_open(tmp_path):
 def test_a_second_controller_is_refused_and_told_who_has_the_run(tmp_path):
     with create(tmp_path, CONFIG, {}):
         for attempt in (open_for_writing, lambda path: create(path, {}, {})):
-            with pytest.raises(JournalError, match=rf"pid {os.getpid()} on .* is running the search") as caught:
+            with pytest.raises(
+                JournalError, match=rf"pid {os.getpid()} on .* is running the search"
+            ) as caught:
                 attempt(tmp_path)
             assert caught.value.exit_code == 2
     open_for_writing(tmp_path).close()
@@ -124,7 +131,9 @@ while True:
 
 def test_a_killed_writer_loses_nothing_and_holds_no_lock(tmp_path):
     create(tmp_path, CONFIG, {}).close()
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     assert writer.stdout is not None
     for _ in range(30):
         writer.stdout.readline()
@@ -149,7 +158,9 @@ def test_a_full_disk_keeps_what_was_there_and_writing_goes_on_when_there_is_spac
         connection = journal._connection
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages + 2}")
-        with pytest.raises(JournalError, match=r"the disk is full.*stays readable; free space and `nas resume") as caught:
+        with pytest.raises(
+            JournalError, match=r"the disk is full.*stays readable; free space and `nas resume"
+        ) as caught:
             journal.append([Event("finished", {"reason": "x" * 100_000})])
         assert caught.value.exit_code == 1
         assert texts(journal.events()) == ["before"]
@@ -188,11 +199,20 @@ def test_a_newer_format_is_refused(tmp_path):
     connection.commit()
     connection.close()
     for attempt in (open_for_reading, open_for_writing):
-        with pytest.raises(JournalError, match="written in journal format 2, and this version reads formats up to 1"):
+        with pytest.raises(
+            JournalError,
+            match="written in journal format 2, and this version reads formats up to 1",
+        ):
             attempt(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"this is no database at all, however long it may be" * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"this is no database at all, however long it may be" * 100,
+        b"SQLite format 3\x00" + b"\xff" * 5000,
+    ],
+)
 def test_a_file_that_is_no_database_is_said(tmp_path, content):
     (tmp_path / journals.FILE).write_bytes(content)
     for attempt in (open_for_reading, open_for_writing, lambda path: create(path, {}, {})):
@@ -244,7 +264,9 @@ def test_a_directory_that_cannot_be_written_is_read(tmp_path, name):
                 (run / path.name).chmod(0o444)
     run.chmod(0o555)
     try:
-        finished = subprocess.run([sys.executable, "-c", READER, str(run)], capture_output=True, text=True, check=False)
+        finished = subprocess.run(
+            [sys.executable, "-c", READER, str(run)], capture_output=True, text=True, check=False
+        )
         assert (finished.stdout, finished.stderr) == ("2\n", "")
         assert len(list(run.iterdir())) == (1 if name == "closed" else 2)
     finally:

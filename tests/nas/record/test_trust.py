@@ -27,7 +27,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_seal_fits_one_configuration_under_one_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_seal_fits_one_configuration_under_one_key(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = {"space": "a.py:space", "budget": 3}
     own = seal(config)
     assert is_sealed(dict(reversed(config.items())), own)
@@ -39,7 +41,9 @@ def test_a_seal_fits_one_configuration_under_one_key(home: Path, monkeypatch: py
     assert not is_sealed(config, own)
 
 
-def test_without_a_place_for_the_key_nothing_is_sealed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_place_for_the_key_nothing_is_sealed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (home / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "file"))
     assert seal({}) == ""
@@ -47,17 +51,25 @@ def test_without_a_place_for_the_key_nothing_is_sealed(home: Path, monkeypatch: 
 
 
 def test_what_counts_as_named_code() -> None:
-    config = {"space": "convnet", "task": {"name": "my.py:task"}, "strategy": {"name": "random"}, "predictor": {"name": "p.q:P"}}
+    config = {
+        "space": "convnet",
+        "task": {"name": "my.py:task"},
+        "strategy": {"name": "random"},
+        "predictor": {"name": "p.q:P"},
+    }
     assert named_code(config) == ("my.py:task", "p.q:P")
     assert named_code({"space": "x.py:s", "task": None}) == ("x.py:s",)
 
 
-def test_a_run_with_own_code_is_read_and_resumed_only_where_it_was_begun(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_own_code_is_read_and_resumed_only_where_it_was_begun(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(home)
     nas = CliRunner()
     (home / "mine.py").write_text(SPACE)
     (home / "c.yaml").write_text(
-        "space: mine.py:space\nevaluator: {name: table, path: 'builtin:nasbench201', score: c100_val_200}\n"
+        "space: mine.py:space\nevaluator: {name: table, path: 'builtin:nasbench201', score: "
+        "c100_val_200}\n"
         "strategy: random\nexecutor: inline\nbudget: 4\nfinalists: {count: 0}\n"
     )
     assert nas.invoke(app, ["search", "c.yaml", "--out", "run"]).exit_code == 0
@@ -95,7 +107,9 @@ def _unfinish(run: Path) -> None:
     connection.close()
 
 
-def test_a_space_that_has_changed_since_is_refused_before_anything_is_journalled(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_space_that_has_changed_since_is_refused_before_anything_is_journalled(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import sys
 
     from nas.record.journal import open_for_reading
@@ -104,15 +118,21 @@ def test_a_space_that_has_changed_since_is_refused_before_anything_is_journalled
     nas = CliRunner()
     (home / "mine.py").write_text(SPACE)
     (home / "c.yaml").write_text(
-        "space: mine.py:space\nevaluator: {name: table, path: 'builtin:nasbench201', score: c100_val_200}\n"
+        "space: mine.py:space\nevaluator: {name: table, path: 'builtin:nasbench201', score: "
+        "c100_val_200}\n"
         "strategy: random\nexecutor: inline\nbudget: 4\nfinalists: {count: 0}\n"
     )
     assert nas.invoke(app, ["search", "c.yaml", "--out", "run"]).exit_code == 0
     _unfinish(home / "run")
     with open_for_reading(home / "run") as journal:
         before = journal.events()
-    changed = "\ndef define(choose):\n    from spaces import node\n    graph = whole.define(choose)\n"
-    changed += "    return replace(graph, nodes=tuple(node('changed') if item.op.startswith('nor_conv') else item for item in graph.nodes))\n"
+    changed = (
+        "\ndef define(choose):\n    from spaces import node\n    graph = whole.define(choose)\n"
+    )
+    changed += (
+        "    return replace(graph, nodes=tuple(node('changed') if item.op.startswith('nor_conv') "
+        "else item for item in graph.nodes))\n"
+    )
     (home / "mine.py").write_text(SPACE + changed + "space = replace(whole, define=define)\n")
     for name in [name for name in sys.modules if name.endswith("mine_py")]:
         monkeypatch.delitem(sys.modules, name)
@@ -124,7 +144,10 @@ def test_a_space_that_has_changed_since_is_refused_before_anything_is_journalled
         assert journal.events() == before
 
 
-@pytest.mark.parametrize("override", ["strategy.kappa=.nan", "strategy.kappa=nan", "predictor.learning_rate=.inf", "task.x=.nan"])
+@pytest.mark.parametrize(
+    "override",
+    ["strategy.kappa=.nan", "strategy.kappa=nan", "predictor.learning_rate=.inf", "task.x=.nan"],
+)
 def test_numbers_that_are_not_finite_are_refused(home: Path, override: str) -> None:
     (home / "c.yaml").write_text("space: convnet\ntask: {name: digits}\n")
     refused = CliRunner().invoke(app, ["config", "show", str(home / "c.yaml"), "-s", override])
@@ -133,7 +156,9 @@ def test_numbers_that_are_not_finite_are_refused(home: Path, override: str) -> N
 
 
 def test_a_full_training_is_not_shorter_than_one_of_the_search(home: Path) -> None:
-    (home / "c.yaml").write_text("space: convnet\ntask: digits\ntraining: {epochs: 10}\nfinalists: {epochs: 3}\n")
+    (home / "c.yaml").write_text(
+        "space: convnet\ntask: digits\ntraining: {epochs: 10}\nfinalists: {epochs: 3}\n"
+    )
     refused = CliRunner().invoke(app, ["config", "show", str(home / "c.yaml")])
     assert refused.exit_code == 2
     assert "finalists.epochs is 3, fewer than training.epochs, 10" in refused.stderr

@@ -19,12 +19,24 @@ from spaces import Architecture
 
 
 def trial(number: int, prediction: Predicted | None = None) -> Trial:
-    return Trial(number, 0, "search", Architecture("a space", (("op", "relu"), ("rate", 0.1))), "mutation", prediction, f"key {number}", seed=number)
+    return Trial(
+        number,
+        0,
+        "search",
+        Architecture("a space", (("op", "relu"), ("rate", 0.1))),
+        "mutation",
+        prediction,
+        f"key {number}",
+        seed=number,
+    )
 
 
 def test_a_row_holds_all_of_a_trial() -> None:
     trials = [trial(0, Predicted(0.5, 0.1, 0.2)), trial(1), trial(2)]
-    outcomes = [outcome_event(0, Observation(0.6, 3.0, metrics=(("parameters", 7.0),))), outcome_event(1, Failed("time-out", "it took long", 9.0))]
+    outcomes = [
+        outcome_event(0, Observation(0.6, 3.0, metrics=(("parameters", 7.0),))),
+        outcome_event(1, Failed("time-out", "it took long", 9.0)),
+    ]
     rows = trajectory(fold([round_event(0, "search", trials), *outcomes]))
     assert rows[0] == {
         "trial": 0,
@@ -44,17 +56,34 @@ def test_a_row_holds_all_of_a_trial() -> None:
         "reason": None,
         "prediction": {"mean": 0.5, "aleatoric": 0.1, "epistemic": 0.2},
     }
-    assert [(row["state"], row["score"], row["reason"]) for row in rows[1:]] == [("failed", None, "time-out: it took long"), ("pending", None, None)]
+    assert [(row["state"], row["score"], row["reason"]) for row in rows[1:]] == [
+        ("failed", None, "time-out: it took long"),
+        ("pending", None, None),
+    ]
     first, second, third = csv.DictReader(to_csv(rows).splitlines())
-    assert (first["mean"], first["metrics.parameters"], json.loads(first["decisions"])) == ("0.5", "7.0", {"op": "relu", "rate": 0.1})
-    assert (second["reason"], second["mean"], second["metrics.parameters"], third["seconds"]) == ("time-out: it took long", "", "", "")
+    assert (first["mean"], first["metrics.parameters"], json.loads(first["decisions"])) == (
+        "0.5",
+        "7.0",
+        {"op": "relu", "rate": 0.1},
+    )
+    assert (second["reason"], second["mean"], second["metrics.parameters"], third["seconds"]) == (
+        "time-out: it took long",
+        "",
+        "",
+        "",
+    )
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     values = {
         "space": "nasbench201",
-        "evaluator": {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200", "test": "c100_test_200"},
+        "evaluator": {
+            "name": "table",
+            "path": "builtin:nasbench201",
+            "score": "c100_val_200",
+            "test": "c100_test_200",
+        },
         "strategy": {"name": "smbo", "initial": 4},
         "executor": "inline",
         "budget": 8,
@@ -63,7 +92,9 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_the_command_prints_and_writes_the_same_rows(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_and_writes_the_same_rows(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     app(["trials", str(run), str(run), "--json"], standalone_mode=False)
     rows = json.loads(capsys.readouterr().out)
     assert rows == of_runs([run, run])
@@ -79,18 +110,43 @@ def test_the_command_prints_and_writes_the_same_rows(run: Path, tmp_path: Path, 
     assert 2 * len(written) == len(rows)
     app(["trials", str(run)], standalone_mode=False)
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split() == ["trial", "round", "arm", "origin", "score", "expected", "seconds", "architecture"]
+    assert head.split() == [
+        "trial",
+        "round",
+        "arm",
+        "origin",
+        "score",
+        "expected",
+        "seconds",
+        "architecture",
+    ]
     assert len(lines) == len(written)
 
 
 def test_trainings_cut_short_are_told_from_whole_ones() -> None:
     paused = replace(trial(0), fidelity=1 / 9)
-    promoted = replace(trial(1), architecture=paused.architecture, canonical=paused.canonical, seed=paused.seed, fidelity=1 / 3, continues=0)
-    events = [round_event(0, "search", [paused]), outcome_event(0, Observation(0.4)), round_event(1, "search", [replace(promoted, round=1)])]
+    promoted = replace(
+        trial(1),
+        architecture=paused.architecture,
+        canonical=paused.canonical,
+        seed=paused.seed,
+        fidelity=1 / 3,
+        continues=0,
+    )
+    events = [
+        round_event(0, "search", [paused]),
+        outcome_event(0, Observation(0.4)),
+        round_event(1, "search", [replace(promoted, round=1)]),
+    ]
     rows = [{"run": "runs/a", **row} for row in trajectory(fold(events))]
     assert [(row["fidelity"], row["continues"]) for row in rows] == [(1 / 9, None), (1 / 3, 0)]
     heads, first, second = to_text(rows).splitlines()
     assert heads.split()[4:6] == ["epochs", "score"]
     assert first.split()[4:6] == ["0.111", "0.4"]
     assert second.split()[4:6] == ["0.333", "pending"]
-    assert "epochs" not in to_text([{"run": "runs/a", **row} for row in trajectory(fold([round_event(0, "search", [trial(0)])]))])
+    assert "epochs" not in to_text(
+        [
+            {"run": "runs/a", **row}
+            for row in trajectory(fold([round_event(0, "search", [trial(0)])]))
+        ]
+    )

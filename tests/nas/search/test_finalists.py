@@ -31,7 +31,12 @@ POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, m
 def config_of(**changes: object) -> RunConfig:
     values = {
         "space": "nasbench201",
-        "evaluator": {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200", "metrics": {"cost": "c100_epoch_seconds"}},
+        "evaluator": {
+            "name": "table",
+            "path": "builtin:nasbench201",
+            "score": "c100_val_200",
+            "metrics": {"cost": "c100_epoch_seconds"},
+        },
         "strategy": "nsga2",
         "objectives": [{"name": "score"}, {"name": "cost", "goal": "minimise"}],
         "executor": "inline",
@@ -46,12 +51,25 @@ def history_of(search, random=()) -> History:
     events, first = [], 0
     for arm, points in (("search", search), ("random", random)):
         trials = [
-            Trial(first + place, 0, arm, Architecture("s", (("a", first + place),)), "random", None, f"{first + place}", 0)
+            Trial(
+                first + place,
+                0,
+                arm,
+                Architecture("s", (("a", first + place),)),
+                "random",
+                None,
+                f"{first + place}",
+                0,
+            )
             for place in range(len(points))
         ]
         events.append(round_event(0, arm, trials))
         for trial, point in zip(trials, points, strict=True):
-            outcome = Failed("killed", "no") if point is None else Observation(float(point[0]), metrics=(("cost", float(point[1])),))
+            outcome = (
+                Failed("killed", "no")
+                if point is None
+                else Observation(float(point[0]), metrics=(("cost", float(point[1])),))
+            )
             events.append(outcome_event(trial.number, outcome))
         first += len(points)
     return fold(events)
@@ -63,9 +81,13 @@ def test_members_are_beaten_by_nobody_and_stand_in_order(points):
     chosen = members(trials, BOTH)
     for trial in trials:
         (score, cost) = points[trial.number]
-        beaten = any(other[0] >= score and other[1] <= cost and other != (score, cost) for other in points)
+        beaten = any(
+            other[0] >= score and other[1] <= cost and other != (score, cost) for other in points
+        )
         assert (trial in chosen) != beaten
-    assert [trial.score for trial in chosen] == sorted((trial.score for trial in chosen), reverse=True)
+    assert [trial.score for trial in chosen] == sorted(
+        (trial.score for trial in chosen), reverse=True
+    )
 
 
 @given(POINTS)
@@ -84,7 +106,14 @@ def test_the_share_covered_by_hand():
     ends = box(trials, BOTH)
     assert [end.tolist() for end in ends] == [[0, -30], [2, -10]]
     assert covered(trials, BOTH, *ends) == pytest.approx(0.25)
-    assert covered(history_of([(1, 5), (2, 5)]).observed, BOTH, *box(history_of([(1, 5), (2, 5)]).observed, BOTH)) == 1.0, "one objective is alike"
+    assert (
+        covered(
+            history_of([(1, 5), (2, 5)]).observed,
+            BOTH,
+            *box(history_of([(1, 5), (2, 5)]).observed, BOTH),
+        )
+        == 1.0
+    ), "one objective is alike"
 
 
 @given(POINTS, st.integers(1, 4))
@@ -96,7 +125,11 @@ def test_finalists_are_the_best_by_score_and_then_who_adds_most(points, count):
     assert set(chosen) <= set(front)
     assert chosen[0].score == max(trial.score for trial in trials)
     for place in range(1, len(chosen)):
-        best = max(covered((*chosen[:place], other), BOTH, *ends) for other in front if other not in chosen[:place])
+        best = max(
+            covered((*chosen[:place], other), BOTH, *ends)
+            for other in front
+            if other not in chosen[:place]
+        )
         assert covered(chosen[: place + 1], BOTH, *ends) == best
 
 
@@ -112,12 +145,28 @@ def test_with_one_objective_finalists_are_the_best_in_it():
 @pytest.mark.parametrize(
     ("search", "random", "verdict", "said"),
     [
-        ([(3, 1)], [(2, 2)], "ahead", "The search covers more; one search of each says nothing about the spread."),
+        (
+            [(3, 1)],
+            [(2, 2)],
+            "ahead",
+            "The search covers more; one search of each says nothing about the spread.",
+        ),
         ([(2, 2)], [(3, 1)], "behind", "Random search covers more."),
         ([(3, 1), (1, 5)], [(3, 1), (2, 4)], "level", "Random search was as good."),
-        ([(3, 1), (1, 5)], [(3, 1)], None, "random search's front of 1 network covers 100.0 % so far"),
+        (
+            [(3, 1), (1, 5)],
+            [(3, 1)],
+            None,
+            "random search's front of 1 network covers 100.0 % so far",
+        ),
         ([(3, 1)], [], None, "random search has no feasible trial yet."),
-        ([None], [(3, 1)], None, "The search has no feasible trial, so it has no front; random search's front of 1 network covers"),
+        (
+            [None],
+            [(3, 1)],
+            None,
+            "The search has no feasible trial, so it has no front; random search's front of 1 "
+            "network covers",
+        ),
         ([None], [None], None, "there is no front"),
     ],
 )
@@ -131,7 +180,10 @@ def test_the_fronts_are_compared_plainly(search, random, verdict, said):
 
 def test_the_score_s_verdict_is_said_to_be_of_the_score_alone():
     said = headline(summarize(history_of([(3, 1), (1, 5)], [(3, 4), (1, 5)]), config_of()))
-    assert said.startswith("The search's front of 1 network covers 100.0 %, random search's front of 1 network covers 25.0 % at the same budget")
+    assert said.startswith(
+        "The search's front of 1 network covers 100.0 %, random search's front of 1 network "
+        "covers 25.0 % at the same budget"
+    )
     assert "By the score alone: the search's best validation score is 3.0" in said
     one = summarize(history_of([(3, 1)], [(3, 4)]), config_of(objectives=[{"name": "score"}]))
     assert one["front"] is None
@@ -152,7 +204,13 @@ def test_a_front_in_the_terminal_has_a_row_a_member_and_few_enough():
 def test_the_chart_draws_what_a_front_dominates(kinds):
     x, y = Axis("x", kinds[0]), Axis("y", kinds[1])
     points = [(x.sign * at + 10, y.sign * (5 - at) + 10, f"point {at}") for at in range(1, 5)]
-    drawn = trade_off([Cloud("search", "search", tuple(points), ((9.0, 9.0, "pale"),))], x, y, description="a front", joined=True)
+    drawn = trade_off(
+        [Cloud("search", "search", tuple(points), ((9.0, 9.0, "pale"),))],
+        x,
+        y,
+        description="a front",
+        joined=True,
+    )
     root = ElementTree.fromstring(drawn)
     (line,) = root.iter("{http://www.w3.org/2000/svg}polyline")
     corners = [tuple(map(float, pair.split(","))) for pair in line.attrib["points"].split()]
@@ -165,9 +223,20 @@ def test_the_chart_draws_what_a_front_dominates(kinds):
 
 def test_wide_costs_are_drawn_by_factors():
     points = tuple((10.0**power, float(power), "") for power in range(2, 8))
-    drawn = trade_off([Cloud("search", "search", points, ())], Axis("cost", False), Axis("score", True), description="wide", joined=False)
-    circles = [item.attrib for item in ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}circle")]
-    gaps = numpy.diff(sorted(float(each["cx"]) for each in circles if float(each["cy"]) > 20))  # Above is the legend.
+    drawn = trade_off(
+        [Cloud("search", "search", points, ())],
+        Axis("cost", False),
+        Axis("score", True),
+        description="wide",
+        joined=False,
+    )
+    circles = [
+        item.attrib
+        for item in ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}circle")
+    ]
+    gaps = numpy.diff(
+        sorted(float(each["cx"]) for each in circles if float(each["cy"]) > 20)
+    )  # Above is the legend.
     assert len(gaps) == len(points) - 1
     assert gaps.max() - gaps.min() < 0.3
 
@@ -175,7 +244,10 @@ def test_wide_costs_are_drawn_by_factors():
 @pytest.mark.parametrize("third", [[], [{"name": "parameters", "goal": "minimise"}]])
 def test_a_report_shows_the_front(third: list, tmp_path: Path):
     config = config_of(
-        objectives=[{"name": "score"}, {"name": "cost", "goal": "minimise"}, *third], constraints=["score >= 60"], finalists={"count": 0}, budget=12
+        objectives=[{"name": "score"}, {"name": "cost", "goal": "minimise"}, *third],
+        constraints=["score >= 60"],
+        finalists={"count": 0},
+        budget=12,
     )
     history = start(config, tmp_path / "run", lambda history, events: None)
     page = write_report(tmp_path / "run").read_text()
@@ -189,7 +261,10 @@ def test_a_report_shows_the_front(third: list, tmp_path: Path):
 
 
 def test_a_run_of_several_objectives_trains_members_of_its_front(tmp_path: Path):
-    config = config_of(evaluator={**config_of().evaluator.model_dump(), "test": "c100_test_200"}, finalists={"count": 4})
+    config = config_of(
+        evaluator={**config_of().evaluator.model_dump(), "test": "c100_test_200"},
+        finalists={"count": 4},
+    )
     history = start(config, tmp_path / "run", lambda history, events: None)
     for arm in ("search", "random"):
         own = history.of_arm(arm)

@@ -1,4 +1,6 @@
-"""Forecasts: gains that are never negative and never shrink with more evaluations, times of made-up journals, and what a run says meanwhile."""
+"""Forecasts: gains that are never negative and never shrink with more evaluations, times of made-up
+journals, and what a run says meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -30,20 +32,43 @@ from nas.record.history import (
 from nas.record.journal import Event, open_for_reading
 from nas.report import summarize, terminal_summary
 from nas.report.outlook import outlook, time_range
-from nas.search.durations import Pace, pace_of, running_clock, search_seconds, side_by_side, total, trained
+from nas.search.durations import (
+    Pace,
+    pace_of,
+    running_clock,
+    search_seconds,
+    side_by_side,
+    total,
+    trained,
+)
 from nas.search.durations import measured_rounds as rounds_of
 from nas.search.expected_gain import LEAST, gain_ahead, gain_of
 from nas.search.forecast import forecast
 from nas.search.run import start
 from spaces import Architecture
 
-SCORES = st.lists(st.floats(-1e3, 1e3, allow_nan=False).map(lambda value: round(value, 6)), min_size=2, max_size=80)
+SCORES = st.lists(
+    st.floats(-1e3, 1e3, allow_nan=False).map(lambda value: round(value, 6)),
+    min_size=2,
+    max_size=80,
+)
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 
 
 def config_of(**changes: object) -> RunConfig:
-    values = {"space": "nasbench201", "task": "digits", "budget": 12, "batch": 4, "training": {"epochs": 2}, "baseline": "none", **changes}
-    return parse_config({"finalists": {"count": 2, "seeds": 2, "epochs": 6}, "executor": {"workers": 2}, **values}, "the test's configuration")
+    values = {
+        "space": "nasbench201",
+        "task": "digits",
+        "budget": 12,
+        "batch": 4,
+        "training": {"epochs": 2},
+        "baseline": "none",
+        **changes,
+    }
+    return parse_config(
+        {"finalists": {"count": 2, "seeds": 2, "epochs": 6}, "executor": {"workers": 2}, **values},
+        "the test's configuration",
+    )
 
 
 class Script:
@@ -57,18 +82,39 @@ class Script:
         self.events.append(replace(event, number=len(self.events) + 1, time=self.now))
 
     def round(
-        self, arm: str, scores: list[float], *, thinking: float, wall: float, seconds: float = 10.0, origin: str = "mutation", keys: str = ""
+        self,
+        arm: str,
+        scores: list[float],
+        *,
+        thinking: float,
+        wall: float,
+        seconds: float = 10.0,
+        origin: str = "mutation",
+        keys: str = "",
     ) -> None:
         """The trainings end together after `wall` seconds."""
         number = self.rounds[arm] = self.rounds.get(arm, -1) + 1
         architecture = Architecture("toy", (("op", "x"),))
         trials = [
-            Trial(self.count + place, number, arm, architecture, origin, None, f"{keys or arm}-{number}-{place}", 7) for place in range(len(scores))
+            Trial(
+                self.count + place,
+                number,
+                arm,
+                architecture,
+                origin,
+                None,
+                f"{keys or arm}-{number}-{place}",
+                7,
+            )
+            for place in range(len(scores))
         ]
         self.count += len(scores)
         self.add(round_event(number, arm, trials), thinking)
         for place, (trial, score) in enumerate(zip(trials, scores, strict=True)):
-            self.add(outcome_event(trial.number, Observation(score, seconds)), wall if place == 0 else 0.0)
+            self.add(
+                outcome_event(trial.number, Observation(score, seconds)),
+                wall if place == 0 else 0.0,
+            )
         self.add(round_end_event(number, arm, {"predicted": 0}))
 
     @property
@@ -83,7 +129,9 @@ def told(script: Script, config: RunConfig):
 
 
 @given(SCORES, st.integers(0, 500))
-def test_a_gain_is_never_negative_and_its_interval_is_ordered(scores: list[float], further: int) -> None:
+def test_a_gain_is_never_negative_and_its_interval_is_ordered(
+    scores: list[float], further: int
+) -> None:
     gain = gain_of(scores, further)
     assert gain.mean >= 0
     assert 0 <= gain.low <= gain.high
@@ -98,9 +146,19 @@ def test_more_budget_never_promises_less(scores: list[float], further: int, more
         assert getattr(much, name) >= getattr(less, name) * (1 - 1e-9)
 
 
-@given(st.lists(st.integers(-1000, 1000), min_size=2, max_size=60), st.integers(1, 100), st.floats(0.01, 100), st.floats(-10, 10))
-def test_the_unit_of_the_score_does_not_matter(scores: list[int], further: int, unit: float, origin: float) -> None:
-    plain, scaled = gain_of(scores, further), gain_of([unit * score + origin for score in scores], further)
+@given(
+    st.lists(st.integers(-1000, 1000), min_size=2, max_size=60),
+    st.integers(1, 100),
+    st.floats(0.01, 100),
+    st.floats(-10, 10),
+)
+def test_the_unit_of_the_score_does_not_matter(
+    scores: list[int], further: int, unit: float, origin: float
+) -> None:
+    plain, scaled = (
+        gain_of(scores, further),
+        gain_of([unit * score + origin for score in scores], further),
+    )
     assert scaled.mean == pytest.approx(unit * plain.mean, rel=1e-6, abs=1e-6 * unit)
     assert scaled.high == pytest.approx(unit * plain.high, rel=1e-6, abs=1e-6 * unit)
 
@@ -112,7 +170,8 @@ def test_gains_that_are_known_by_hand() -> None:
     scores = [0.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
     gain = gain_of(scores, 8)
     assert gain.probability == pytest.approx(1 - (1.693147 / 2.386294) ** 1.5, rel=1e-5)
-    # The one improvement was of 1, the best quarter spreads by (1.0 + 0.5) / 2 - 0.5 = 0.25, so one is expected to be 0.35 * 0.5.
+    # The one improvement was of 1, the best quarter spreads by (1.0 + 0.5) / 2 - 0.5 = 0.25, so one
+    # is expected to be 0.35 * 0.5.
     assert gain.mean == pytest.approx(0.35 * 0.5 * 1.5 * 0.693147 / 1.693147, rel=1e-5)
     assert gain.low == 0 < gain.mean < gain.high
 
@@ -129,7 +188,19 @@ def test_few_scores_tell_nothing_and_failures_count_as_budget() -> None:
     assert gain_ahead(script.history, 10) is None
     script.round("search", [0.5], thinking=1, wall=10)
     whole = gain_ahead(script.history, 10)
-    trials = [Trial(100 + place, 2, "search", Architecture("toy", (("op", "x"),)), "random", None, f"f{place}", 7) for place in range(LEAST)]
+    trials = [
+        Trial(
+            100 + place,
+            2,
+            "search",
+            Architecture("toy", (("op", "x"),)),
+            "random",
+            None,
+            f"f{place}",
+            7,
+        )
+        for place in range(LEAST)
+    ]
     script.add(round_event(2, "search", trials))
     for trial in trials:
         script.add(outcome_event(trial.number, Failed("exception", "no")))
@@ -137,7 +208,9 @@ def test_few_scores_tell_nothing_and_failures_count_as_budget() -> None:
     assert whole is not None
     assert failing is not None
     assert failing.evaluations == 10
-    assert failing.mean == pytest.approx(gain_of([trial.score for trial in script.history.observed], 5).mean)
+    assert failing.mean == pytest.approx(
+        gain_of([trial.score for trial in script.history.observed], 5).mean
+    )
     assert failing.mean < whole.mean
 
 
@@ -155,7 +228,9 @@ def test_the_time_between_a_death_and_its_resume_does_not_count() -> None:
 
 
 def test_time_left_of_a_steady_run() -> None:
-    """Two workers, ten seconds each: a round of four takes 20 s, after 5 s of thinking. Full trainings take three times as long."""
+    """Two workers, ten seconds each: a round of four takes 20 s, after 5 s of thinking. Full
+    trainings take three times as long.
+    """
     script = Script()
     config = config_of()
     assert told(script, config).seconds is None
@@ -178,7 +253,19 @@ def test_time_left_of_a_steady_run() -> None:
 def test_a_round_under_way_counts_what_is_pending_and_a_finished_run_has_nothing_ahead() -> None:
     script = Script()
     script.round("search", [0.1, 0.2, 0.3, 0.4], thinking=5, wall=20)
-    trials = [Trial(10 + place, 1, "search", Architecture("toy", (("op", "x"),)), "mutation", None, f"p{place}", 7) for place in range(4)]
+    trials = [
+        Trial(
+            10 + place,
+            1,
+            "search",
+            Architecture("toy", (("op", "x"),)),
+            "mutation",
+            None,
+            f"p{place}",
+            7,
+        )
+        for place in range(4)
+    ]
     script.add(round_event(1, "search", trials), 5)
     assert told(script, config_of()).evaluations == 8
     script.add(Event("finished", {"reason": "the budget is used"}))
@@ -192,7 +279,8 @@ def test_what_the_baseline_takes_over_costs_nothing() -> None:
         script.round("search", [0.1, 0.2, 0.3, 0.4], thinking=0, wall=20)
     left = told(script, config)
     assert left.seconds is not None
-    # The search's first four were drawn at random, so they are the baseline's own; eight more of 5 s each.
+    # The search's first four were drawn at random, so they are the baseline's own; eight more of 5
+    # s each.
     assert left.seconds.mean == pytest.approx(8 * 5)
     script.round("random", [0.1, 0.2, 0.3, 0.4], thinking=0, wall=0, keys="same")
     assert trained(script.history) == set(range(12))
@@ -208,7 +296,8 @@ def test_the_baseline_is_as_slow_as_what_is_drawn_at_random() -> None:
         script.round("search", [0.1, 0.2, 0.3, 0.4], thinking=0, wall=80, seconds=40.0)
     left = told(script, config)
     assert left.seconds is not None
-    # A search's network takes 20 s of two workers now, one drawn at random a quarter of it; the start of the workers is not in it.
+    # A search's network takes 20 s of two workers now, one drawn at random a quarter of it; the
+    # start of the workers is not in it.
     assert left.seconds.mean == pytest.approx(8 * 5)
 
 
@@ -224,8 +313,15 @@ def test_finalists_that_are_trained_tell_what_the_others_take() -> None:
     assert left.seconds.mean == pytest.approx(100)
 
 
-@given(st.lists(st.tuples(st.floats(0, 1e3), st.floats(0.01, 1e4), st.floats(0, 1e4), st.integers(0, 50)), max_size=5))
-def test_an_interval_of_time_is_ordered_and_positive(parts: list[tuple[float, float, float, int]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1e3), st.floats(0.01, 1e4), st.floats(0, 1e4), st.integers(0, 50)),
+        max_size=5,
+    )
+)
+def test_an_interval_of_time_is_ordered_and_positive(
+    parts: list[tuple[float, float, float, int]],
+) -> None:
     work = [(pieces, Pace(mean, deviation, count)) for pieces, mean, deviation, count in parts]
     summed = total(work)
     assert 0 <= summed.low <= summed.mean <= summed.high
@@ -243,17 +339,36 @@ def test_the_sentence() -> None:
         "gain": {"mean": 0.0021, "low": 0.0, "high": 0.006},
         "stopped": None,
     }
-    assert outlook(ahead, 4) == "about 34 min left (27 to 45); going on is expected to bring +0.0021 (90 %: 0 to 0.0060)"
-    assert outlook({"seconds": None, "gain": None, "stopped": "no better score in 20 evaluations"}, 4) == (
-        "the search has ended: no better score in 20 evaluations"
+    assert (
+        outlook(ahead, 4)
+        == "about 34 min left (27 to 45); going on is expected to bring +0.0021 (90 %: 0 to 0.0060)"
     )
+    assert outlook(
+        {"seconds": None, "gain": None, "stopped": "no better score in 20 evaluations"}, 4
+    ) == ("the search has ended: no better score in 20 evaluations")
     assert outlook({"seconds": None, "gain": None, "stopped": None}, 4) == ""
-    assert time_range({"mean": 7200, "low": 3000, "high": 90000}) == "2 h 00 min (50 min to 1 d 01 h)"
+    assert (
+        time_range({"mean": 7200, "low": 3000, "high": 90000}) == "2 h 00 min (50 min to 1 d 01 h)"
+    )
 
 
 def test_a_run_says_at_every_moment_what_is_ahead(tmp_path: Path) -> None:
-    section = {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200", "test": "c100_test_200"}
-    config = parse_config({"space": "nasbench201", "evaluator": section, "strategy": "evolution", "executor": "inline", "budget": 24}, "test")
+    section = {
+        "name": "table",
+        "path": "builtin:nasbench201",
+        "score": "c100_val_200",
+        "test": "c100_test_200",
+    }
+    config = parse_config(
+        {
+            "space": "nasbench201",
+            "evaluator": section,
+            "strategy": "evolution",
+            "executor": "inline",
+            "budget": 24,
+        },
+        "test",
+    )
     start(config, tmp_path / "run", lambda history, events: None)
     with open_for_reading(tmp_path / "run") as journal:
         events = journal.events()
@@ -277,7 +392,10 @@ def test_the_journal_of_an_old_run_has_a_forecast(tmp_path: Path) -> None:
     other = forecast(open_, fold(open_), config_of())
     assert other is not None
     assert other.seconds is None
-    named = tuple(replace(event, body={**event.body, "arm": "search"}) if "arm" in event.body else event for event in open_)
+    named = tuple(
+        replace(event, body={**event.body, "arm": "search"}) if "arm" in event.body else event
+        for event in open_
+    )
     ahead = forecast(named, fold(named), config_of())
     assert ahead is not None
     assert ahead.seconds is not None

@@ -42,7 +42,9 @@ def test_the_part_of_a_task_has_as_large_a_share_of_both_splits() -> None:
     task = load_task("digits", seed=0)
     small = part_of(task, Recipe(epochs=1, batch_size=32))
     assert len(small.train) == 32 * BATCHES
-    assert len(small.validation) / len(task.validation) == pytest.approx(len(small.train) / len(task.train), abs=0.01)
+    assert len(small.validation) / len(task.validation) == pytest.approx(
+        len(small.train) / len(task.train), abs=0.01
+    )
     assert len(part_of(task, Recipe(epochs=1, batch_size=4096)).train) == len(task.train)
 
 
@@ -52,7 +54,9 @@ def test_an_evaluation_is_extrapolated_by_its_epochs() -> None:
     settings = parse_config(TINY, "test").model_dump(mode="json")
     space = load_space("convnet")
     evaluator = rehearsal(settings, "cpu")
-    outcome = evaluator.evaluate(sample(space.for_shapes(load_task("digits", seed=0).shapes), Random(0)), seed=0)
+    outcome = evaluator.evaluate(
+        sample(space.for_shapes(load_task("digits", seed=0).shapes), Random(0)), seed=0
+    )
     assert isinstance(outcome, Observation)
     assert outcome.seconds > 0
     assert dict(outcome.metrics)["memory"] > 1e6
@@ -66,7 +70,8 @@ def test_what_a_run_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said.finalists is not None
     assert said.run is not None
     assert said.evaluation is not None
-    # Both arms, less the four that they start from; full trainings of each arm with each seed, three times as long.
+    # Both arms, less the four that they start from; full trainings of each arm with each seed,
+    # three times as long.
     assert (said.evaluations, said.trainings, said.workers, said.drawn) == (12, 8, 1, 2)
     assert said.finalists.mean == pytest.approx(24 * said.evaluation)
     assert said.search.mean == pytest.approx(12 * said.evaluation + 2 * said.thinking)
@@ -99,17 +104,29 @@ def test_networks_that_cannot_be_trained_are_counted_with_their_reasons(tmp_path
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("c.json").write_text(json.dumps({**TINY, "executor": {"workers": 2, "time_limit": 0.001 * 30000}}))
+    Path("c.json").write_text(
+        json.dumps({**TINY, "executor": {"workers": 2, "time_limit": 0.001 * 30000}})
+    )
     shown = CliRunner().invoke(app, ["forecast", "c.json", "--count", "2"])
     assert shown.exit_code == 0, shown.output
-    assert [line.split()[0] for line in shown.stdout.splitlines()[:5]] == ["search", "finalists", "altogether", "disk", "memory"]
+    assert [line.split()[0] for line in shown.stdout.splitlines()[:5]] == [
+        "search",
+        "finalists",
+        "altogether",
+        "disk",
+        "memory",
+    ]
     assert "12 evaluations of" in shown.stdout
-    said = json.loads(CliRunner().invoke(app, ["forecast", "c.json", "--count", "1", "--json"]).stdout)
+    said = json.loads(
+        CliRunner().invoke(app, ["forecast", "c.json", "--count", "1", "--json"]).stdout
+    )
     assert said["run"]["low"] <= said["run"]["mean"] <= said["run"]["high"]
     assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
 
 
 def test_a_table_says_seconds() -> None:
-    shown = CliRunner().invoke(app, ["forecast", str(ROOT / "configs" / "nasbench201.yaml"), "-s", "strategy=evolution"])
+    shown = CliRunner().invoke(
+        app, ["forecast", str(ROOT / "configs" / "nasbench201.yaml"), "-s", "strategy=evolution"]
+    )
     assert shown.exit_code == 0, shown.output
     assert "seconds, as scores are looked up" in shown.stdout

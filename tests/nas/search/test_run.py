@@ -1,4 +1,6 @@
-"""The loop: budgets, arms, finalists, failures; and a run that is killed goes on as if nothing had happened."""
+"""The loop: budgets, arms, finalists, failures; and a run that is killed goes on as if nothing had
+happened.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,12 @@ from nas.seeds import derive
 def config(**changes: object) -> RunConfig:
     values = {
         "space": "nasbench201",
-        "evaluator": {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200", "test": "c100_test_200"},
+        "evaluator": {
+            "name": "table",
+            "path": "builtin:nasbench201",
+            "score": "c100_val_200",
+            "test": "c100_test_200",
+        },
         "strategy": {"name": "surrogate", "initial": 8, "candidates": 100},
         "predictor": "ridge",
         "executor": "inline",
@@ -52,7 +59,18 @@ def read(directory: Path) -> History:
 
 
 def proposals(history: History) -> list[tuple]:
-    return [(trial.number, trial.round, trial.arm, trial.architecture, trial.origin, trial.prediction, trial.seed) for trial in history.trials]
+    return [
+        (
+            trial.number,
+            trial.round,
+            trial.arm,
+            trial.architecture,
+            trial.origin,
+            trial.prediction,
+            trial.seed,
+        )
+        for trial in history.trials
+    ]
 
 
 def test_a_run_uses_its_budget_and_ends_with_tested_finalists(tmp_path: Path) -> None:
@@ -68,32 +86,55 @@ def test_a_run_uses_its_budget_and_ends_with_tested_finalists(tmp_path: Path) ->
         assert winner(history, arm) == own.finalists[0].trial
     # A table says the same every time, so each finalist is looked up once.
     assert len(history.finals) == 6
-    assert all(isinstance(final.result, FinalResult) and final.result.validation != final.result.test for final in history.finals)
+    assert all(
+        isinstance(final.result, FinalResult) and final.result.validation != final.result.test
+        for final in history.finals
+    )
 
 
-def test_both_arms_start_from_the_same_architectures_and_a_duplicate_is_not_evaluated_twice(tmp_path: Path) -> None:
+def test_both_arms_start_from_the_same_architectures_and_a_duplicate_is_not_evaluated_twice(
+    tmp_path: Path,
+) -> None:
     history = start(config(), tmp_path / "run", quiet)
     search, random = history.of_arm("search"), history.of_arm("random")
-    assert [trial.canonical for trial in search.trials[:8]] == [trial.canonical for trial in random.trials[:8]]
-    assert [trial.outcome for trial in search.trials[:8]] == [trial.outcome for trial in random.trials[:8]]
+    assert [trial.canonical for trial in search.trials[:8]] == [
+        trial.canonical for trial in random.trials[:8]
+    ]
+    assert [trial.outcome for trial in search.trials[:8]] == [
+        trial.outcome for trial in random.trials[:8]
+    ]
 
 
 def test_the_rounds_tell_how_right_the_surrogate_was(tmp_path: Path) -> None:
     history = start(config(baseline="none"), tmp_path / "run", quiet).of_arm("search")
-    assert [item.ranking["predicted"] for item in history.rounds if item.ranking] == [0, 0, 4, 4, 4, 4]
+    assert [item.ranking["predicted"] for item in history.rounds if item.ranking] == [
+        0,
+        0,
+        4,
+        4,
+        4,
+        4,
+    ]
     assert history.rounds[-1].ranking is not None
-    assert {"rank_correlation", "coverage_90", "mean_error", "regret"} <= set(history.rounds[-1].ranking)
+    assert {"rank_correlation", "coverage_90", "mean_error", "regret"} <= set(
+        history.rounds[-1].ranking
+    )
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path: Path) -> None:
-    first, again, other = (start(config(seed=seed), tmp_path / name, quiet) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    first, again, other = (
+        start(config(seed=seed), tmp_path / name, quiet)
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
     assert first == again
     assert proposals(first) != proposals(other)
 
 
 def test_reporting_seeds_are_never_search_seeds(tmp_path: Path) -> None:
     history = start(config(), tmp_path / "run", quiet)
-    assert {trial.seed for trial in history.trials}.isdisjoint(final_seed(config(), index) for index in range(100))
+    assert {trial.seed for trial in history.trials}.isdisjoint(
+        final_seed(config(), index) for index in range(100)
+    )
     assert final_seed(config(), 0) == derive(0, "final", 0)
 
 
@@ -103,24 +144,40 @@ def table(path: Path, share_missing: float) -> Path:
 
     columns = dict(numpy.load(str(files("nas") / "data" / "nasbench201.npz"), allow_pickle=False))
     missing = numpy.random.default_rng(0).random(len(columns["arch"])) < share_missing
-    columns["c100_val_200"] = numpy.where(missing, numpy.nan, columns["c100_val_200"].astype("float32"))
+    columns["c100_val_200"] = numpy.where(
+        missing, numpy.nan, columns["c100_val_200"].astype("float32")
+    )
     numpy.savez(path, **columns)
     return path
 
 
 def test_failures_are_kept_and_the_run_goes_on(tmp_path: Path) -> None:
-    section = {"name": "table", "path": str(table(tmp_path / "t.npz", 0.3)), "score": "c100_val_200", "test": "c100_test_200"}
+    section = {
+        "name": "table",
+        "path": str(table(tmp_path / "t.npz", 0.3)),
+        "score": "c100_val_200",
+        "test": "c100_test_200",
+    }
     history = start(config(evaluator=section), tmp_path / "run", quiet)
     assert history.finished
     assert history.failed
     assert len(history.of_arm("search").trials) == 24
-    assert all(isinstance(trial.outcome, Failed) and trial.outcome.kind == "missing" for trial in history.failed)
+    assert all(
+        isinstance(trial.outcome, Failed) and trial.outcome.kind == "missing"
+        for trial in history.failed
+    )
 
 
 def test_a_run_where_nothing_succeeds_says_the_first_reasons(tmp_path: Path) -> None:
-    section = {"name": "table", "path": str(table(tmp_path / "t.npz", 1.0)), "score": "c100_val_200"}
+    section = {
+        "name": "table",
+        "path": str(table(tmp_path / "t.npz", 1.0)),
+        "score": "c100_val_200",
+    }
     for name, budget in (("long", 100), ("short", 8)):
-        with pytest.raises(RunFailed, match=r"none of \d+ evaluations succeeded. The first reasons:\n  trial 0: ") as caught:
+        with pytest.raises(
+            RunFailed, match=r"none of \d+ evaluations succeeded. The first reasons:\n  trial 0: "
+        ) as caught:
             start(config(evaluator=section, budget=budget), tmp_path / name, quiet)
         assert str(caught.value).count("trial") == 3
         assert len(read(tmp_path / name).failed) == min(budget, HOPELESS)
@@ -129,8 +186,11 @@ def test_a_run_where_nothing_succeeds_says_the_first_reasons(tmp_path: Path) -> 
 def test_a_small_space_is_used_up(tmp_path: Path) -> None:
     file = tmp_path / "small.py"
     file.write_text(
-        "from dataclasses import replace\nfrom spaces.nasbench201 import space as whole\nfrom spaces.operators import fix\n"
-        "space = fix(whole, {path: 'nor_conv_3x3' for path in PATHS})\n".replace("PATHS", "('edge_0_1', 'edge_0_2', 'edge_1_2', 'edge_0_3')")
+        "from dataclasses import replace\nfrom spaces.nasbench201 import space as whole\nfrom "
+        "spaces.operators import fix\n"
+        "space = fix(whole, {path: 'nor_conv_3x3' for path in PATHS})\n".replace(
+            "PATHS", "('edge_0_1', 'edge_0_2', 'edge_1_2', 'edge_0_3')"
+        )
     )
     history = start(config(space=f"{file}:space", budget=1000), tmp_path / "run", quiet)
     assert history.finished == "no new architecture is left to propose"
@@ -144,17 +204,29 @@ def test_a_finished_run_stays_as_it_is_and_a_run_is_not_begun_twice(tmp_path: Pa
         start(config(), tmp_path / "run", quiet)
 
 
-def test_a_run_whose_table_has_changed_does_not_go_on_unasked(uninterrupted: History, tmp_path: Path) -> None:
+def test_a_run_whose_table_has_changed_does_not_go_on_unasked(
+    uninterrupted: History, tmp_path: Path
+) -> None:
     table, changed = tmp_path / "table.npz", tmp_path / "changed.npz"
     table.write_bytes(find_table("builtin:nasbench201").read_bytes())
     columns = dict(numpy.load(table))
     numpy.savez(changed, **{**columns, "c100_val_200": columns["c100_val_200"] + 0.5})
-    own = config(evaluator={"name": "table", "path": str(table), "score": "c100_val_200", "test": "c100_test_200"})
+    own = config(
+        evaluator={
+            "name": "table",
+            "path": str(table),
+            "score": "c100_val_200",
+            "test": "c100_test_200",
+        }
+    )
     with pytest.raises(Interrupted):
         start(own, tmp_path / "run", interrupting(20))
     before, original = events_of(tmp_path / "run"), table.read_bytes()
     table.write_bytes(changed.read_bytes())
-    with pytest.raises(ValueError, match=r"the data of the table .*table\.npz are not those that the run .* began with"):
+    with pytest.raises(
+        ValueError,
+        match=r"the data of the table .*table\.npz are not those that the run .* began with",
+    ):
         resume(tmp_path / "run", quiet)
     assert events_of(tmp_path / "run") == before, "nothing was done"
     table.write_bytes(original)
@@ -169,8 +241,20 @@ def test_a_run_goes_on_with_changed_data_where_the_user_says_so(tmp_path: Path) 
         numpy.savez(file, train_x=pixels, train_y=numpy.arange(count) % 2)
 
     save(40)
-    trained = {"space": "convnet", "task": {"name": "images", "path": str(file)}, "evaluator": "train", "strategy": "random", "budget": 3, "batch": 1}
-    whole_run = {**trained, "training": {"epochs": 1}, "finalists": {"count": 0}, "executor": {"name": "inline", "devices": "cpu"}}
+    trained = {
+        "space": "convnet",
+        "task": {"name": "images", "path": str(file)},
+        "evaluator": "train",
+        "strategy": "random",
+        "budget": 3,
+        "batch": 1,
+    }
+    whole_run = {
+        **trained,
+        "training": {"epochs": 1},
+        "finalists": {"count": 0},
+        "executor": {"name": "inline", "devices": "cpu"},
+    }
     with pytest.raises(Interrupted):
         start(config(**whole_run), tmp_path / "run", interrupting(4))
     save(44)
@@ -180,7 +264,12 @@ def test_a_run_goes_on_with_changed_data_where_the_user_says_so(tmp_path: Path) 
 
 
 def process(arguments: list[str], directory: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "nas", *arguments], cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "-m", "nas", *arguments],
+        cwd=directory,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def killed_when(events: int, running: subprocess.Popen[bytes], run: Path) -> None:
@@ -203,7 +292,9 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> History:
 
 
 @pytest.mark.parametrize("moments", [(1, 9, 10), (23, 40, 70), (66, 67, 68)])
-def test_a_killed_run_resumes_with_the_same_proposals_and_loses_nothing(uninterrupted: History, moments: tuple[int, ...], tmp_path: Path) -> None:
+def test_a_killed_run_resumes_with_the_same_proposals_and_loses_nothing(
+    uninterrupted: History, moments: tuple[int, ...], tmp_path: Path
+) -> None:
     (tmp_path / "c.yaml").write_text(json.dumps(config().model_dump(mode="json")))
     run = tmp_path / "run"
     arguments = ["search", "c.yaml", "--out", "run"]
@@ -216,12 +307,16 @@ def test_a_killed_run_resumes_with_the_same_proposals_and_loses_nothing(uninterr
         arguments = ["resume", "run"]
     history = resume(run, quiet)
     assert proposals(history) == proposals(uninterrupted)
-    assert [trial.outcome for trial in history.trials] == [trial.outcome for trial in uninterrupted.trials]
+    assert [trial.outcome for trial in history.trials] == [
+        trial.outcome for trial in uninterrupted.trials
+    ]
     assert history.finals == uninterrupted.finals
 
 
 def test_a_second_controller_is_refused_while_readers_are_welcome(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text(json.dumps(config(budget=400, predictor={"name": "ridge"}).model_dump(mode="json")))
+    (tmp_path / "c.yaml").write_text(
+        json.dumps(config(budget=400, predictor={"name": "ridge"}).model_dump(mode="json"))
+    )
     running = process(["search", "c.yaml", "--out", "run"], tmp_path)
     try:
         deadline = time.monotonic() + 60
@@ -242,7 +337,11 @@ def test_a_second_controller_is_refused_while_readers_are_welcome(tmp_path: Path
 
 
 HALVED = {
-    "strategy": {"name": "asha", "over": {"name": "surrogate", "initial": 4, "candidates": 30}, "least": 0.1111},
+    "strategy": {
+        "name": "asha",
+        "over": {"name": "surrogate", "initial": 4, "candidates": 30},
+        "least": 0.1111,
+    },
     "evaluator": {
         "name": "table",
         "path": "builtin:nasbench201",
@@ -271,11 +370,17 @@ def interrupting(after: int):
 
 
 def whole(history: History) -> list[tuple]:
-    return [(*proposal, trial.fidelity, trial.continues) for proposal, trial in zip(proposals(history), history.trials, strict=True)]
+    return [
+        (*proposal, trial.fidelity, trial.continues)
+        for proposal, trial in zip(proposals(history), history.trials, strict=True)
+    ]
 
 
 def outcomes(history: History) -> list[tuple]:
-    return [(trial.score, trial.outcome.curve) if trial.is_observed else (type(trial.outcome),) for trial in history.trials]  # type: ignore[union-attr]
+    return [
+        (trial.score, trial.outcome.curve) if trial.is_observed else (type(trial.outcome),)
+        for trial in history.trials
+    ]  # type: ignore[union-attr]
 
 
 def events_of(directory: Path) -> tuple:
@@ -288,11 +393,15 @@ def test_the_progress_counts_parts_and_tells_promotions(tmp_path: Path) -> None:
     with Progress(config(**HALVED), stream, interval=0.0) as progress:
         start(config(**HALVED, baseline="none"), tmp_path / "run", progress)
     said = stream.getvalue()
-    assert re.search(r"search \(asha\): 0\.44/5, best \d+\.\d+ \(trial \d at 0\.111 of the epochs\)", said)
+    assert re.search(
+        r"search \(asha\): 0\.44/5, best \d+\.\d+ \(trial \d at 0\.111 of the epochs\)", said
+    )
     assert re.search(r"round \d+: trial \d+ promoted to 1/3 of the epochs", said)
 
 
-def test_a_budget_is_used_in_parts_and_finalists_are_of_the_highest_fidelity(tmp_path: Path) -> None:
+def test_a_budget_is_used_in_parts_and_finalists_are_of_the_highest_fidelity(
+    tmp_path: Path,
+) -> None:
     history = start(config(**HALVED), tmp_path / "run", quiet)
     search, random = history.of_arm("search"), history.of_arm("random")
     assert history.finished == "the budget is used"
@@ -315,11 +424,20 @@ def test_a_budget_is_used_in_parts_and_finalists_are_of_the_highest_fidelity(tmp
     early = summarize(fold(events_of(tmp_path / "run")[:4]), config(**HALVED))
     assert "at 0.111 of the epochs" in terminal_summary(early)
     judged = [item.ranking["predicted"] for item in search.rounds if item.ranking]
-    assert judged == [sum(history.trial(number).prediction is not None for number in item.trials) for item in search.rounds]
+    assert judged == [
+        sum(history.trial(number).prediction is not None for number in item.trials)
+        for item in search.rounds
+    ]
 
 
 def test_both_arms_share_results_of_the_same_fidelity_alone(tmp_path: Path) -> None:
-    small = {**HALVED, "space": str(fixed_space(tmp_path)), "budget": 12, "batch": 6, "strategy": {"name": "asha", "least": 0.3333}}
+    small = {
+        **HALVED,
+        "space": str(fixed_space(tmp_path)),
+        "budget": 12,
+        "batch": 6,
+        "strategy": {"name": "asha", "least": 0.3333},
+    }
     history = start(config(**small), tmp_path / "run", quiet)
     found: dict[tuple, set] = {}
     for trial in history.observed:
@@ -332,7 +450,8 @@ def test_both_arms_share_results_of_the_same_fidelity_alone(tmp_path: Path) -> N
 def fixed_space(folder: Path) -> str:
     (folder / "few.py").write_text(
         "from spaces.nasbench201 import space as whole\nfrom spaces.operators import fix\n"
-        "space = fix(whole, {path: 'nor_conv_3x3' for path in ('edge_0_1', 'edge_0_2', 'edge_1_2', 'edge_0_3')})\n"
+        "space = fix(whole, {path: 'nor_conv_3x3' for path in ('edge_0_1', 'edge_0_2', "
+        "'edge_1_2', 'edge_0_3')})\n"
     )
     return f"{folder / 'few.py'}:space"
 
@@ -379,7 +498,9 @@ def trained(folder: Path) -> RunConfig:
     )
 
 
-def test_a_run_of_paused_trainings_that_ends_after_any_event_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
+def test_a_run_of_paused_trainings_that_ends_after_any_event_goes_on_as_if_it_had_not(
+    tmp_path: Path,
+) -> None:
     checked = trained(tmp_path)
     uninterrupted = start(checked, tmp_path / "whole", quiet)
     assert {trial.fidelity for trial in uninterrupted.trials} == {1 / 9, 1 / 3, 1.0}
@@ -400,7 +521,9 @@ def test_a_run_of_paused_trainings_that_ends_after_any_event_goes_on_as_if_it_ha
         history = resume(run, quiet)
         assert whole(history) == whole(uninterrupted)
         assert outcomes(history) == outcomes(uninterrupted)
-        assert [(final.trial, final.result.test) for final in history.finals] == [(final.trial, final.result.test) for final in uninterrupted.finals]  # type: ignore[union-attr]
+        assert [(final.trial, final.result.test) for final in history.finals] == [
+            (final.trial, final.result.test) for final in uninterrupted.finals
+        ]  # type: ignore[union-attr]
         assert not (run / "checkpoints").exists()
 
 
@@ -411,11 +534,22 @@ def test_a_checkpoint_is_gone_when_nothing_goes_on_from_it_any_more(tmp_path: Pa
     def watch(history: History, events: tuple) -> None:
         if events[0].kind == "round_end":
             ended = {trial.continues for trial in history.trials if trial.outcome is not None}
-            waiting = [trial for trial in history.latest if trial.is_observed and trial.fidelity < 1 and trial.number not in ended]
-            kept.append({f"trial-{began(history, trial):05d}.safetensors" for trial in waiting} ^ {file.name for file in folder.iterdir()})
+            waiting = [
+                trial
+                for trial in history.latest
+                if trial.is_observed and trial.fidelity < 1 and trial.number not in ended
+            ]
+            kept.append(
+                {f"trial-{began(history, trial):05d}.safetensors" for trial in waiting}
+                ^ {file.name for file in folder.iterdir()}
+            )
 
     def began(history: History, trial) -> int:
-        return trial.number if trial.continues is None else began(history, history.trial(trial.continues))
+        return (
+            trial.number
+            if trial.continues is None
+            else began(history, history.trial(trial.continues))
+        )
 
     start(trained(tmp_path), tmp_path / "run", watch)
     assert kept == [set()] * len(kept)
@@ -424,7 +558,9 @@ def test_a_checkpoint_is_gone_when_nothing_goes_on_from_it_any_more(tmp_path: Pa
 
 
 @pytest.mark.parametrize("moments", [(2, 9), (14, 20)])
-def test_a_killed_run_of_paused_trainings_resumes_the_same(moments: tuple[int, ...], tmp_path: Path) -> None:
+def test_a_killed_run_of_paused_trainings_resumes_the_same(
+    moments: tuple[int, ...], tmp_path: Path
+) -> None:
     checked = trained(tmp_path)
     uninterrupted = start(checked, tmp_path / "whole", quiet)
     (tmp_path / "c.yaml").write_text(json.dumps(checked.model_dump(mode="json")))

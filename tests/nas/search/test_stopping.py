@@ -1,4 +1,6 @@
-"""Rules that end a search: what they say of made-up histories, whole runs on the shipped table, and the same answer after a kill."""
+"""Rules that end a search: what they say of made-up histories, whole runs on the shipped table, and
+the same answer after a kill.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,12 @@ from nas.search.run import resume, start
 from nas.search.stopping import budget_of, evaluations_since_better, reason_to_stop
 from spaces import Architecture
 
-TABLE = {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200", "test": "c100_test_200"}
+TABLE = {
+    "name": "table",
+    "path": "builtin:nasbench201",
+    "score": "c100_val_200",
+    "test": "c100_test_200",
+}
 
 
 class Killed(Exception):
@@ -26,7 +33,14 @@ class Killed(Exception):
 
 
 def config_of(stop: dict[str, float], **changes: object) -> RunConfig:
-    values = {"space": "nasbench201", "evaluator": TABLE, "strategy": "evolution", "executor": "inline", "budget": 80, "batch": 4}
+    values = {
+        "space": "nasbench201",
+        "evaluator": TABLE,
+        "strategy": "evolution",
+        "executor": "inline",
+        "budget": 80,
+        "batch": 4,
+    }
     return parse_config({**values, "stop": stop, **changes}, "the test's configuration")
 
 
@@ -39,9 +53,19 @@ def never() -> float:
 
 
 def arm_of(*scores: float | None, costs: tuple[float, ...] = ()) -> History:
-    trials = [Trial(place, 0, "search", Architecture("toy", (("op", "x"),)), "random", None, str(place), 7) for place in range(len(scores))]
+    trials = [
+        Trial(
+            place, 0, "search", Architecture("toy", (("op", "x"),)), "random", None, str(place), 7
+        )
+        for place in range(len(scores))
+    ]
     ends = [
-        outcome_event(place, Failed("exception", "no") if score is None else Observation(score, metrics=(("cost", costs[place]),) if costs else ()))
+        outcome_event(
+            place,
+            Failed("exception", "no")
+            if score is None
+            else Observation(score, metrics=(("cost", costs[place]),) if costs else ()),
+        )
         for place, score in enumerate(scores)
     ]
     return fold([round_event(0, "search", trials), *ends])
@@ -62,7 +86,11 @@ def test_with_several_objectives_stale_counts_since_the_front_changed() -> None:
     arm = arm_of(0.5, 0.4, 0.3, 0.3, 0.2, costs=(5.0, 6.0, 1.0, 1.0, 2.0))
     assert evaluations_since_better(arm, both) == 2
     assert evaluations_since_better(arm, [SCORE]) == 4
-    config = config_of({"stale": 2}, strategy="nsga2", objectives=[{"name": "score"}, {"name": "cost", "goal": "minimise"}])
+    config = config_of(
+        {"stale": 2},
+        strategy="nsga2",
+        objectives=[{"name": "score"}, {"name": "cost", "goal": "minimise"}],
+    )
     assert reason_to_stop(arm, config, never) == "no change of the front in 2 evaluations"
 
 
@@ -70,7 +98,10 @@ def test_hours_are_those_of_the_running_clock() -> None:
     config = config_of({"hours": 2})
     assert reason_to_stop(arm_of(0.1), config, lambda: 7199.0) is None
     assert reason_to_stop(arm_of(0.1), config, lambda: 7200.0) == "the search has run for 2 hours"
-    assert reason_to_stop(arm_of(0.1), config_of({"hours": 1}), lambda: 7200.0) == "the search has run for 1 hour"
+    assert (
+        reason_to_stop(arm_of(0.1), config_of({"hours": 1}), lambda: 7200.0)
+        == "the search has run for 1 hour"
+    )
 
 
 def test_gain_asks_what_the_rest_of_the_budget_would_bring() -> None:
@@ -84,7 +115,9 @@ def test_gain_asks_what_the_rest_of_the_budget_would_bring() -> None:
     assert reason_to_stop(arm_of(0.1, 0.1), config_of({"gain": 100}), never) is None
 
 
-@pytest.mark.parametrize("stop", [{"hour": 3}, {"stale": 0}, {"gain": -1}, {"hours": 0}, {"stale": 2.5}])
+@pytest.mark.parametrize(
+    "stop", [{"hour": 3}, {"stale": 0}, {"gain": -1}, {"hours": 0}, {"stale": 2.5}]
+)
 def test_wrong_rules_are_refused(stop: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="stop"):
         config_of(stop)
@@ -92,7 +125,11 @@ def test_wrong_rules_are_refused(stop: dict[str, float]) -> None:
 
 def test_gain_is_refused_for_several_objectives() -> None:
     with pytest.raises(ConfigError, match=r"stop\.gain is about the score alone"):
-        config_of({"gain": 1}, strategy="nsga2", objectives=[{"name": "score"}, {"name": "seconds", "goal": "minimise"}])
+        config_of(
+            {"gain": 1},
+            strategy="nsga2",
+            objectives=[{"name": "score"}, {"name": "seconds", "goal": "minimise"}],
+        )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +140,9 @@ def test_gain_is_refused_for_several_objectives() -> None:
         ({"hours": 1e-9}, r"the search has run for 1e-09 hours"),
     ],
 )
-def test_a_rule_ends_the_search_and_the_baseline_gets_as_many(stop: dict[str, float], reason: str, tmp_path: Path) -> None:
+def test_a_rule_ends_the_search_and_the_baseline_gets_as_many(
+    stop: dict[str, float], reason: str, tmp_path: Path
+) -> None:
     config = config_of(stop)
     history = start(config, tmp_path / "run", quiet)
     search, random = history.of_arm("search"), history.of_arm("random")
@@ -140,7 +179,9 @@ def killed_after(number: int) -> Callable[[History, tuple[Event, ...]], None]:
 
 
 @pytest.mark.parametrize("stop", [{"stale": 10}, {"gain": 1.0}])
-def test_a_killed_run_stops_where_the_whole_one_does(stop: dict[str, float], tmp_path: Path) -> None:
+def test_a_killed_run_stops_where_the_whole_one_does(
+    stop: dict[str, float], tmp_path: Path
+) -> None:
     config = config_of(stop)
     whole = start(config, tmp_path / "whole", quiet)
     count, last = len(events_of(tmp_path / "whole")), len(whole.of_arm("search").trials)
@@ -155,7 +196,9 @@ def test_a_killed_run_stops_where_the_whole_one_does(stop: dict[str, float], tmp
 
 
 def test_hours_come_from_the_journal_not_from_the_process(tmp_path: Path) -> None:
-    """After a stop by `hours` the clock of the new process says nothing; and a long time without a process is no time of the search."""
+    """After a stop by `hours` the clock of the new process says nothing; and a long time without a
+    process is no time of the search.
+    """
     config = config_of({"hours": 5}, budget=24)
     with pytest.raises(Killed):
         start(config, tmp_path / "run", killed_after(24))
@@ -165,7 +208,8 @@ def test_hours_come_from_the_journal_not_from_the_process(tmp_path: Path) -> Non
         connection.execute("UPDATE events SET time = time - 86400")
     connection.close()
     assert resume(tmp_path / "run", quiet).finished == "the budget is used"
-    # Six hours between the first two events of another: over after the first round, in every process.
+    # Six hours between the first two events of another: over after the first round, in every
+    # process.
     with pytest.raises(Killed):
         start(config, tmp_path / "slow", killed_after(6))
     connection = sqlite3.connect(tmp_path / "slow" / FILE)

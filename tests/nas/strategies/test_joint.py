@@ -1,4 +1,6 @@
-"""Transformer and device chosen together, on EdgeTran's measurements: as a run, and as the benchmark judges it."""
+"""Transformer and device chosen together, on EdgeTran's measurements: as a run, and as the
+benchmark judges it.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +38,20 @@ def table(shared_data, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_run_chooses_the_device_and_the_transformer_among_those_measured(table: Path, tmp_path: Path) -> None:
+def test_a_run_chooses_the_device_and_the_transformer_among_those_measured(
+    table: Path, tmp_path: Path
+) -> None:
     (tmp_path / "own.py").write_text(OWN_SPACE.format(path=str(table)))
     measures = ("latency", "energy", "peak_power")
     config = parse_config(
         {
             "space": f"{tmp_path / 'own.py'}:measured",
-            "evaluator": {"name": "table", "path": str(table), "score": "frugality", "metrics": {name: name for name in measures}},
+            "evaluator": {
+                "name": "table",
+                "path": str(table),
+                "score": "frugality",
+                "metrics": {name: name for name in measures},
+            },
             "objectives": [{"name": name, "goal": "minimise"} for name in measures],
             "strategy": {"name": "nsga2", "population": 8},
             "budget": 24,
@@ -86,7 +95,10 @@ def test_the_volume_is_that_of_points_thrown_at_random(table: Path) -> None:
     best = points.max(0)
     thrown = np.random.default_rng(0).uniform(joint.reference_3, best, (40_000, 3))
     chosen = list(range(0, 566, 40))
-    beaten = [np.all(thrown[:, None] <= -joint.costs_N3[rows], axis=2) for rows in (chosen, np.flatnonzero(joint.on_front))]
+    beaten = [
+        np.all(thrown[:, None] <= -joint.costs_N3[rows], axis=2)
+        for rows in (chosen, np.flatnonzero(joint.on_front))
+    ]
     share_of_box = [np.any(each, axis=1).mean() for each in beaten]
     assert joint.share(chosen) == pytest.approx(share_of_box[0] / share_of_box[1], abs=0.02)
 
@@ -96,4 +108,6 @@ def test_strategies_search_it(text: str, table: Path) -> None:
     joint: Joint = read(table)
     history, rows = searched(joint, strategy_named(text, table), 16, 8, 0)
     assert len(set(rows)) == 16
-    assert {name for trial in history.observed for name in trial.outcome.numbers} >= {each.name for each in OBJECTIVES}  # type: ignore[union-attr]
+    assert {name for trial in history.observed for name in trial.outcome.numbers} >= {
+        each.name for each in OBJECTIVES
+    }  # type: ignore[union-attr]

@@ -12,7 +12,13 @@ import pytest
 from benchmarks.lottery import GRIDS, beats, is_default, settings_of, standing
 from benchmarks.lottery_plot import lottery_plot
 
-ARGUMENTS = argparse.Namespace(space="nasbench201", table=Path("nas/data/nasbench201.npz"), objective="c100_val_200", cost="", settings={})
+ARGUMENTS = argparse.Namespace(
+    space="nasbench201",
+    table=Path("nas/data/nasbench201.npz"),
+    objective="c100_val_200",
+    cost="",
+    settings={},
+)
 
 
 def rows(setting: str, tuning: list[float], test: list[float]) -> list[dict]:
@@ -30,7 +36,13 @@ def test_ties_count_half() -> None:
 
 def test_the_setting_is_chosen_on_tuning_seeds_and_judged_on_others() -> None:
     said = standing([*rows("a", [1.0, 3.0], [4.0, 6.0]), *rows("b", [4.0, 4.0], [2.0, 4.0])], ["b"])
-    assert (said.settings, said.chosen, said.chosen_tuning, said.chosen_test, said.gap) == (2, "a", 2.0, 5.0, 3.0)
+    assert (said.settings, said.chosen, said.chosen_tuning, said.chosen_test, said.gap) == (
+        2,
+        "a",
+        2.0,
+        5.0,
+        3.0,
+    )
     assert said.drift == pytest.approx(1.0)
     assert said.overstated == pytest.approx(2.0)
     assert (said.best, said.worst, said.default) == (("b", 3.0), ("a", 5.0), 3.0)
@@ -42,14 +54,19 @@ def test_every_grid_is_of_settings_that_its_strategy_accepts(strategy: str) -> N
     texts = settings_of(strategy, ARGUMENTS)
     assert len(texts) == len(set(texts)) > 0
     assert is_default(texts[0], ARGUMENTS), "the default is in the grid"
-    few = settings_of(strategy, argparse.Namespace(**{**vars(ARGUMENTS), "settings": {strategy: 2}}))
+    few = settings_of(
+        strategy, argparse.Namespace(**{**vars(ARGUMENTS), "settings": {strategy: 2}})
+    )
     assert few[0] == texts[0]
     assert len(few) == min(2, len(texts))
     assert set(few) <= set(texts)
 
 
 def test_the_picture_is_a_drawing_of_all() -> None:
-    regrets = {"one": {"one:a=1": [0.1, 0.2], "one:a=2": [0.3, 0.1]}, "other": {"other": [0.0, 2.0]}}
+    regrets = {
+        "one": {"one:a=1": [0.1, 0.2], "one:a=2": [0.3, 0.1]},
+        "other": {"other": [0.0, 2.0]},
+    }
     chances = {(first, second): 0.25 for first in regrets for second in regrets}
     drawn = ElementTree.fromstring(lottery_plot(regrets, chances, "a title & more"))
     kinds = [item.tag.partition("}")[2] for item in drawn.iter()]

@@ -36,8 +36,16 @@ STRATEGIES = {
 
 
 def cell(*ops: str) -> Graph:
-    """The cell of NAS-Bench-201 with these operations on the edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3."""
-    names: dict[str, Answer] = dict(zip(("edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3"), ops, strict=True))
+    """The cell of NAS-Bench-201 with these operations on the edges 0->1, 0->2, 1->2, 0->3, 1->3,
+    2->3.
+    """
+    names: dict[str, Answer] = dict(
+        zip(
+            ("edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3"),
+            ops,
+            strict=True,
+        )
+    )
     returned = nasbench201.run(Chooser(names))
     assert isinstance(returned, Graph)
     return returned
@@ -68,7 +76,11 @@ def test_contract(strategy: MapElites) -> None:
     ],
 )
 def test_descriptors_by_hand(name: str, chain: int, half: int, dead: int) -> None:
-    assert [describe(nasbench201, graph, name) for graph in (CHAIN, HALF, DEAD)] == [chain, half, dead]
+    assert [describe(nasbench201, graph, name) for graph in (CHAIN, HALF, DEAD)] == [
+        chain,
+        half,
+        dead,
+    ]
 
 
 def test_the_longest_path_is_the_one_with_the_most_of_the_operations() -> None:
@@ -94,7 +106,12 @@ def test_parameters_and_multiply_adds_are_those_of_the_network() -> None:
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=10)
 def test_one_network_lies_in_one_cell(random: Random) -> None:
-    descriptors = (Descriptor("depth"), Descriptor("nodes"), Descriptor(f"count:{C3}"), Descriptor(f"longest:{C3},{C1}"))
+    descriptors = (
+        Descriptor("depth"),
+        Descriptor("nodes"),
+        Descriptor(f"count:{C3}"),
+        Descriptor(f"longest:{C3},{C1}"),
+    )
     cells: dict[str, tuple[int, ...]] = {}
     for architecture in (sample(nasbench201, random) for _ in range(40)):
         own = cell_of(nasbench201, architecture, descriptors)
@@ -104,12 +121,18 @@ def test_one_network_lies_in_one_cell(random: Random) -> None:
 def test_edges_divide_values_into_ranges() -> None:
     descriptor = Descriptor("multiply_adds", (10.0, 20.0))
     assert [label(descriptor, place) for place in range(3)] == ["< 10", "10 to 20", "≥ 20"]
-    assert [label(Descriptor("parameters", (2e5, 1.5e6)), place) for place in range(3)] == ["< 200k", "200k to 1.5M", "≥ 1.5M"]
+    assert [label(Descriptor("parameters", (2e5, 1.5e6)), place) for place in range(3)] == [
+        "< 200k",
+        "200k to 1.5M",
+        "≥ 1.5M",
+    ]
     assert label(Descriptor("longest:a"), -1) == "−1"
     architecture = sample(nasbench201, Random(0))
     own = describe(nasbench201, nasbench201.graph(architecture), "multiply_adds")
     for edge, place in ((own, 1), (own + 1, 0), (own - 1, 1)):
-        assert cell_of(nasbench201, architecture, (Descriptor("multiply_adds", (float(edge),)),)) == (place,)
+        assert cell_of(
+            nasbench201, architecture, (Descriptor("multiply_adds", (float(edge),)),)
+        ) == (place,)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +149,9 @@ def test_edges_divide_values_into_ranges() -> None:
         ((), "one descriptor or more, each once; got none"),
     ],
 )
-def test_descriptors_that_make_no_sense_are_refused(descriptors: tuple[Descriptor, ...], message: str) -> None:
+def test_descriptors_that_make_no_sense_are_refused(
+    descriptors: tuple[Descriptor, ...], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         check(descriptors)
     with pytest.raises(ValueError, match=message):
@@ -135,7 +160,9 @@ def test_descriptors_that_make_no_sense_are_refused(descriptors: tuple[Descripto
 
 def test_a_space_that_makes_no_networks_has_no_parameters() -> None:
     with pytest.raises(ValueError, match="cannot be told in the space 'nasbench_graph'"):
-        cell_of(nasbench_graph, sample(nasbench_graph, Random(0)), (Descriptor("parameters", (1e6,)),))
+        cell_of(
+            nasbench_graph, sample(nasbench_graph, Random(0)), (Descriptor("parameters", (1e6,)),)
+        )
 
 
 def test_the_archive_is_the_best_of_each_cell() -> None:
@@ -143,7 +170,9 @@ def test_the_archive_is_the_best_of_each_cell() -> None:
     elites = archive(CELLS, history.observed, WIDE)
     assert set(elites) == {cell_of(CELLS, trial.architecture, WIDE) for trial in history.trials}
     for key, elite in elites.items():
-        rivals = [trial for trial in history.trials if cell_of(CELLS, trial.architecture, WIDE) == key]
+        rivals = [
+            trial for trial in history.trials if cell_of(CELLS, trial.architecture, WIDE) == key
+        ]
         assert elite == min(rivals, key=lambda trial: (-trial.score, trial.number))
     assert scores(elites) == {key: elite.score for key, elite in elites.items()}
     assert archive(CELLS, (), WIDE) == {}
@@ -152,25 +181,55 @@ def test_the_archive_is_the_best_of_each_cell() -> None:
 def test_figures_by_hand() -> None:
     best = {(0,): 10.0, (1,): 20.0, (2,): 5.0, (3,): 5.0}
     told = illumination({(0,): 5.0, (1,): 20.0}, best)
-    assert (told.coverage, told.quality_diversity, told.quality_diversity_share) == (0.5, 25.0, 25 / 40)
+    assert (told.coverage, told.quality_diversity, told.quality_diversity_share) == (
+        0.5,
+        25.0,
+        25 / 40,
+    )
     assert (told.global_performance, told.reliability, told.precision) == (1.0, 1.5 / 4, 0.75)
     assert illumination(best, best).reliability == illumination(best, best).precision == 1.0
     shifted = illumination({(0,): 5.0}, best, offset=4.0)
-    assert (shifted.quality_diversity, shifted.precision, shifted.global_performance) == (1.0, 1 / 6, 1 / 16)
+    assert (shifted.quality_diversity, shifted.precision, shifted.global_performance) == (
+        1.0,
+        1 / 6,
+        1 / 16,
+    )
     assert illumination({}, best).precision == 0.0
 
 
-@given(st.dictionaries(st.integers(0, 20), st.tuples(st.floats(1, 100), st.floats(0.01, 1), st.booleans()), min_size=1))
-def test_reliability_is_coverage_times_precision(cells: dict[int, tuple[float, float, bool]]) -> None:
+@given(
+    st.dictionaries(
+        st.integers(0, 20),
+        st.tuples(st.floats(1, 100), st.floats(0.01, 1), st.booleans()),
+        min_size=1,
+    )
+)
+def test_reliability_is_coverage_times_precision(
+    cells: dict[int, tuple[float, float, bool]],
+) -> None:
     best = {(key,): value for key, (value, _, _) in cells.items()}
-    told = illumination({(key,): value * share for key, (value, share, filled) in cells.items() if filled}, best)
+    told = illumination(
+        {(key,): value * share for key, (value, share, filled) in cells.items() if filled}, best
+    )
     assert told.reliability == pytest.approx(told.coverage * told.precision)
-    assert all(0 <= figure <= 1 + 1e-9 for figure in (told.coverage, told.quality_diversity_share, told.global_performance, told.precision))
+    assert all(
+        0 <= figure <= 1 + 1e-9
+        for figure in (
+            told.coverage,
+            told.quality_diversity_share,
+            told.global_performance,
+            told.precision,
+        )
+    )
 
 
 @pytest.mark.parametrize(
     ("found", "best", "message"),
-    [({}, {}, "no cell"), ({}, {(0,): 0.0}, "above the offset"), ({(1,): 1.0}, {(0,): 1.0}, "not among the 1")],
+    [
+        ({}, {}, "no cell"),
+        ({}, {(0,): 0.0}, "above the offset"),
+        ({(1,): 1.0}, {(0,): 1.0}, "not among the 1"),
+    ],
 )
 def test_figures_need_what_they_compare_with(found: dict, best: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -190,7 +249,14 @@ def test_children_are_one_step_from_an_elite() -> None:
 
 def test_it_illuminates_more_than_random_and_evolution() -> None:
     def mean_filled(strategy: MapElites | RandomSearch | Evolution) -> float:
-        return float(numpy.mean([len(archive(CELLS, play(strategy, CELLS, 15, 4, score, seed).observed, WIDE)) for seed in range(3)]))
+        return float(
+            numpy.mean(
+                [
+                    len(archive(CELLS, play(strategy, CELLS, 15, 4, score, seed).observed, WIDE))
+                    for seed in range(3)
+                ]
+            )
+        )
 
     others = max(mean_filled(RandomSearch()), mean_filled(Evolution(population=8, tournament=4)))
     assert mean_filled(replace(PLAIN, children=6)) > others
@@ -218,7 +284,9 @@ def test_with_a_predictor_only_what_should_improve_is_proposed() -> None:
 
 
 def test_what_does_not_tell_architectures_apart_is_said() -> None:
-    told = MapElites(descriptors=(Descriptor("count:conv2d"), Descriptor("count:conv3d")), initial=8)
+    told = MapElites(
+        descriptors=(Descriptor("count:conv2d"), Descriptor("count:conv3d")), initial=8
+    )
     history = play(told, CELLS, 4, 4, score)
     assert "all alike in count:conv3d" in told.ask(CELLS, history, 2, 0).note
 
@@ -226,7 +294,9 @@ def test_what_does_not_tell_architectures_apart_is_said() -> None:
 def test_a_space_that_refuses_every_mutation_is_searched_at_random() -> None:
     def single(choose: Chooser) -> Graph:
         builder = GraphBuilder()
-        return builder.output(builder.node("relu", builder.input(), width=choose.integer("width", 1, 1)))
+        return builder.output(
+            builder.node("relu", builder.input(), width=choose.integer("width", 1, 1))
+        )
 
     space = SearchSpace("single", single)
     history = play(MapElites(initial=2), space, 3, 1, score=lambda architecture: 1.0)
@@ -249,7 +319,12 @@ def test_settings_that_make_no_sense_are_refused(given_settings: dict, message: 
 
 
 def configured(**strategy: object) -> MapElites | SurrogateSearch:
-    return strategy_of(parse_config({"space": "nasbench201", "task": "digits", "predictor": "ridge", "strategy": strategy}, "a test"))  # type: ignore[return-value]
+    return strategy_of(
+        parse_config(
+            {"space": "nasbench201", "task": "digits", "predictor": "ridge", "strategy": strategy},
+            "a test",
+        )
+    )  # type: ignore[return-value]
 
 
 def test_a_configuration_gives_descriptors_and_the_predictor() -> None:
@@ -264,7 +339,10 @@ def test_a_configuration_gives_descriptors_and_the_predictor() -> None:
 @pytest.mark.parametrize(
     ("given_settings", "message"),
     [
-        ({"descriptors": [{"name": "depth", "egdes": [1]}]}, r"strategy.descriptors.0.egdes: unexpected keyword"),
+        (
+            {"descriptors": [{"name": "depth", "egdes": [1]}]},
+            r"strategy.descriptors.0.egdes: unexpected keyword",
+        ),
         ({"descriptors": [{"name": "dept"}]}, "no descriptor 'dept'"),
         ({"predictor": "ridge"}, "has no setting 'predictor'"),
     ],

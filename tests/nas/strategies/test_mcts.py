@@ -1,4 +1,6 @@
-"""The tree of a space's questions: what is shared in it, what is closed, and that it finds the one good branch."""
+"""The tree of a space's questions: what is shared in it, what is closed, and that it finds the one
+good branch.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,13 @@ def conditional(choose: Chooser) -> Graph:
         width = choose.integer("width", 1, 40)
         if width % 2:
             choose.reject("widths are even")
-        value = builder.node("wide", value, width=width, rate=choose.real("rate", 1e-4, 1e-1, log=True), depth=choose.one_of("depth", [8, 4, 2, 1]))
+        value = builder.node(
+            "wide",
+            value,
+            width=width,
+            rate=choose.real("rate", 1e-4, 1e-1, log=True),
+            depth=choose.one_of("depth", [8, 4, 2, 1]),
+        )
     else:
         with choose.scope("set"):
             chosen = choose.subset("of", ["p", "q", "r"], minimum=1)
@@ -51,20 +59,39 @@ def conditional(choose: Chooser) -> Graph:
 def line(choose: Chooser) -> Graph:
     """Three whole numbers of 128: two million architectures."""
     builder = GraphBuilder()
-    return builder.output(builder.node("point", builder.input(), **{name: choose.integer(name, 0, 127) for name in "xyz"}))
+    return builder.output(
+        builder.node(
+            "point", builder.input(), **{name: choose.integer(name, 0, 127) for name in "xyz"}
+        )
+    )
 
 
-CHAIN, CONDITIONAL, LINE = SearchSpace("chain", chain), SearchSpace("conditional", conditional), SearchSpace("line", line)
+CHAIN, CONDITIONAL, LINE = (
+    SearchSpace("chain", chain),
+    SearchSpace("conditional", conditional),
+    SearchSpace("line", line),
+)
 
 
 def right_from_the_start(architecture: Architecture) -> float:
     """How many of the first answers are right."""
     answers = [answer for _, answer in architecture.decisions]
-    return float(next((place for place, (answer, right) in enumerate(zip(answers, "badcab", strict=True)) if answer != right), len(answers)))
+    return float(
+        next(
+            (
+                place
+                for place, (answer, right) in enumerate(zip(answers, "badcab", strict=True))
+                if answer != right
+            ),
+            len(answers),
+        )
+    )
 
 
 def trials_to(strategy, space: SearchSpace, wanted: float, seed: int, most: int) -> int:
-    history = play(strategy, space, rounds=most // 4, count=4, score=right_from_the_start, seed=seed)
+    history = play(
+        strategy, space, rounds=most // 4, count=4, score=right_from_the_start, seed=seed
+    )
     return next((trial.number for trial in history.trials if trial.score >= wanted), most)
 
 
@@ -93,7 +120,9 @@ def test_a_trial_counts_for_the_half_that_its_neighbour_is_in() -> None:
     assert (root.visits, lower.visits, upper.visits) == (4, 3, 1)
     assert (root.mean(0), lower.mean(0), upper.mean(0)) == (0.5, pytest.approx(2 / 3), 0.0)
     answers = Counter(_descend(root, 0.0, Random(number))["x"] for number in range(200))
-    assert sum(times for answer, times in answers.items() if answer >= 16) == 0, "without exploration the half with the lower mean is left alone"
+    assert sum(times for answer, times in answers.items() if answer >= 16) == 0, (
+        "without exploration the half with the lower mean is left alone"
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,11 +139,16 @@ def test_a_trial_counts_for_the_half_that_its_neighbour_is_in() -> None:
         (Permutation((1, 2, 3)), None),
     ],
 )
-def test_questions_whose_answers_have_an_order_are_halved(domain: Domain, halvings: int | None) -> None:
+def test_questions_whose_answers_have_an_order_are_halved(
+    domain: Domain, halvings: int | None
+) -> None:
     assert domain.size is not None
     for index in range(domain.size):
         answer = domain.at(index)
-        way, plain = _way({"x": domain}, {"x": answer}, True), _way({"x": domain}, {"x": answer}, False)
+        way, plain = (
+            _way({"x": domain}, {"x": answer}, True),
+            _way({"x": domain}, {"x": answer}, False),
+        )
         assert plain == ([(Fork("x", domain, None), answer)] if domain.size > 1 else [])
         if halvings is None:
             assert way == plain
@@ -122,12 +156,22 @@ def test_questions_whose_answers_have_an_order_are_halved(domain: Domain, halvin
         assert max(0, halvings - 1) <= len(way) <= halvings == math.ceil(math.log2(domain.size))
         if way:
             fork, branch = way[-1]
-            assert fork.draw_answer(branch, Random(0)) == answer, "the last halving leaves one answer"
+            assert fork.draw_answer(branch, Random(0)) == answer, (
+                "the last halving leaves one answer"
+            )
 
 
 @settings(max_examples=50, deadline=None)
-@given(low=st.floats(1e-6, 10), width=st.floats(1e-3, 100), log=st.booleans(), share=st.floats(0, 1, exclude_max=True), bisection=st.booleans())
-def test_real_numbers_are_halved_into_cells(low: float, width: float, log: bool, share: float, bisection: bool) -> None:
+@given(
+    low=st.floats(1e-6, 10),
+    width=st.floats(1e-3, 100),
+    log=st.booleans(),
+    share=st.floats(0, 1, exclude_max=True),
+    bisection=st.booleans(),
+)
+def test_real_numbers_are_halved_into_cells(
+    low: float, width: float, log: bool, share: float, bisection: bool
+) -> None:
     domain = Real(low, low + width, log)
     answer = domain.draw(_At(share))
     way = _way({"x": domain}, {"x": answer}, bisection)
@@ -169,8 +213,16 @@ def test_conditional_questions_of_every_kind(bisection: bool) -> None:
 def test_what_is_used_up_is_closed() -> None:
     few = SearchSpace("few", lambda choose: conditional(choose), held=(("kind", "sets"),))
     whole = list(enumerate_all(few))
-    history = play(MCTS(initial=1), few, rounds=30, count=3, score=lambda architecture: float(len(architecture.key)))
-    assert {trial.architecture for trial in history.trials} == set(whole), "7 subsets in 6 orders, none left out and none twice"
+    history = play(
+        MCTS(initial=1),
+        few,
+        rounds=30,
+        count=3,
+        score=lambda architecture: float(len(architecture.key)),
+    )
+    assert {trial.architecture for trial in history.trials} == set(whole), (
+        "7 subsets in 6 orders, none left out and none twice"
+    )
     assert len(history.trials) == len(whole) == 42
     assert MCTS().ask(few, history, 3, 0).proposals == ()
 
@@ -183,14 +235,25 @@ def test_all_rejected_but_one_is_found() -> None:
             choose.reject("only c will do")
         return builder.output(builder.node(second, builder.node(first, builder.input())))
 
-    history = play(MCTS(initial=1), SearchSpace("narrow", narrow), rounds=6, count=1, score=lambda architecture: 0.0)
+    history = play(
+        MCTS(initial=1),
+        SearchSpace("narrow", narrow),
+        rounds=6,
+        count=1,
+        score=lambda architecture: 0.0,
+    )
     assert len(history.keys) == len(history.trials) == 4
 
 
 def test_pending_and_proposed_are_visits_that_leave_the_means() -> None:
     history = play(MCTS(), ROWS, rounds=5, count=4, score=score)
-    waiting = replace(history, trials=(*history.trials[:-1], replace(history.trials[-1], outcome=None)))
-    known, unknown = MCTS()._tree(ROWS, replace(history, trials=history.trials[:-1])), MCTS()._tree(ROWS, waiting)
+    waiting = replace(
+        history, trials=(*history.trials[:-1], replace(history.trials[-1], outcome=None))
+    )
+    known, unknown = (
+        MCTS()._tree(ROWS, replace(history, trials=history.trials[:-1])),
+        MCTS()._tree(ROWS, waiting),
+    )
     assert unknown.visits == known.visits + 1
     assert (unknown.scored, unknown.total) == (known.scored, known.total)
     asked = MCTS().ask(ROWS, waiting, 8, 0).proposals
@@ -205,7 +268,9 @@ def test_one_node_is_added_for_a_visit() -> None:
     space = load_space("nasbench201")
     for number in range(50):
         architecture = sample(space, random)
-        _visit(root, _way(domains(space, architecture), architecture.answers, True), random.random())
+        _visit(
+            root, _way(domains(space, architecture), architecture.answers, True), random.random()
+        )
         assert count(root) <= number + 2
     assert root.visits == root.scored == 50 == sum(child.visits for child in root.children.values())
 
@@ -214,7 +279,9 @@ def test_failures_are_the_worst() -> None:
     def fails_without_convolution(architecture: Architecture) -> float | None:
         return 1.0 if architecture.answers["op0"] == "conv2d" else None
 
-    history: History = play(MCTS(initial=4), ROWS, rounds=20, count=4, score=fails_without_convolution)
+    history: History = play(
+        MCTS(initial=4), ROWS, rounds=20, count=4, score=fails_without_convolution
+    )
     assert len(history.observed) > 0.6 * len(history.trials)
     assert MCTS().ask(ROWS, EMPTY, 2, 0) == RandomSearch().ask(ROWS, EMPTY, 2, 0)
 

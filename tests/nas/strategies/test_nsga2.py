@@ -21,7 +21,12 @@ def chain(choose) -> Graph:
     builder = GraphBuilder()
     value = builder.input()
     for number in range(6):
-        value = builder.node("conv2d", value, width=choose.integer(f"width{number}", 1, 8), kernel=choose.one_of(f"kernel{number}", [1, 3, 5]))
+        value = builder.node(
+            "conv2d",
+            value,
+            width=choose.integer(f"width{number}", 1, 8),
+            kernel=choose.one_of(f"kernel{number}", [1, 3, 5]),
+        )
     return builder.output(value)
 
 
@@ -32,8 +37,15 @@ def observe(architecture) -> Observation:
     """The first widths make it good, the later ones make it dear; kernels of 3 are free of charge."""
     answers = architecture.answers
     widths = [answers[f"width{number}"] for number in range(6)]
-    good = sum(width * (3 - number / 2) for number, width in enumerate(widths)) + 5 * sum(answers[f"kernel{number}"] == 3 for number in range(6))
-    return Observation(float(good), metrics=(("cost", float(sum(width * (1 + number) for number, width in enumerate(widths)))),))
+    good = sum(width * (3 - number / 2) for number, width in enumerate(widths)) + 5 * sum(
+        answers[f"kernel{number}"] == 3 for number in range(6)
+    )
+    return Observation(
+        float(good),
+        metrics=(
+            ("cost", float(sum(width * (1 + number) for number, width in enumerate(widths)))),
+        ),
+    )
 
 
 def play(strategy, evaluations, seed):
@@ -42,7 +54,16 @@ def play(strategy, evaluations, seed):
         first = len(history.trials)
         proposals = strategy.ask(SPACE, history, 4, seed).proposals
         trials = [
-            Trial(first + place, first // 4, "search", each.architecture, each.origin, None, each.canonical, 0)
+            Trial(
+                first + place,
+                first // 4,
+                "search",
+                each.architecture,
+                each.origin,
+                None,
+                each.canonical,
+                0,
+            )
             for place, each in enumerate(proposals)
         ]
         ends = [outcome_event(trial.number, observe(trial.architecture)) for trial in trials]
@@ -56,7 +77,9 @@ def reached(history):
 
 def test_the_front_is_pushed_further_than_by_chance():
     for seed in range(3):
-        assert reached(play(NSGA2(BOTH), 160, seed)) > 1.1 * reached(play(RandomSearch(), 160, seed))
+        assert reached(play(NSGA2(BOTH), 160, seed)) > 1.1 * reached(
+            play(RandomSearch(), 160, seed)
+        )
 
 
 def test_the_front_is_wide():
@@ -77,7 +100,10 @@ def test_mistakes_are_sentences():
         NSGA2((SCORE, SCORE))
     with pytest.raises(ValueError, match="population of at least 2"):
         NSGA2(population=1)
-    with pytest.raises(ValueError, match=r"'latency' is none of the numbers that trial 0 was observed with: score, seconds, cost"):
+    with pytest.raises(
+        ValueError,
+        match=r"'latency' is none of the numbers that trial 0 was observed with: score, seconds, cost",
+    ):
         values(play(RandomSearch(), 4, 0).observed, (Objective("latency"),))
 
 
@@ -107,7 +133,16 @@ def test_a_run_is_after_the_objectives_of_its_configuration(tmp_path, shared_dat
 
 
 def test_other_strategies_refuse_objectives():
-    wanted = {"space": "nasbench201", "evaluator": {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200"}, "strategy": "local"}
-    config = parse_config({**wanted, "objectives": [{"name": "seconds", "goal": "minimise"}]}, "a test")
-    with pytest.raises(ConfigError, match="'local' is after the score alone; for other objectives take surrogate or nsga2"):
+    wanted = {
+        "space": "nasbench201",
+        "evaluator": {"name": "table", "path": "builtin:nasbench201", "score": "c100_val_200"},
+        "strategy": "local",
+    }
+    config = parse_config(
+        {**wanted, "objectives": [{"name": "seconds", "goal": "minimise"}]}, "a test"
+    )
+    with pytest.raises(
+        ConfigError,
+        match="'local' is after the score alone; for other objectives take surrogate or nsga2",
+    ):
         strategy_of(config)

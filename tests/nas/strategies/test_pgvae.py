@@ -1,4 +1,6 @@
-"""The strategy `pgvae` beside its contract in test_strategies.py: what it draws from, that failures count, conditional spaces, and the weights of the baselines."""
+"""The strategy `pgvae` beside its contract in test_strategies.py: what it draws from, that failures
+count, conditional spaces, and the weights of the baselines.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +39,30 @@ def test_it_beats_chance(weighting: str) -> None:
 
 def test_failures_are_learnt_from() -> None:
     """What fails is as bad as the worst, so it is drawn less."""
-    history = play(replace(SMALL, steps=100), CELLS, 25, 4, lambda item: None if item.answers["op0"] != "conv2d" else score(item))
+    history = play(
+        replace(SMALL, steps=100),
+        CELLS,
+        25,
+        4,
+        lambda item: None if item.answers["op0"] != "conv2d" else score(item),
+    )
     late = history.trials[50:]
     assert sum(trial.is_observed for trial in late) > 0.5 * len(late), "a quarter by chance"
 
 
-@pytest.mark.parametrize("space", [NESTED, load_space("convnet"), load_space("nasbench101")], ids=lambda space: space.name)
+@pytest.mark.parametrize(
+    "space",
+    [NESTED, load_space("convnet"), load_space("nasbench101")],
+    ids=lambda space: space.name,
+)
 def test_conditional_spaces(space) -> None:
-    history = play(SMALL, space, rounds=4, count=5, score=lambda architecture: float(len(architecture.decisions)))
+    history = play(
+        SMALL,
+        space,
+        rounds=4,
+        count=5,
+        score=lambda architecture: float(len(architecture.decisions)),
+    )
     assert len(history.trials) == 20
     assert sum(trial.origin == "latent" for trial in history.trials) == 10
 
@@ -67,10 +85,14 @@ def test_weights() -> None:
     ):
         assert weight_N.mean() == pytest.approx(1)
         assert (numpy.diff(weight_N) >= 0).all()
-    assert weights.rwr(score_N, 0.1)[100] / weights.rwr(score_N, 0.1)[0] == pytest.approx(numpy.exp(10))
+    assert weights.rwr(score_N, 0.1)[100] / weights.rwr(score_N, 0.1)[0] == pytest.approx(
+        numpy.exp(10)
+    )
     assert (weights.cem(score_N, 0.9) > 0).sum() == 11
     above = weights.dbas(score_N, 0.9)
-    assert above[90] / above[100] == pytest.approx(0.5 / 0.97725, rel=1e-3), "half of the noise is above the quantile; two deviations from it, 0.977"
+    assert above[90] / above[100] == pytest.approx(0.5 / 0.97725, rel=1e-3), (
+        "half of the noise is above the quantile; two deviations from it, 0.977"
+    )
     doubled = weights.cbas(score_N, 0.9, numpy.where(numpy.arange(101) == 95, numpy.log(2), 0))
     assert doubled[95] / doubled[96] == pytest.approx(2 * above[95] / above[96])
 

@@ -16,7 +16,9 @@ def test_the_three_bags() -> None:
     space = load_space("nasbench201")
     operations = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "none")
     paths = ("edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3")
-    found = list(strings(space, Architecture("nasbench201", tuple(zip(paths, operations, strict=True)))))
+    found = list(
+        strings(space, Architecture("nasbench201", tuple(zip(paths, operations, strict=True))))
+    )
     assert found.count("none") == found.count("add") == 2
     assert {"input -> none", "none -> nor_conv_1x1"} <= set(found)
     assert "edge_0_3 = nor_conv_3x3" in found
@@ -25,7 +27,11 @@ def test_the_three_bags() -> None:
 
 def test_places_depend_on_the_text_alone() -> None:
     """Written down here, so that another process and another version of Python give them too."""
-    assert [place_of(text, 1024) for text in ("conv2d", "input -> conv2d", "op0 = conv2d")] == [77, 787, 371]
+    assert [place_of(text, 1024) for text in ("conv2d", "input -> conv2d", "op0 = conv2d")] == [
+        77,
+        787,
+        371,
+    ]
 
 
 @pytest.mark.parametrize("shape", [(12, 5), (5, 12)])
@@ -36,7 +42,8 @@ def test_ridge_is_the_minimum_and_its_error_that_of_leaving_one_out(shape: tuple
     line = ridge(feature_NC, score_N, decay)
 
     def solved(feature_NC, score_N, scale):
-        # With a column for the intercept, which is not penalised; the weights' penalty is relative to scores in standard deviations.
+        # With a column for the intercept, which is not penalised; the weights' penalty is relative
+        # to scores in standard deviations.
         whole = numpy.column_stack([feature_NC, numpy.ones(len(score_N))])
         penalty = decay * numpy.diag([1.0] * shape[1] + [0.0])
         return numpy.linalg.solve(whole.T @ whole + penalty, whole.T @ (score_N / scale)) * scale
@@ -44,7 +51,12 @@ def test_ridge_is_the_minimum_and_its_error_that_of_leaving_one_out(shape: tuple
     scale = score_N.std()
     assert [*line.weight_C, line.intercept] == pytest.approx(solved(feature_NC, score_N, scale))
     left = numpy.arange(shape[0])
-    errors = [score_N[n] - numpy.append(feature_NC[n], 1.0) @ solved(feature_NC[left != n], score_N[left != n], scale) for n in left]
+    errors = [
+        score_N[n]
+        - numpy.append(feature_NC[n], 1.0)
+        @ solved(feature_NC[left != n], score_N[left != n], scale)
+        for n in left
+    ]
     assert line.error == pytest.approx(float(numpy.sqrt(numpy.mean(numpy.square(errors)))))
 
 
@@ -61,14 +73,33 @@ def test_it_beats_chance_and_says_what_it_expects() -> None:
     assert sum(history.best.score for history in histories) > sum(chance)  # type: ignore[union-attr]
     told = [trial for history in histories for trial in history.trials[8:]]
     expected = [trial for trial in told if trial.prediction is not None]
-    assert 0.75 < len(expected) / len(told) < 1, "nine in ten, the others are drawn with probability epsilon"
-    error = numpy.mean([abs(trial.prediction.mean - trial.score) for trial in expected if trial.number >= 20])  # type: ignore[union-attr]
+    assert 0.75 < len(expected) / len(told) < 1, (
+        "nine in ten, the others are drawn with probability epsilon"
+    )
+    error = numpy.mean(
+        [abs(trial.prediction.mean - trial.score) for trial in expected if trial.number >= 20]
+    )  # type: ignore[union-attr]
     assert error < 0.2, "the landscape is linear in the decisions"
 
 
 def test_a_failure_counts_as_the_worst() -> None:
-    history = play(SMBO(initial=8, pool=30, epsilon=0.0), CELLS, 8, 4, lambda item: None if item.answers["op0"] != "conv2d" else score(item))
-    assert len([trial for trial in history.trials[16:] if trial.architecture.answers["op0"] == "conv2d"]) > 12
+    history = play(
+        SMBO(initial=8, pool=30, epsilon=0.0),
+        CELLS,
+        8,
+        4,
+        lambda item: None if item.answers["op0"] != "conv2d" else score(item),
+    )
+    assert (
+        len(
+            [
+                trial
+                for trial in history.trials[16:]
+                if trial.architecture.answers["op0"] == "conv2d"
+            ]
+        )
+        > 12
+    )
 
 
 @pytest.mark.parametrize(

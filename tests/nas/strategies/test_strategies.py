@@ -7,7 +7,17 @@ from dataclasses import replace
 import numpy
 import pytest
 
-from nas.strategies import BOSHNAS, MCTS, PGVAE, SMBO, Evolution, LocalSearch, RandomSearch, Strategy, SurrogateSearch
+from nas.strategies import (
+    BOSHNAS,
+    MCTS,
+    PGVAE,
+    SMBO,
+    Evolution,
+    LocalSearch,
+    RandomSearch,
+    Strategy,
+    SurrogateSearch,
+)
 from nas.strategies.acquisition import ACQUISITIONS, Outlook
 from predictors import PREDICTORS
 from tests.contracts.strategy_contract import CELLS, check_strategy, play, score
@@ -18,10 +28,18 @@ STRATEGIES = {
     "evolution with crossover": Evolution(population=6, tournament=3, crossover=0.5),
     "local": LocalSearch(initial=4),
     "surrogate ucb": SurrogateSearch(PREDICTORS["ridge"](), initial=6, candidates=60),
-    "surrogate ei": SurrogateSearch(PREDICTORS["ridge"](), initial=6, candidates=60, acquisition="ei"),
-    "surrogate noisy_ei": SurrogateSearch(PREDICTORS["ridge"](), initial=6, candidates=60, acquisition="noisy_ei"),
-    "surrogate top": SurrogateSearch(PREDICTORS["ridge"](), initial=6, candidates=60, acquisition="top"),
-    "surrogate thompson": SurrogateSearch(PREDICTORS["ridge"](), initial=6, candidates=60, acquisition="thompson", exploration=0.5),
+    "surrogate ei": SurrogateSearch(
+        PREDICTORS["ridge"](), initial=6, candidates=60, acquisition="ei"
+    ),
+    "surrogate noisy_ei": SurrogateSearch(
+        PREDICTORS["ridge"](), initial=6, candidates=60, acquisition="noisy_ei"
+    ),
+    "surrogate top": SurrogateSearch(
+        PREDICTORS["ridge"](), initial=6, candidates=60, acquisition="top"
+    ),
+    "surrogate thompson": SurrogateSearch(
+        PREDICTORS["ridge"](), initial=6, candidates=60, acquisition="thompson", exploration=0.5
+    ),
     "mcts": MCTS(initial=4),
     "mcts without bisection": MCTS(initial=4, bisection=False),
     "smbo": SMBO(initial=6, pool=60),
@@ -37,7 +55,9 @@ def test_contract(strategy: Strategy) -> None:
 
 def test_each_informed_strategy_beats_random_on_an_easy_landscape() -> None:
     def mean_best(strategy: Strategy) -> float:
-        return float(numpy.mean([play(strategy, CELLS, 10, 4, score, seed).best.score for seed in range(5)]))  # type: ignore[union-attr]
+        return float(
+            numpy.mean([play(strategy, CELLS, 10, 4, score, seed).best.score for seed in range(5)])
+        )  # type: ignore[union-attr]
 
     chance = mean_best(RandomSearch())
     for name in ("evolution", "local", "surrogate ucb", "mcts", "smbo", "pgvae"):
@@ -46,7 +66,10 @@ def test_each_informed_strategy_beats_random_on_an_easy_landscape() -> None:
 
 def test_all_start_from_the_same_random_architectures() -> None:
     firsts = {
-        name: tuple(item.architecture for item in strategy.ask(CELLS, play(strategy, CELLS, 1, 2, score), 2, 0).proposals)
+        name: tuple(
+            item.architecture
+            for item in strategy.ask(CELLS, play(strategy, CELLS, 1, 2, score), 2, 0).proposals
+        )
         for name, strategy in STRATEGIES.items()
     }
     assert len(set(firsts.values())) == 1
@@ -58,7 +81,11 @@ def test_evolution_picks_parents_among_the_youngest() -> None:
     for child in history.trials[4:]:
         youngest = history.trials[child.number - 4 : child.number]
         parent = max(youngest, key=lambda trial: trial.score)
-        changed = [path for path, answer in child.architecture.decisions if parent.architecture.answers[path] != answer]
+        changed = [
+            path
+            for path, answer in child.architecture.decisions
+            if parent.architecture.answers[path] != answer
+        ]
         assert len(changed) == 1
 
 
@@ -67,7 +94,13 @@ def test_local_search_steps_from_the_best() -> None:
     best = max(history.trials[:4], key=lambda trial: trial.score)
     for step in history.trials[4:]:
         assert step.origin == "neighbour"
-        assert sum(best.architecture.answers[path] != answer for path, answer in step.architecture.decisions) == 1
+        assert (
+            sum(
+                best.architecture.answers[path] != answer
+                for path, answer in step.architecture.decisions
+            )
+            == 1
+        )
 
 
 def test_the_surrogate_says_before_what_it_expects() -> None:
@@ -81,8 +114,15 @@ def test_a_surrogate_that_does_not_rank_leaves_half_to_evolution() -> None:
     strategy = replace(STRATEGIES["surrogate ucb"], exploration=0.0)
     state = numpy.random.default_rng(0)
     noise: dict[str, float] = {}
-    history = play(strategy, CELLS, 12, 4, lambda architecture: noise.setdefault(architecture.key, float(state.normal())))
-    # The newest sixteen predictions turned upside down: the surrogate could not have been more wrong.
+    history = play(
+        strategy,
+        CELLS,
+        12,
+        4,
+        lambda architecture: noise.setdefault(architecture.key, float(state.normal())),
+    )
+    # The newest sixteen predictions turned upside down: the surrogate could not have been more
+    # wrong.
     judged = [trial for trial in history.observed if trial.prediction is not None][-16:]
     order = sorted(judged, key=lambda trial: trial.prediction.mean)  # type: ignore[union-attr]
     wrong = {trial.architecture.key: -float(rank) for rank, trial in enumerate(order)}
@@ -95,7 +135,9 @@ def _with_scores(history, scores):
     from dataclasses import replace
 
     trials = tuple(
-        replace(trial, outcome=replace(trial.outcome, score=scores[trial.architecture.key])) if trial.architecture.key in scores else trial
+        replace(trial, outcome=replace(trial.outcome, score=scores[trial.architecture.key]))
+        if trial.architecture.key in scores
+        else trial
         for trial in history.trials
     )
     return replace(history, trials=trials)
@@ -109,7 +151,10 @@ def _with_scores(history, scores):
         (lambda: LocalSearch(initial=0), "initial >= 1"),
         (lambda: SurrogateSearch(PREDICTORS["ridge"](), initial=1), "initial >= 2"),
         (lambda: SurrogateSearch(PREDICTORS["ridge"](), exploration=-1), "share between 0 and 1"),
-        (lambda: SurrogateSearch(PREDICTORS["ridge"](), acquisition="best"), "known: ucb, ei, noisy_ei, thompson, top"),  # type: ignore[arg-type]
+        (
+            lambda: SurrogateSearch(PREDICTORS["ridge"](), acquisition="best"),
+            "known: ucb, ei, noisy_ei, thompson, top",
+        ),  # type: ignore[arg-type]
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make, message: str) -> None:
@@ -118,8 +163,14 @@ def test_settings_that_make_no_sense_are_refused(make, message: str) -> None:
 
 
 def test_acquisitions() -> None:
-    mean, std, random = numpy.array([1.0, 0.0, 2.0]), numpy.array([0.0, 3.0, 1e-15]), numpy.random.default_rng(0)
-    outlook = Outlook(mean, std, known_mean_M=numpy.array([1.2, 0.3]), known_std_M=numpy.zeros(2), best=1.5)
+    mean, std, random = (
+        numpy.array([1.0, 0.0, 2.0]),
+        numpy.array([0.0, 3.0, 1e-15]),
+        numpy.random.default_rng(0),
+    )
+    outlook = Outlook(
+        mean, std, known_mean_M=numpy.array([1.2, 0.3]), known_std_M=numpy.zeros(2), best=1.5
+    )
     assert ACQUISITIONS["ucb"](outlook, 2.0, 1, random).tolist() == pytest.approx([1.0, 6.0, 2.0])
     improvement = ACQUISITIONS["ei"](outlook, 0.0, 1, random)
     draws = numpy.random.default_rng(1).normal(0.0, 3.0, 400_000)

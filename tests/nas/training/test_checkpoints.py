@@ -1,4 +1,6 @@
-"""A training that is paused and goes on is one that was never paused; its checkpoint is a cache that may be lost or damaged."""
+"""A training that is paused and goes on is one that was never paused; its checkpoint is a cache
+that may be lost or damaged.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,18 @@ def digits():
     """Fewer images than there are, and randomness in everything."""
     whole = load_task("digits")
     train = replace(whole.train, inputs=whole.train.inputs[:300], targets=whole.train.targets[:300])
-    validation = replace(whole.validation, inputs=whole.validation.inputs[:100], targets=whole.validation.targets[:100])
+    validation = replace(
+        whole.validation,
+        inputs=whole.validation.inputs[:100],
+        targets=whole.validation.targets[:100],
+    )
     return replace(whole, train=train, validation=validation, augment=FlipAndCrop(False, 1))
 
 
 class Counting(nn.Module):
-    """Draws noise, and holds a buffer that no state_dict has; it changes in training, and the outputs depend on it."""
+    """Draws noise, and holds a buffer that no state_dict has; it changes in training, and the
+    outputs depend on it.
+    """
 
     def __init__(self):
         super().__init__()
@@ -51,12 +59,19 @@ class Counting(nn.Module):
 
 
 def state(module):
-    return {name: tensor.clone() for name, tensor in [*module.named_parameters(), *module.named_buffers()]}
+    return {
+        name: tensor.clone()
+        for name, tensor in [*module.named_parameters(), *module.named_buffers()]
+    }
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"optimizer": "adamw"}, {"optimizer": "sgd", "gradient_clip": 1.0}, {"optimizer": "adamw", "channels_last": False, "label_smoothing": 0.1}],
+    [
+        {"optimizer": "adamw"},
+        {"optimizer": "sgd", "gradient_clip": 1.0},
+        {"optimizer": "adamw", "channels_last": False, "label_smoothing": 0.1},
+    ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
 def test_pausing_twice_is_never_having_paused(digits, changes, tmp_path):
@@ -67,8 +82,18 @@ def test_pausing_twice_is_never_having_paused(digits, changes, tmp_path):
 
     paused, path = None, tmp_path / "paused.safetensors"
     for until in (1, 3, 4):
-        module = seeded(Counting, seed=until)  # Its own weights do not matter: all come from the checkpoint.
-        trained = train(module if paused else seeded(Counting), digits, recipe, seed=3, device=CPU, until=until, paused=paused)
+        module = seeded(
+            Counting, seed=until
+        )  # Its own weights do not matter: all come from the checkpoint.
+        trained = train(
+            module if paused else seeded(Counting),
+            digits,
+            recipe,
+            seed=3,
+            device=CPU,
+            until=until,
+            paused=paused,
+        )
         assert trained.curve == straight.curve[:until]
         assert trained.epochs == until
         if trained.paused is not None:
@@ -81,12 +106,25 @@ def test_pausing_twice_is_never_having_paused(digits, changes, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "part", ["module.inner.0.weight", "module.steps", "optimizer.0.exp_avg", "random.order", "random.augmentation", "random.cpu"]
+    "part",
+    [
+        "module.inner.0.weight",
+        "module.steps",
+        "optimizer.0.exp_avg",
+        "random.order",
+        "random.augmentation",
+        "random.cpu",
+    ],
 )
 def test_every_part_of_the_state_is_needed(digits, part):
-    """Else the test above could not fail: with one part of another training the weights come out otherwise."""
+    """Else the test above could not fail: with one part of another training the weights come out
+    otherwise.
+    """
     recipe = Recipe(**{**SMALL, "epochs": 3})
-    paused, other = (train(seeded(Counting), digits, recipe, seed=3 + until, device=CPU, until=until).paused for until in (1, 2))
+    paused, other = (
+        train(seeded(Counting), digits, recipe, seed=3 + until, device=CPU, until=until).paused
+        for until in (1, 2)
+    )
     assert paused is not None
     assert other is not None
 
@@ -111,13 +149,23 @@ def test_what_is_damaged_or_of_another_training_is_not_read(digits, tmp_path):
     assert read.curve == paused.curve
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
-    others = [identity(replace(recipe, epochs=5), "key", 3, CPU), identity(recipe, "other", 3, CPU), identity(recipe, "key", 4, CPU)]
+    others = [
+        identity(replace(recipe, epochs=5), "key", 3, CPU),
+        identity(recipe, "other", 3, CPU),
+        identity(recipe, "key", 4, CPU),
+    ]
     others.append(identity(recipe, "key", 3, torch.device("cuda")))
     assert len({of, *others}) == 5
     assert all(read_checkpoint(path, other) is None for other in others)
 
     written = path.read_bytes()
-    for damaged in (b"", written[:-1], written[: len(written) // 2], written[:-10] + bytes([written[-10] ^ 1]) + written[-9:], b"\0" * 100):
+    for damaged in (
+        b"",
+        written[:-1],
+        written[: len(written) // 2],
+        written[:-10] + bytes([written[-10] ^ 1]) + written[-9:],
+        b"\0" * 100,
+    ):
         path.write_bytes(damaged)
         assert read_checkpoint(path, of) is None
     save_file({"weight": torch.zeros(2)}, path)
@@ -135,7 +183,10 @@ def trainer(digits):
 
 def smallest(space, count):
     drawn = [sample(space, random.Random(number)) for number in range(10)]
-    return sorted(drawn, key=lambda architecture: costs(space.graph(architecture), space.shapes.input).multiply_adds)[:count]
+    return sorted(
+        drawn,
+        key=lambda architecture: costs(space.graph(architecture), space.shapes.input).multiply_adds,
+    )[:count]
 
 
 def test_the_trainer_keeps_the_contract_of_fidelities(trainer, tmp_path):
@@ -143,7 +194,9 @@ def test_the_trainer_keeps_the_contract_of_fidelities(trainer, tmp_path):
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".safetensors"}
 
 
-def test_a_promotion_goes_on_where_the_training_paused_and_starts_over_where_the_pause_is_lost(trainer, tmp_path):
+def test_a_promotion_goes_on_where_the_training_paused_and_starts_over_where_the_pause_is_lost(
+    trainer, tmp_path
+):
     told, checkpoint = [], tmp_path / "paused.safetensors"
     told_by = replace(trainer, on_epoch=lambda epoch, score: told.append(epoch))
     (architecture,) = smallest(trainer.space, 1)
@@ -151,14 +204,18 @@ def test_a_promotion_goes_on_where_the_training_paused_and_starts_over_where_the
     def evaluate(fidelity):
         told.clear()
         weights = tmp_path / "w.safetensors"
-        observed = told_by.evaluate(architecture, seed=1, fidelity=fidelity, weights=weights, checkpoint=checkpoint)
+        observed = told_by.evaluate(
+            architecture, seed=1, fidelity=fidelity, weights=weights, checkpoint=checkpoint
+        )
         assert isinstance(observed, Observation)
         return observed, load_file(weights), list(told)
 
     first, _, epochs = evaluate(0.5)
     assert epochs == [1, 2]
     half = checkpoint.read_bytes()
-    assert evaluate(0.5)[::2] == (replace(first, seconds=pytest.approx(0, abs=60)), []), "what was paused there already is not trained again"
+    assert evaluate(0.5)[::2] == (replace(first, seconds=pytest.approx(0, abs=60)), []), (
+        "what was paused there already is not trained again"
+    )
     on, weights, epochs = evaluate(1.0)
     assert epochs == [3, 4]
     for damage in (half[:-3], b"", None):
@@ -199,5 +256,12 @@ def test_cuda_goes_on_up_to_rounding(digits, tmp_path):
     assert paused is not None
     assert paused.tensors["random.cuda"].numel()
     write_checkpoint(paused, tmp_path / "c", "it")
-    on = train(seeded(Counting, seed=9), digits, recipe, seed=3, device=device, paused=read_checkpoint(tmp_path / "c", "it"))
+    on = train(
+        seeded(Counting, seed=9),
+        digits,
+        recipe,
+        seed=3,
+        device=device,
+        paused=read_checkpoint(tmp_path / "c", "it"),
+    )
     assert on.curve == pytest.approx(straight.curve, abs=0.05)

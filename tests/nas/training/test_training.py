@@ -50,7 +50,9 @@ def linear_task(count=33, loss="mse"):
     targets = inputs @ torch.tensor([[1.0], [-2.0], [0.5]])
     if loss == "mse":
         split = Split(inputs, targets)
-        return Task("linear", split, split, split, Shapes((3,), (1,)), loss="mse", metric="negative_mse")
+        return Task(
+            "linear", split, split, split, Shapes((3,), (1,)), loss="mse", metric="negative_mse"
+        )
     split = Split(inputs, (targets[:, 0] > 0).long())
     return Task("linear", split, split, split, Shapes((3,), (2,)))
 
@@ -94,7 +96,9 @@ def test_the_warm_up_rises_linearly_to_the_peak():
     assert rates[3:] == sorted(rates[3:], reverse=True)
     assert len(rates) == 12
     assert rates[-1] > 0
-    assert learning_rates(Recipe(epochs=1, learning_rate=0.8, warmup_epochs=1), 3) == pytest.approx([0.2, 0.4, 0.6])
+    assert learning_rates(Recipe(epochs=1, learning_rate=0.8, warmup_epochs=1), 3) == pytest.approx(
+        [0.2, 0.4, 0.6]
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,8 +134,22 @@ def test_a_fidelity_is_a_share_of_the_epochs():
 
 def test_a_small_network_learns_the_digits(digits):
     told = []
-    recipe = Recipe(epochs=3, batch_size=64, optimizer="adamw", learning_rate=0.01, warmup_epochs=0.2, label_smoothing=0.1)
-    trained = train(seeded(small_network), digits, recipe, seed=0, device=CPU, on_epoch=lambda epoch, score: told.append((epoch, score)))
+    recipe = Recipe(
+        epochs=3,
+        batch_size=64,
+        optimizer="adamw",
+        learning_rate=0.01,
+        warmup_epochs=0.2,
+        label_smoothing=0.1,
+    )
+    trained = train(
+        seeded(small_network),
+        digits,
+        recipe,
+        seed=0,
+        device=CPU,
+        on_epoch=lambda epoch, score: told.append((epoch, score)),
+    )
     assert trained.validation > 0.75
     assert trained.curve[-1] == trained.validation
     assert told == list(enumerate(trained.curve, start=1))
@@ -141,7 +159,15 @@ def test_a_small_network_learns_the_digits(digits):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_one_seed_gives_one_network_whatever_the_global_generator(digits, optimizer):
     recipe = Recipe(epochs=1, batch_size=128, optimizer=optimizer, learning_rate=0.05)
-    task = Task(digits.name, digits.train, digits.validation, digits.test, digits.shapes, augment=FlipAndCrop(padding=1), normalize=digits.normalize)
+    task = Task(
+        digits.name,
+        digits.train,
+        digits.validation,
+        digits.test,
+        digits.shapes,
+        augment=FlipAndCrop(padding=1),
+        normalize=digits.normalize,
+    )
 
     def run(seed, state):
         module = seeded(lambda: small_network(dropout=0.2))
@@ -158,8 +184,20 @@ def test_one_seed_gives_one_network_whatever_the_global_generator(digits, optimi
 
 
 def test_a_step_is_the_textbook_one():
-    """Full batches of a linear network, against a loop written out: Nesterov, decay of the weight but not of the bias, cosine."""
-    task, recipe = linear_task(), Recipe(epochs=4, batch_size=64, optimizer="sgd", learning_rate=0.05, weight_decay=0.1, warmup_epochs=0)
+    """Full batches of a linear network, against a loop written out: Nesterov, decay of the weight
+    but not of the bias, cosine.
+    """
+    task, recipe = (
+        linear_task(),
+        Recipe(
+            epochs=4,
+            batch_size=64,
+            optimizer="sgd",
+            learning_rate=0.05,
+            weight_decay=0.1,
+            warmup_epochs=0,
+        ),
+    )
     module, expected = seeded(lambda: nn.Linear(3, 1)), seeded(lambda: nn.Linear(3, 1))
     train(module, task, recipe, seed=0, device=CPU)
     velocity = [torch.zeros_like(parameter) for parameter in expected.parameters()]
@@ -168,7 +206,9 @@ def test_a_step_is_the_textbook_one():
         loss = ((expected(task.train.inputs) - task.train.targets) ** 2).mean()
         gradients = torch.autograd.grad(loss, list(expected.parameters()))
         with torch.no_grad():
-            for place, (parameter, gradient) in enumerate(zip(expected.parameters(), gradients, strict=True)):
+            for place, (parameter, gradient) in enumerate(
+                zip(expected.parameters(), gradients, strict=True)
+            ):
                 decayed = gradient + 0.1 * parameter if parameter.ndim == 2 else gradient
                 velocity[place] = 0.9 * velocity[place] + decayed if epoch else decayed
                 parameter -= rate * (decayed + 0.9 * velocity[place])
@@ -176,10 +216,27 @@ def test_a_step_is_the_textbook_one():
 
 
 def test_the_gradient_is_clipped():
-    task, start, module = linear_task(), seeded(lambda: nn.Linear(3, 1)), seeded(lambda: nn.Linear(3, 1))
-    recipe = Recipe(epochs=1, batch_size=64, optimizer="sgd", learning_rate=1.0, weight_decay=0, warmup_epochs=0, gradient_clip=1e-3)
+    task, start, module = (
+        linear_task(),
+        seeded(lambda: nn.Linear(3, 1)),
+        seeded(lambda: nn.Linear(3, 1)),
+    )
+    recipe = Recipe(
+        epochs=1,
+        batch_size=64,
+        optimizer="sgd",
+        learning_rate=1.0,
+        weight_decay=0,
+        warmup_epochs=0,
+        gradient_clip=1e-3,
+    )
     train(module, task, recipe, seed=0, device=CPU)
-    moved = torch.cat([(new - old).flatten() for new, old in zip(module.parameters(), start.parameters(), strict=True)])
+    moved = torch.cat(
+        [
+            (new - old).flatten()
+            for new, old in zip(module.parameters(), start.parameters(), strict=True)
+        ]
+    )
     # The first Nesterov step is (1 + momentum) times the gradient.
     assert moved.norm().item() == pytest.approx(1.9e-3, rel=1e-3)
 
@@ -189,13 +246,18 @@ def test_biases_and_norms_are_not_decayed(optimizer):
     module = small_network()
     decayed = {
         parameter.ndim: group["weight_decay"]
-        for group in make_optimizer(module, Recipe(optimizer=optimizer, weight_decay=5e-4)).param_groups
+        for group in make_optimizer(
+            module, Recipe(optimizer=optimizer, weight_decay=5e-4)
+        ).param_groups
         for parameter in group["params"]
     }
     assert decayed == {4: 5e-4, 2: 5e-4, 1: 0.0}
     frozen = seeded(small_network)
     frozen[0].weight.requires_grad_(False)
-    assert sum(len(group["params"]) for group in make_optimizer(frozen, Recipe()).param_groups) == len(list(frozen.parameters())) - 1
+    assert (
+        sum(len(group["params"]) for group in make_optimizer(frozen, Recipe()).param_groups)
+        == len(list(frozen.parameters())) - 1
+    )
 
 
 def test_a_last_batch_of_one_does_not_stop_batch_norm():
@@ -211,13 +273,25 @@ def test_tokens_are_learned_too():
     split = Split(tokens, (tokens == 3).any(1).long())
     task = Task("tokens", split, split, split, Shapes((6,), (2,)))
     module = seeded(lambda: nn.Sequential(nn.EmbeddingBag(5, 8), nn.Linear(8, 2)))
-    trained = train(module, task, Recipe(epochs=20, batch_size=16, optimizer="adamw", learning_rate=0.1), seed=0, device=CPU)
+    trained = train(
+        module,
+        task,
+        Recipe(epochs=20, batch_size=16, optimizer="adamw", learning_rate=0.1),
+        seed=0,
+        device=CPU,
+    )
     assert trained.validation > 0.9
 
 
 def test_regression_finds_the_weights():
     module = seeded(lambda: nn.Linear(3, 1))
-    trained = train(module, linear_task(), Recipe(epochs=100, batch_size=16, optimizer="sgd", learning_rate=0.05, weight_decay=0), seed=0, device=CPU)
+    trained = train(
+        module,
+        linear_task(),
+        Recipe(epochs=100, batch_size=16, optimizer="sgd", learning_rate=0.05, weight_decay=0),
+        seed=0,
+        device=CPU,
+    )
     assert trained.validation > -1e-4
     torch.testing.assert_close(module.weight, torch.tensor([[1.0, -2.0, 0.5]]), atol=1e-2, rtol=0)
 
@@ -225,7 +299,13 @@ def test_regression_finds_the_weights():
 def test_a_small_network_learns_from_real_images(shared_data):
     task = load_task("cifar10", path=str(shared_data("cifar10_small.npz")), limit=2000)
     network = seeded(lambda: nn.Sequential(nn.AvgPool2d(2), *small_network(3)))
-    trained = train(network, task, Recipe(epochs=1, batch_size=64, optimizer="adamw", learning_rate=0.01), seed=0, device=CPU)
+    trained = train(
+        network,
+        task,
+        Recipe(epochs=1, batch_size=64, optimizer="adamw", learning_rate=0.01),
+        seed=0,
+        device=CPU,
+    )
     assert trained.validation > 0.15
 
 
@@ -234,7 +314,13 @@ def test_a_small_network_learns_from_real_images(shared_data):
 
 def test_a_loss_that_is_not_finite_is_said():
     with pytest.raises(NotFinite, match="not finite in epoch 1 of 30: lower the learning rate"):
-        train(nn.Linear(3, 1), linear_task(400), Recipe(epochs=30, batch_size=2, optimizer="sgd", learning_rate=1e6), seed=0, device=CPU)
+        train(
+            nn.Linear(3, 1),
+            linear_task(400),
+            Recipe(epochs=30, batch_size=2, optimizer="sgd", learning_rate=1e6),
+            seed=0,
+            device=CPU,
+        )
 
 
 class Overflowing(nn.Module):
@@ -260,12 +346,20 @@ def test_a_network_without_parameters_is_refused():
 
 def test_evaluation_does_not_depend_on_the_batch_size_nor_on_dropout(digits):
     module = seeded(lambda: small_network(dropout=0.5))
-    scores = {evaluate_split(module, digits.validation, digits, batch_size, CPU) for batch_size in (1, 50, 1000)}
+    scores = {
+        evaluate_split(module, digits.validation, digits, batch_size, CPU)
+        for batch_size in (1, 50, 1000)
+    }
     assert len(scores) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("tpu9", "auto, cpu, cuda"), ("meta", "cpu or cuda; got 'meta'"), ("cuda:63", "not on this machine, which has")]
+    ("name", "says"),
+    [
+        ("tpu9", "auto, cpu, cuda"),
+        ("meta", "cpu or cuda; got 'meta'"),
+        ("cuda:63", "not on this machine, which has"),
+    ],
 )
 def test_a_device_that_is_not_there_is_said(name, says):
     with pytest.raises(ValueError, match=says):
@@ -281,8 +375,23 @@ def test_devices_are_found():
 @pytest.mark.parametrize("amp", [False, True])
 def test_cuda_takes_the_same_path(digits, amp):
     device = find_device("cuda")
-    recipe = Recipe(epochs=3, batch_size=64, optimizer="adamw", learning_rate=0.01, gradient_clip=1.0, amp=amp)
-    task = Task(digits.name, digits.train, digits.validation, digits.test, digits.shapes, augment=FlipAndCrop(False, 1), normalize=digits.normalize)
+    recipe = Recipe(
+        epochs=3, batch_size=64, optimizer="adamw", learning_rate=0.01, gradient_clip=1.0, amp=amp
+    )
+    task = Task(
+        digits.name,
+        digits.train,
+        digits.validation,
+        digits.test,
+        digits.shapes,
+        augment=FlipAndCrop(False, 1),
+        normalize=digits.normalize,
+    )
     before = torch.cuda.get_rng_state(device)
-    assert train(seeded(lambda: small_network(dropout=0.1)), task, recipe, seed=0, device=device).validation > 0.6
+    assert (
+        train(
+            seeded(lambda: small_network(dropout=0.1)), task, recipe, seed=0, device=device
+        ).validation
+        > 0.6
+    )
     assert torch.equal(before, torch.cuda.get_rng_state(device))

@@ -11,7 +11,15 @@ import pytest
 import torch
 
 from predictors import Boshnas, load_predictor
-from predictors.boshnas.distilled import Recipe, Softplus, Teacher, distilled, masks, natural, taught
+from predictors.boshnas.distilled import (
+    Recipe,
+    Softplus,
+    Teacher,
+    distilled,
+    masks,
+    natural,
+    taught,
+)
 from predictors.boshnas.places import EMBEDDINGS, Components
 from predictors.boshnas.surrogate import Surrogate
 from predictors.calibration import coverage, folds_of
@@ -36,9 +44,20 @@ def surrogate(settings: Boshnas = SMALL, count: int = 40, seed: int = 0) -> Surr
 def test_noise_that_depends_on_the_place_is_found() -> None:
     random = np.random.default_rng(0)
     x_N1 = torch.from_numpy(random.uniform(-1, 1, (150, 1)).astype(np.float32))
-    noise_N = torch.from_numpy(random.normal(size=150).astype(np.float32)) * torch.where(x_N1[:, 0] > 0, 0.8, 0.1)
+    noise_N = torch.from_numpy(random.normal(size=150).astype(np.float32)) * torch.where(
+        x_N1[:, 0] > 0, 0.8, 0.1
+    )
     absent_NK = torch.from_numpy(np.arange(150)[:, None] % 5 == np.arange(-1, 5))
-    network = natural(6, (32, 32), "relu", x_N1, torch.sin(2 * x_N1[:, 0]) + noise_N, absent_NK, Recipe(300, 1e-2, 0.1), 0)
+    network = natural(
+        6,
+        (32, 32),
+        "relu",
+        x_N1,
+        torch.sin(2 * x_N1[:, 0]) + noise_N,
+        absent_NK,
+        Recipe(300, 1e-2, 0.1),
+        0,
+    )
     mean_KN, variance_KN = network(torch.tensor([[-0.5], [0.5]]))
     assert mean_KN[0].tolist() == pytest.approx([np.sin(-1), np.sin(1)], abs=0.25)
     low, high = variance_KN[0].sqrt().tolist()
@@ -47,22 +66,36 @@ def test_noise_that_depends_on_the_place_is_found() -> None:
 
 def test_the_left_out_labels_end_a_training_before_noise_is_learnt_by_heart() -> None:
     random = np.random.default_rng(0)
-    x_ND, y_N = (torch.from_numpy(array.astype(np.float32)) for array in (random.normal(size=(60, 8)), random.normal(size=60)))
+    x_ND, y_N = (
+        torch.from_numpy(array.astype(np.float32))
+        for array in (random.normal(size=(60, 8)), random.normal(size=60))
+    )
     folds_NK = np.arange(60)[:, None] % 5 == np.arange(-1, 5)
     recipe = Recipe(300, 1e-2, 0.0)
     judged = taught(6, (64, 32), 0.1, 4, x_ND, y_N, torch.from_numpy(folds_NK), recipe, 0).network
-    alone = taught(6, (64, 32), 0.1, 4, x_ND, y_N, torch.zeros(60, 6, dtype=torch.bool), recipe, 0).network
+    alone = taught(
+        6, (64, 32), 0.1, 4, x_ND, y_N, torch.zeros(60, 6, dtype=torch.bool), recipe, 0
+    ).network
     # There is nothing to learn: who is not stopped explains a good part of the noise.
-    assert float(((alone(x_ND)[0] - y_N) ** 2).mean()) < 0.5 < float(((judged(x_ND)[0] - y_N) ** 2).mean())
+    assert (
+        float(((alone(x_ND)[0] - y_N) ** 2).mean())
+        < 0.5
+        < float(((judged(x_ND)[0] - y_N) ** 2).mean())
+    )
 
 
 def test_the_student_says_what_its_teacher_would() -> None:
     generator = torch.Generator().manual_seed(0)
-    teacher = Teacher(Softplus(3, 4, (64, 32), generator), tuple(masks(3, (64, 32), 12, 0.3, generator)))
+    teacher = Teacher(
+        Softplus(3, 4, (64, 32), generator), tuple(masks(3, (64, 32), 12, 0.3, generator))
+    )
     x_ND = torch.randn(60, 4, generator=generator)
     student = distilled(teacher, (64, 32), x_ND, Recipe(300, 1e-2, 0.0), 0)
     between_MD = 0.5 * (x_ND[:30] + x_ND[30:])
-    said_KM, true_KM = torch.nn.functional.softplus(student(between_MD)), teacher.moments(between_MD)[1].detach()
+    said_KM, true_KM = (
+        torch.nn.functional.softplus(student(between_MD)),
+        teacher.moments(between_MD)[1].detach(),
+    )
     for said_M, true_M in zip(said_KM, true_KM, strict=True):
         assert np.corrcoef(said_M.numpy(), true_M.numpy())[0, 1] > 0.8
         assert float((said_M - true_M).abs().mean()) < 0.2 * float(true_M.mean())
@@ -78,11 +111,15 @@ def test_a_dropped_unit_is_dropped_for_all_rows() -> None:
 
 
 @pytest.mark.parametrize("heteroscedastic", [True, False])
-def test_what_it_believes_has_two_derivatives_by_the_place_and_its_networks_none(heteroscedastic: bool) -> None:
+def test_what_it_believes_has_two_derivatives_by_the_place_and_its_networks_none(
+    heteroscedastic: bool,
+) -> None:
     model = surrogate(replace(SMALL, heteroscedastic=heteroscedastic))
     x_MD = torch.zeros(3, model.embedding.arrays()["direction"].shape[1], requires_grad=True)
     mean_M, aleatoric_M, epistemic_M = model.believe(x_MD)
-    (slope,) = torch.autograd.grad((mean_M + aleatoric_M + epistemic_M).sum(), x_MD, create_graph=True)
+    (slope,) = torch.autograd.grad(
+        (mean_M + aleatoric_M + epistemic_M).sum(), x_MD, create_graph=True
+    )
     (bend,) = torch.autograd.grad(slope.sum(), x_MD)
     assert slope.abs().max() > 0
     assert bend.isfinite().all()
@@ -104,15 +141,23 @@ def test_intervals_cover_what_was_not_seen() -> None:
     graphs, others = random_graphs(60, seed=1), random_graphs(200, seed=2)
     random = np.random.default_rng(0)
     fitted = SMALL.fit(graphs, true_scores(graphs) + random.normal(size=60), seed=0)
-    share_50, share_90 = coverage(fitted.predict(others), true_scores(others) + random.normal(size=200), (0.5, 0.9))
+    share_50, share_90 = coverage(
+        fitted.predict(others), true_scores(others) + random.normal(size=200), (0.5, 0.9)
+    )
     assert 0.3 < share_50 < 0.85
     assert share_90 > 0.75
 
 
 def test_members_that_are_kept_alone_say_what_they_said_among_all() -> None:
     model = surrogate()
-    x_MD = torch.randn(5, model.embedding.arrays()["direction"].shape[1], generator=torch.Generator().manual_seed(0))
-    for all_KM, alone_KM in zip(model.by_member(x_MD), model.only(1, model.noise).by_member(x_MD), strict=True):
+    x_MD = torch.randn(
+        5,
+        model.embedding.arrays()["direction"].shape[1],
+        generator=torch.Generator().manual_seed(0),
+    )
+    for all_KM, alone_KM in zip(
+        model.by_member(x_MD), model.only(1, model.noise).by_member(x_MD), strict=True
+    ):
         torch.testing.assert_close(all_KM[:1], alone_KM)
 
 
@@ -124,9 +169,13 @@ def test_the_components_keep_distances_among_features() -> None:
     place_ND, feature_NC = whole.embed(encoded), np.clip(encoded.counts_MC, -3, 3)
     assert place_ND.shape[1] < 50
     assert float((place_ND**2).mean()) == pytest.approx(1, rel=1e-3)
-    ratio = np.linalg.norm(place_ND[:-1] - place_ND[1:], axis=1) / np.linalg.norm(feature_NC[:-1] - feature_NC[1:], axis=1)
+    ratio = np.linalg.norm(place_ND[:-1] - place_ND[1:], axis=1) / np.linalg.norm(
+        feature_NC[:-1] - feature_NC[1:], axis=1
+    )
     assert ratio == pytest.approx(np.full(49, ratio.mean()), rel=1e-3)
-    np.testing.assert_allclose(EMBEDDINGS["counts"].learn(encoded, 5, 0).embed(encoded).shape, (50, 5))
+    np.testing.assert_allclose(
+        EMBEDDINGS["counts"].learn(encoded, 5, 0).embed(encoded).shape, (50, 5)
+    )
 
 
 def test_points_by_edit_distance_serve_the_surrogate_too(tmp_path: Path) -> None:
@@ -169,7 +218,10 @@ def test_a_node_that_says_where_a_network_runs_is_read_as_any_other() -> None:
     pairs = [(device, operations) for device in ("phone", "server") for operations in range(1, 13)]
     graphs, scores = (
         [on(*pair) for pair in pairs],
-        np.array([operations * (3 if device == "phone" else 1) for device, operations in pairs], dtype=float),
+        np.array(
+            [operations * (3 if device == "phone" else 1) for device, operations in pairs],
+            dtype=float,
+        ),
     )
     fitted = Boshnas(members=2, steps=200, samples=8).fit(graphs, -scores)
     phone, server = fitted.predict([on("phone", 9), on("server", 9)]).mean
@@ -196,7 +248,9 @@ def test_settings_that_make_no_sense_are_refused(settings, message: str) -> None
 def test_a_training_without_folds_leaves_nothing_out() -> None:
     graphs = random_graphs(6, seed=1)
     encoding = learn_encoding(graphs)
-    training = Training(encoding, encoding.encode(graphs), np.linspace(-1, 1, 6), folds_of(graphs, 5, 0))
+    training = Training(
+        encoding, encoding.encode(graphs), np.linspace(-1, 1, 6), folds_of(graphs, 5, 0)
+    )
     learnt = SMALL.learn(training, 0)
     assert learnt.left_out.mean.tolist() == [0.0] * 6
     assert learnt.excess == 0.0

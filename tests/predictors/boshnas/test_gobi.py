@@ -9,8 +9,8 @@ import psutil
 import pytest
 import torch
 
-from predictors.boshnas.gobi import Ascent, climb
 from predictors.boshnas import gobi
+from predictors.boshnas.gobi import Ascent, climb
 
 ORDERS = ("second", "first")
 
@@ -19,7 +19,9 @@ def hill(dimensions: int, seed: int):
     """A random concave quadratic whose maximum, 0, is inside the box, and K starts."""
     random = np.random.default_rng(seed)
     root = random.standard_normal((dimensions, dimensions))
-    curve = torch.from_numpy((root @ root.T / dimensions + 0.1 * np.eye(dimensions)).astype(np.float32))
+    curve = torch.from_numpy(
+        (root @ root.T / dimensions + 0.1 * np.eye(dimensions)).astype(np.float32)
+    )
     top = torch.from_numpy(random.uniform(-1, 1, dimensions).astype(np.float32))
     start_KD = random.standard_normal((6, dimensions))
     return (lambda x_KD: -0.5 * ((x_KD - top) @ curve * (x_KD - top)).sum(1)), start_KD, top.numpy()
@@ -29,7 +31,9 @@ def hill(dimensions: int, seed: int):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_random_quadratic_is_climbed_to_its_top(order, seed: int) -> None:
     value, start_KD, top_D = hill(6, seed)
-    end_KD, height_K = climb(value, start_KD, np.full(6, -4.0), np.full(6, 4.0), Ascent(order, 400), seed)
+    end_KD, height_K = climb(
+        value, start_KD, np.full(6, -4.0), np.full(6, 4.0), Ascent(order, 400), seed
+    )
     assert height_K.min() > -1e-3
     assert np.abs(end_KD - top_D).max() < 0.1
 
@@ -43,7 +47,9 @@ def test_every_climb_stays_in_the_box_and_never_ends_below_its_start(order) -> N
     assert (end_KD <= high_D + 1e-6).all()
     inside = torch.from_numpy(start_KD.clip(low_D, high_D).astype(np.float32))
     assert (height_K >= value(inside).numpy()).all()
-    np.testing.assert_allclose(value(torch.from_numpy(end_KD.astype(np.float32))).numpy(), height_K, rtol=1e-5)
+    np.testing.assert_allclose(
+        value(torch.from_numpy(end_KD.astype(np.float32))).numpy(), height_K, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -56,9 +62,12 @@ def test_a_climb_depends_on_its_arguments_alone(order) -> None:
     second = climb(value, start_KD, *box, Ascent(order, 20), 7)
     assert torch.equal(before, torch.get_rng_state())
     np.testing.assert_array_equal(first[0], second[0])
-    # Starts do not know of each other; the probes of the second order are drawn for all of them at once.
+    # Starts do not know of each other; the probes of the second order are drawn for all of them at
+    # once.
     if order == "first":
-        np.testing.assert_allclose(climb(value, start_KD[:2], *box, Ascent(order, 20), 7)[0], first[0][:2], rtol=1e-5)
+        np.testing.assert_allclose(
+            climb(value, start_KD[:2], *box, Ascent(order, 20), 7)[0], first[0][:2], rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -74,13 +83,22 @@ def test_it_ends_where_nothing_is_gained(order) -> None:
 
 
 def test_a_straight_function_has_no_curvature_and_is_climbed_to_the_wall() -> None:
-    end_KD, _ = climb(lambda x_KD: x_KD[:, 0], np.zeros((2, 2)), np.full(2, -1.0), np.full(2, 1.0), Ascent("second", 50), 0)
+    end_KD, _ = climb(
+        lambda x_KD: x_KD[:, 0],
+        np.zeros((2, 2)),
+        np.full(2, -1.0),
+        np.full(2, 1.0),
+        Ascent("second", 50),
+        0,
+    )
     assert end_KD[:, 0].tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_thousand_steps_leave_nothing_behind(order, monkeypatch) -> None:
-    """No tensor that Python knows, and no memory of the process: a graph that stayed at each step would be hundreds of megabytes in the end."""
+    """No tensor that Python knows, and no memory of the process: a graph that stayed at each step
+    would be hundreds of megabytes in the end.
+    """
     monkeypatch.setattr(gobi, "STILL", -1.0)
     seen: list[tuple[int, int]] = []
     steps = 0
@@ -89,13 +107,25 @@ def test_a_thousand_steps_leave_nothing_behind(order, monkeypatch) -> None:
         nonlocal steps
         steps += 1
         if steps in (100, 1000):
-            seen.append((sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects()), psutil.Process().memory_info().rss))
+            seen.append(
+                (
+                    sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects()),
+                    psutil.Process().memory_info().rss,
+                )
+            )
         return torch.sin(5 * x_KD).sum(1) - 0.01 * (x_KD**2).sum(1)
 
     gc.collect()
     gc.disable()  # What holds itself would else be collected now and then.
     try:
-        climb(waves, np.random.default_rng(0).uniform(-2, 2, (64, 128)), np.full(128, -3.0), np.full(128, 3.0), Ascent(order, 1000), 0)
+        climb(
+            waves,
+            np.random.default_rng(0).uniform(-2, 2, (64, 128)),
+            np.full(128, -3.0),
+            np.full(128, 3.0),
+            Ascent(order, 1000),
+            0,
+        )
     finally:
         gc.enable()
     assert steps == 1001
@@ -110,7 +140,10 @@ def test_without_its_package_the_second_order_says_what_to_do(monkeypatch) -> No
     assert Ascent("first").steps == 100
 
 
-@pytest.mark.parametrize(("settings", "message"), [({"order": "third"}, "known: second, first"), ({"steps": 0}, "1 step or more")])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"order": "third"}, "known: second, first"), ({"steps": 0}, "1 step or more")],
+)
 def test_settings_that_make_no_sense_are_refused(settings, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Ascent(**settings)

@@ -28,9 +28,16 @@ def transformers(count: int, layers: tuple[int, ...], seed: int) -> list[Graph]:
 
     def layer() -> Layer:
         heads = (draw.choice(HEADS),) * draw.choice((2, 4))
-        return draw.choice((128, 256)), heads, tuple(draw.choice((512, 1024)) for _ in range(draw.choice((1, 3))))
+        return (
+            draw.choice((128, 256)),
+            heads,
+            tuple(draw.choice((512, 1024)) for _ in range(draw.choice((1, 3)))),
+        )
 
-    return [describe(tuple(layer() for _ in range(draw.choice(layers))), mixed=True) for _ in range(count)]
+    return [
+        describe(tuple(layer() for _ in range(draw.choice(layers))), mixed=True)
+        for _ in range(count)
+    ]
 
 
 @st.composite
@@ -59,17 +66,29 @@ def prices(costs: EditCosts) -> dict:
     def change(first, second):
         return costs.change[first["label"]][second["label"]]
 
-    return {"node_subst_cost": change, "node_del_cost": node, "node_ins_cost": node, "edge_del_cost": edge, "edge_ins_cost": edge}
+    return {
+        "node_subst_cost": change,
+        "node_del_cost": node,
+        "node_ins_cost": node,
+        "edge_del_cost": edge,
+        "edge_ins_cost": edge,
+    }
 
 
-ANY_COSTS = graded_costs([Graph((Node("input"), Node("conv"), Node("pool"), Node("dense"), Node("output")), ())])
+ANY_COSTS = graded_costs(
+    [Graph((Node("input"), Node("conv"), Node("pool"), Node("dense"), Node("output")), ())]
+)
 
 
 @settings(max_examples=40)
 @given(small_graphs(), small_graphs())
 def test_small_graphs_have_the_distance_that_networkx_finds(first: Graph, second: Graph) -> None:
-    expected = networkx.graph_edit_distance(in_networkx(first, ANY_COSTS), in_networkx(second, ANY_COSTS), **prices(ANY_COSTS))
-    assert edit_distances([first, second], np.array([[0, 1]]), ANY_COSTS)[0] == pytest.approx(expected, abs=1e-4)
+    expected = networkx.graph_edit_distance(
+        in_networkx(first, ANY_COSTS), in_networkx(second, ANY_COSTS), **prices(ANY_COSTS)
+    )
+    assert edit_distances([first, second], np.array([[0, 1]]), ANY_COSTS)[0] == pytest.approx(
+        expected, abs=1e-4
+    )
 
 
 @settings(max_examples=50)
@@ -81,7 +100,9 @@ def test_small_graphs_have_a_metric(first: Graph, second: Graph, third: Graph) -
     assert edit_distances([first], np.array([[0, 0]]), ANY_COSTS)[0] == 0
 
 
-def test_the_search_is_never_below_all_maps_and_nearly_always_as_low(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_is_never_below_all_maps_and_nearly_always_as_low(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     graphs = [graph for graph in random_graphs(60, seed=3) if len(graph.nodes) == 7]
     pair_p2 = np.stack(np.triu_indices(len(graphs), 1), axis=1)
     costs = graded_costs(graphs)
@@ -99,13 +120,22 @@ def test_transformers_lie_between_the_bounds_and_below_networkx_first_approximat
     pair_p2 = np.arange(40).reshape(-1, 2)
     found, lower = edit_distances(graphs, pair_p2, costs), lower_bounds(graphs, pair_p2, costs)
     networks = [in_networkx(graph, costs) for graph in graphs]
-    theirs = np.array([next(networkx.optimize_graph_edit_distance(networks[i], networks[j], **prices(costs))) for i, j in pair_p2.tolist()])
+    theirs = np.array(
+        [
+            next(networkx.optimize_graph_edit_distance(networks[i], networks[j], **prices(costs)))
+            for i, j in pair_p2.tolist()
+        ]
+    )
     assert (lower <= found + 1e-3).all()
     assert found.sum() <= 1.05 * lower.sum()
     assert (found <= theirs + 1e-3).all()
 
 
-@pytest.mark.parametrize("graphs", [transformers(12, (2, 4), seed=2), random_graphs(12, seed=4)], ids=["transformers", "cells"])
+@pytest.mark.parametrize(
+    "graphs",
+    [transformers(12, (2, 4), seed=2), random_graphs(12, seed=4)],
+    ids=["transformers", "cells"],
+)
 def test_isomorphic_graphs_are_at_the_same_place(graphs: list[Graph]) -> None:
     costs = suggest_costs(graphs)
     twins = [reordered(graph, seed=number) for number, graph in enumerate(graphs)]
@@ -120,12 +150,16 @@ def test_a_pair_costs_alike_alone_and_among_others() -> None:
     costs = transformer_costs(graphs)
     together = distance_matrix(graphs, costs)
     for first, second in ((0, 1), (4, 17), (9, 3)):
-        assert edit_distances(graphs, np.array([[second, first]]), costs)[0] == pytest.approx(together[first, second], abs=1e-3)
+        assert edit_distances(graphs, np.array([[second, first]]), costs)[0] == pytest.approx(
+            together[first, second], abs=1e-3
+        )
 
 
 def test_what_single_edits_cost() -> None:
     def graph(hidden=128, heads=("sa_sdp", "sa_sdp"), feed_forward=(512,)):
-        return describe(((hidden, heads, feed_forward), (128, ("c_5", "c_9"), (512, 1024))), mixed=True)
+        return describe(
+            ((hidden, heads, feed_forward), (128, ("c_5", "c_9"), (512, 1024))), mixed=True
+        )
 
     others = [
         graph(heads=("sa_sdp", "sa_wma")),
@@ -145,9 +179,11 @@ def test_what_single_edits_cost() -> None:
         "span_convolution(hidden=128, kernel_size=5)",
         "span_convolution(hidden=128, kernel_size=9)",
     ]
-    # Another similarity; two heads two places on; two heads more, each with two edges; a place on; a node more in a chain,
-    # which takes away one edge and brings two.
-    assert distance_matrix(graphs, costs)[0, 1:] == pytest.approx([1, 4, 2 * (8 + 0.2), 1, 5 + 0.3], abs=1e-3)
+    # Another similarity; two heads two places on; two heads more, each with two edges; a place on;
+    # a node more in a chain, which takes away one edge and brings two.
+    assert distance_matrix(graphs, costs)[0, 1:] == pytest.approx(
+        [1, 4, 2 * (8 + 0.2), 1, 5 + 0.3], abs=1e-3
+    )
 
 
 def test_parallel_edges_and_the_order_of_arguments_count() -> None:
@@ -155,7 +191,9 @@ def test_parallel_edges_and_the_order_of_arguments_count() -> None:
         builder = GraphBuilder()
         values = [builder.input()]
         values += [builder.node("conv", values[0]), builder.node("pool", values[0])]
-        return builder.output(builder.node("merge", *(values[number] for number in inputs), ordered=ordered))
+        return builder.output(
+            builder.node("merge", *(values[number] for number in inputs), ordered=ordered)
+        )
 
     graphs = [graph(1, 2), graph(1, 2, 2), graph(1, 2, ordered=True), graph(2, 1, ordered=True)]
     distance = distance_matrix(graphs, graded_costs(graphs, edge=0.125))
@@ -168,7 +206,10 @@ def test_cells_of_a_benchmark_get_graded_costs() -> None:
     graphs = [sample_graph(nasbench201.space, Random(seed))[1] for seed in range(20)]
     costs = suggest_costs(graphs)
     assert set(costs.node) == {1.0}
-    distance, lower = distance_matrix(graphs, costs), lower_bounds(graphs, np.array([[0, 1]]), costs)[0]
+    distance, lower = (
+        distance_matrix(graphs, costs),
+        lower_bounds(graphs, np.array([[0, 1]]), costs)[0],
+    )
     assert 0 < lower <= distance[0, 1] + 1e-3
 
 
@@ -178,7 +219,8 @@ def test_graded_changes_of_attributes_cost_at_most_a_half() -> None:
         return builder.output(builder.node("conv", builder.input(), kernel_size=kernel, bias=bias))
 
     distance = distance_matrix(
-        [graph(1, False), graph(3, False), graph(5, False), graph(5, True)], graded_costs([graph(k, b) for k in (1, 3, 5) for b in (False, True)])
+        [graph(1, False), graph(3, False), graph(5, False), graph(5, True)],
+        graded_costs([graph(k, b) for k in (1, 3, 5) for b in (False, True)]),
     )
     assert distance[0, 1:] == pytest.approx([0.125, 0.25, 0.5])
 

@@ -1,4 +1,6 @@
-"""The learnt map of graphs to points: distances of graphs that it did not see, what it must keep, and how it is stored."""
+"""The learnt map of graphs to points: distances of graphs that it did not see, what it must keep,
+and how it is stored.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,12 @@ from hypothesis import strategies as st
 
 from predictors.edits.costs import suggest_costs, transformer_costs
 from predictors.edits.distance import distance_matrix, edit_distances
-from predictors.edits.embedding import FittedEmbedding, GraphEmbedding, lay_out_labels, restore_embedding
+from predictors.edits.embedding import (
+    FittedEmbedding,
+    GraphEmbedding,
+    lay_out_labels,
+    restore_embedding,
+)
 from predictors.edits.stress import draw_pairs, kruskal_stress, least_stress, lengths
 from predictors.frame.store import Stored, read, write
 from predictors.ranking import spearman
@@ -45,18 +52,25 @@ def test_points_are_of_graphs_alone(fitted: FittedEmbedding) -> None:
     assert fitted.embed([]).shape == (0, 16)
     twins = [reordered(graph, seed=number) for number, graph in enumerate(GRAPHS[150:170])]
     np.testing.assert_allclose(fitted.embed(twins), point_nd, atol=1e-3)
-    np.testing.assert_allclose(np.concatenate([fitted.embed([graph]) for graph in GRAPHS[150:170]]), point_nd, atol=1e-9)
+    np.testing.assert_allclose(
+        np.concatenate([fitted.embed([graph]) for graph in GRAPHS[150:170]]), point_nd, atol=1e-9
+    )
 
 
 def test_the_seed_decides() -> None:
-    first, again, other = (QUICK.fit(GRAPHS[:40], seed=seed).embed(GRAPHS[:5]) for seed in (1, 1, 2))
+    first, again, other = (
+        QUICK.fit(GRAPHS[:40], seed=seed).embed(GRAPHS[:5]) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
 
 
 def test_unseen_labels_and_operations_have_points_too(fitted: FittedEmbedding) -> None:
     def graph(operation: str, hidden: int = 128):
-        return describe(((hidden, (operation, operation), (512,)), (128, ("sa_sdp", "sa_sdp"), (1024,))), mixed=True)
+        return describe(
+            ((hidden, (operation, operation), (512,)), (128, ("sa_sdp", "sa_sdp"), (1024,))),
+            mixed=True,
+        )
 
     near, new, far = fitted.embed([graph("c_9"), graph("c_13"), graph("l_dft")])
     assert np.linalg.norm(new - near) < 0.6 * np.linalg.norm(new - far)
@@ -104,7 +118,9 @@ def test_lengths_of_label_vectors_are_the_roots_of_the_costs() -> None:
     costs = transformer_costs(GRAPHS)
     vector_lv = lay_out_labels(costs).vector_LV
     np.testing.assert_allclose((vector_lv**2).sum(1), costs.node, atol=1e-9)
-    np.testing.assert_allclose(((vector_lv[:, None] - vector_lv) ** 2).sum(-1), costs.change, atol=1e-9)
+    np.testing.assert_allclose(
+        ((vector_lv[:, None] - vector_lv) ** 2).sum(-1), costs.change, atol=1e-9
+    )
 
 
 @given(st.integers(2, 60), st.integers(1, 400), st.integers(0, 9))
@@ -129,8 +145,17 @@ def test_the_stress_is_as_low_as_scikit_learns() -> None:
     distance_nn = distance_matrix(GRAPHS[:25], transformer_costs(GRAPHS))
     pair_p2 = np.stack(np.triu_indices(25, 1), axis=1)
     distance_p = distance_nn[pair_p2[:, 0], pair_p2[:, 1]]
-    ours = kruskal_stress(lengths(least_stress(25, pair_p2, distance_p, 4, iterations=1000), pair_p2), distance_p)
-    theirs, _ = manifold.smacof(distance_nn, n_components=4, n_init=4, max_iter=1000, random_state=0, normalized_stress=False)
+    ours = kruskal_stress(
+        lengths(least_stress(25, pair_p2, distance_p, 4, iterations=1000), pair_p2), distance_p
+    )
+    theirs, _ = manifold.smacof(
+        distance_nn,
+        n_components=4,
+        n_init=4,
+        max_iter=1000,
+        random_state=0,
+        normalized_stress=False,
+    )
     assert ours < 1.02 * kruskal_stress(lengths(theirs, pair_p2), distance_p)
 
 

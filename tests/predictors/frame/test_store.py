@@ -35,8 +35,17 @@ def test_settings_and_vocabulary_that_do_not_fit_are_refused(name: str, tmp_path
     encoding = whole["state"]["encoding"]
     damaged = [
         {**whole, "state": {**whole["state"], "scale": float("nan")}},
-        *({**whole, "state": {**whole["state"], "encoding": {**encoding, field: []}}} for field in ("kept", "mean", "pairs", "nodes")),
-        {**whole, "state": {**whole["state"], "encoding": {**encoding, "kept": [10**9, *encoding["kept"][1:]]}}},
+        *(
+            {**whole, "state": {**whole["state"], "encoding": {**encoding, field: []}}}
+            for field in ("kept", "mean", "pairs", "nodes")
+        ),
+        {
+            **whole,
+            "state": {
+                **whole["state"],
+                "encoding": {**encoding, "kept": [10**9, *encoding["kept"][1:]]},
+            },
+        },
         {**whole, "settings": {}},
         {**whole, "name": "forest"},
         {**whole, "format": 99},
@@ -56,8 +65,12 @@ def test_arrays_that_do_not_fit_are_refused(name: str, tmp_path: Path) -> None:
     arrays = load_file(tmp_path / "predictor.safetensors")
     for key, array in arrays.items():
         damaged = [array.reshape(-1)[:-1]] if array.size > 1 else []
-        damaged.append(np.full_like(array, np.nan) if array.dtype.kind == "f" else array.astype(np.float32))
+        damaged.append(
+            np.full_like(array, np.nan) if array.dtype.kind == "f" else array.astype(np.float32)
+        )
         for values in damaged:
-            save_file({**arrays, key: np.ascontiguousarray(values)}, tmp_path / "predictor.safetensors")
+            save_file(
+                {**arrays, key: np.ascontiguousarray(values)}, tmp_path / "predictor.safetensors"
+            )
             with pytest.raises(ValueError, match=r"predictor"):
                 pytest.fail(f"{key} was read as {load_predictor(tmp_path)}")

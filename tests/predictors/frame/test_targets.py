@@ -7,13 +7,17 @@ from hypothesis import strategies as st
 
 from predictors.frame.targets import learn_normal_scores, normal_scores_from
 
-SCORES = st.lists(st.floats(-1e3, 1e3).map(lambda value: round(value, 3)), min_size=2, max_size=30).map(np.array)
+SCORES = st.lists(
+    st.floats(-1e3, 1e3).map(lambda value: round(value, 3)), min_size=2, max_size=30
+).map(np.array)
 
 
 @given(SCORES)
 def test_the_way_back_ends_where_it_began(scores):
     target = learn_normal_scores(scores)
-    np.testing.assert_allclose(target.to_score(target.to_normal(scores)), scores, rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(
+        target.to_score(target.to_normal(scores)), scores, rtol=1e-9, atol=1e-6
+    )
 
 
 @given(SCORES)
@@ -37,7 +41,9 @@ def test_quantiles_of_many_scores_are_normal():
 
 def test_a_spread_of_ranks_is_large_where_scores_are_far_apart():
     target = learn_normal_scores(np.r_[np.linspace(10, 80, 20), np.linspace(90, 92, 60)])
-    prediction = target.prediction(np.array([-1.5, 0.5]), np.array([0.3, 0.3]), np.array([0.4, 0.4]))
+    prediction = target.prediction(
+        np.array([-1.5, 0.5]), np.array([0.3, 0.3]), np.array([0.4, 0.4])
+    )
     assert prediction.std[0] > 10 * prediction.std[1]
     np.testing.assert_allclose(prediction.epistemic / prediction.aleatoric, 4 / 3)
 

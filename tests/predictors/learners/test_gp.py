@@ -19,14 +19,24 @@ from tests.contracts.predictor_contract import random_graphs, true_scores
 def numbers():
     random = np.random.default_rng(0)
     feature = random.normal(size=(40, 3)).astype(np.float32)
-    return feature, np.sin(feature[:, 0]) + 0.1 * random.normal(size=40), random.normal(size=(15, 3)).astype(np.float32)
+    return (
+        feature,
+        np.sin(feature[:, 0]) + 0.1 * random.normal(size=40),
+        random.normal(size=(15, 3)).astype(np.float32),
+    )
 
 
 def test_the_posterior_equals_sklearn(numbers):
     feature, target, others = numbers
-    kernel = Kernel(np.full(3, 0.5, np.float32), np.full(3, 0.3, np.float32), amplitude=1.4, noise=0.05)
-    expected_kernel = 1.4 * Matern(length_scale=2.0, nu=2.5) + 0.09 * DotProduct(sigma_0=0.0, sigma_0_bounds="fixed")
-    expected = GaussianProcessRegressor(expected_kernel, alpha=0.05, optimizer=None).fit(feature, target)
+    kernel = Kernel(
+        np.full(3, 0.5, np.float32), np.full(3, 0.3, np.float32), amplitude=1.4, noise=0.05
+    )
+    expected_kernel = 1.4 * Matern(length_scale=2.0, nu=2.5) + 0.09 * DotProduct(
+        sigma_0=0.0, sigma_0_bounds="fixed"
+    )
+    expected = GaussianProcessRegressor(expected_kernel, alpha=0.05, optimizer=None).fit(
+        feature, target
+    )
     mean, std = expected.predict(others, return_std=True)
     posterior = condition(kernel, learn_subtrees(_flat(), 0), feature, target, np.arange(40))
     predicted, variance = posterior._predict(others)
@@ -36,8 +46,13 @@ def test_the_posterior_equals_sklearn(numbers):
 
 def test_the_spread_from_fewer_labels_is_no_smaller(numbers):
     feature, target, others = numbers
-    kernel = Kernel(np.full(3, 0.5, np.float32), np.full(3, 0.3, np.float32), amplitude=1.4, noise=0.05)
-    whole, part = (condition(kernel, learn_subtrees(_flat(), 0), feature, target, rows)._predict(others) for rows in (np.arange(40), np.arange(10)))
+    kernel = Kernel(
+        np.full(3, 0.5, np.float32), np.full(3, 0.3, np.float32), amplitude=1.4, noise=0.05
+    )
+    whole, part = (
+        condition(kernel, learn_subtrees(_flat(), 0), feature, target, rows)._predict(others)
+        for rows in (np.arange(40), np.arange(10))
+    )
     np.testing.assert_allclose(part[0], whole[0], rtol=1e-4, atol=1e-4)
     assert (part[1] >= whole[1] - 1e-4).all()
 

@@ -14,9 +14,16 @@ def grown():
     random = np.random.default_rng(0)
     features = random.normal(size=(60, 5)).round(1).astype(np.float32)
     target = features[:, 0] * features[:, 1] + random.normal(size=60) * 0.1
-    members = [GradientBoostingRegressor(n_estimators=20, random_state=part).fit(features[part::2], target[part::2]) for part in (0, 1)]
+    members = [
+        GradientBoostingRegressor(n_estimators=20, random_state=part).fit(
+            features[part::2], target[part::2]
+        )
+        for part in (0, 1)
+    ]
     forest = forest_of(
-        [[tree.tree_ for tree in member.estimators_[:, 0]] for member in members], 0.1, [member.init_.constant_[0, 0] for member in members]
+        [[tree.tree_ for tree in member.estimators_[:, 0]] for member in members],
+        0.1,
+        [member.init_.constant_[0, 0] for member in members],
     )
     return members, forest, random.normal(size=(3000, 5)).round(1).astype(np.float32)
 
@@ -30,7 +37,9 @@ def test_the_walk_equals_sklearn(grown):
 def test_the_walk_averages_a_forest():
     random = np.random.default_rng(1)
     features, target = random.normal(size=(80, 4)).astype(np.float32), random.normal(size=80)
-    grown = ExtraTreesRegressor(n_estimators=10, min_samples_leaf=2, random_state=0).fit(features, target)
+    grown = ExtraTreesRegressor(n_estimators=10, min_samples_leaf=2, random_state=0).fit(
+        features, target
+    )
     forest = forest_of([[tree.tree_ for tree in grown.estimators_]], 0.1, [0.0])
     np.testing.assert_allclose(forest.predict(features)[:, 0], grown.predict(features), rtol=1e-12)
 

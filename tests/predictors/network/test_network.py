@@ -34,11 +34,17 @@ def test_a_node_hears_its_neighbours_ancestors_and_descendants():
         count = len(graph.nodes)
         edges = nx.MultiDiGraph()
         edges.add_nodes_from(range(count))
-        edges.add_edges_from((source, target, {"weight": 0.5 + 0.5 / (1 + slot)}) for source, target, slot in graph.edges)
+        edges.add_edges_from(
+            (source, target, {"weight": 0.5 + 0.5 / (1 + slot)})
+            for source, target, slot in graph.edges
+        )
         feeds = torch.tensor(nx.to_numpy_array(edges, nodelist=range(count)), dtype=torch.float32)
         torch.testing.assert_close(relations[:2, :count, :count], torch.stack([feeds.T, feeds]))
         for node in range(count):
-            for relation, reached in ((relations[2], nx.ancestors(edges, node)), (relations[3], nx.descendants(edges, node))):
+            for relation, reached in (
+                (relations[2], nx.ancestors(edges, node)),
+                (relations[3], nx.descendants(edges, node)),
+            ):
                 expected = torch.zeros(relation.shape[1])
                 expected[sorted(reached)] = 1 / max(len(reached), 1)
                 torch.testing.assert_close(relation[node], expected)
@@ -52,13 +58,20 @@ def test_large_graphs_are_heard_as_small_ones_are(monkeypatch):
     assert isinstance(tensors.relations, Dense)
     assert isinstance(others.relations, Sparse)
     some = torch.tensor([3, 11, 3, 0])
-    features_KMPH = torch.randn(2, *tensors.present_MP.shape, 5, generator=torch.Generator().manual_seed(0))
+    features_KMPH = torch.randn(
+        2, *tensors.present_MP.shape, 5, generator=torch.Generator().manual_seed(0)
+    )
     for (relations, sparse), h_KMPH, present_MP in (
         ((tensors.relations, others.relations), features_KMPH, tensors.present_MP),
-        ((tensors.relations.take(some), others.relations.take(some)), features_KMPH[:, some], tensors.present_MP[some]),
+        (
+            (tensors.relations.take(some), others.relations.take(some)),
+            features_KMPH[:, some],
+            tensors.present_MP[some],
+        ),
     ):
         torch.testing.assert_close(sparse.weights, relations.weights[present_MP.flatten()])
-        # What is heard, its slope, and the slope of the slope, which a climb of the second order asks for.
+        # What is heard, its slope, and the slope of the slope, which a climb of the second order
+        # asks for.
         answers = []
         for each in (relations, sparse):
             x_KMPH = h_KMPH.clone().requires_grad_()
@@ -72,18 +85,27 @@ def test_large_graphs_are_heard_as_small_ones_are(monkeypatch):
 
 def test_padding_changes_nothing():
     encoding, tensors = tensors_of(GRAPHS)
-    network = GraphNetwork(Sizes(2, encoding.num_ops, encoding.num_node_features, width=8, layers=2), torch.Generator().manual_seed(0))
+    network = GraphNetwork(
+        Sizes(2, encoding.num_ops, encoding.num_node_features, width=8, layers=2),
+        torch.Generator().manual_seed(0),
+    )
     together = network(tensors)
-    alone = torch.cat([network(to_tensors(encoding.encode([graph]), torch.device("cpu"))) for graph in GRAPHS])
+    alone = torch.cat(
+        [network(to_tensors(encoding.encode([graph]), torch.device("cpu"))) for graph in GRAPHS]
+    )
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
 
 
 def test_a_member_linear_map_is_one_linear_map_a_member():
     layer = MemberLinear(3, 4, 5, torch.Generator().manual_seed(0))
     x = torch.randn(3, 7, 4, generator=torch.Generator().manual_seed(1))
-    expected = torch.stack([x[member] @ layer.weight[member] + layer.bias[member] for member in range(3)])
+    expected = torch.stack(
+        [x[member] @ layer.weight[member] + layer.bias[member] for member in range(3)]
+    )
     torch.testing.assert_close(layer(x), expected)
-    torch.testing.assert_close(layer(x[0]), torch.stack([x[0] @ layer.weight[member] for member in range(3)]))
+    torch.testing.assert_close(
+        layer(x[0]), torch.stack([x[0] @ layer.weight[member] for member in range(3)])
+    )
 
 
 def test_members_share_nothing():
@@ -102,7 +124,9 @@ def test_losses_on_numbers_worked_by_hand():
     mean, target = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0.0, 2.0, 1.0])
     weight = torch.tensor([[1.0], [1.0], [0.0]])
     torch.testing.assert_close(squared_error(mean, target, weight), torch.tensor([0.5]))
-    torch.testing.assert_close(pairwise_logistic(mean, target, weight), torch.nn.functional.softplus(torch.tensor([-1.0])))
+    torch.testing.assert_close(
+        pairwise_logistic(mean, target, weight), torch.nn.functional.softplus(torch.tensor([-1.0]))
+    )
     assert pairwise_logistic(mean, torch.zeros(3), weight).item() == 0.0
 
 
@@ -115,7 +139,9 @@ def test_a_later_argument_is_told_from_an_earlier_one():
         values = {"conv": builder.node("conv", x), "pool": builder.node("pool", x)}
         return builder.output(builder.node("sub", values[first], values[second], ordered=True))
 
-    fitted = replace(SMALL, steps=60).fit([difference("conv", "pool"), difference("pool", "conv")] * 2, [1.0, 2.0, 1.0, 2.0])
+    fitted = replace(SMALL, steps=60).fit(
+        [difference("conv", "pool"), difference("pool", "conv")] * 2, [1.0, 2.0, 1.0, 2.0]
+    )
     lower, upper = fitted.predict([difference("conv", "pool"), difference("pool", "conv")]).mean
     assert upper - lower > 0.1
 
@@ -129,7 +155,9 @@ def test_batches_of_graphs_train_as_well():
 
 def test_encoded_graphs_are_predicted_as_graphs_are():
     fitted = SMALL.fit(GRAPHS, true_scores(GRAPHS))
-    np.testing.assert_array_equal(fitted.predict_encoded(fitted.encode(GRAPHS)).mean, fitted.predict(GRAPHS).mean)
+    np.testing.assert_array_equal(
+        fitted.predict_encoded(fitted.encode(GRAPHS)).mean, fitted.predict(GRAPHS).mean
+    )
 
 
 def test_the_number_of_threads_is_left_as_it_was():
@@ -146,20 +174,30 @@ def test_cores_change_how_long_a_fit_takes_and_not_what_is_learnt(monkeypatch):
     graphs = random_graphs(20, seed=6)
     mean = SMALL.fit(graphs, true_scores(graphs), seed=0).predict(GRAPHS).mean
     monkeypatch.setattr("predictors.network.optimisation.os.cpu_count", lambda: 1)
-    np.testing.assert_array_equal(SMALL.fit(graphs, true_scores(graphs), seed=0).predict(GRAPHS).mean, mean)
+    np.testing.assert_array_equal(
+        SMALL.fit(graphs, true_scores(graphs), seed=0).predict(GRAPHS).mean, mean
+    )
 
 
 def test_another_process_gives_the_same_prediction():
     script = (
-        "from tests.contracts.predictor_contract import random_graphs, true_scores; from predictors import GNN; "
-        "g = random_graphs(12, seed=5); p = GNN(members=3, width=16, layers=2, steps=30).fit(g, true_scores(g), seed=4).predict(g); print(repr(p.std.sum()))"
+        "from tests.contracts.predictor_contract import random_graphs, true_scores; from "
+        "predictors import GNN; "
+        "g = random_graphs(12, seed=5); p = GNN(members=3, width=16, layers=2, steps=30).fit(g, "
+        "true_scores(g), seed=4).predict(g); print(repr(p.std.sum()))"
     )
-    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert printed.strip() == repr(SMALL.fit(GRAPHS, true_scores(GRAPHS), seed=4).predict(GRAPHS).std.sum())
+    printed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.strip() == repr(
+        SMALL.fit(GRAPHS, true_scores(GRAPHS), seed=4).predict(GRAPHS).std.sum()
+    )
 
 
 def test_settings_and_names_are_checked():
-    with pytest.raises(ValueError, match="auto, boshnas, extra_trees, gnn, gp, quick, ridge, trees"):
+    with pytest.raises(
+        ValueError, match="auto, boshnas, extra_trees, gnn, gp, quick, ridge, trees"
+    ):
         predictor("forest")
     with pytest.raises(ValueError, match="no setting depth; it has members"):
         predictor("gnn", depth=3)
@@ -174,12 +212,18 @@ def test_settings_and_names_are_checked():
 def test_a_directory_of_another_size_is_refused(tmp_path):
     SMALL.fit(GRAPHS, true_scores(GRAPHS)).save(tmp_path)
     settings = (tmp_path / "predictor.json").read_text()
-    for old, new in (('"width": 16', '"width": 8'), ('"name": "gnn"', '"name": "trees"'), ('"layers": 2', '"layers": "two"')):
+    for old, new in (
+        ('"width": 16', '"width": 8'),
+        ('"name": "gnn"', '"name": "trees"'),
+        ('"layers": 2', '"layers": "two"'),
+    ):
         (tmp_path / "predictor.json").write_text(settings.replace(old, new))
         with pytest.raises(ValueError, match="does not hold a whole predictor"):
             load_predictor(tmp_path)
     (tmp_path / "predictor.json").write_text(settings.replace('"name": "gnn"', '"name": "oracle"'))
-    with pytest.raises(ValueError, match="auto, boshnas, extra_trees, gnn, gp, quick, ridge, trees"):
+    with pytest.raises(
+        ValueError, match="auto, boshnas, extra_trees, gnn, gp, quick, ridge, trees"
+    ):
         load_predictor(tmp_path)
 
 
@@ -190,20 +234,38 @@ def test_it_ranks_nasbench201(shared_data):
     random = np.random.default_rng(0)
     labelled = np.flatnonzero(np.isfinite(table["c10_val_200"]))
     train = random.choice(labelled, 78, replace=False)
-    test = random.choice(np.flatnonzero(~np.isin(table["isomorph"], table["isomorph"][train])), 1500, replace=False)
-    graphs = [space.graph(architecture) for architecture in space.rows({"arch": table["arch"][np.concatenate([train, test])]})]
-    fitted = GNN(members=3, width=32, layers=3, steps=120).fit(graphs[:78], table["c10_val_200"][train])
+    test = random.choice(
+        np.flatnonzero(~np.isin(table["isomorph"], table["isomorph"][train])), 1500, replace=False
+    )
+    graphs = [
+        space.graph(architecture)
+        for architecture in space.rows({"arch": table["arch"][np.concatenate([train, test])]})
+    ]
+    fitted = GNN(members=3, width=32, layers=3, steps=120).fit(
+        graphs[:78], table["c10_val_200"][train]
+    )
     assert kendall_tau(fitted.predict(graphs[78:]).mean, table["c10_test_200"][test]) > 0.7
 
 
 def test_importing_the_package_imports_nothing_heavy():
-    script = "import sys, predictors; assert callable(predictors.predictor); print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    script = (
+        "import sys, predictors; assert callable(predictors.predictor); print([m for m in "
+        "('torch', 'sklearn', 'scipy') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_hidden_nodes_count_in_training_and_a_wrong_share_is_refused():
     scores = true_scores(GRAPHS)
-    shown, hidden = (replace(SMALL, hidden=share).fit(GRAPHS, scores).predict(GRAPHS).mean for share in ((0.0,), (0.5,)))
+    shown, hidden = (
+        replace(SMALL, hidden=share).fit(GRAPHS, scores).predict(GRAPHS).mean
+        for share in ((0.0,), (0.5,))
+    )
     assert np.abs(shown - scores).mean() < np.abs(hidden - scores).mean()
     for wrong in ((), (1.0,), (-0.1,)):
         with pytest.raises(ValueError, match="shares of hidden nodes, each at least 0 and below 1"):

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from predictors.reading.batch import flatten
-from predictors.reading.features import encoding_from_json, learn_encoding, reached, runs_of_three, sweep
+from predictors.reading.features import (
+    encoding_from_json,
+    learn_encoding,
+    reached,
+    runs_of_three,
+    sweep,
+)
 from spaces import GraphBuilder
 from tests.contracts.predictor_contract import random_graphs, reordered
 
@@ -21,7 +27,9 @@ def paths(graph):
     """All paths from the input to each node, one for each choice among parallel edges."""
     found = {0: [[0]]}
     for number in range(1, len(graph.nodes)):
-        found[number] = [[*path, number] for source in graph.incoming[number] for path in found[source]]
+        found[number] = [
+            [*path, number] for source in graph.incoming[number] for path in found[source]
+        ]
     return found
 
 
@@ -37,7 +45,9 @@ def test_sweeps_count_paths_as_enumeration_does():
             assert sweeps.depth_N[place] == max((len(way) - 1 for way in ways), default=-1)
             assert sweeps.least_N[place] == min((len(way) - 1 for way in ways), default=math.inf)
             for column, op in enumerate(ops):
-                most = max((sum(graph.nodes[step].op == op for step in way) for way in ways), default=-1)
+                most = max(
+                    (sum(graph.nodes[step].op == op for step in way) for way in ways), default=-1
+                )
                 assert sweeps.most_NO[place, column] == most
 
 
@@ -48,14 +58,26 @@ def test_height_is_the_longest_path_to_the_output():
         simple = networkx.DiGraph(graph.to_networkx())
         for number in range(len(graph.nodes)):
             reached = networkx.has_path(simple, number, len(graph.nodes) - 1)
-            longest = max((len(way) - 1 for way in networkx.all_simple_paths(simple, number, len(graph.nodes) - 1)), default=0) if reached else -1
+            longest = (
+                max(
+                    (
+                        len(way) - 1
+                        for way in networkx.all_simple_paths(simple, number, len(graph.nodes) - 1)
+                    ),
+                    default=0,
+                )
+                if reached
+                else -1
+            )
             assert sweeps.height_N[first + number] == longest
 
 
 def test_counts_are_the_same_for_isomorphic_graphs():
     encoding = learn_encoding(GRAPHS)
     twins = [reordered(graph, seed=number) for number, graph in enumerate(GRAPHS)]
-    np.testing.assert_allclose(encoding.encode(GRAPHS).counts_MC, encoding.encode(twins).counts_MC, atol=1e-5)
+    np.testing.assert_allclose(
+        encoding.encode(GRAPHS).counts_MC, encoding.encode(twins).counts_MC, atol=1e-5
+    )
 
 
 def test_a_doubled_edge_and_its_partner_differ():
@@ -67,7 +89,9 @@ def test_a_doubled_edge_and_its_partner_differ():
 
     graphs = [squared(1, 2), squared(1, 1, 2), squared(1, 2, 2)]
     counts = learn_encoding(graphs).encode(graphs).counts_MC
-    assert all(np.abs(first - second).max() > 0.1 for first, second in itertools.combinations(counts, 2))
+    assert all(
+        np.abs(first - second).max() > 0.1 for first, second in itertools.combinations(counts, 2)
+    )
 
 
 def test_taking_and_chunking_give_the_graphs_themselves():
@@ -80,7 +104,9 @@ def test_taking_and_chunking_give_the_graphs_themselves():
         alone = encoding.encode(expected)
         assert len(part) == len(expected)
         for name in ("graph_N", "first_M", "last_M", "source_E", "target_E", "slot_E"):
-            np.testing.assert_array_equal(getattr(part.flat, name), getattr(alone.flat, name), err_msg=name)
+            np.testing.assert_array_equal(
+                getattr(part.flat, name), getattr(alone.flat, name), err_msg=name
+            )
         np.testing.assert_array_equal(part.node_NA, alone.node_NA)
         np.testing.assert_array_equal(part.counts_MC, alone.counts_MC)
 
@@ -93,7 +119,12 @@ def test_attributes_become_columns():
     columns = learn_encoding([first]).nodes
     assert columns.ops == ("<unknown>", "conv", "input", "output")
     assert columns.numbers == ("channels", "shape.0") or columns.numbers == ("channels",)
-    assert set(columns.categories) == {("mode", '"same"'), ("mode", '"valid"'), ("flag", "true"), ("flag", "null")}
+    assert set(columns.categories) == {
+        ("mode", '"same"'),
+        ("mode", '"valid"'),
+        ("flag", "true"),
+        ("flag", "null"),
+    }
     rows = columns.attributes(first.nodes[1:3])
     np.testing.assert_allclose(rows[:, 0], [-1, 1], atol=1e-5)
     np.testing.assert_array_equal(np.sort(rows[:, 1:], axis=1), [[0, 0, 1, 1]] * 2)
@@ -127,7 +158,9 @@ def test_who_reaches_whom_is_the_transitive_closure():
     for _ in range(150):
         value = builder.node("relu", value)
     source, target = reached(flatten([builder.output(value)]))
-    assert sorted(zip(source.tolist(), target.tolist(), strict=True)) == [(a, b) for a in range(152) for b in range(a + 1, 152)]
+    assert sorted(zip(source.tolist(), target.tolist(), strict=True)) == [
+        (a, b) for a in range(152) for b in range(a + 1, 152)
+    ]
 
 
 def test_runs_of_three_are_the_walks_of_two_edges():
@@ -136,5 +169,10 @@ def test_runs_of_three_are_the_walks_of_two_edges():
     op_N = np.arange(flat.num_nodes) % 5
     run, graph = runs_of_three(flat, op_N, 5)
     edges = list(zip(flat.source_E.tolist(), flat.target_E.tolist(), strict=True))
-    walks = [((op_N[a] * 5 + op_N[b]) * 5 + op_N[d], flat.graph_N[a]) for a, b in edges for c, d in edges if b == c]
+    walks = [
+        ((op_N[a] * 5 + op_N[b]) * 5 + op_N[d], flat.graph_N[a])
+        for a, b in edges
+        for c, d in edges
+        if b == c
+    ]
     assert sorted(zip(run.tolist(), graph.tolist(), strict=True)) == sorted(walks)

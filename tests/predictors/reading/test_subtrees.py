@@ -22,14 +22,18 @@ def chain(*ops):
 def test_isomorphic_graphs_have_the_same_subtrees():
     subtrees = learn_subtrees(flatten(GRAPHS), 3)
     again = [reordered(graph, seed=number) for number, graph in enumerate(GRAPHS)]
-    np.testing.assert_allclose(subtrees.count(flatten(GRAPHS)), subtrees.count(flatten(again)), rtol=1e-6)
+    np.testing.assert_allclose(
+        subtrees.count(flatten(GRAPHS)), subtrees.count(flatten(again)), rtol=1e-6
+    )
 
 
 def test_order_is_seen_from_depth_one_and_ancestors_apart_from_descendants():
     graphs = [chain("a", "b"), chain("b", "a"), chain("a", "a")]
     subtrees = learn_subtrees(flatten(graphs), 1)
     counts = subtrees.count(flatten(graphs))
-    nodes_alone, with_parents, with_children = (counts[:, subtrees.group_W == group] for group in range(3))
+    nodes_alone, with_parents, with_children = (
+        counts[:, subtrees.group_W == group] for group in range(3)
+    )
     np.testing.assert_array_equal(nodes_alone[0], nodes_alone[1])
     assert not np.array_equal(with_parents[0], with_parents[1])
     assert not np.array_equal(with_children[0], with_children[1])

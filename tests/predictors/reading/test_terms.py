@@ -18,7 +18,9 @@ def test_terms_feed_what_used_the_sum():
     a, b = builder.node("a", x), builder.node("b", x)
     graph = readable(builder.output(builder.node("c", builder.node("add", a, b, x))))
     assert [node.op for node in graph.nodes] == ["input", "a", "b", "c", "output"]
-    assert Counter(graph.edges) == Counter([Edge(0, 1), Edge(0, 2), Edge(1, 3), Edge(2, 3), Edge(0, 3), Edge(3, 4)])
+    assert Counter(graph.edges) == Counter(
+        [Edge(0, 1), Edge(0, 2), Edge(1, 3), Edge(2, 3), Edge(0, 3), Edge(3, 4)]
+    )
 
 
 def test_a_value_added_twice_feeds_twice_and_a_slot_stays():
@@ -27,7 +29,9 @@ def test_a_value_added_twice_feeds_twice_and_a_slot_stays():
     a = builder.node("a", x)
     doubled = builder.node("add", a, a)
     graph = readable(builder.output(builder.node("sub", x, doubled, ordered=True)))
-    assert Counter(graph.edges) == Counter([Edge(0, 1), Edge(0, 2, 0), Edge(1, 2, 1), Edge(1, 2, 1), Edge(2, 3)])
+    assert Counter(graph.edges) == Counter(
+        [Edge(0, 1), Edge(0, 2, 0), Edge(1, 2, 1), Edge(1, 2, 1), Edge(2, 3)]
+    )
 
 
 def test_a_residual_chain_grows_in_proportion_to_its_depth():
@@ -43,12 +47,16 @@ def test_a_residual_chain_grows_in_proportion_to_its_depth():
 
 def test_isomorphic_graphs_stay_isomorphic():
     for number, graph in enumerate(random_graphs(40, seed=4, ops=("add", "conv"))):
-        assert canonical_key(readable(graph)) == canonical_key(readable(reordered(graph, seed=number)))
+        assert canonical_key(readable(graph)) == canonical_key(
+            readable(reordered(graph, seed=number))
+        )
 
 
 def test_operations_of_the_vocabulary_are_measured_where_the_input_says_its_shape():
     builder = GraphBuilder()
-    x = builder.node("conv2d", builder.input((3, 8, 8)), out_channels=4, kernel_size=3, stride=2, padding=1)
+    x = builder.node(
+        "conv2d", builder.input((3, 8, 8)), out_channels=4, kernel_size=3, stride=2, padding=1
+    )
     graph = builder.output(builder.node("add", x, builder.node("relu", x)))
     seen = measured(graph)
     assert [node.op for node in seen.nodes] == [node.op for node in graph.nodes]
@@ -73,7 +81,9 @@ def test_numbers_of_the_whole_network_are_columns_of_their_own_and_leave_twins_i
     scored = [with_whole(graph, {"naswot": float(number)}) for number, graph in enumerate(graphs)]
     assert [without_whole(graph) for graph in scored] == graphs
     encoding = learn_encoding([readable(graph) for graph in scored])
-    columns = encoding.encode([readable(graph) for graph in scored]).counts_MC[:, np.array(encoding.groups) == "whole network"]
+    columns = encoding.encode([readable(graph) for graph in scored]).counts_MC[
+        :, np.array(encoding.groups) == "whole network"
+    ]
     assert columns.shape == (12, 1)
     assert (np.diff(columns[:, 0]) > 0).all()
     with pytest.raises(ValueError, match="finite numbers only"):
