@@ -1,4 +1,4 @@
-# Two commands, each complete on a fresh clone: `make demo` and `make test`.
+# `make demo` and `make test` each do everything that a fresh clone needs.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -36,5 +36,5 @@ clean:
 	@touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/pip
-	$(INSTALL) --editable '.[dev,images,onnx,optim,text]'
+	$(INSTALL) --editable '.[dev,gymnasium,images,onnx,optim,text]'
 	@touch $@ .venv/.core

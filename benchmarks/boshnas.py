@@ -1,17 +1,23 @@
-"""BOSHNAS, its parts left out one by one, and other strategies on equal terms: the same rows,
-budget, batches and seeds, nothing smoothed.
+"""How fast BOSHNAS, its ablations and other strategies find the best rows of a table.
 
-    python benchmarks/boshnas.py --space flexibert_qnli --table qnli.npz --objective qnli --test
-    qnli --listed --budget 64 --seeds 30 python benchmarks/boshnas.py --read
-    benchmarks/results/boshnas_flexibert_qnli_qnli.csv
+    python benchmarks/boshnas.py --space flexibert_qnli --table qnli.npz --objective qnli \
+        --test qnli --listed --budget 64 --seeds 30
+    python benchmarks/boshnas.py --read benchmarks/results/boshnas_flexibert_qnli_qnli.csv
 
-`benchmarks/qnli_table.py` makes that table. For each strategy: evaluations until one of the best
-hundredth of the rows is found (`--top`), and until the best; and the regret on the way
-(`benchmarks/search.py` says of what). Then, paired by seed, the default surrogate search against
-each other strategy, and BOSHNAS against itself without a part and against the others, with
-Wilcoxon's test. What is not found counts as found one evaluation after the budget. An interrupt
-ends it with the seeds that are complete. Writes `results/boshnas_SPACE_OBJECTIVE.csv`, a row for
-each strategy and seed, with the numbers of the rows that were evaluated, in their order.
+`benchmarks/qnli_table.py` makes that table. All strategies have the same rows, budget, batches and
+seeds; nothing is smoothed.
+
+For each strategy it prints the evaluations until one of the best hundredth of the rows is found
+(`--top`), the evaluations until the best row is found, and the regret at the marks of
+`benchmarks/search.py`. A row that is not found counts as found one evaluation after the budget.
+
+Then it compares pairs of strategies by Wilcoxon's test, paired by seed: the default surrogate
+search against each other strategy, BOSHNAS against itself without one part, and BOSHNAS against the
+others.
+
+After an interrupt the seeds that are complete are reported. Writes
+`results/boshnas_SPACE_OBJECTIVE.csv`: a row for each strategy and seed, with the numbers of the
+evaluated rows in their order.
 """
 
 from __future__ import annotations
@@ -27,12 +33,12 @@ from typing import Any
 import numpy as np
 from scipy.stats import wilcoxon
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.published_table import read_table
 from benchmarks.record import record
-from benchmarks.search import judge, read_table, search, strategy_named
+from benchmarks.search import judge, search, strategy_named
 from benchmarks.seeds import each_seed
 
 STRATEGIES = {
@@ -50,8 +56,8 @@ STRATEGIES = {
     "BOSHNAS, first order, one width": "boshnas:order=first:heteroscedastic=false",
 }
 DEFAULT = "the default surrogate"
-# What the publications claim: each with what it has less (the second derivatives, the noise of each
-# architecture's own, the climb), or with what it replaces.
+# What the publications claim: BOSHNAS is compared with itself without one part (the second
+# derivatives, a noise level for each architecture, the gradient ascent), and with what it replaces.
 CONTRASTS = [
     ("BOSHNAS, second order", "BOSHNAS, first order"),
     ("BOSHNAS, second order, one width", "BOSHNAS, first order, one width"),
@@ -71,14 +77,8 @@ TEXTS = ("strategy", "trace", "commit", "machine")
 def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     """One seed of one strategy."""
     arguments, name, seed = job
-    table = read_table(
-        arguments.space,
-        str(arguments.table),
-        arguments.objective,
-        arguments.test,
-        "",
-        arguments.listed,
-    )
+    path, columns = str(arguments.table), (arguments.objective, arguments.test)
+    table = read_table(arguments.space, path, *columns, "", arguments.listed)
     started = time.process_time()
     text = STRATEGIES[name]
     if arguments.candidates and text.startswith(("surrogate", "boshnas")):
@@ -103,7 +103,7 @@ def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    """A line for each strategy, and one for each of the contrasts."""
+    """Prints a line for each strategy, and a line for each compared pair."""
     marks = [name for name in rows[0] if name.startswith("regret_")]
     by_name = {
         name: own
@@ -111,9 +111,8 @@ def show(rows: list[dict[str, Any]]) -> None:
         if (own := [row for row in rows if row["strategy"] == name])
     }
     budget = max(len(row["trace"].split()) for row in rows)
-    print(
-        f"{'':34}{'top: median [quartiles], 90 %':32}{'best':10}{'mean regret at ' + ', '.join(mark[7:] for mark in marks):42}seconds"
-    )
+    regret_head = "mean regret at " + ", ".join(mark[7:] for mark in marks)
+    print(f"{'':34}{'top: median [quartiles], 90 %':32}{'best':10}{regret_head:42}seconds")
     for name, own in by_name.items():
         low, middle, high, late = np.quantile(
             [row["evaluations_to_top"] for row in own],
@@ -126,13 +125,10 @@ def show(rows: list[dict[str, Any]]) -> None:
         )
         means = " ".join(f"{np.mean([row[mark] for row in own]):.3g}" for mark in marks)
         seconds = np.mean([row["processor_seconds"] for row in own])
-        print(
-            f"{name:34}{f'{reached} [{low:g}, {high:g}], {late}':32}{best:10}{means:42}{seconds:.0f}"
-        )
-    print(
-        "\npaired by seed, mean ± standard error, Wilcoxon's p; above zero: the first is "
-        f"better\n{'':70}{'evaluations to top':26}regret at {marks[-1][7:]}"
-    )
+        to_top = f"{reached} [{low:g}, {high:g}], {late}"
+        print(f"{name:34}{to_top:32}{best:10}{means:42}{seconds:.0f}")
+    print("\npaired by seed, mean ± standard error, Wilcoxon's p; above zero: the first is better")
+    print(f"{'':70}{'evaluations to top':26}regret at {marks[-1][7:]}")
     for first, second in [*((DEFAULT, name) for name in by_name if name != DEFAULT), *CONTRASTS]:
         if first in by_name and second in by_name:
             less = [
@@ -144,14 +140,15 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 def _paired(more: list[float], less: list[float]) -> str:
     ahead_S = np.array(more) - np.array(less)
-    chance = wilcoxon(ahead_S).pvalue if np.any(ahead_S) else 1.0
-    return (
-        f"{ahead_S.mean():+.3g} ± {ahead_S.std(ddof=1) / len(ahead_S) ** 0.5:.2g}, p {chance:.3f}"
-    )
+    chance = 1.0
+    if np.any(ahead_S):
+        chance = wilcoxon(ahead_S).pvalue  # pyright: ignore[reportAttributeAccessIssue]
+    error = ahead_S.std(ddof=1) / len(ahead_S) ** 0.5
+    return f"{ahead_S.mean():+.3g} ± {error:.2g}, p {chance:.3f}"
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a CSV that was written here."""
+    """The rows of a CSV that this script wrote."""
     with path.open(newline="") as file:
         return [
             {key: value if key in TEXTS else float(value) for key, value in row.items()}
@@ -171,7 +168,7 @@ def main() -> None:
     parser.add_argument(
         "--objective", required=True, help="the column that the search sees, higher is better"
     )
-    parser.add_argument("--test", required=True, help="the column that what it chose is judged by")
+    parser.add_argument("--test", required=True, help="the column that judges the chosen row")
     parser.add_argument(
         "--listed", action="store_true", help="draw among the rows: see benchmarks/search.py"
     )
@@ -179,15 +176,15 @@ def main() -> None:
         "--strategies",
         type=lambda text: text.split(";"),
         default=list(STRATEGIES),
-        help="some of the names, between semicolons",
+        help="names, with semicolons between; by default all",
     )
     parser.add_argument(
-        "--top", type=float, default=0.01, help="the share of the rows of which one is to be found"
+        "--top", type=float, default=0.01, help="one of this best share of the rows is to be found"
     )
     parser.add_argument(
         "--candidates",
         type=int,
-        help="that each surrogate looks at in a round; by default as many as in a search",
+        help="how many each surrogate ranks in a round; by default as many as in a search",
     )
     parser.add_argument("--budget", type=int, default=64)
     parser.add_argument("--batch", type=int, default=4)
@@ -213,12 +210,8 @@ def main() -> None:
         for row in rows
     ]
     few = f"_{arguments.candidates}_candidates" if arguments.candidates else ""
-    print(
-        "written:",
-        record(
-            f"boshnas_{arguments.name or f'{arguments.space}_{arguments.objective}{few}'}", written
-        ),
-    )
+    name = arguments.name or f"{arguments.space}_{arguments.objective}{few}"
+    print("written:", record(f"boshnas_{name}", written))
 
 
 if __name__ == "__main__":

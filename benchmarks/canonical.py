@@ -1,7 +1,9 @@
-"""How many classes the canonical key finds in two published tables, what it costs, and whether
-networkx agrees.
+"""How many classes of isomorphic networks the canonical key finds in two tables, and how fast.
 
     python benchmarks/canonical.py ../shared/data
+
+The argument is a folder with nasbench201.npz and nasbench101.npz. Pairs of cells are also compared
+by networkx, which must agree with the keys.
 
 Expected: NAS-Bench-201's 15,625 cells fall into 5,425 classes; the 80,001 cells of NAS-Bench-101
 are all distinct, as its authors published them.
@@ -57,7 +59,9 @@ def report(space: SearchSpace, columns: Mapping[str, numpy.ndarray]) -> None:
 
 
 def agreement(cells: list[Graph], keys: list[str], random: Random) -> tuple[int, int, int]:
-    """Pairs as alike as can be: of one key, and of different keys with the same operations and
+    """How many pairs have one key, how many have two, and on how many networkx disagrees.
+
+    The pairs are as hard as possible: cells of one key, and cells with the same operations and
     equally many edges.
     """
     by_key: dict[str, list[Graph]] = {}
@@ -68,14 +72,12 @@ def agreement(cells: list[Graph], keys: list[str], random: Random) -> tuple[int,
         alike.setdefault((tuple(sorted(map(str, small.nodes))), len(small.edges)), []).append(
             (key, small)
         )
-    twins, rivals = (
-        [group for group in by_key.values() if len(group) > 1],
-        [group for group in alike.values() if len(group) > 1],
-    )
+    duplicates = [group for group in by_key.values() if len(group) > 1]
+    rivals = [group for group in alike.values() if len(group) > 1]
     same = different = wrong = 0
-    for _ in range(CHECKED if twins else 0):
+    for _ in range(CHECKED if duplicates else 0):
         same += 1
-        wrong += not isomorphic(*random.sample(random.choice(twins), 2))
+        wrong += not isomorphic(*random.sample(random.choice(duplicates), 2))
     for _ in range(CHECKED):
         (first_key, first), (second_key, second) = random.sample(random.choice(rivals), 2)
         different += first_key != second_key

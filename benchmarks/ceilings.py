@@ -1,9 +1,11 @@
-"""How far noise lets a ranking go: python benchmarks/ceilings.py ../shared/data, a folder with the
-published tables.
+"""How well any predictor could rank published tables, given the noise of their measurements.
 
-Prints, over all rows that have both, Kendall's tau of the column that predictors learn with the
-column that they are ranked against; and, for latencies, the Spearman correlation that boosted trees
-reach on 3,625 cells of NAS-Bench-201 from the decisions of the 12,000 others.
+    python benchmarks/ceilings.py ../shared/data
+
+The argument is a folder with the published tables. For each table it prints Kendall's tau between
+the column that predictors learn and the column that they are ranked against, over all rows that
+have both. For latencies it prints the Spearman correlation that boosted trees reach on 3,625 cells
+of NAS-Bench-201 when they are trained on the decisions of the 12,000 others.
 """
 
 from __future__ import annotations
@@ -13,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from predictors.ranking import kendall_tau, spearman

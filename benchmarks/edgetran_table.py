@@ -1,17 +1,21 @@
-"""Turns EdgeTran's measured transformers into a table: python benchmarks/edgetran_table.py
-edgetran_hardware.json.gz edgetran.npz
+"""Turns EdgeTran's measured transformers into a table that searches can look up.
 
-The input is a JSON list of {"model": {l, o, h, f}, device, latency, energy, peak_power}: layers,
-each layer's heads (operation, parameter, head size), hidden sizes, feed-forward sizes; seconds,
-joules, watts. The table has the columns that the space `flexibert2` reads, a row for each
-transformer, and for each device `latency_DEVICE`, `energy_DEVICE` and `peak_power_DEVICE`, not a
-number where the transformer was not measured on it.
+    python benchmarks/edgetran_table.py edgetran_hardware.json.gz edgetran.npz
+    python benchmarks/edgetran_table.py --joint edgetran_hardware.json.gz edgetran_joint.npz
+
+The input is a JSON list of {"model": {l, o, h, f}, device, latency, energy, peak_power}. The model
+has its number of layers, each layer's heads (operation, parameter, head size), hidden sizes and
+feed-forward sizes; the measurements are in seconds, joules and watts.
+
+The table has a row for each transformer, with the columns that the space `flexibert2` reads. For
+each device it has `latency_DEVICE`, `energy_DEVICE` and `peak_power_DEVICE`, which are NaN if the
+transformer was not measured on that device.
 
 With `--joint` it has a row for each transformer on each device that it was measured on, for the
 space `flexibert2_on_devices`: `device` (an index into `DEVICES`), `latency`, `energy`,
-`peak_power`, their decimal logarithms `log_latency`, ..., and `frugality`, EdgeTran's weighted sum
-without the accuracy, which nobody measured: 0.4 (1 - latency / 1000 s) + 0.4 (1 - energy / 2000 J)
-+ 0.2 (1 - peak power / 300 W).
+`peak_power`, their decimal logarithms `log_latency`, ..., and `frugality`. The last is EdgeTran's
+weighted sum without the accuracy, which was not measured: 0.4 (1 - latency / 1000 s) +
+0.4 (1 - energy / 2000 J) + 0.2 (1 - peak power / 300 W).
 """
 
 from __future__ import annotations
@@ -28,18 +32,19 @@ from spaces.flexibert.design import OPERATIONS
 from spaces.flexibert.edgetran import DESIGN, DEVICES
 
 MEASURES = ("latency", "energy", "peak_power")
-# Of the authors' objective, where the accuracy has 0.5: the weights of the measures, which are
-# given all of the weight here, and their caps.
+# Weight and cap of each measure in the authors' objective, where the accuracy has the weight 0.5.
+# Here the weights of the measures are scaled to a sum of 1.
 WEIGHTS = {"latency": (0.2, 1000.0), "energy": (0.2, 2000.0), "peak_power": (0.1, 300.0)}
 
 
 def read_edgetran(path: Path) -> dict[str, numpy.ndarray]:
-    """The columns that `spaces.flexibert.edgetran.rows` reads, and three for each device (N,): the
-    transformers in the order of their first measurement.
+    """The columns that `spaces.flexibert.edgetran.rows` reads, and three (N,) for each device.
+
+    The transformers are in the order of their first measurement.
 
     Raises:
-        ValueError: a model's lists are not as long as it has layers, a head is not as wide as the
-            hidden size and the number of heads say, or a transformer was measured twice on one
+        ValueError: a model's lists are not as long as it has layers, a head's size is not the
+            hidden size divided by the number of heads, or a transformer was measured twice on one
             device.
     """
     with gzip.open(path, "rt") as file:
@@ -63,9 +68,7 @@ def read_edgetran(path: Path) -> dict[str, numpy.ndarray]:
 
 
 def by_device(columns: dict[str, numpy.ndarray]) -> dict[str, numpy.ndarray]:
-    """The same measurements with a row for each transformer on each device, as `--joint` writes
-    them.
-    """
+    """The same measurements, with a row for each transformer on each device (see `--joint`)."""
     described = [name for name in columns if not name.startswith(MEASURES)]
     parts: list[dict[str, numpy.ndarray]] = []
     for number, device in enumerate(DEVICES):
@@ -77,13 +80,9 @@ def by_device(columns: dict[str, numpy.ndarray]) -> dict[str, numpy.ndarray]:
         )
     joint = {name: numpy.concatenate([part[name] for part in parts]) for name in parts[0]}
     shares = sum(weight for weight, _ in WEIGHTS.values())
-    joint["frugality"] = sum(
-        (
-            weight / shares * (1 - joint[measure] / cap)
-            for measure, (weight, cap) in WEIGHTS.items()
-        ),
-        numpy.zeros(len(joint["device"])),
-    )
+    joint["frugality"] = numpy.zeros(len(joint["device"]))
+    for measure, (weight, cap) in WEIGHTS.items():
+        joint["frugality"] += weight / shares * (1 - joint[measure] / cap)
     return joint | {f"log_{measure}": numpy.log10(joint[measure]) for measure in MEASURES}
 
 
@@ -136,10 +135,8 @@ def main() -> None:
         columns = by_device(columns)
         numpy.savez_compressed(arguments.target, **columns)  # pyright: ignore[reportArgumentType]
         counts = numpy.bincount(columns["device"], minlength=len(DEVICES)).tolist()
-        print(
-            f"{arguments.target}: "
-            f"{', '.join(f'{count} on {device}' for count, device in zip(counts, DEVICES, strict=True))}"
-        )
+        shown = (f"{count} on {device}" for count, device in zip(counts, DEVICES, strict=True))
+        print(f"{arguments.target}: {', '.join(shown)}")
         return
     numpy.savez_compressed(arguments.target, **columns)  # pyright: ignore[reportArgumentType]
     devices = {

@@ -1,12 +1,18 @@
-"""How long edit distances between transformers take, and how near the search comes to the least:
-python benchmarks/edit_distance.py
+"""How long edit distances between transformers take, and how close they are to the exact ones.
 
-Four figures. The time for 1,000 random pairs of four-layer transformers of the space `flexibert`,
-on one thread. What the search finds there over the lower bound, and what an alignment of layers
-costs over what the search finds, its nodes alone. networkx on some of these pairs: its first
-approximation, and its time. And the search, with the trial of all maps switched off, against
-networkx' exact distance on transformers of one layer. Another space by `--space`: its transformers
-as they come, and of it no alignment. Writes `results/edit_distance.csv`.
+    python benchmarks/edit_distance.py
+
+Four things are measured:
+
+- the time for 1,000 random pairs of four-layer transformers of the space `flexibert`;
+- on these pairs, the ratio of the distance found to the lower bound, and the ratio of the node
+  costs of an alignment of layers to the distance found;
+- networkx on some of these pairs: the distance and the time of its first approximation;
+- on transformers of one layer, the distance found against networkx' exact distance, without the
+  exhaustive search that small graphs get otherwise.
+
+With another `--space` its transformers have any number of layers, and no alignment is computed.
+Writes `results/edit_distance.csv`.
 """
 
 from __future__ import annotations
@@ -23,8 +29,7 @@ from typing import Any
 import networkx
 import numpy as np
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record, spread
@@ -38,7 +43,7 @@ from spaces.graph import Node
 from spaces.load import load_space
 from spaces.operators import fix, sample_graph
 
-# Seconds for one exact distance by networkx; what takes longer is left out.
+# Seconds for one exact distance by networkx; pairs that take longer are left out.
 PATIENCE = 20.0
 
 
@@ -48,8 +53,9 @@ def draw(space: SearchSpace, count: int, seed: int) -> list[Graph]:
 
 
 def aligned(first: Graph, second: Graph, place: dict[Node, float]) -> float:
-    """The nodes' part of the cheapest edit that maps layers to layers in their order: heads as
-    sets, feed-forward layers as chains.
+    """The node costs of the cheapest edit that maps layers to layers in their order.
+
+    Within a layer the heads are matched as sets, and the feed-forward layers as chains.
     """
     ours, theirs = (_layers(graph, place) for graph in (first, second))
     whole = [
@@ -73,8 +79,14 @@ def _chains(
     theirs: Sequence[float],
     each: Sequence[Sequence[float]],
 ) -> float:
-    """The cheapest alignment of two chains: `ours` and `theirs` what a link costs that has no
-    partner, `each` what two cost as partners.
+    """The cost of the cheapest alignment of two chains.
+
+    Args:
+        first: the links of the one chain.
+        second: the links of the other chain.
+        ours: the cost of each link of `first` without a partner.
+        theirs: the cost of each link of `second` without a partner.
+        each: the cost of each pair of links as partners.
     """
     cost = np.zeros((len(first) + 1, len(second) + 1))
     cost[1:, 0], cost[0, 1:] = np.cumsum(ours), np.cumsum(theirs)
@@ -88,15 +100,8 @@ def _chains(
 
 def _sets(first: Sequence[float], second: Sequence[float]) -> float:
     size = max(len(first), len(second))
-    return float(
-        sum(
-            abs(a - b)
-            for a, b in zip(
-                *(sorted([*values, *[0.0] * (size - len(values))]) for values in (first, second)),
-                strict=True,
-            )
-        )
-    )
+    ours, theirs = (sorted([*values, *[0.0] * (size - len(values))]) for values in (first, second))
+    return float(sum(abs(a - b) for a, b in zip(ours, theirs, strict=True)))
 
 
 def _differences(first: Sequence[float], second: Sequence[float]) -> list[list[float]]:
@@ -109,13 +114,12 @@ def _layers(graph: Graph, place: dict[Node, float]) -> list[tuple[list[float], l
         if node.op == "add_norm":
             runs.append([])
         else:
-            runs[-1].append(
-                next(
-                    cost
-                    for label, cost in place.items()
-                    if label.op == node.op and set(label.attributes) <= set(node.attributes)
-                )
+            costs = (
+                cost
+                for label, cost in place.items()
+                if label.op == node.op and set(label.attributes) <= set(node.attributes)
             )
+            runs[-1].append(next(costs))
     return list(zip(runs[:-1:2], runs[1::2], strict=True))
 
 
@@ -137,7 +141,7 @@ def prices(costs: EditCosts) -> dict[str, Any]:
 
 
 def four_layers(space: SearchSpace, count: int, few: int, seed: int) -> dict[str, Any]:
-    """Time and bounds on random pairs, and networkx' first approximation on a few of them."""
+    """Time and bounds on random pairs, and networkx' first approximation on some of them."""
     paper = space.name == "flexibert"
     graphs = draw(fix(space, {"layers": 4}) if paper else space, 2 * count, seed)
     pair_P2, costs = np.arange(2 * count).reshape(-1, 2), suggest_costs(graphs)
@@ -156,14 +160,11 @@ def four_layers(space: SearchSpace, count: int, few: int, seed: int) -> dict[str
         )
     networks = [in_networkx(graph, costs) for graph in graphs[: 2 * few]]
     worked = time.process_time()
-    theirs = [
-        next(
-            networkx.optimize_graph_edit_distance(
-                networks[2 * pair], networks[2 * pair + 1], **prices(costs)
-            )
-        )
-        for pair in range(few)
+    approximations = [
+        networkx.optimize_graph_edit_distance(first, second, **prices(costs))
+        for first, second in zip(networks[::2], networks[1::2], strict=True)
     ]
+    theirs = [next(approximation) for approximation in approximations]
     row["networkx_first_seconds_per_1000"] = (time.process_time() - worked) / few * 1000
     row["networkx_first_over_found"] = np.sum(theirs) / found_P[:few].sum()
     row["networkx_first_below_found"] = int((np.array(theirs) < found_P[:few] - 1e-3).sum())
@@ -191,13 +192,10 @@ def against_exact(count: int, seed: int) -> dict[str, Any]:
             exact_P[pair] = exact
     known = np.isfinite(exact_P)
     equal = np.abs(found_P - exact_P)[known] < 1e-3
-    row = {
+    return {
         "exact_pairs": int(known.sum()),
         "found_over_exact": found_P[known].sum() / exact_P[known].sum(),
         "found_equal_exact": float(equal.mean()),
-    }
-    return {
-        **row,
         "found_below_exact": int((found_P < exact_P - 1e-3)[known].sum()),
         "networkx_exact_seconds": spread(seconds),
     }
@@ -215,22 +213,12 @@ def main() -> None:
     arguments = parser.parse_args()
     space, rows = load_space(arguments.space), []
     for seed in range(arguments.seeds):
-        rows.append(
-            {
-                "space": space.name,
-                "seed": seed,
-                **four_layers(space, arguments.pairs, arguments.networkx_pairs, seed),
-            }
-        )
-        rows[-1] |= against_exact(arguments.exact_pairs, seed)
-        print(
-            *(
-                f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}"
-                for name, value in rows[-1].items()
-            ),
-            sep="\n",
-            end="\n\n",
-        )
+        timed = four_layers(space, arguments.pairs, arguments.networkx_pairs, seed)
+        exact = against_exact(arguments.exact_pairs, seed)
+        rows.append({"space": space.name, "seed": seed, **timed, **exact})
+        for name, value in rows[-1].items():
+            print(name, f"{value:.3f}" if isinstance(value, float) else value)
+        print()
     print(record("edit_distance", rows))
 
 

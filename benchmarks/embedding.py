@@ -1,22 +1,29 @@
-"""How well points keep edit distances, and how well they serve a predictor: python
-benchmarks/embedding.py [../shared/data/flexibert_qnli.json.gz]
+"""How well embeddings of architectures preserve edit distances, and how well they predict accuracy.
 
-First, transformers of the space `flexibert` (another by `--space`): `--train` of them and
-`--unseen` others, a seed each time. For 5,000 pairs of each part (of unseen graphs none was learnt
-from; of the training graphs about one in four by the transductive points, one in twenty by the
-map), Spearman's correlation of the embedding's and the true distances, and Kruskal's stress-1:
+    python benchmarks/embedding.py [../shared/data/flexibert_qnli.json.gz]
 
-    transductive    a free point a training graph, of least stress over `--pairs` pairs; it has none for others
+First, distances between transformers of the space `flexibert`, or of another `--space`: `--train`
+of them and `--unseen` others are drawn for each seed. Measured on 5,000 pairs of each part are
+Spearman's correlation of the embedding's and the true distances, and Kruskal's stress-1. No pair of
+unseen graphs was trained on. Of the training graphs' pairs the transductive points were fitted to
+about one in four, the map to one in twenty. The embeddings are
+
+    transductive    a free point for each training graph, of least stress over `--pairs` pairs;
+                    other graphs have no point
     inductive       the learnt map, `GraphEmbedding`
-    flattened       the decisions as numbers, words by their place, 0 where not asked, each standardised, as FlexiBERT's naive embedding
+    flattened       the decisions as numbers, standardised, as in FlexiBERT's naive embedding:
+                    a word is its index, a question that was not asked is 0
     counts          the counted features that other predictors read, standardised
 
-The last two are stretched to the least stress. Then, with the file, its 660 transformers and their
-accuracies on QNLI: five folds, isomorphic ones in one, and Spearman's correlation of the accuracies
-left out with what a regressor expects from the standardised points: a ridge regression, a Gaussian
-process and extremely randomised trees. The transductive points need every graph beforehand, though
-no accuracy; the learnt map and the counts see those of the training folds alone. Writes
-`results/embedding_distances_SPACE.csv` and `results/embedding_qnli.csv`.
+The last two are scaled to the least stress.
+
+Then, if the file is given, the accuracies on QNLI of its 660 transformers: five folds, with
+isomorphic ones in the same fold. Measured is Spearman's correlation of the held-out accuracies with
+the predictions of a regressor on the standardised points: a ridge regression, a Gaussian process
+and extremely randomised trees. The transductive points are fitted to all graphs, without
+accuracies; the learnt map and the counts are fitted to the graphs of the training folds alone.
+
+Writes `results/embedding_distances_SPACE.csv` and `results/embedding_qnli.csv`.
 """
 
 from __future__ import annotations
@@ -32,8 +39,7 @@ from typing import Any
 
 import numpy as np
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from sklearn.ensemble import ExtraTreesRegressor
@@ -63,23 +69,20 @@ FOLDS = 5
 
 
 def flattened(architectures: Sequence[Architecture], known: Sequence[Architecture]) -> np.ndarray:
-    """(M, decisions) standardised by the known ones."""
-    paths = sorted({path for one in known for path, _ in one.decisions})
-    words = {
-        path: sorted(
-            {str(answer) for one in known for asked, answer in one.decisions if asked == path}
-        )
-        for path in paths
-    }
+    """(M, decisions) numbers, standardised by the mean and deviation of the known architectures."""
+    answered: dict[str, set[str]] = {}
+    for one in known:
+        for path, answer in one.decisions:
+            answered.setdefault(path, set()).add(str(answer))
+    words = {path: sorted(answered[path]) for path in sorted(answered)}
 
     def numbers(of: Architecture) -> list[float]:
         answers = dict(of.decisions)
-        return [_number(answers.get(path), words[path]) for path in paths]
+        return [_number(answers.get(path), words[path]) for path in words]
 
     known_ND = np.array([numbers(one) for one in known])
-    return (np.array([numbers(one) for one in architectures]) - known_ND.mean(0)) / np.maximum(
-        known_ND.std(0), 1e-9
-    )
+    asked_MD = np.array([numbers(one) for one in architectures])
+    return (asked_MD - known_ND.mean(0)) / np.maximum(known_ND.std(0), 1e-9)
 
 
 def _number(answer: Any, words: Sequence[str]) -> float:
@@ -91,7 +94,7 @@ def _number(answer: Any, words: Sequence[str]) -> float:
 
 
 def stretched(embedded_P: np.ndarray, true_P: np.ndarray) -> np.ndarray:
-    """The distances times the factor of least stress-1."""
+    """The distances times the factor that gives the least stress-1."""
     return embedded_P * float((true_P**2).sum() / (embedded_P * true_P).sum())
 
 
@@ -101,10 +104,8 @@ def distances(
     """The rows of one seed."""
     random = Random(seed)
     drawn = [sample_graph(space, random) for _ in range(train + unseen)]
-    architectures, graphs = (
-        [architecture for architecture, _ in drawn],
-        [graph for _, graph in drawn],
-    )
+    architectures = [architecture for architecture, _ in drawn]
+    graphs = [graph for _, graph in drawn]
     costs = suggest_costs(graphs)
     rows = {"train": slice(0, train), "unseen": slice(train, None)}
 
@@ -113,9 +114,8 @@ def distances(
     seconds = {"inductive": time.process_time() - started}
     started = time.process_time()
     pair_P2 = draw_pairs(train, pairs, np.random.default_rng([seed, 2]))
-    table_ND = least_stress(
-        train, pair_P2, edit_distances(graphs[:train], pair_P2, costs), fitted.settings.dimensions
-    )
+    distance_P = edit_distances(graphs[:train], pair_P2, costs)
+    table_ND = least_stress(train, pair_P2, distance_P, fitted.settings.dimensions)
     seconds["transductive"] = time.process_time() - started
     counts_MC = learn_encoding(graphs[:train]).encode(graphs).counts_MC
     points = {
@@ -132,24 +132,20 @@ def distances(
             embedded_P = lengths(point_MD[of] if name != "transductive" else point_MD, tested_P2)
             if name in ("flattened", "counts"):
                 embedded_P = stretched(embedded_P, true_P)
-            figures = {
-                "spearman": spearman(embedded_P, true_P),
-                "stress": kruskal_stress(embedded_P, true_P),
-            }
             yield {
                 "space": space.name,
                 "seed": seed,
                 "part": part,
                 "embedding": name,
-                **figures,
+                "spearman": spearman(embedded_P, true_P),
+                "stress": kruskal_stress(embedded_P, true_P),
                 "fit_seconds": seconds.get(name, 0.0),
             }
 
 
 def regressors(seed: int) -> dict[str, Any]:
-    kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(3.0, (0.1, 1e3), nu=2.5) + WhiteKernel(
-        0.1, (1e-4, 10.0)
-    )
+    signal = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(3.0, (0.1, 1e3), nu=2.5)
+    kernel = signal + WhiteKernel(0.1, (1e-4, 10.0))
     return {
         "ridge": RidgeCV(np.logspace(-2, 4, 13)),
         "gp": GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed),
@@ -160,15 +156,14 @@ def regressors(seed: int) -> dict[str, Any]:
 
 
 def qnli(path: Path, pairs: int, seed: int) -> Iterator[dict[str, Any]]:
-    """The rows of one seed: of the folds, the drawn pairs and the weights."""
+    """The rows of one seed, which draws the folds, the pairs and the initial weights."""
     columns = read_qnli(path)
     architectures, score_N = table_space.rows(columns), columns["qnli"]
     graphs = [table_space.space.graph(architecture) for architecture in architectures]
     costs = suggest_costs(graphs)
     pair_P2 = draw_pairs(len(graphs), pairs, np.random.default_rng([seed, 2]))
-    table_ND = least_stress(
-        len(graphs), pair_P2, edit_distances(graphs, pair_P2, costs), GraphEmbedding().dimensions
-    )
+    distance_P = edit_distances(graphs, pair_P2, costs)
+    table_ND = least_stress(len(graphs), pair_P2, distance_P, GraphEmbedding().dimensions)
     fold_N = folds_of(graphs, FOLDS, seed)
     expected = {
         (name, regressor): np.zeros(len(graphs))
@@ -187,11 +182,10 @@ def qnli(path: Path, pairs: int, seed: int) -> Iterator[dict[str, Any]]:
         for name, point_MD in points.items():
             for regressor, settings in regressors(seed).items():
                 with warnings.catch_warnings():
-                    # A bound of a kernel's parameter was reached: then it is the bound.
+                    # sklearn warns if a kernel's parameter ends at its bound, which is fine here.
                     warnings.simplefilter("ignore", ConvergenceWarning)
-                    model = make_pipeline(StandardScaler(), settings).fit(
-                        point_MD[train], score_N[train]
-                    )
+                    model = make_pipeline(StandardScaler(), settings)
+                    model.fit(point_MD[train], score_N[train])
                 expected[name, regressor][test] = model.predict(point_MD[test])
     for (name, regressor), expected_N in expected.items():
         of_folds = [
@@ -209,11 +203,8 @@ def qnli(path: Path, pairs: int, seed: int) -> Iterator[dict[str, Any]]:
 def show(rows: Sequence[dict[str, Any]], by: Sequence[str], figures: Sequence[str]) -> None:
     for key in dict.fromkeys(tuple(row[name] for name in by) for row in rows):
         of = [row for row in rows if tuple(row[name] for name in by) == key]
-        print(
-            f"{' '.join(key):28}",
-            *(f"{figure} {spread([row[figure] for row in of])}" for figure in figures),
-            sep="  ",
-        )
+        shown = (f"{figure} {spread([row[figure] for row in of])}" for figure in figures)
+        print(f"{' '.join(key):28}", *shown, sep="  ")
 
 
 def main() -> None:
@@ -227,20 +218,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    space = load_space(arguments.space)
-    rows = [
-        row
-        for seed in range(arguments.seeds)
-        for row in distances(space, arguments.train, arguments.unseen, arguments.pairs, seed)
-    ]
+    space, rows = load_space(arguments.space), list[dict[str, Any]]()
+    for seed in range(arguments.seeds):
+        rows += distances(space, arguments.train, arguments.unseen, arguments.pairs, seed)
     show(rows, ("part", "embedding"), ("spearman", "stress", "fit_seconds"))
     print(record(f"embedding_distances_{space.name}", rows))
     if arguments.qnli is not None:
-        rows = [
-            row
-            for seed in range(arguments.seeds)
-            for row in qnli(arguments.qnli, arguments.pairs, seed)
-        ]
+        rows = []
+        for seed in range(arguments.seeds):
+            rows += qnli(arguments.qnli, arguments.pairs, seed)
         show(rows, ("embedding", "regressor"), ("spearman", "worst_fold"))
         print(record("embedding_qnli", rows))
 

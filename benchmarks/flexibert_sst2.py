@@ -1,16 +1,19 @@
-"""Sentences of SST-2: the transformer that a search has found beside random search's, beside
-ordinary ones of its size, and beside the best ordinary one.
+"""Accuracy on SST-2 of the transformer that a search finds, and of random and ordinary ones.
 
-    python benchmarks/flexibert_sst2.py --out runs/sst2 -s task.path=/data/sst2_train.tsv -s
-    task.test=/data/sst2_dev.tsv python benchmarks/flexibert_sst2.py --run runs/sst2 python
-    benchmarks/flexibert_sst2.py --config configs/flexibert_sst2_gpu.yaml --out runs/sst2_gpu -s
-    task.path=... -s task.test=...
+    python benchmarks/flexibert_sst2.py --out runs/sst2 -s task.path=/data/sst2_train.tsv \
+        -s task.test=/data/sst2_dev.tsv
+    python benchmarks/flexibert_sst2.py --run runs/sst2
+    python benchmarks/flexibert_sst2.py --config configs/flexibert_sst2_gpu.yaml \
+        --out runs/sst2_gpu -s task.path=... -s task.test=...
 
-Ordinary is what BERT is: all layers alike, scaled dot products, feed-forward layers of one width.
-Of the found one's size are those with as many layers whose parameters are nearest to its own and
-not fewer. For the best one all ordinary ones with BERT's single inner feed-forward layer, 16, are
-trained as the search trains, with one seed, and the best by validation fully. Every full training
-has the run's recipe and its seeds; the test texts are read after it, once.
+An ordinary transformer is like BERT: all layers are alike, with scaled dot products and
+feed-forward layers of one width. The found transformer is compared with two groups of them:
+
+- of its size: as many layers, and the nearest number of parameters that is not smaller;
+- the best: all 16 ordinary ones with BERT's single inner feed-forward layer are trained as the
+  search trains, with one seed; the best by validation accuracy are trained fully.
+
+Every full training has the run's recipe and its seeds. The test texts are read once, after it.
 """
 
 from __future__ import annotations
@@ -19,44 +22,30 @@ import argparse
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record
-from nas.config.compose import executor_of, shaped_space
-from nas.config.config import RunConfig, load_config, parse_config
+from benchmarks.sst2_networks import DESIGNS, Entry, best, entry, of_size, of_winner, ordinary_ones
+from nas.config.evaluator import shaped_space
+from nas.config.loading import load_config, parse_config
+from nas.config.sections import RunConfig
+from nas.config.workers import workers_of
 from nas.evaluators.evaluator import FinalResult, Observation
 from nas.executors import Executor, Job
-from nas.record.history import History, fold
+from nas.record.folding import fold
+from nas.record.history import History
 from nas.record.journal import open_for_reading
-from nas.search.run import final_seed, start, winner
+from nas.search.finalists import final_seed
+from nas.search.run import start
 from nas.seeds import derive
 from spaces import Architecture, SearchSpace
 from spaces.canonical import canonical_key
-from spaces.choices import Answer
-from spaces.flexibert import Design, layers_of
-from spaces.flexibert.named import PAPER, TINY
-from spaces.ops import costs
 
 CONFIG = Path(__file__).parents[1] / "configs" / "flexibert_sst2.yaml"
-DESIGNS = {"flexibert_tiny": TINY, "flexibert": PAPER}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A network that is trained fully, and why it is."""
-
-    group: str
-    architecture: Architecture
-    parameters: int
-    multiply_adds: int
-    searched: float | None = None
 
 
 def main() -> None:
@@ -66,50 +55,41 @@ def main() -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, help="search first, in this new directory")
     where.add_argument("--run", type=Path, help="a finished run of such a configuration")
-    parser.add_argument(
-        "--config", type=Path, default=CONFIG, help="of the search, where one is made"
-    )
+    parser.add_argument("--config", type=Path, default=CONFIG, help="of the search, with --out")
     parser.add_argument(
         "-s",
         "--set",
         action="append",
         default=[],
-        help="overrides of the config, where a search is made",
+        help="overrides of the config, with --out",
     )
     parser.add_argument("--seeds", type=int, default=3, help="full trainings of each network")
     parser.add_argument(
         "--count",
         type=int,
         default=3,
-        help="ordinary networks of the found one's size, and best ordinary ones; 0: none",
+        help="how many ordinary networks of the found one's size, and how many best ordinary ones",
     )
-    parser.add_argument("--name", help="of the file of results; the space's, unless said otherwise")
+    parser.add_argument("--name", help="of the CSV; by default sst2_SPACE")
     arguments = parser.parse_args()
     if arguments.out is not None:
-        start(
-            load_config(
-                arguments.config,
-                [f"finalists.seeds={arguments.seeds}", "keep_weights=finalists", *arguments.set],
-            ),
-            arguments.out,
-            lambda *_: None,
-        )
+        kept = [f"finalists.seeds={arguments.seeds}", "keep_weights=finalists"]
+        to_search = load_config(arguments.config, [*kept, *arguments.set])
+        start(to_search, arguments.out, lambda *_: None)
     config, history = read(arguments.out or arguments.run)
     if config.space not in DESIGNS:
         raise SystemExit(
-            f"which networks are ordinary is known of the spaces {' and '.join(DESIGNS)}; the "
-            f"run is of {config.space!r}"
+            f"ordinary networks are defined for the spaces {' and '.join(DESIGNS)}; "
+            f"the run searched {config.space!r}"
         )
     space, design = shaped_space(config), DESIGNS[config.space]
     ordinary = [
         entry(space, "ordinary", item) for item in ordinary_ones(space, design, design.stacks)
     ]
-    with executor_of(config) as executor:
-        arms = (
-            {"search": "found", "random": "random search"}
-            if config.baseline == "random"
-            else {"search": "found"}
-        )
+    with workers_of(config).executor() as executor:
+        arms = {"search": "found"}
+        if config.baseline == "random":
+            arms["random"] = "random search"
         winners = [entry(space, name, *of_winner(history, arm)) for arm, name in arms.items()]
         as_bert = list(ordinary_ones(space, design, (1,))) if arguments.count else []
         scores = searched(executor, as_bert, derive(config.seed, "ordinary"))
@@ -138,88 +118,16 @@ def read(directory: Path) -> tuple[RunConfig, History]:
         return parse_config(journal.config, str(directory)), fold(journal.events())
 
 
-def of_winner(history: History, arm: str) -> tuple[Architecture, float]:
-    number = winner(history, arm)
-    if history.finished is None or number is None:
-        raise SystemExit(f"the run should be finished, and have a finalist of the arm {arm!r}")
-    trial = history.trial(number)
-    return trial.architecture, trial.score  # type: ignore[return-value]
-
-
-def entry(
-    space: SearchSpace, group: str, architecture: Architecture, score: float | None = None
-) -> Entry:
-    counted = costs(space.network_graph(space.graph(architecture)), space.shapes.input)
-    return Entry(group, architecture, counted.parameters, counted.multiply_adds, score)
-
-
-def ordinary_ones(
-    space: SearchSpace, design: Design, stacks: tuple[int, ...]
-) -> Iterator[Architecture]:
-    """The space's networks with all layers alike, scaled dot products, and so many feed-forward
-    layers in each.
-    """
-    widths = [(features,) * count for count in stacks for features in design.feed_forward]
-    for layers, hidden, heads, feed_forward in product(
-        design.layers, design.hidden, design.heads, widths
-    ):
-        decisions: list[tuple[str, Answer]] = [("layers", layers)]
-        for layer in range(layers):
-            sizes = [
-                (f"feed_forward_{place}", features) for place, features in enumerate(feed_forward)
-            ]
-            answers = (
-                ("hidden", hidden),
-                ("heads", heads),
-                ("operation", "sa_sdp"),
-                ("stacks", len(feed_forward)),
-                *sizes,
-            )
-            decisions += [(f"layer_{layer}/{question}", answer) for question, answer in answers]
-        yield Architecture(space.name, tuple(decisions))
-
-
 def searched(executor: Executor, architectures: Sequence[Architecture], seed: int) -> list[float]:
     """The validation score of each, trained as the search trains."""
     scores: dict[int, float] = {}
-    for job, outcome in executor.run(
-        [Job(number, item, seed) for number, item in enumerate(architectures)]
-    ):
+    jobs = [Job(number, item, seed) for number, item in enumerate(architectures)]
+    for job, outcome in executor.run(jobs):
         assert isinstance(outcome, Observation), outcome
         scores[job.trial] = outcome.score
-        print(
-            f"ordinary {len(scores)} of {len(architectures)}: {outcome.score:.4f}",
-            file=sys.stderr,
-            flush=True,
-        )
+        done = f"ordinary {len(scores)} of {len(jobs)}: {outcome.score:.4f}"
+        print(done, file=sys.stderr, flush=True)
     return [scores[number] for number in range(len(architectures))]
-
-
-def of_size(space: SearchSpace, ordinary: Sequence[Entry], found: Entry, count: int) -> list[Entry]:
-    """Those with as many layers whose parameters are nearest and not fewer; where there are too few
-    of them, the largest of those with fewer.
-    """
-    depth = len(layers_of(space.graph(found.architecture)))
-    same = [item for item in ordinary if len(layers_of(space.graph(item.architecture))) == depth]
-    nearest = sorted(
-        same,
-        key=lambda item: (
-            item.parameters < found.parameters,
-            abs(item.parameters - found.parameters),
-        ),
-    )
-    return [regrouped(item, "its size") for item in nearest[:count]]
-
-
-def best(ordinary: Sequence[Entry], count: int) -> list[Entry]:
-    return [
-        regrouped(item, "best ordinary")
-        for item in sorted(ordinary, key=lambda item: -(item.searched or 0.0))[:count]
-    ]
-
-
-def regrouped(item: Entry, group: str) -> Entry:
-    return Entry(group, item.architecture, item.parameters, item.multiply_adds, item.searched)
 
 
 def fully(
@@ -230,15 +138,16 @@ def fully(
     history: History,
     seeds: int,
 ) -> list[list[FinalResult]]:
-    """The full trainings of each, by seed. One network is trained once with a seed; what the run
-    has trained is not trained again.
+    """The results of the full trainings of each entry, by seed.
+
+    A network is trained once with each seed. Trainings that the run has done are not repeated.
     """
     keys = [canonical_key(space.graph(item.architecture)) for item in entries]
     done = {
         (history.trial(final.trial).canonical, final.seed): final.result for final in history.finals
     }
     wanted = dict.fromkeys(
-        (key, final_seed(config, index)) for key in keys for index in range(seeds)
+        (key, final_seed(config.seed, index)) for key in keys for index in range(seeds)
     )
     left = [pair for pair in wanted if pair not in done]
     jobs = [
@@ -248,7 +157,9 @@ def fully(
     for count, (job, outcome) in enumerate(executor.run(jobs), start=1):
         done[left[job.trial]] = outcome  # type: ignore[assignment]
         print(f"full training {count} of {len(jobs)}: {outcome}", file=sys.stderr, flush=True)
-    results = [[done[key, final_seed(config, index)] for index in range(seeds)] for key in keys]
+    results = [
+        [done[key, final_seed(config.seed, index)] for index in range(seeds)] for key in keys
+    ]
     return [[result for result in its if isinstance(result, FinalResult)] for its in results]
 
 
@@ -268,9 +179,7 @@ def row(
 
 
 def named(architecture: Architecture) -> str:
-    """`64: sa_sdp x 2, 128 | ...`: a layer's width, its operation with its heads, its feed-forward
-    widths.
-    """
+    """Each layer's width, operation, heads, feed-forward widths: `64: sa_sdp x 2, 128 | ...`."""
     layers: dict[str, list[str]] = {}
     for path, answer in architecture.decisions[1:]:
         layers.setdefault(path.split("/")[0], []).append(str(answer))
@@ -281,15 +190,11 @@ def named(architecture: Architecture) -> str:
 
 
 def table(entries: Sequence[Entry], results: Sequence[Sequence[FinalResult]]) -> str:
-    lines = [
-        f"{'group':<14}{'parameters':>11}{'multiply-adds':>15}{'searched':>10}{'validation':>18}{'test':>18} "
-        " layers"
-    ]
+    sizes = f"{'parameters':>11}{'multiply-adds':>15}"
+    lines = [f"{'group':<14}{sizes}{'searched':>10}{'validation':>18}{'test':>18}  layers"]
     for item, its in zip(entries, results, strict=True):
-        validation, test = (
-            with_deviation([result.validation for result in its]),
-            with_deviation([result.test for result in its]),
-        )
+        validation = with_deviation([result.validation for result in its])
+        test = with_deviation([result.test for result in its])
         searched = f"{item.searched:.4f}" if item.searched is not None else ""
         sizes = f"{item.parameters:>11,}{item.multiply_adds:>15,}"
         lines.append(
@@ -300,8 +205,9 @@ def table(entries: Sequence[Entry], results: Sequence[Sequence[FinalResult]]) ->
 
 
 def verdicts(entries: Sequence[Entry], results: Sequence[Sequence[FinalResult]]) -> Iterator[str]:
-    """The found network's test accuracy less each other group's, paired by seed; of the best
-    ordinary ones the one that is best on validation.
+    """The found network's test accuracy minus each other group's mean, paired by seed.
+
+    Of the group "best ordinary" only the network with the best validation accuracy counts.
     """
     means = {
         group: [its for item, its in zip(entries, results, strict=True) if item.group == group]
@@ -310,9 +216,7 @@ def verdicts(entries: Sequence[Entry], results: Sequence[Sequence[FinalResult]])
     (found,) = means.pop("found")
     for group, networks in means.items():
         if group == "best ordinary":
-            networks = [
-                max(networks, key=lambda its: statistics.mean(result.validation for result in its))
-            ]
+            networks = [max(networks, key=mean_validation)]
         others = [
             statistics.mean(result.test for result in same_seed)
             for same_seed in zip(*networks, strict=True)
@@ -321,23 +225,25 @@ def verdicts(entries: Sequence[Entry], results: Sequence[Sequence[FinalResult]])
         yield f"found less {group}, test: {with_deviation(gaps)} over {len(gaps)} seeds"
 
 
+def mean_validation(results: Sequence[FinalResult]) -> float:
+    return statistics.mean(result.validation for result in results)
+
+
 def noise(history: History, results: Sequence[Sequence[FinalResult]]) -> str:
-    """How much of what tells networks apart is the seed: validation accuracies of one network's
-    full trainings, and of the networks that a search drew.
+    """How much of the difference between networks may come from the seed.
+
+    Shown are the deviations of the validation accuracy between the full trainings of one network,
+    and between the networks that a search evaluated.
     """
     within = [
         statistics.variance([result.validation for result in its])
         for its in results
         if len(its) > 1
     ]
-    lines = (
-        [
-            "deviation between seeds of one network, validation: "
-            f"{statistics.mean(within) ** 0.5:.4f}"
-        ]
-        if within
-        else []
-    )
+    lines: list[str] = []
+    if within:
+        deviation = statistics.mean(within) ** 0.5
+        lines.append(f"deviation between seeds of one network, validation: {deviation:.4f}")
     for arm in ("random", "search"):
         scores = [trial.score for trial in history.of_arm(arm).observed]
         if len(scores) > 1:
@@ -348,9 +254,8 @@ def noise(history: History, results: Sequence[Sequence[FinalResult]]) -> str:
 
 
 def with_deviation(values: Sequence[float]) -> str:
-    return (
-        f"{statistics.mean(values):.4f} ± {statistics.stdev(values) if len(values) > 1 else 0:.4f}"
-    )
+    deviation = statistics.stdev(values) if len(values) > 1 else 0
+    return f"{statistics.mean(values):.4f} ± {deviation:.4f}"
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
-"""Search flows on NAS-Bench-Macro, joint, separate and nested, at equal numbers of trials.
+"""Regret of joint, separate and nested search flows on NAS-Bench-Macro at equal numbers of trials.
 
     python benchmarks/flows.py --table nasbench_macro.npz [--seeds 8] [--budget 64]
 
-Two ways to part the decisions: `layers`, the first four of the eight layers and the last four; and
-`cap`, a limit of the multiply-adds (one of six, at equal shares of the table's rows) and the layers
-under it. The search sees the mean of the first two test runs, and what it found is judged by the
-third: regret is the best of the table less that of the architecture chosen, in points. The table
-has half of the space's rows, and the space rejects the others. `separate` gives half of the trials
-to each part, `nested` the square root of them to the first part and to each second. Where a part
-has fewer answers than that, as the six caps, the rest goes to the other part. Writes
-`results/flows.csv`, a row for each partition, strategy, flow and seed.
+The decisions are split into two parts in two ways. `layers`: the first four of the eight layers,
+and the last four. `cap`: a limit on the multiply-adds (one of six, at equal shares of the table's
+rows), and the layers under that limit.
+
+The search sees the mean of the first two test runs, and the chosen architecture is judged by the
+third: regret is the best value of the table minus that of the chosen architecture, in points. The
+table has half of the space's architectures, and the space rejects the others.
+
+`separate` gives half of the trials to each part. `nested` gives the square root of their number to
+the first part, and to the second part for each answer of the first. If a part has fewer answers
+than that, such as the six caps, the other part gets the rest. Writes `results/flows.csv`, a row for
+each partition, strategy, flow and seed.
 """
 
 from __future__ import annotations
@@ -26,8 +30,7 @@ from typing import Any
 
 import numpy as np
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
@@ -40,16 +43,20 @@ from spaces.load import load_space
 
 CAPS = 6
 BATCH = 4
-# Fewer than the default thousand: most of the time goes into drawing from a space that rejects
-# half.
+# Fewer than the default thousand: drawing from a space that rejects half takes most of the time.
 CANDIDATES = 200
 MACRO = load_space("nasbench_macro")
 
 
 @dataclass(frozen=True)
 class Table:
-    """By the decisions of the eight layers: the score that the search sees, that which judges it,
-    and multiply-adds.
+    """The table's columns, by the decisions of the eight layers.
+
+    Attributes:
+        seen: the score that the search sees.
+        judged: the score that judges the chosen architecture.
+        cost: the multiply-adds.
+        caps: the limits on the multiply-adds that `cap` chooses from.
     """
 
     seen: dict[tuple, float]
@@ -77,7 +84,7 @@ def layers_of(decisions: tuple[tuple[str, Any], ...]) -> tuple:
 
 
 def space_of(table: Table, partition: str) -> SearchSpace:
-    """The rows of the table, under a cap where that is a decision too."""
+    """The architectures of the table; with `cap`, the cap is a decision too."""
 
     def define(choose: Chooser) -> Graph:
         cap = choose.one_of("cap", table.caps) if partition == "cap" else math.inf
@@ -91,11 +98,9 @@ def space_of(table: Table, partition: str) -> SearchSpace:
 
 
 def strategy_named(name: str, initial: int) -> Strategy:
-    return (
-        RandomSearch()
-        if name == "random"
-        else SurrogateSearch(PREDICTORS["gp"](), initial=initial, candidates=CANDIDATES)
-    )
+    if name == "random":
+        return RandomSearch()
+    return SurrogateSearch(PREDICTORS["gp"](), initial=initial, candidates=CANDIDATES)
 
 
 def flows(
@@ -106,30 +111,26 @@ def flows(
     budget: int,
     seed: int,
 ) -> dict[str, Callable[[], Flow]]:
-    """The three flows of one strategy; the surrogate begins as each level can afford, with a third
-    of its budget but ten at most.
+    """The three flows of one strategy.
+
+    The surrogate's initial random design takes a third of a level's budget, and ten trials at most.
     """
 
     def level(share: int, batch: int = BATCH) -> Level:
         return Level(strategy_named(name, max(2, min(10, share // 3))), share, batch)
 
-    first = "cap" if partition == "cap" else [f"layer_{number}" for number in range(4)]
-    # All caps are tried, and no first part is tried twice.
-    outer = min(CAPS, math.isqrt(budget)) if partition == "cap" else math.isqrt(budget)
+    first: Any = [f"layer_{number}" for number in range(4)]
+    half, outer = budget // 2, math.isqrt(budget)
+    if partition == "cap":
+        # There are six caps, and no first part is tried twice.
+        first, half, outer = "cap", min(CAPS, half), min(CAPS, outer)
     settings: dict[str, Any] = {"first": first, "seed": seed}
-    halves = (
-        (min(CAPS, budget // 2), budget - min(CAPS, budget // 2))
-        if partition == "cap"
-        else (budget // 2, budget - budget // 2)
-    )
+    halves = (level(half), level(budget - half))
+    nesting = (level(outer, 1), level(budget // outer))
     return {
         "joint": lambda: joint(space, evaluate, level=level(budget), seed=seed),
-        "separate": lambda: separate(
-            space, evaluate, levels=(level(halves[0]), level(halves[1])), **settings
-        ),
-        "nested": lambda: nested(
-            space, evaluate, levels=(level(outer, 1), level(budget // outer)), **settings
-        ),
+        "separate": lambda: separate(space, evaluate, levels=halves, **settings),
+        "nested": lambda: nested(space, evaluate, levels=nesting, **settings),
     }
 
 
@@ -162,52 +163,35 @@ def main() -> None:
                     flow = call()
                     chosen = layers_of(flow.best.architecture.decisions)
                     trials = sum(trial.arm != "outer" for trial in flow.history.trials)
-                    figures = {
+                    row = {
+                        "partition": partition,
+                        "strategy": name,
+                        "flow": flow_name,
+                        "seed": seed,
                         "trials": trials,
                         "evaluations": flow.evaluations,
                         "seen": flow.best.score,
                         "regret": best - table.judged[chosen],
+                        "seconds": time.perf_counter() - started,
                     }
-                    seconds = time.perf_counter() - started
-                    rows.append(
-                        {
-                            "partition": partition,
-                            "strategy": name,
-                            "flow": flow_name,
-                            "seed": seed,
-                            **figures,
-                            "seconds": seconds,
-                        }
-                    )
+                    rows.append(row)
                 print(f"\r{len(rows)} flows", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     print_summary(rows, max(table.seen.values()))
-    print(
-        "written:",
-        record(
-            "flows",
-            [
-                {
-                    name: f"{value:.5g}" if isinstance(value, float) else value
-                    for name, value in row.items()
-                }
-                for row in rows
-            ],
-        ),
-    )
+    written = [
+        {name: f"{value:.5g}" if isinstance(value, float) else value for name, value in row.items()}
+        for row in rows
+    ]
+    print("written:", record("flows", written))
 
 
 def print_summary(rows: list[dict[str, Any]], best_seen: float) -> None:
-    """Means and standard errors over the seeds."""
-    for partition, name, flow in dict.fromkeys(
-        (row["partition"], row["strategy"], row["flow"]) for row in rows
-    ):
-        own = [
-            row
-            for row in rows
-            if (row["partition"], row["strategy"], row["flow"]) == (partition, name, flow)
-        ]
-        seen, regret = ([best_seen - row["seen"] for row in own], [row["regret"] for row in own])
+    """Prints means and standard errors over the seeds."""
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["partition"], row["strategy"], row["flow"]), []).append(row)
+    for (partition, name, flow), own in groups.items():
+        seen, regret = [best_seen - row["seen"] for row in own], [row["regret"] for row in own]
         shown = " ".join(
             f"{what} {statistics.mean(values):.3f} ± "
             f"{statistics.stdev(values) / len(values) ** 0.5:.3f}"

@@ -1,24 +1,27 @@
-"""Forecasts of a search's gain: after 20, 40 and 60 of 100 evaluations, how far the best score will
-still rise, beside how far it rose.
+"""How well forecasts after 20, 40 and 60 of 100 evaluations predict how far the best score rises.
 
     python benchmarks/forecast.py --data DIR --seeds 6
 
 DIR holds nasbench201.npz, nasbench101.npz and nasbench_macro.npz. Strategies: random, evolution,
-local, smbo, and the surrogate with a Gaussian process; in NAS-Bench-101, whose table is a part of
-the space, the first three. A forecast gives a mean and a 90 % interval. Compared are
+local, smbo, and the surrogate with a Gaussian process. NAS-Bench-101's table is only a part of its
+space, and there the first three are run. A forecast of the gain from k more evaluations after n has
+a mean and a 90 % interval. Compared are
 
-    no gain        it stays as it is
-    same gain      what as many evaluations have brought, the latest ones
+    no gain        the best score does not rise
+    same gain      the gain of the latest k evaluations
     gaussian       the maximum of k draws from a Gaussian fitted to the latest 20 scores
-    upper half     the same, its deviation that of the scores above their median
-    records, iid   as of independent draws with an exponential tail, fitted to the best quarter: P(gain > x) = k e / (n + k e), e = exp(-x / b)
-    predictions    the Gaussian around the surrogate's latest ten predictions, as wide as it has been wrong; where there are predictions
-    records        `nas.search.expected_gain.gain_of`: the rate and the sizes of the improvements so far, and the spread of the best quarter
+    upper half     the same around their median, with the deviation of the scores above it
+    records, iid   independent draws with an exponential tail, fitted to the best quarter:
+                   P(gain > x) = k e / (n + k e), e = exp(-x / b)
+    predictions    a Gaussian around the surrogate's latest ten predictions, with the deviation of
+                   its latest errors; only if the strategy predicts
+    records        `nas.search.expected_gain.gain_of`: the rate and the sizes of the improvements
+                   so far, and the spread of the best quarter
 
-and judged by coverage of the interval, bias (mean forecast less gain), mean absolute error, and the
-Brier score of the probability of any gain. Errors are shares of the mean gain at that table, so
-that tables of different units can be pooled. Writes `results/forecast.csv`: a row for each
-strategy, table, moment and forecast, means over the seeds.
+They are judged by the coverage of the interval, the bias (mean forecast minus gain), the mean
+absolute error, and the Brier score of the probability of any gain. Errors are shares of the mean
+gain on that table, so that tables of different units can be pooled. Writes `results/forecast.csv`:
+a row for each strategy, table, moment and forecast, with means over the seeds.
 """
 
 from __future__ import annotations
@@ -31,16 +34,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.published_table import read_table
 from benchmarks.record import record
-from benchmarks.search import read_table, searched, strategy_named
+from benchmarks.search import searched, strategy_named
 from nas.search.expected_gain import gain_of
 
 BUDGET, BATCH, MOMENTS = 100, 10, (20, 40, 60)
@@ -56,9 +60,7 @@ TABLES = {
 
 @dataclass(frozen=True)
 class Trace:
-    """One search: its scores in order, and what the surrogate said of each beforehand (None where
-    it was not asked).
-    """
+    """One search: its scores in order, and the surrogate's prediction of each or None."""
 
     table: str
     strategy: str
@@ -81,12 +83,12 @@ Model = Callable[[np.ndarray, np.ndarray, int], Said | None]
 
 
 def no_gain(score_N: np.ndarray, predicted_N: np.ndarray, further: int) -> Said:
-    """It stays."""
+    """The best score does not rise."""
     return Said(0.0, 0.0, 0.0, 0.0)
 
 
 def same_gain(score_N: np.ndarray, predicted_N: np.ndarray, further: int) -> Said:
-    """What the latest `further` evaluations have brought, at most all but the first."""
+    """The gain of the latest `further` evaluations, or of all but the first if they are fewer."""
     gain = float(score_N.max() - score_N[: max(1, len(score_N) - further)].max())
     return Said(gain, gain, gain, float(gain > 0))
 
@@ -98,7 +100,7 @@ def gaussian(score_N: np.ndarray, predicted_N: np.ndarray, further: int) -> Said
 
 
 def upper_half(score_N: np.ndarray, predicted_N: np.ndarray, further: int) -> Said:
-    """The same around the median, with the deviation above it."""
+    """The same around the median, with the deviation of the scores above it."""
     latest = score_N[-20:]
     middle = float(np.median(latest))
     above = latest[latest >= middle] - middle
@@ -106,8 +108,9 @@ def upper_half(score_N: np.ndarray, predicted_N: np.ndarray, further: int) -> Sa
 
 
 def independent_records(score_N: np.ndarray, predicted_N: np.ndarray, further: int) -> Said:
-    """A best of n independent draws is beaten by the next with probability 1 / (n + 1); an excess
-    is exponential.
+    """The forecast for independent draws with an exponential tail.
+
+    The next draw beats the best of n with probability 1 / (n + 1); its excess is exponential.
     """
     best = np.sort(score_N)[::-1]
     top = max(4, len(best) // 4)
@@ -117,8 +120,9 @@ def independent_records(score_N: np.ndarray, predicted_N: np.ndarray, further: i
 
 
 def predictions(score_N: np.ndarray, predicted_N: np.ndarray, further: int) -> Said | None:
-    """The maximum of draws around the latest predictions, as far off as the latest twenty were,
-    their bias taken away.
+    """The maximum of draws around the latest ten predictions.
+
+    Bias and deviation are those of the latest twenty errors. None with fewer than ten predictions.
     """
     known = np.isfinite(predicted_N)
     if known.sum() < 10:
@@ -130,7 +134,7 @@ def predictions(score_N: np.ndarray, predicted_N: np.ndarray, further: int) -> S
 
 
 def records(score_N: np.ndarray, predicted_N: np.ndarray, further: int) -> Said:
-    """The engine's own."""
+    """The forecast that `nas` shows during a search."""
     gain = gain_of(score_N.tolist(), further)
     return Said(gain.mean, gain.low, gain.high, gain.probability)
 
@@ -169,18 +173,13 @@ def traces(data: Path, seeds: Sequence[int]) -> Iterator[Trace]:
                     for trial in history.observed
                 )
                 print(f"\r{name}, seed {seed}, {strategy:40}", end="", file=sys.stderr, flush=True)
-                yield Trace(
-                    name,
-                    strategy.partition(":")[0],
-                    seed,
-                    tuple(trial.score for trial in history.observed),
-                    predicted,
-                )
+                scores = tuple(trial.score for trial in history.observed)
+                yield Trace(name, strategy.partition(":")[0], seed, scores, predicted)
     print(file=sys.stderr)
 
 
-def judged(trace: Trace) -> Iterator[dict[str, object]]:
-    """Each forecast at each moment, beside what came."""
+def judged(trace: Trace) -> Iterator[dict[str, Any]]:
+    """A row for each forecast at each moment, with the gain that followed."""
     score_N = np.array(trace.scores)
     predicted_N = np.array([math.nan if value is None else value for value in trace.predicted])
     for moment in MOMENTS:
@@ -206,17 +205,15 @@ def judged(trace: Trace) -> Iterator[dict[str, object]]:
 MEASURED = ("gain", "rose", "probability", "inside", "bias", "error", "brier")
 
 
-def means(rows: list[dict[str, object]], by: Sequence[str]) -> list[dict[str, object]]:
-    """The measured columns' means over rows that agree in the columns `by`, and how many there
-    were.
-    """
-    groups: dict[tuple, list[dict[str, object]]] = {}
+def means(rows: list[dict[str, Any]], by: Sequence[str]) -> list[dict[str, Any]]:
+    """Means of the measured columns over the rows that agree in the columns `by`."""
+    groups: dict[tuple, list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(tuple(row[key] for key in by), []).append(row)
     return [
         dict(zip(by, key, strict=True))
         | {"forecasts": len(group)}
-        | {name: statistics.fmean(float(row[name]) for row in group) for name in MEASURED}  # type: ignore[arg-type]
+        | {name: statistics.fmean(float(row[name]) for row in group) for name in MEASURED}
         for key, group in groups.items()
     ]
 
@@ -234,48 +231,34 @@ def main() -> None:
     arguments = parser.parse_args()
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     rows = [row for trace in traces(arguments.data, seeds) for row in judged(trace)]
-    units = {
-        str(row["table"]): float(row["gain"])
-        for row in means([row for row in rows if row["forecast"] == "records"], ["table"])
-    }  # type: ignore[arg-type]
+    of_records = [row for row in rows if row["forecast"] == "records"]
+    units = {row["table"]: row["gain"] for row in means(of_records, ["table"])}
     shares = [
-        {
-            **row,
-            **{
-                name: float(row[name]) / units[str(row["table"])]
-                for name in ("gain", "bias", "error")
-            },
-        }
+        row | {name: row[name] / units[row["table"]] for name in ("gain", "bias", "error")}
         for row in rows
-    ]  # type: ignore[arg-type]
+    ]
     for by in ([], ["strategy"], ["table"], ["after"]):
         print_summary(means(shares, [*by, "forecast"]), by)
     shown = [
         {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in row.items()}
         for row in means(rows, list(GROUP))
     ]
-    print(
-        "written:",
-        record(
-            arguments.name, [{"seeds": json.dumps([seeds[0], seeds[-1]]), **row} for row in shown]
-        ),
-    )
+    seeds_text = json.dumps([seeds[0], seeds[-1]])
+    print("written:", record(arguments.name, [{"seeds": seeds_text, **row} for row in shown]))
 
 
 GROUP = ("table", "strategy", "after", "forecast")
 
 
-def print_summary(rows: list[dict[str, object]], by: Sequence[str]) -> None:
-    """One line for each forecast; errors are shares of the mean gain."""
+def print_summary(rows: list[dict[str, Any]], by: Sequence[str]) -> None:
+    """Prints a line for each forecast; errors are shares of the mean gain."""
     for row in sorted(rows, key=lambda row: [str(row[key]) for key in by]):
         head = " ".join(str(row[key]) for key in by) or "all"
-        print(f"{head:18} {row['forecast']:14} {row['forecasts']:4} forecasts", end="  ")
-        print(
-            "  ".join(
-                f"{name} {row[name]:+.2f}" if name == "bias" else f"{name} {row[name]:.2f}"
-                for name in MEASURED
-            )
+        figures = (
+            f"{name} {row[name]:+.2f}" if name == "bias" else f"{name} {row[name]:.2f}"
+            for name in MEASURED
         )
+        print(f"{head:18} {row['forecast']:14} {row['forecasts']:4} forecasts", *figures, sep="  ")
 
 
 if __name__ == "__main__":

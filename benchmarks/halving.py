@@ -1,19 +1,19 @@
-"""Strategies of several fidelities beside those of one, on NAS-Bench-101's accuracies after 4, 12,
-36 and 108 epochs: regret against epochs spent.
+"""Regret by epochs spent, of strategies with one and with several fidelities, on NAS-Bench-101.
 
     python benchmarks/halving.py --table nasbench101.npz --budget 40 --seeds 20
 
-The budget counts whole evaluations of 108 epochs. A strategy sees validation accuracies, those of
-its rungs. At each mark the cell with the best accuracy among those that were trained longest so far
-is chosen, and its regret after 108 epochs is shown: on validation, and on test (the mean of three
-trainings), in points. The search is held to the 20,001 cells of which all four accuracies are
-known: the space is one choice among them, so the surrogate's candidates are 300 random ones each
-time, and `evolution` searches the cells' own space, which rejects all others. `asha/gp` is `asha`
-over `surrogate/gp`. Each look at the results hands out four whole evaluations, or sixteen of any
-fidelity.
+The fidelities are trainings of 4, 12, 36 and 108 epochs, and the budget counts whole evaluations of
+108 epochs. A strategy sees the validation accuracies of its rungs. At each mark the cell with the
+best accuracy among those of the longest trainings so far is chosen. Shown is its regret after 108
+epochs in points: on validation, and on test (the mean of three trainings).
 
-The table's short trainings are trainings of their own, each with its learning rate brought down to
-0, not the first epochs of the long one. Writes `results/halving_nasbench101.csv`, a row for each
+The search is restricted to the 20,001 cells with all four accuracies. The space is one choice among
+them, so the surrogate ranks 300 random candidates each time. `evolution` searches the original
+space, which rejects all other cells. `asha/gp` is `asha` with the proposals of `surrogate/gp`. A
+strategy is asked for four whole evaluations at a time, or for sixteen of any fidelity.
+
+The table's short trainings are separate trainings, each with its learning rate annealed to 0; they
+are not the first epochs of the long one. Writes `results/halving_nasbench101.csv`, a row for each
 strategy and seed.
 """
 
@@ -30,15 +30,17 @@ from typing import Any
 
 import numpy as np
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.published_table import within
 from benchmarks.record import record
-from benchmarks.search import within
 from nas.evaluators.evaluator import Failed, Observation
 from nas.evaluators.table import TableEvaluator, table_evaluator
-from nas.record.history import EMPTY, ROUNDING, History, Trial, fold, outcome_event, round_event
+from nas.record.events import outcome_event, round_event
+from nas.record.folding import fold
+from nas.record.history import EMPTY, ROUNDING, History
+from nas.record.trials import Trial
 from nas.strategies import ASHA, Evolution, Hyperband, RandomSearch, Strategy, SurrogateSearch
 from nas.strategies.rungs import rungs_of
 from predictors import PREDICTORS
@@ -53,7 +55,7 @@ FIDELITIES = {1 / 27: "val_acc_4", 1 / 9: "val_acc_12", 1 / 3: "val_acc_36"}
 
 
 def strategies() -> dict[str, Strategy]:
-    """By the names of the table of results."""
+    """The strategies, by the names that the table of results gives them."""
     surrogate = SurrogateSearch(PREDICTORS["gp"](), candidates=300)
     return {
         "random": RandomSearch(),
@@ -68,14 +70,14 @@ def strategies() -> dict[str, Strategy]:
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The cells with all four accuracies, by canonical key the row of each."""
+    """The cells with all four accuracies: `keys` has the row of each by its canonical key."""
 
     table: TableEvaluator
     keys: dict[str, int]
 
     @cached_property
     def listed(self) -> SearchSpace:
-        """One choice among them."""
+        """A space with one decision, which of the cells it is."""
         graphs = [
             self.table.space.graph(self.table.architectures[row]) for row in self.keys.values()
         ]
@@ -87,7 +89,7 @@ class Cells:
 
     @cached_property
     def held(self) -> SearchSpace:
-        """The space of all cells, which rejects the others."""
+        """The original space, which rejects all other cells."""
         return within(self.table.space, frozenset(self.keys))
 
 
@@ -97,26 +99,17 @@ def read(path: Path) -> Cells:
     table = table_evaluator(
         space, path, score="val_acc_108", test="test_acc_mean", fidelities=FIDELITIES
     )
-    known = np.isfinite([table.scores, *table.fidelities.values()]).all(0)
-    return Cells(
-        table,
-        {
-            canonical_key(space.graph(table.architectures[row])): row
-            for row in np.flatnonzero(known).tolist()
-        },
-    )
+    known = np.flatnonzero(np.isfinite([table.scores, *table.fidelities.values()]).all(0))
+    graphs = {row: space.graph(table.architectures[row]) for row in known.tolist()}
+    return Cells(table, {canonical_key(graph): row for row, graph in graphs.items()})
 
 
 def search(cells: Cells, strategy: Strategy, budget: float, seed: int) -> History:
-    """The whole search, as `nas.search.run` makes it."""
-    history, in_parts = EMPTY, len(rungs_of(strategy)) > 1
+    """The history of a whole search, as `nas.search.run` does it."""
+    history, rungs = EMPTY, rungs_of(strategy)
+    least, batch = rungs[0], BATCH_IN_PARTS if len(rungs) > 1 else BATCH
     space = cells.held if isinstance(strategy, Evolution) else cells.listed
-    while (
-        count := min(
-            BATCH_IN_PARTS if in_parts else BATCH,
-            int((budget - history.spent + ROUNDING) / rungs_of(strategy)[0]),
-        )
-    ) > 0:
+    while (count := min(batch, int((budget - history.spent + ROUNDING) / least))) > 0:
         proposals = history.affordable(strategy.ask(space, history, count, seed).proposals, budget)
         if not proposals:
             break
@@ -127,28 +120,25 @@ def search(cells: Cells, strategy: Strategy, budget: float, seed: int) -> Histor
 
 
 def outcome(cells: Cells, trial: Trial) -> Observation | Failed:
-    """What the table says, by canonical key: the space draws no other cells."""
+    """The table's accuracy of the trial's cell at its fidelity."""
     return Observation(float(cells.table.column(trial.fidelity)[cells.keys[trial.canonical]]))
 
 
 def judge(cells: Cells, history: History) -> dict[str, float]:
-    """At each mark the regrets of the cell that would be chosen, in points."""
+    """The regrets in points of the cell chosen at each mark; NaN if no cell was trained yet."""
     table, rows = cells.table, np.array(list(cells.keys.values()))
     assert table.test is not None
     best, best_test = table.scores[rows].max(), table.test[rows].max()
-    figures, spent = (
-        dict[str, float](),
-        np.cumsum([history.cost(trial) for trial in history.trials]),
-    )
+    figures: dict[str, float] = {}
+    spent = np.cumsum([history.cost(trial) for trial in history.trials])
     for mark in MARKS:
         done = History(history.trials[: int((spent <= mark + ROUNDING).sum())])
-        chosen = None if done.best is None else cells.keys[done.best.canonical]
-        figures[f"regret_{mark}"] = (
-            float("nan") if chosen is None else 100 * float(best - table.scores[chosen])
-        )
-        figures[f"test_regret_{mark}"] = (
-            float("nan") if chosen is None else 100 * float(best_test - table.test[chosen])
-        )
+        regret = test_regret = float("nan")
+        if done.best is not None:
+            chosen = cells.keys[done.best.canonical]
+            regret = 100 * float(best - table.scores[chosen])
+            test_regret = 100 * float(best_test - table.test[chosen])
+        figures |= {f"regret_{mark}": regret, f"test_regret_{mark}": test_regret}
     return figures
 
 
@@ -172,30 +162,23 @@ def main() -> None:
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
             started = time.perf_counter()
             history = search(cells, strategies()[name], arguments.budget, seed)
-            figures = {
+            row = {
+                "strategy": name,
+                "seed": seed,
                 "trials": len(history.trials),
                 "trained_fully": sum(trial.fidelity == 1 for trial in history.trials),
                 **judge(cells, history),
+                "seconds": time.perf_counter() - started,
             }
-            rows.append(
-                {
-                    "strategy": name,
-                    "seed": seed,
-                    **figures,
-                    "seconds": time.perf_counter() - started,
-                }
-            )
+            rows.append(row)
         print_summary(name, [row for row in rows if row["strategy"] == name])
-        # After each strategy, for the last ones take long.
-        written = record(
-            "halving_nasbench101",
-            [{key: _text(value) for key, value in row.items()} for row in rows],
-        )
-        print("written:", written, flush=True)
+        # Written after each strategy, because the last ones take long.
+        shown = [{key: _text(value) for key, value in row.items()} for row in rows]
+        print("written:", record("halving_nasbench101", shown), flush=True)
 
 
 def print_summary(name: str, rows: list[dict[str, Any]]) -> None:
-    """The means with their standard errors."""
+    """Prints the means with their standard errors."""
 
     def cell(key: str) -> str:
         values = [row[key] for row in rows]
@@ -207,10 +190,8 @@ def print_summary(name: str, rows: list[dict[str, Any]]) -> None:
         f"{statistics.fmean(row['seconds'] for row in rows):.1f} s a search"
     )
     for kind in ("regret", "test_regret"):
-        print(
-            f"    {kind:12}" + "   ".join(f"{mark}: {cell(f'{kind}_{mark}')}" for mark in MARKS),
-            flush=True,
-        )
+        cells = "   ".join(f"{mark}: {cell(f'{kind}_{mark}')}" for mark in MARKS)
+        print(f"    {kind:12}{cells}", flush=True)
 
 
 def _text(value: Any) -> Any:

@@ -1,10 +1,10 @@
-"""A heat map of archives as one SVG: a row of small maps for each strategy, above them that of the
-best known.
+"""A heat map of archives as one SVG: a row of small maps for each strategy.
 
-The first two descriptors are the axes of each map, from bottom to top and from left to right; there
-is a map for every combination of the others. A square's colour is the mean best score of its cell
-over the seeds that filled it, its area the share of the seeds that did. A faint square is a cell
-that can be reached; where there is none, no architecture lies.
+The first row shows the best known scores. The first two descriptors are the axes of each map, from
+bottom to top and from left to right; there is a map for every combination of the others. The colour
+of a square is the mean best score of its cell over the seeds that filled it; its area is the share
+of the seeds that filled it. A faint square is a cell that can be reached. Without a square, no
+architecture has these descriptors.
 """
 
 from __future__ import annotations
@@ -19,23 +19,28 @@ from itertools import product
 from nas.objectives.descriptors import Cell, Descriptor, label
 from nas.report.axes import labels, number, text, ticks
 
-# The report's shades of a sequence, from its palest.
+# The report's colours of a sequence, from the palest.
 SHADES = ("#f0b429", "#e8944a", "#d9736a", "#bf5688", "#9a44a0", "#6d3aa8", "#3b319c")
 PITCH, GAP, TOP = 17, 26, 92
 
 _STYLE = """
-.page { fill: #ffffff; } .free { fill: #e9eaed; } text { font: 12px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; fill: #5d636e; }
-.head { font-size: 17px; font-weight: 600; fill: #1c1f24; } .row { font-size: 13.5px; font-weight: 600; fill: #1c1f24; }
+.page { fill: #ffffff; } .free { fill: #e9eaed; }
+text {
+  font: 12px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; fill: #5d636e;
+}
+.head { font-size: 17px; font-weight: 600; fill: #1c1f24; }
+.row { font-size: 13.5px; font-weight: 600; fill: #1c1f24; }
 .tick { font-size: 10.5px; } .middle { text-anchor: middle; } .end { text-anchor: end; }
 @media (prefers-color-scheme: dark) {
-  .page { fill: #1a1d21; } .free { fill: #2b2f35; } text { fill: #a2a8b2; } .head, .row { fill: #e8e9eb; }
+  .page { fill: #1a1d21; } .free { fill: #2b2f35; }
+  text { fill: #a2a8b2; } .head, .row { fill: #e8e9eb; }
 }
 """
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A strategy, and for each seed the score of every cell that it filled."""
+    """A strategy's name, and for each seed the score of every cell that it filled."""
 
     name: str
     seeds: Sequence[Mapping[Cell, float]]
@@ -43,14 +48,15 @@ class Panel:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things are.
+    """The positions and scales of the drawing.
 
     Attributes:
+        descriptors: the axes, and the descriptors that need a map for each combination.
         rows, columns: the places on both axes, in their order.
-        facets: the places in all further descriptors, a map each.
-        low, high: the scores that the colours tell apart.
-        left: of the first map.
-        pitch: from one column to the next, as wide as its label.
+        facets: the combinations of places in all further descriptors, a map for each.
+        low, high: the scores of the first and the last colour.
+        left: where the first map begins, in pixels.
+        pitch: the distance between two columns in pixels, at least the width of their labels.
     """
 
     descriptors: tuple[Descriptor, ...]
@@ -64,17 +70,17 @@ class Layout:
 
     @property
     def facet_width(self) -> float:
-        """Of one map with the gap after it."""
+        """The width of one map with the gap after it."""
         return self.pitch * len(self.columns) + GAP
 
     @property
     def panel_height(self) -> float:
-        """Of one row of maps with the gap below it."""
+        """The height of one row of maps with the gap below it."""
         return PITCH * len(self.rows) + GAP + 12
 
     @property
     def width(self) -> float:
-        """Of the whole drawing."""
+        """The width of the whole drawing."""
         return max(self.left + self.facet_width * len(self.facets) + 6, 680)
 
 
@@ -84,8 +90,13 @@ def heat_map(
     descriptors: tuple[Descriptor, ...],
     title: str,
 ) -> str:
-    """The SVG of the panels, whose cells are places in these descriptors; `best` is the best known
-    score of every reachable cell.
+    """The SVG.
+
+    Args:
+        panels: the strategies, whose cells are places in these descriptors.
+        best: the best known score of every reachable cell.
+        descriptors: the axes first.
+        title: above the maps.
     """
     shown = [Panel("best known", [best]), *panels]
     layout = _layout(best, descriptors, max(len(panel.name) for panel in shown))
@@ -100,26 +111,21 @@ def heat_map(
             f"{item.name.partition(':')[0]} {label(item, value)}"
             for item, value in zip(descriptors[2:], facet, strict=True)
         )
-        parts.append(
-            text(
-                layout.left + layout.facet_width * place + layout.pitch * len(layout.columns) / 2,
-                TOP - 10,
-                words,
-                "middle",
-            )
-        )
+        middle = layout.left + layout.facet_width * place + layout.pitch * len(layout.columns) / 2
+        parts.append(text(middle, TOP - 10, words, "middle"))
     for place, panel in enumerate(shown):
         parts += _panel(layout, panel, best, TOP + layout.panel_height * place)
     parts.append(text(20, height - 16, _caption(descriptors), "note"))
+    width = number(layout.width)
+    size = f'viewBox="0 0 {width} {number(height)}" width="{width}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(layout.width)} '
-        f'{number(height)}" width="{number(layout.width)}" '
-        f'role="img" aria-label="{escape(title)}"><style>{_STYLE}</style>{"".join(parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(title)}">'
+        f"<style>{_STYLE}</style>{''.join(parts)}</svg>"
     )
 
 
 def colour(share: float) -> str:
-    """The shade at that share of the way from the first to the last."""
+    """The colour at a share of the way from the first shade to the last."""
     place = min(max(share, 0.0), 1.0) * (len(SHADES) - 1)
     before = min(math.floor(place), len(SHADES) - 2)
     first, second = (
@@ -137,20 +143,15 @@ def _layout(
 ) -> Layout:
     ordered = sorted(best.values())
     median, high = statistics.median(ordered), ordered[-1]
-    # Hopeless cells would leave one shade to all the good ones: far below the median all is the
-    # palest.
+    # A few very bad cells would leave a single shade for all good ones, so all scores far below the
+    # median get the palest shade.
     low = max(ordered[0], median - 3 * (high - median))
     rows = tuple(range(min(cell[0] for cell in best), max(cell[0] for cell in best) + 1))
-    columns = (
-        tuple(range(min(cell[1] for cell in best), max(cell[1] for cell in best) + 1))
-        if descriptors[1:]
-        else (0,)
-    )
+    columns, widest_column = (0,), 1
+    if descriptors[1:]:
+        columns = tuple(range(min(cell[1] for cell in best), max(cell[1] for cell in best) + 1))
+        widest_column = max(len(label(descriptors[1], column)) for column in columns)
     widest_row = max(len(label(descriptors[0], row)) for row in rows)
-    widest_column = max(
-        (len(label(descriptor, column)) for descriptor in descriptors[1:2] for column in columns),
-        default=1,
-    )
     return Layout(
         descriptors,
         rows,
@@ -171,20 +172,13 @@ def _panel(layout: Layout, panel: Panel, best: Mapping[Cell, float], top: float)
     ]
     bottom = top + PITCH * len(layout.rows)
     for place, row in enumerate(layout.rows):
-        parts.append(
-            text(
-                layout.left - 7,
-                bottom - PITCH * (place + 0.5) + 4,
-                label(layout.descriptors[0], row),
-                "tick end",
-            )
-        )
+        y = bottom - PITCH * (place + 0.5) + 4
+        parts.append(text(layout.left - 7, y, label(layout.descriptors[0], row), "tick end"))
     for descriptor in layout.descriptors[1:2]:
         for place, index in product(range(len(layout.facets)), range(len(layout.columns))):
             x = layout.left + layout.facet_width * place + layout.pitch * (index + 0.5)
-            parts.append(
-                text(x, bottom + 13, label(descriptor, layout.columns[index]), "tick middle")
-            )
+            words = label(descriptor, layout.columns[index])
+            parts.append(text(x, bottom + 13, words, "tick middle"))
     for cell in best:
         column = sum(layout.columns.index(place) for place in cell[1:2])
         x = layout.left + layout.facet_width * layout.facets.index(cell[2:]) + layout.pitch * column
@@ -197,12 +191,12 @@ def _panel(layout: Layout, panel: Panel, best: Mapping[Cell, float], top: float)
 
 
 def _filled(layout: Layout, cell: Cell, panel: Panel, best: float, x: float, y: float) -> str:
-    """The square of a cell, over the faint one at x and y; nothing where no seed filled it."""
+    """The square of a cell over the faint one at x and y; empty if no seed filled the cell."""
     found = [seed[cell] for seed in panel.seeds if cell in seed]
     if not found:
         return ""
     mean, share = sum(found) / len(found), len(found) / len(panel.seeds)
-    # The area, not the side, is the share.
+    # The share is the area, not the side.
     side = math.sqrt(share)
     wide, high, margin = (layout.pitch - 2) * side, (PITCH - 2) * side, (1 - side) / 2
     where = ", ".join(
@@ -225,7 +219,7 @@ def _rectangle(x: float, y: float, wide: float, high: float, style: str, title: 
 
 
 def _legend(layout: Layout) -> str:
-    """The scale of the colours; the lowest stands for all below it too."""
+    """The scale of the colours."""
     left, wide = 20.0, 150.0
     steps = 30
     parts = [
@@ -235,20 +229,10 @@ def _legend(layout: Layout) -> str:
     ]
     marks = ticks(layout.low, layout.high, about=3)
     for mark, words in zip(marks, labels(marks), strict=True):
-        parts.append(
-            text(
-                left + wide * (mark - layout.low) / (layout.high - layout.low),
-                68,
-                words,
-                "tick middle",
-            )
-        )
-    return "".join(parts) + text(
-        left + wide + 14,
-        54,
-        "mean best score of a cell, palest: this or less; area: share of seeds that filled it",
-        "note",
-    )
+        x = left + wide * (mark - layout.low) / (layout.high - layout.low)
+        parts.append(text(x, 68, words, "tick middle"))
+    note = "mean best score of a cell, palest: this or less; area: share of seeds that filled it"
+    return "".join(parts) + text(left + wide + 14, 54, note, "note")
 
 
 def _caption(descriptors: tuple[Descriptor, ...]) -> str:

@@ -1,18 +1,21 @@
-"""How much of a table's cells each strategy illuminates: the best it finds for every value of the
-descriptors, beside the best there is.
+"""How close each strategy comes to the best score for every value of the descriptors, on a table.
 
-    python benchmarks/illumination.py --space nasbench201 --table nasbench201.npz --objective
-    c100_test_200 --identity decisions \
-        --descriptors longest:nor_conv_1x1,nor_conv_3x3 written:nor_conv_3x3 written:nor_conv_1x1
-        --budget 1000 --initial 100 --seeds 20
+    python benchmarks/illumination.py --space nasbench201 --table nasbench201.npz \
+        --objective c100_test_200 --identity decisions \
+        --descriptors longest:nor_conv_1x1,nor_conv_3x3 written:nor_conv_3x3 \
+        written:nor_conv_1x1 --budget 1000 --initial 100 --seeds 20
 
-One column is illuminated and nothing is reported of another, so this is no search with a test. The
-cells that some row of the table reaches count; the best known score of each is that of the table.
-With `--identity network`, the default, rows that are one network by canonical key are one
-architecture, with their mean score. With `--identity decisions` every row is an architecture of its
-own, as in published figures. Regret is the table's best less the best found. Writes
-`results/illumination_NAME.csv`, one row a strategy and seed, and with `--plot` a heat map (see
-`heat_map.py`).
+A cell is a combination of the descriptors' values. Only the cells that some row of the table
+reaches count; the best known score of a cell is the best of its rows. The scores are those of the
+column that the search sees, so nothing is measured on held-out data. Regret is the table's best
+score minus the best one found.
+
+With `--identity network`, the default, isomorphic rows (of one canonical key) are one architecture
+with their mean score. With `--identity decisions` every row is an architecture, as in published
+figures.
+
+Writes `results/illumination_NAME.csv`, a row for each strategy and seed, and with `--plot` a heat
+map (see `heat_map.py`).
 """
 
 from __future__ import annotations
@@ -31,17 +34,17 @@ from typing import Any
 
 import numpy as np
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.heat_map import Panel, heat_map
 from benchmarks.record import record
 from nas.evaluators.evaluator import Failed, Observation
-from nas.objectives.archive import archive, illumination, scores
 from nas.objectives.descriptors import Cell, Descriptor, cell_of
+from nas.objectives.elite_archive import archive, illumination, scores
 from nas.prediction.labels import read_labels
-from nas.record.history import History, Trial
+from nas.record.history import History
+from nas.record.trials import Trial
 from nas.strategies import Evolution, MapElites, RandomSearch, Strategy
 from nas.strategies.strategy import key_of
 from predictors import predictor
@@ -52,9 +55,11 @@ FIGURES = ("coverage", "quality_diversity_share", "precision", "reliability", "r
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is known of the space.
+    """The scores of the table.
 
     Attributes:
+        space: the table's, in which isomorphic rows differ with `--identity decisions`.
+        descriptors: which cells there are.
         values: the score by canonical key.
         best: the best known score of every reachable cell.
     """
@@ -66,30 +71,24 @@ class Truth:
 
 
 def read_truth(arguments: argparse.Namespace) -> Truth:
-    """The table that the command line names, every cell of it looked into."""
+    """The scores of the table that the command line names, and the best score of every cell."""
+    descriptors = arguments.descriptors
     labels = read_labels(arguments.table, space=arguments.space, column=arguments.objective)
     space = apart(labels.space) if arguments.identity == "decisions" else labels.space
     several: dict[str, list[float]] = {}
     members: dict[Cell, set[str]] = {}
     for architecture, value in zip(labels.architectures, labels.values_N.tolist(), strict=True):
         if math.isfinite(value):
-            several.setdefault(key_of(space, architecture), []).append(value)
-            members.setdefault(cell_of(space, architecture, arguments.descriptors), set()).add(
-                key_of(space, architecture)
-            )
-    values = {key: float(np.mean(twins)) for key, twins in several.items()}
-    return Truth(
-        space,
-        arguments.descriptors,
-        values,
-        {cell: max(values[key] for key in keys) for cell, keys in sorted(members.items())},
-    )
+            key, cell = key_of(space, architecture), cell_of(space, architecture, descriptors)
+            several.setdefault(key, []).append(value)
+            members.setdefault(cell, set()).add(key)
+    values = {key: float(np.mean(same)) for key, same in several.items()}
+    best = {cell: max(values[key] for key in keys) for cell, keys in sorted(members.items())}
+    return Truth(space, descriptors, values, best)
 
 
 def apart(space: SearchSpace) -> SearchSpace:
-    """The same space, but no two architectures are one network: the decisions stand in the graph,
-    on the input.
-    """
+    """The same space without isomorphic architectures: the input node carries the decisions."""
 
     def define(choose: Chooser) -> Graph:
         graph = space.as_graph(space.run(choose))
@@ -102,26 +101,27 @@ def apart(space: SearchSpace) -> SearchSpace:
 
 
 def compared(arguments: argparse.Namespace) -> dict[str, Callable[[], Strategy]]:
-    """The strategies by name. `map_elites children=N` takes the least tried of N; `map_elites NAME`
-    asks that predictor.
+    """The strategies by name.
+
+    `map_elites children=N` takes the least tried of N children; `map_elites NAME` ranks its
+    candidates by that predictor.
     """
     plain = MapElites(descriptors=arguments.descriptors, initial=arguments.initial)
+
+    def several(children: int) -> Callable[[], Strategy]:
+        return lambda: dataclasses.replace(plain, children=children)
+
+    def predicting(name: str) -> Callable[[], Strategy]:
+        return lambda: dataclasses.replace(
+            plain, predictor=predictor(name), candidates=arguments.candidates
+        )
+
     return {
         "random": RandomSearch,
         "evolution 50/10": lambda: Evolution(population=50, tournament=10),
         "map_elites": lambda: plain,
-        **{
-            f"map_elites children={count}": lambda count=count: dataclasses.replace(
-                plain, children=count
-            )
-            for count in arguments.children
-        },
-        **{
-            f"map_elites {name}": lambda name=name: dataclasses.replace(
-                plain, predictor=predictor(name), candidates=arguments.candidates
-            )
-            for name in arguments.predictor
-        },
+        **{f"map_elites children={count}": several(count) for count in arguments.children},
+        **{f"map_elites {name}": predicting(name) for name in arguments.predictor},
     }
 
 
@@ -136,25 +136,19 @@ def play(truth: Truth, strategy: Strategy, budget: int, batch: int, seed: int) -
             break
         for item in asked.proposals:
             value = truth.values.get(item.canonical)
-            outcome = (
-                Failed("missing", "the table has no such row")
-                if value is None
-                else Observation(value)
+            missing = Failed("missing", "the table has no such row")
+            trial = Trial(
+                number=len(trials),
+                round=len(trials),
+                arm="search",
+                architecture=item.architecture,
+                origin=item.origin,
+                prediction=item.prediction,
+                canonical=item.canonical,
+                seed=len(trials),
+                outcome=missing if value is None else Observation(value),
             )
-            number = len(trials)
-            trials.append(
-                Trial(
-                    number,
-                    number,
-                    "search",
-                    item.architecture,
-                    item.origin,
-                    item.prediction,
-                    item.canonical,
-                    number,
-                    outcome,
-                )
-            )
+            trials.append(trial)
     return History(tuple(trials))
 
 
@@ -171,20 +165,18 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {}
 def one_search(
     job: tuple[str, int, argparse.Namespace],
 ) -> tuple[dict[str, Any], dict[Cell, float]]:
-    """The row of one search, and what it found. Runs in a process that was forked from the one that
-    read the table.
+    """The row of one search, and its best score in each cell.
+
+    It runs in a process that was forked from the one that read the table.
     """
     name, seed, arguments = job
     began = time.perf_counter()
-    # The common start is as long for all: the strategies' random designs share their draws.
+    # All strategies share the draws of their initial random designs.
     history = play(TRUTH, STRATEGIES[name](), arguments.budget, arguments.batch, seed)
     found = scores(archive(TRUTH.space, history.observed, TRUTH.descriptors))
-    row = {
-        "strategy": name,
-        "seed": seed,
-        **{key: round(value, 5) for key, value in measure(TRUTH, found).items()},
-    }
-    return row | {"seconds": round(time.perf_counter() - began, 2)}, found
+    figures = {key: round(value, 5) for key, value in measure(TRUTH, found).items()}
+    seconds = round(time.perf_counter() - began, 2)
+    return {"strategy": name, "seed": seed, **figures, "seconds": seconds}, found
 
 
 def main() -> None:
@@ -215,33 +207,26 @@ def main() -> None:
         "objective": arguments.objective,
         "identity": arguments.identity,
         "cells": len(TRUTH.best),
+        "descriptors": " ".join(item.name for item in arguments.descriptors),
+        "budget": arguments.budget,
+        "initial": arguments.initial,
+        "batch": arguments.batch,
     }
-    settings |= {"descriptors": " ".join(item.name for item in arguments.descriptors)}
-    settings |= {"budget": arguments.budget, "initial": arguments.initial, "batch": arguments.batch}
     if arguments.name:
-        print(
-            "written:",
-            record(f"illumination_{arguments.name}", [settings | row for row, _ in results]),
-        )
+        rows = [settings | row for row, _ in results]
+        print("written:", record(f"illumination_{arguments.name}", rows))
     if arguments.plot:
         shown = [
             Panel(name, [found for row, found in results if row["strategy"] == name])
             for name in names
             if not arguments.plotted or name in arguments.plotted
         ]
-        arguments.plot.write_text(
-            heat_map(
-                shown,
-                TRUTH.best,
-                TRUTH.descriptors,
-                f"{arguments.objective} after {arguments.budget} evaluations",
-            )
-            + "\n"
-        )
+        title = f"{arguments.objective} after {arguments.budget} evaluations"
+        arguments.plot.write_text(heat_map(shown, TRUTH.best, TRUTH.descriptors, title) + "\n")
 
 
 def print_summary(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
-    """Means and standard deviations over the seeds, for the terminal."""
+    """Prints means and standard deviations over the seeds."""
     print(f"{'':26}" + "".join(f"{name.replace('_', ' '):>26}" for name in FIGURES) + "   seconds")
     for name in names:
         own = [row for row in rows if row["strategy"] == name]
@@ -290,13 +275,13 @@ def parse() -> argparse.Namespace:
         type=int,
         nargs="*",
         default=[20],
-        help="also map_elites that takes the least tried of so many",
+        help="also map_elites that takes the least tried of this many children",
     )
     parser.add_argument(
         "--predictor", nargs="*", default=[], help="also map_elites with each of these predictors"
     )
     parser.add_argument(
-        "--candidates", type=int, default=500, help="how many a predictor looks at for each batch"
+        "--candidates", type=int, default=500, help="how many a predictor ranks for each batch"
     )
     parser.add_argument("--strategies", nargs="*", help="of those named above; by default all")
     parser.add_argument("--processes", type=int, default=2)

@@ -1,17 +1,21 @@
-"""Transformer and device chosen together (BOSHCODE's task): latency, energy and peak power of
-EdgeTran's measured transformers on three devices.
+"""How much of the exact front strategies find that choose a transformer and its device together.
 
     python benchmarks/edgetran_table.py --joint edgetran_hardware.json.gz edgetran_joint.npz
-    python benchmarks/joint.py --table edgetran_joint.npz [--strategies
-    random,nsga2,surrogate:predictor=gp:candidates=200] [--seeds 20] [--budget 100]
+    python benchmarks/joint.py --table edgetran_joint.npz --seeds 20 --budget 100 \
+        --strategies random,nsga2,surrogate:predictor=gp:candidates=200
 
-The space is `flexibert2_on_devices`, held to the 566 pairs that were measured: a question offers
-what is measured with the answers before it, and `random` draws each pair as often. The objectives
-are the decimal logarithms of the three, all minimised, since they span up to four orders of
-magnitude between the devices; the score, by which a surrogate is judged on the way, is `frugality`
-(see `edgetran_table.py`). What was evaluated is judged by its hypervolume above the exact front's
-worst values, extended by a tenth of the front's range, as a share of the exact front's. Writes
-`results/joint.csv`, or one of another `--name`, a row for each strategy and seed.
+This is BOSHCODE's task, on latency, energy and peak power of EdgeTran's measured transformers on
+three devices. The space is `flexibert2_on_devices`, restricted to the 566 pairs that were measured:
+each question offers the answers of the pairs that are left, and `random` draws every pair with the
+same probability.
+
+The objectives are the decimal logarithms of the three measures, all minimised; between the devices
+the measures span up to four orders of magnitude. The score of an evaluation is `frugality` (see
+`edgetran_table.py`).
+
+The evaluated pairs are judged by their hypervolume, as a share of the exact front's. The reference
+point is the exact front's worst values, extended by a tenth of the front's range. Writes
+`results/joint.csv`, or another CSV by `--name`, a row for each strategy and seed.
 """
 
 from __future__ import annotations
@@ -27,15 +31,14 @@ from typing import Any
 import numpy as np
 import yaml
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record, spread
 from benchmarks.search import searched
 from benchmarks.seeds import each_seed
-from nas.config.compose import strategy_of
-from nas.config.config import RunConfig
+from nas.config.sections import RunConfig
+from nas.config.strategy import strategy_of
 from nas.objectives.objective import Objective
 from nas.objectives.pareto import front, hypervolume
 from nas.strategies import STRATEGIES, Strategy
@@ -55,9 +58,9 @@ class Joint:
     """N measurements, one of each pair of a transformer and a device.
 
     Attributes:
-        space: held to them.
+        space: restricted to these pairs.
         rows: the row of each architecture.
-        objective_N: the score.
+        objective_N: the score, higher is better.
         costs_N3: the objectives, lower is better.
     """
 
@@ -72,13 +75,8 @@ class Joint:
 
     def metrics(self, row: int) -> tuple[tuple[str, float], ...]:
         """The objectives by name."""
-        return tuple(
-            zip(
-                [objective.name for objective in OBJECTIVES],
-                self.costs_N3[row].tolist(),
-                strict=True,
-            )
-        )
+        names = [objective.name for objective in OBJECTIVES]
+        return tuple(zip(names, self.costs_N3[row].tolist(), strict=True))
 
     @cached_property
     def on_front(self) -> np.ndarray:
@@ -87,15 +85,14 @@ class Joint:
 
     @cached_property
     def reference_3(self) -> np.ndarray:
-        """Below which nothing counts, higher being better."""
+        """The reference point of the hypervolume, of the negated costs."""
         points_M3 = -self.costs_N3[self.on_front]
         return points_M3.min(0) - 0.1 * np.ptp(points_M3, axis=0)
 
     def share(self, rows: list[int]) -> float:
         """The hypervolume of these rows, as a share of the exact front's."""
-        return hypervolume(-self.costs_N3[rows], self.reference_3) / hypervolume(
-            -self.costs_N3[self.on_front], self.reference_3
-        )
+        reached = hypervolume(-self.costs_N3[rows], self.reference_3)
+        return reached / hypervolume(-self.costs_N3[self.on_front], self.reference_3)
 
 
 @lru_cache(maxsize=1)
@@ -135,23 +132,16 @@ def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     """One seed of one strategy."""
     arguments, text, seed = job
     joint, started = read(arguments.table), time.perf_counter()
-    found = searched(
-        joint, strategy_named(text, arguments.table), arguments.budget, arguments.batch, seed
-    )[1]
-    figures: dict[str, Any] = {
-        f"hypervolume_{mark}": f"{joint.share(found[:mark]):.5f}"
-        for mark in MARKS
-        if mark <= len(found)
-    }
-    on_front = int(joint.on_front[found].sum())
-    seconds = f"{time.perf_counter() - started:.2f}"
+    strategy = strategy_named(text, arguments.table)
+    found = searched(joint, strategy, arguments.budget, arguments.batch, seed)[1]
+    marks = [mark for mark in MARKS if mark <= len(found)]
     return {
         "strategy": text,
         "seed": seed,
         "evaluated": len(found),
-        **figures,
-        "on_front": on_front,
-        "seconds": seconds,
+        **{f"hypervolume_{mark}": f"{joint.share(found[:mark]):.5f}" for mark in marks},
+        "on_front": int(joint.on_front[found].sum()),
+        "seconds": f"{time.perf_counter() - started:.2f}",
     }
 
 
@@ -192,11 +182,9 @@ def main() -> None:
             for mark in MARKS
             if f"hypervolume_{mark}" in own[0]
         )
+        on_front = np.mean([row["on_front"] for row in own])
         seconds = np.mean([float(row["seconds"]) for row in own])
-        print(
-            f"{text:24} {shown}   on the front {np.mean([row['on_front'] for row in own]):.1f}, "
-            f"{seconds:.1f} s"
-        )
+        print(f"{text:24} {shown}   on the front {on_front:.1f}, {seconds:.1f} s")
     print("written:", record(arguments.name, rows))
 
 

@@ -1,6 +1,9 @@
-"""kill -9 at random moments of a run, resume each time, and compare with a run that was left alone.
+"""Whether runs that are killed at random moments and resumed end as a run that was not killed.
 
-python benchmarks/kill.py --kills 20
+    python benchmarks/kill.py --kills 20
+
+A run is killed by SIGKILL. Its trials and results must equal those of the undisturbed run, and no
+finished evaluation may be lost. Writes `results/kill.csv`, a row for each kill.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ from pathlib import Path
 
 from record import record
 
-from nas.record.history import EMPTY, History, fold
-from nas.record.journal import JournalError, open_for_reading
+from nas.record.folding import fold
+from nas.record.history import EMPTY, History
+from nas.record.journal import open_for_reading
+from nas.record.journal_file import JournalError
 
 CONFIG = Path(__file__).parents[1] / "configs" / "nasbench201.yaml"
 OVERRIDES = ["predictor=trees", "budget=60", "batch=5"]
@@ -40,13 +45,8 @@ def command(*arguments: str) -> subprocess.Popen[bytes]:
 
 
 def search(run: Path) -> subprocess.Popen[bytes]:
-    return command(
-        "search",
-        str(CONFIG),
-        "--out",
-        str(run),
-        *(item for override in OVERRIDES for item in ("-s", override)),
-    )
+    overrides = [item for override in OVERRIDES for item in ("-s", override)]
+    return command("search", str(CONFIG), "--out", str(run), *overrides)
 
 
 def main() -> None:
@@ -70,11 +70,8 @@ def main() -> None:
                 attempt += 1
                 killed = Path(folder) / f"killed-{attempt}"
                 before = EMPTY
-            running = (
-                command("resume", str(killed))
-                if (killed / "journal.sqlite").exists() and before != EMPTY
-                else search(killed)
-            )
+            begun = (killed / "journal.sqlite").exists() and before != EMPTY
+            running = command("resume", str(killed)) if begun else search(killed)
             delay = draw.uniform(0.2, 0.7 * seconds)
             try:
                 running.wait(delay)
@@ -83,22 +80,21 @@ def main() -> None:
                 running.wait()
                 kills += 1
                 after = read(killed)
-                rows.append(
-                    {
-                        "kill": kills,
-                        "after_seconds": round(delay, 3),
-                        "observed_before": len(before.observed),
-                        "observed_after": len(after.observed),
-                    }
-                )
-                print(rows[-1], flush=True)
+                row = {
+                    "kill": kills,
+                    "after_seconds": round(delay, 3),
+                    "observed_before": len(before.observed),
+                    "observed_after": len(after.observed),
+                }
+                rows.append(row)
+                print(row, flush=True)
                 lost = [trial for trial in before.observed if trial not in after.observed]
                 assert not lost, f"lost {lost}"
         if not read(killed).finished:
             command("resume", str(killed)).wait()
         for number in range(attempt + 1):
             other = read(Path(folder) / f"killed-{number}")
-            assert other.trials == whole.trials, "the killed run went another way"
+            assert other.trials == whole.trials, "the killed run differs from the undisturbed one"
             assert other.finals == whole.finals
             assert other.finished == whole.finished
     print(

@@ -1,8 +1,8 @@
-"""The lottery's picture as one SVG: a strip for each strategy, beside the matrix of who beats whom.
+"""The lottery's plot as one SVG: the regrets of each strategy, beside the matrix of who beats whom.
 
-A dot is a setting's mean regret over the test seeds, a faint one a single search; the box reaches
-from the first to the third quartile of all settings and seeds, its line is the median. In the
-matrix the number is the probability that a random setting and seed of the row beats one of the
+A dot is a setting's mean regret over the test seeds; a faint dot is a single search. The box
+reaches from the first to the third quartile of all settings and seeds, and its line is the median.
+A number in the matrix is the probability that a random setting and seed of the row beats one of the
 column.
 """
 
@@ -17,15 +17,21 @@ import numpy as np
 from nas.report.axes import Scale, dot, labels, line, number, text, ticks
 
 ROW, TOP, LEFT, STRIP, CELL = 34, 96, 112, 400, 70
-# From a sure loss over an even chance to a sure win: the report's colours of the baseline and of
-# the search.
+# From a certain loss over an even chance to a certain win. Loss has the report's colour of the
+# baseline, win that of the search.
 LOSS, EVEN, WIN = (217, 115, 106), (240, 241, 244), (72, 116, 201)
 
 _STYLE = """
-.page { fill: #ffffff; } text { font: 12.5px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; fill: #5d636e; }
-.head { font-size: 17px; font-weight: 600; fill: #1c1f24; } .row { font-size: 13px; font-weight: 600; fill: #1c1f24; }
-.middle { text-anchor: middle; } .end { text-anchor: end; } .rule { stroke: #e3e5e9; } .axis { stroke: #9aa0aa; } .number { fill: #1c1f24; }
-.search { fill: #4874c9; fill-opacity: 0.16; } .setting { fill: #4874c9; } .box { fill: none; stroke: #1c1f24; stroke-width: 1.2; }
+.page { fill: #ffffff; }
+text {
+  font: 12.5px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; fill: #5d636e;
+}
+.head { font-size: 17px; font-weight: 600; fill: #1c1f24; }
+.row { font-size: 13px; font-weight: 600; fill: #1c1f24; }
+.middle { text-anchor: middle; } .end { text-anchor: end; } .number { fill: #1c1f24; }
+.rule { stroke: #e3e5e9; } .axis { stroke: #9aa0aa; }
+.search { fill: #4874c9; fill-opacity: 0.16; } .setting { fill: #4874c9; }
+.box { fill: none; stroke: #1c1f24; stroke-width: 1.2; }
 .median { stroke: #1c1f24; stroke-width: 2.6; }
 """
 
@@ -39,7 +45,8 @@ def lottery_plot(
 
     Args:
         regrets: of every test seed, by strategy and setting.
-        chances: by pair of strategies, the first beats the second.
+        chances: the probability that the first strategy of a pair beats the second.
+        title: above the plot.
     """
     names = list(regrets)
     beside = LEFT + STRIP + 40
@@ -47,8 +54,8 @@ def lottery_plot(
     shown = [
         value for settings in regrets.values() for values in settings.values() for value in values
     ]
-    # One hopeless search would press all others together: what lies beyond the 99th percentile is
-    # at the edge.
+    # A single very bad search would press all others together, so values beyond the 99th percentile
+    # are drawn at the edge.
     high = float(np.quantile(shown, 0.99)) or 1.0
     x = Scale(-0.02 * high, 1.04 * high, LEFT, LEFT + STRIP)
     parts = [
@@ -62,28 +69,16 @@ def lottery_plot(
         parts += _strip(name, regrets[name], x, TOP + ROW * (place + 0.5))
         parts.append(text(beside + LEFT + CELL * (place + 0.5), TOP - 10, name, "middle"))
         parts.append(text(beside + LEFT - 10, TOP + ROW * (place + 0.5) + 4, name, "row end"))
-        parts += [
-            _square(
-                chances[name, other],
-                f"{name} against {other}",
-                beside + LEFT + CELL * column,
-                TOP + ROW * place,
-            )
-            for column, other in enumerate(names)
-        ]
-    parts.append(
-        text(
-            20,
-            height - 14,
-            "dot: a setting's mean; faint: one search; box: quartiles and median over settings "
-            "and seeds",
-            "note",
-        )
-    )
+        for column, other in enumerate(names):
+            left, pair = beside + LEFT + CELL * column, f"{name} against {other}"
+            parts.append(_square(chances[name, other], pair, left, TOP + ROW * place))
+    note = "dot: a setting's mean; faint: one search; "
+    note += "box: quartiles and median over settings and seeds"
+    parts.append(text(20, height - 14, note, "note"))
+    size = f'viewBox="0 0 {number(width)} {number(height)}" width="{number(width)}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(width)} {number(height)}" '
-        f'width="{number(width)}" role="img" '
-        f'aria-label="{escape(title)}"><style>{_STYLE}</style>{"".join(parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(title)}">'
+        f"<style>{_STYLE}</style>{''.join(parts)}</svg>"
     )
 
 

@@ -1,8 +1,9 @@
-"""Writes the NAS-Bench-201 table that the package carries: python benchmarks/make_table.py
-nasbench201.npz [nas/data/nasbench201.npz]
+"""Writes the NAS-Bench-201 table that the package contains.
 
-The input has one row for each of the 15,625 cells in the official order; nas/data/README.md says
-what each column is.
+    python benchmarks/make_table.py nasbench201.npz [nas/data/nasbench201.npz]
+
+The input has a row for each of the 15,625 cells in the official order. nas/data/README.md describes
+the columns.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def write_table(source: Path, target: Path) -> int:
     """The size in bytes of the table written.
 
     Raises:
-        ValueError: the source lacks a column or a cell, or the table is too large to be carried.
+        ValueError: the source lacks a column or a cell, or the table is too large for the package.
     """
     with numpy.load(source, allow_pickle=False) as table:
         missing = [name for name in COLUMNS if name not in table.files]

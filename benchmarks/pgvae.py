@@ -1,32 +1,22 @@
-"""Searches that start from a poor training set: few fit architectures among many poor ones, and far
-from them.
+"""How much strategies gain if the training set has many poor architectures and few good ones.
 
     python benchmarks/pgvae.py --table nasbench201.npz --objective c100_val_200 --test c100_test_200
+    python benchmarks/pgvae.py --problems toy --name pgvae_toy --table nasbench201.npz \
+        --objective c100_val_200 --test c100_test_200
 
-For each imbalance (the share of fit ones in the training set of 200) and separation (no fit one is
-nearer to a poor one than so many decisions), strategies are given the training set as their history
-and propose 10 times 20 cells of NAS-Bench-201. Poor cells have three or more edges without a
-convolution or skip and score below 60; fit ones have at most one such edge and score from 64 to 68,
-so that neither is near the table's best. Poor ones at exactly the separation make up half of them,
-where there are as many.
-
-    python benchmarks/pgvae.py --problems toy --name pgvae_toy ...
-
-The same in a toy: two real numbers, a hill with 95 % of the training set, and far from it the slope
-of a higher one with 5 %.
-
-Strategies are compared seed by seed: all start from the same training sets. A strategy may be given
-settings, `pgvae:weighting=cbas:latent=4`. Writes `results/pgvae.csv`, a row for each strategy,
-problem and seed.
+Each strategy gets a training set of 200 as its history and proposes 20 architectures ten times.
+Strategies are compared seed by seed: all start from the same training sets. A strategy may have
+settings, such as `pgvae:weighting=cbas:latent=4`. `pgvae_problems.py` describes the nine problems
+in NAS-Bench-201 and the toy problem. Writes `results/pgvae.csv`, a row for each strategy, problem
+and seed.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -35,24 +25,23 @@ from typing import Any
 import numpy as np
 import yaml
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.pgvae_problems import TRAINING, Problem, cells, toy
+from benchmarks.published_table import read_table
 from benchmarks.record import record
-from benchmarks.search import Table, read_table
 from nas.evaluators.evaluator import Observation
-from nas.record.history import History, Trial
+from nas.record.history import History
+from nas.record.trials import Trial
 from nas.seeds import generator
 from nas.strategies import STRATEGIES, Strategy
 from nas.strategies.strategy import Asked, key_of, novel
-from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
+from spaces import Architecture, SearchSpace
 from spaces.operators import mutate
 
-TRAINING, ROUNDS, COUNT = 200, 10, 20
+ROUNDS, COUNT = 10, 20
 IMBALANCES, SEPARATIONS = (0.01, 0.05, 0.2), (2, 3, 4)
-POOR, FIT = (-math.inf, 60.0), (64.0, 68.0)
-POOR_EDGES = ("none", "avg_pool_3x3")
 METHODS = (
     "pgvae",
     "pgvae:weighting=rwr",
@@ -64,43 +53,20 @@ METHODS = (
     "evolution:population=200:tournament=10",
     "random",
 )
-# The toy's hills: place of the top on both axes, width, height.
-HILLS = ((-4.0, 1.0, 1.0), (4.0, 1.0, 2.5))
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """What is searched, from a training set that depends on a seed. `test` is of the architecture
-    chosen by score.
-    """
-
-    name: str
-    space: SearchSpace
-    score: Callable[[Architecture], float]
-    test: Callable[[Architecture], float]
-    best: tuple[float, float]
-    training: Callable[[int], list[Architecture]]
 
 
 @dataclass(frozen=True)
 class MutateBest:
-    """Mutations of the best so far: of one of `parents`, one decision changed."""
+    """Proposes mutations of the best so far: one decision of one of `parents` is changed."""
 
     parents: int = 10
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
-        best = sorted(history.observed, key=lambda trial: (-trial.score, trial.number))[
-            : self.parents
-        ]
-        return Asked(
-            novel(
-                space,
-                history,
-                self._children(space, best, generator(seed, "mutation", len(history.trials))),
-                count,
-            )
-        )
+        ranked = sorted(history.observed, key=lambda trial: (-trial.score, trial.number))
+        random = generator(seed, "mutation", len(history.trials))
+        children = self._children(space, ranked[: self.parents], random)
+        return Asked(novel(space, history, children, count))
 
     def _children(
         self, space: SearchSpace, best: Sequence[Trial], random: Random
@@ -109,124 +75,29 @@ class MutateBest:
             yield mutate(space, random.choice(best).architecture, random), "mutation"
 
 
-def hill(architecture: Architecture) -> float:
-    """The height of the toy's landscape."""
-    answers = architecture.answers
-    return sum(
-        height * math.exp(-sum((float(answers[axis]) - top) ** 2 for axis in "xy") / (2 * width**2))
-        for top, width, height in HILLS
-    )  # type: ignore[arg-type]
-
-
-def toy() -> Problem:
-    """Two real numbers from -8 to 8."""
-
-    def define(choose: Chooser) -> Graph:
-        builder = GraphBuilder()
-        return builder.output(
-            builder.node(
-                "point", builder.input(), x=choose.real("x", -8, 8), y=choose.real("y", -8, 8)
-            )
-        )
-
-    space = SearchSpace("hills", define)
-
-    def training(seed: int) -> list[Architecture]:
-        random = np.random.default_rng([seed, 0])
-        foot = []
-        while len(foot) < TRAINING // 20:
-            # One to one and a third widths from the top: from 1.0, where the other hill has its
-            # top, to 1.5.
-            angle, distance = random.uniform(0, 2 * math.pi), random.uniform(1.0, 1.35)
-            foot.append(HILLS[1][0] + distance * np.array([math.cos(angle), math.sin(angle)]))
-        crowd = list(np.clip(random.normal(HILLS[0][0], 1.2, (TRAINING - len(foot), 2)), -8, 8))
-        points = [
-            foot[place] if place < len(foot) else crowd[place - len(foot)]
-            for place in random.permutation(TRAINING)
-        ]
-        return [Architecture(space.name, (("x", float(x)), ("y", float(y)))) for x, y in points]
-
-    top = HILLS[1][2] + HILLS[0][2] * math.exp(-((HILLS[1][0] - HILLS[0][0]) ** 2))
-    return Problem("toy", space, hill, hill, (top, top), training)
-
-
-def cells(table: Table, imbalance: float, separation: int) -> Problem:
-    """NAS-Bench-201 with a training set of this imbalance and separation."""
-    architectures = sorted(
-        (rows for rows in table.rows.items() if isinstance(rows[0], tuple)),
-        key=lambda item: item[1],
-    )
-    decisions = [dict(found) for found, _ in architectures]
-    labels = sorted({label for each in decisions for label in each.values()})
-    code_NG = np.array([[labels.index(label) for label in each.values()] for each in decisions])
-    poor_edges_N = np.isin(code_NG, [labels.index(label) for label in POOR_EDGES]).sum(1)
-    poor = np.flatnonzero((poor_edges_N >= 3) & (table.objective_N < POOR[1]))
-    fit = np.flatnonzero(
-        (poor_edges_N <= 1) & (table.objective_N >= FIT[0]) & (table.objective_N <= FIT[1])
-    )
-
-    def training(seed: int) -> list[Architecture]:
-        random = np.random.default_rng([seed, 1])
-        number = round(imbalance * TRAINING)
-        chosen = _distinct(table, random.permutation(fit), number)
-        distance_P = (code_NG[poor][:, None] != code_NG[chosen][None]).sum(-1).min(1)
-        near, far = (
-            random.permutation(poor[mask])
-            for mask in (distance_P == separation, distance_P > separation)
-        )
-        half = (TRAINING - number) // 2
-        crowd = _distinct(table, [*near[:half], *far, *near[half:]], TRAINING - number)
-        rows = random.permutation([*chosen, *crowd])
-        return [Architecture(table.space.name, architectures[row][0]) for row in rows]
-
-    best = (float(np.nanmax(table.objective_N)), float(np.nanmax(table.test_N)))
-    return Problem(
-        f"{imbalance:.0%} fit, {separation} apart",
-        table.space,
-        lambda architecture: float(table.objective_N[table.row(architecture)]),
-        lambda architecture: float(table.test_N[table.row(architecture)]),
-        best,
-        training,
-    )
-
-
-def _distinct(table: Table, rows: Sequence[int] | np.ndarray, number: int) -> list[int]:
-    """The first rows that are different networks."""
-    found = {table.class_N[row]: int(row) for row in reversed([*rows])}
-    kept = [int(row) for row in rows if found[table.class_N[row]] == row][:number]
-    if len(kept) < number:
-        raise SystemExit(
-            f"there are {len(kept)} such cells, {number} are needed: choose a smaller separation"
-        )
-    return kept
-
-
 def started(problem: Problem, seed: int) -> History:
     """The training set as a history."""
-    return _after(
-        problem,
-        History(),
-        [(each, "training", key_of(problem.space, each)) for each in problem.training(seed)],
-    )
+    members = problem.training(seed)
+    found = [(member, "training", key_of(problem.space, member)) for member in members]
+    return _after(problem, History(), found)
 
 
 def _after(
     problem: Problem, history: History, found: Sequence[tuple[Architecture, str, str]]
 ) -> History:
-    first, number = len(history.trials), len(history.rounds)
     trials = [
         Trial(
-            first + place,
-            number,
-            "search",
-            each,
-            origin,
-            None,
-            key,
-            place,
-            Observation(problem.score(each)),
+            number=len(history.trials) + place,
+            round=len(history.rounds),
+            arm="search",
+            architecture=architecture,
+            origin=origin,
+            prediction=None,
+            canonical=key,
+            seed=place,
+            outcome=Observation(problem.score(architecture)),
         )
-        for place, (each, origin, key) in enumerate(found)
+        for place, (architecture, origin, key) in enumerate(found)
     ]
     return History((*history.trials, *trials))
 
@@ -235,16 +106,13 @@ def search(problem: Problem, strategy: Strategy, history: History, seed: int) ->
     """The history after 10 rounds of 20."""
     for _ in range(ROUNDS):
         asked = strategy.ask(problem.space, history, COUNT, seed)
-        history = _after(
-            problem,
-            history,
-            [(item.architecture, item.origin, item.canonical) for item in asked.proposals],
-        )
+        found = [(item.architecture, item.origin, item.canonical) for item in asked.proposals]
+        history = _after(problem, history, found)
     return history
 
 
 def judge(problem: Problem, before: History, after: History) -> dict[str, float]:
-    """What was gained over the best of the training set, and what is missing to the table's best."""
+    """The gain over the best of the training set, and the regret to the best of the space."""
     assert before.best is not None
     assert after.best is not None
     proposed = after.trials[len(before.trials) :]
@@ -263,31 +131,28 @@ def judge(problem: Problem, before: History, after: History) -> dict[str, float]
 
 
 def strategy_named(text: str) -> Strategy:
-    """The strategy of `name:setting=value:...`; it begins where the training set ends."""
+    """The strategy of `name:setting=value:...`; the training set is pgvae's initial design."""
     name, *given = text.split(":")
-    settings = {
-        key: yaml.safe_load(value)
-        for key, _, value in (setting.partition("=") for setting in given)
-    }
+    parts = (setting.partition("=") for setting in given)
+    settings: dict[str, Any] = {key: yaml.safe_load(value) for key, _, value in parts}
     if name == "mutation":
         return MutateBest(**settings)
-    return STRATEGIES[name](**({"initial": TRAINING} if name == "pgvae" else {}), **settings)
+    initial: dict[str, Any] = {"initial": TRAINING} if name == "pgvae" else {}
+    return STRATEGIES[name](**initial, **settings)
 
 
 def main() -> None:
     arguments = parse()
     strategies = {text: strategy_named(text) for text in arguments.strategies}
     table = read_table("nasbench201", str(arguments.table), arguments.objective, arguments.test, "")
-    grid = [
+    problems = [
         cells(table, imbalance, separation)
         for imbalance in IMBALANCES
         for separation in SEPARATIONS
     ]
-    problems = (
-        [problem for problem in (toy(), *grid) if problem.name in arguments.problems]
-        if arguments.problems
-        else grid
-    )
+    if arguments.problems:
+        named = arguments.problems
+        problems = [problem for problem in (toy(), *problems) if problem.name in named]
     rows: list[dict[str, Any]] = []
     for problem in problems:
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
@@ -296,30 +161,21 @@ def main() -> None:
                 began = time.perf_counter()
                 figures = judge(problem, before, search(problem, strategy, before, seed))
                 seconds = time.perf_counter() - began
-                rows.append(
-                    {"problem": problem.name, "strategy": text, "seed": seed}
-                    | figures
-                    | {"seconds": seconds}
-                )
+                row = {"problem": problem.name, "strategy": text, "seed": seed}
+                rows.append(row | figures | {"seconds": seconds})
         print_problem([row for row in rows if row["problem"] == problem.name], arguments.strategies)
     if arguments.name:
-        print(
-            "written:",
-            record(
-                arguments.name,
-                [{name: _text(value) for name, value in row.items()} for row in rows],
-            ),
-        )
+        written = [{name: _text(value) for name, value in row.items()} for row in rows]
+        print("written:", record(arguments.name, written))
 
 
 def print_problem(rows: list[dict[str, Any]], strategies: Sequence[str]) -> None:
-    """Means over the seeds with standard errors, and the first strategy's lead over each other,
-    seed by seed.
+    """Prints means over the seeds with standard errors.
+
+    `lead` is the first strategy's best score minus that of the strategy, seed by seed.
     """
-    print(
-        f"\n{rows[0]['problem']}: best of the training set "
-        f"{np.mean([row['best_of_training'] for row in rows]):.3f}"
-    )
+    before = np.mean([row["best_of_training"] for row in rows])
+    print(f"\n{rows[0]['problem']}: best of the training set {before:.3f}")
     own = {text: [row for row in rows if row["strategy"] == text] for text in strategies}
     first = np.array([row["best"] for row in own[strategies[0]]])
     for text in strategies:
@@ -328,18 +184,14 @@ def print_problem(rows: list[dict[str, Any]], strategies: Sequence[str]) -> None
             f"  {name.replace('_', ' ')} {mean_and_error([row[name] for row in own[text]])}"
             for name in ("improvement_percent", "half_way_regret", "regret")
         )
-        shown += (
-            f"  test {mean_and_error([row['test_regret'] for row in own[text]])}  lead "
-            f"{mean_and_error(lead)}"
+        test = mean_and_error([row["test_regret"] for row in own[text]])
+        proposed, latent, seconds = (
+            np.mean([row[name] for row in own[text]])
+            for name in ("mean_proposed", "from_latent", "seconds")
         )
-        shown += (
-            f"  proposed {np.mean([row['mean_proposed'] for row in own[text]]):.1f} latent "
-            f"{np.mean([row['from_latent'] for row in own[text]]):.2f}"
-        )
-        print(
-            f"  {text:42}{shown}  {np.mean([row['seconds'] for row in own[text]]):.1f} s",
-            flush=True,
-        )
+        shown += f"  test {test}  lead {mean_and_error(lead)}"
+        shown += f"  proposed {proposed:.1f} latent {latent:.2f}"
+        print(f"  {text:42}{shown}  {seconds:.1f} s", flush=True)
 
 
 def mean_and_error(values: Sequence[float] | np.ndarray) -> str:
@@ -359,7 +211,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--objective", required=True, help="the column that the search sees, higher is better"
     )
-    parser.add_argument("--test", required=True, help="the column that what it chose is judged by")
+    parser.add_argument("--test", required=True, help="the column that judges the chosen row")
     parser.add_argument(
         "--strategies",
         type=lambda text: text.split(","),

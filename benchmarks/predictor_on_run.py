@@ -1,11 +1,11 @@
-"""How well each predictor ranks the architectures of a run that it was not fitted on, beside
-parameter count and multiply-adds.
+"""How well predictors, parameter count and multiply-adds rank a run's held-out architectures.
 
-    nas search configs/digits.yaml -s strategy=random -s budget=200 -s batch=20 -s baseline=none -s
-    finalists.count=0 --out runs/pool python benchmarks/predictor_on_run.py runs/pool --sizes 24 60
-    120
+    nas search configs/digits.yaml -s strategy=random -s budget=200 -s batch=20 \
+        -s baseline=none -s finalists.count=0 --out runs/pool
+    python benchmarks/predictor_on_run.py runs/pool --sizes 24 60 120
 
-The run should be of random search, so that its architectures are a fair sample of the space.
+The run should be a random search, so that its architectures are a random sample of the space.
+Writes `results/predictor_on_run.csv`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from pathlib import Path
 
 import numpy
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record
-from nas.config.compose import shaped_space
-from nas.config.config import parse_config
-from nas.record.history import fold
+from nas.config.evaluator import shaped_space
+from nas.config.loading import parse_config
+from nas.record.folding import fold
 from nas.record.journal import open_for_reading
 from predictors import PREDICTORS, predictor
 from predictors.ranking import spearman
@@ -62,28 +61,16 @@ def main() -> None:
                 )
                 seconds = time.perf_counter() - began
                 mean = fitted.predict([graphs[place] for place in others]).mean
-                rows.append(
-                    {
-                        "predictor": name,
-                        "labels": labels,
-                        "seed": seed,
-                        "spearman": spearman(mean, scores[others]),
-                        "fit_seconds": round(seconds, 2),
-                    }
-                )
-            rows += [
-                {
-                    "predictor": name,
-                    "labels": labels,
-                    "seed": seed,
-                    "spearman": spearman(values[others], scores[others]),
-                    "fit_seconds": 0.0,
-                }
-                for name, values in trivial.items()
-            ]
+                rank = spearman(mean, scores[others])
+                figures = {"spearman": rank, "fit_seconds": round(seconds, 2)}
+                rows.append({"predictor": name, "labels": labels, "seed": seed, **figures})
+            for name, values in trivial.items():
+                rank = spearman(values[others], scores[others])
+                figures = {"spearman": rank, "fit_seconds": 0.0}
+                rows.append({"predictor": name, "labels": labels, "seed": seed, **figures})
     print(
-        f"{len(scores)} architectures; Spearman on those left over, mean ± deviation over "
-        f"{arguments.seeds} seeds"
+        f"{len(scores)} architectures; Spearman on the held-out ones, "
+        f"mean ± deviation over {arguments.seeds} seeds"
     )
     for name in (*PREDICTORS, *trivial):
         cells = []

@@ -1,8 +1,10 @@
-"""Writes the tables of README.md and docs/predictors.md anew from `results/predictors_*.csv`:
-python benchmarks/predictor_tables.py
+"""Rewrites the tables of README.md and docs/predictors.md from `results/predictors_*.csv`.
 
-A table stands between `<!-- table NAME FIGURE -->` and `<!-- end -->`: a row for each method, a
-column for each number of labels, the mean and the standard deviation of the figure over the splits.
+    python benchmarks/predictor_tables.py
+
+A table is between `<!-- table NAME FIGURE -->` and `<!-- end -->`. It has a row for each method and
+a column for each number of labels; an entry is the figure's mean and standard deviation over the
+splits.
 """
 
 from __future__ import annotations
@@ -21,23 +23,19 @@ SHOWN = {
     "trees": "boosted trees",
     "gp": "Gaussian process",
     "gnn": "graph network",
+    "auto": "**auto, the default**",
 }
-SHOWN |= {"auto": "**auto, the default**"}
 
 
 def table(name: str, figure: str) -> str:
     """The table of one figure of one CSV, in Markdown."""
     with (RESULTS / f"predictors_{name}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    sizes, methods = (
-        list(dict.fromkeys(row["size"] for row in rows)),
-        list(dict.fromkeys(row["method"] for row in rows)),
-    )
+    sizes = list(dict.fromkeys(row["size"] for row in rows))
+    methods = list(dict.fromkeys(row["method"] for row in rows))
     sizes.sort(key=lambda size: int(size) if size.isdigit() else 0)
-    lines = [
-        "| | " + " | ".join(f"{size} labels" if size.isdigit() else size for size in sizes) + " |",
-        "|---|" + "---|" * len(sizes),
-    ]
+    heads = [f"{size} labels" if size.isdigit() else size for size in sizes]
+    lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(sizes)]
     for method in methods:
         cells = []
         for size in sizes:
@@ -46,11 +44,10 @@ def table(name: str, figure: str) -> str:
                 for row in rows
                 if row["method"] == method and row["size"] == size and row[figure]
             ]
-            cells.append(
-                f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
-                if len(values) > 1
-                else ""
-            )
+            cell = ""
+            if len(values) > 1:
+                cell = f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+            cells.append(cell)
         if any(cells):
             lines.append(f"| {SHOWN.get(method, method)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -59,11 +56,9 @@ def table(name: str, figure: str) -> str:
 def main() -> None:
     root = Path(__file__).parent.parent
     for page in PAGES:
-        text = (root / page).read_text(encoding="utf-8")
-        (root / page).write_text(
-            MARK.sub(lambda found: found[1] + table(found[2], found[3]) + found[4], text),
-            encoding="utf-8",
-        )
+        old = (root / page).read_text(encoding="utf-8")
+        new = MARK.sub(lambda found: found[1] + table(found[2], found[3]) + found[4], old)
+        (root / page).write_text(new, encoding="utf-8")
         print(page)
 
 

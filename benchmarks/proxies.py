@@ -1,12 +1,15 @@
-"""How zero-cost proxies rank NAS-Bench-201: Spearman and Kendall with CIFAR-10 test accuracy, and
-with the published values of the same proxies.
+"""How well zero-cost proxies rank the cells of NAS-Bench-201 by CIFAR-10 test accuracy.
 
-    python benchmarks/proxies.py ../shared/data --cells 150 --batch-size 16 --workers 2 --task
-    '{name: cifar10, path: cifar10.npz}'
+    python benchmarks/proxies.py ../shared/data --cells 150 --batch-size 16 --workers 2 \
+        --task '{name: cifar10, path: cifar10.npz}'
 
-Reads nasbench201.npz, and where it is there nasbench201_proxies.npz: NASWOT and LogSynflow as means
-of nine measurements, Synflow's decimal logarithm of one. LogSynflow (Cavagnero et al. 2023) weighs
-Synflow's gradients otherwise, so only the ranking is compared. The cells are of different classes.
+Measured are Spearman's and Kendall's rank correlation with the accuracy, and with published values
+of the same proxies. The cells are not isomorphic to each other. Writes `results/proxies_BATCH.csv`.
+
+The folder holds nasbench201.npz, and may hold nasbench201_proxies.npz with the published values:
+NASWOT and LogSynflow as means of nine measurements, and the decimal logarithm of one measurement of
+Synflow. LogSynflow (Cavagnero et al. 2023) weights Synflow's gradients in another way, so only the
+rankings are compared.
 """
 
 from __future__ import annotations
@@ -20,8 +23,7 @@ from typing import Any
 
 import numpy
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record
@@ -47,29 +49,22 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--task", help="a batch of its training split, not noise")
+    parser.add_argument("--task", help="measures on a batch of its training split, not on noise")
     arguments = parser.parse_args()
     table = numpy.load(arguments.folder / "nasbench201.npz", allow_pickle=False)
     published = arguments.folder / "nasbench201_proxies.npz"
-    columns = {ACCURACY: table[ACCURACY]} | (
-        dict(numpy.load(published, allow_pickle=False)) if published.exists() else {}
-    )
+    columns = {ACCURACY: table[ACCURACY]}
+    if published.exists():
+        columns |= dict(numpy.load(published, allow_pickle=False))
     cells = space.rows({"arch": table["arch"]})  # type: ignore[misc]
     classes = {canonical_key(space.graph(cell)): row for row, cell in enumerate(cells)}
     chosen = Random(arguments.seed).sample(list(classes.values()), arguments.cells)
-    plan = Plan(
-        "nasbench201",
-        space.shapes,
-        tuple(PROXIES),
-        arguments.task,
-        arguments.batch_size,
-        arguments.seed,
-    )
+    measured = arguments.task, arguments.batch_size, arguments.seed
+    plan = Plan("nasbench201", space.shapes, tuple(PROXIES), *measured)
     values, seconds = numpy.full((len(chosen), len(PROXIES)), numpy.nan), numpy.zeros(len(PROXIES))
     began = time.perf_counter()
-    for index, scored in measure_all(
-        plan, [cells[row] for row in chosen], workers=arguments.workers
-    ):
+    drawn = [cells[row] for row in chosen]
+    for index, scored in measure_all(plan, drawn, workers=arguments.workers):
         values[index] = scored.values
         seconds += scored.seconds
     print(f"{len(chosen)} cells in {time.perf_counter() - began:.0f} s")
@@ -80,20 +75,12 @@ def main() -> None:
     }
     rows = []
     for number, name in enumerate(PROXIES):
-        for other in (
-            ACCURACY,
-            *(column for column in PUBLISHED.get(name, ()) if column in columns),
-        ):
+        same_proxy = [column for column in PUBLISHED.get(name, ()) if column in columns]
+        seconds_each = round(float(seconds[number]) / len(chosen), 4)
+        for other in (ACCURACY, *same_proxy):
             compared = compare(values[:, number], columns[other][chosen])
-            rows.append(
-                {
-                    "proxy": name,
-                    "against": other,
-                    **setting,
-                    **compared,
-                    "seconds_each": round(float(seconds[number]) / len(chosen), 4),
-                }
-            )
+            row = {"proxy": name, "against": other, **setting, **compared}
+            rows.append(row | {"seconds_each": seconds_each})
             print(
                 f"{name:<20} {other:<22} spearman {compared['spearman']:6.3f}  kendall "
                 f"{compared['kendall']:6.3f}  of {compared['cells']}"
@@ -108,7 +95,7 @@ def main() -> None:
 
 
 def compare(values: numpy.ndarray, others: numpy.ndarray) -> dict[str, Any]:
-    """Where both are finite; the cells left out are those of which a proxy says nothing."""
+    """Rank correlations over the cells for which both are finite, and how many these are."""
     both = numpy.isfinite(values) & numpy.isfinite(others)
     left, right = values[both], others[both].astype(float)
     return {

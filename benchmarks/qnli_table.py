@@ -1,5 +1,6 @@
-"""Turns FlexiBERT's measured small transformers into a table: python benchmarks/qnli_table.py
-flexibert_qnli.json.gz qnli.npz
+"""Turns FlexiBERT's measured small transformers into a table that searches can look up.
+
+    python benchmarks/qnli_table.py flexibert_qnli.json.gz qnli.npz
 
 The input is a JSON list of {"model": {l, a, h, s, f}, "qnli": accuracy}: layers, attention heads,
 hidden sizes, similarities, feed-forward sizes. The table has the columns that the space
@@ -19,8 +20,10 @@ from spaces.flexibert.qnli import DESIGN, SIMILARITIES
 
 
 def read_qnli(path: Path) -> dict[str, numpy.ndarray]:
-    """The columns `layers` (N,), `heads`, `hidden`, `similarity`, `feed_forward` (N, 4) and `qnli`
-    (N,), 0 where a transformer has fewer layers.
+    """The table's columns, for N transformers.
+
+    `layers` and `qnli` are (N,). `heads`, `hidden`, `similarity` and `feed_forward` are (N, 4),
+    with 0 for the layers that a transformer does not have.
 
     Raises:
         ValueError: a model's lists are not as long as it has layers.
@@ -32,23 +35,19 @@ def read_qnli(path: Path) -> dict[str, numpy.ndarray]:
         "layers": numpy.array([item["model"]["l"] for item in measured]),
         "qnli": numpy.array([item["qnli"] for item in measured]),
     }
-    for name, short in (
-        ("heads", "a"),
-        ("hidden", "h"),
-        ("similarity", "s"),
-        ("feed_forward", "f"),
-    ):
+    lists = {"heads": "a", "hidden": "h", "similarity": "s", "feed_forward": "f"}
+    for name, short in lists.items():
         columns[name] = numpy.zeros((len(measured), most), dtype=numpy.int64)
         for row, item in enumerate(measured):
             values = item["model"][short]
             if len(values) != item["model"]["l"]:
                 raise ValueError(
-                    f"the model {row} of {path} has {item['model']['l']} layers, and "
-                    f"{len(values)} in {short!r}"
+                    f"the model {row} of {path} has {item['model']['l']} layers, "
+                    f"and {len(values)} in {short!r}"
                 )
-            columns[name][row, : len(values)] = (
-                [SIMILARITIES.index(value) for value in values] if short == "s" else values
-            )
+            if short == "s":
+                values = [SIMILARITIES.index(value) for value in values]
+            columns[name][row, : len(values)] = values
     return columns
 
 

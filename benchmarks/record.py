@@ -1,6 +1,4 @@
-"""Keeps what a benchmark measured: a CSV under benchmarks/results, each row with the commit it was
-measured at.
-"""
+"""Writes the rows of a benchmark to a CSV under benchmarks/results, with commit and machine."""
 
 from __future__ import annotations
 
@@ -17,15 +15,10 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def record(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Writes `results/name.csv` anew."""
-    stamped = [
-        {
-            **row,
-            "commit": commit(),
-            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        }
-        for row in rows
-    ]
+    """Writes `results/NAME.csv`, over an older one; every row gets the commit and the machine."""
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    stamp = {"commit": commit(), "machine": machine}
+    stamped = [{**row, **stamp} for row in rows]
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.csv"
     with path.open("w", newline="") as file:
@@ -36,30 +29,24 @@ def record(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
 
 
 def commit() -> str:
-    """The short hash of the commit; with a plus where the tree differs from it."""
-    folder = Path(__file__).parent
+    """The short hash of the commit, with a plus if the tree differs from it; or `unknown`."""
     try:
-        short = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no", ":!results"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+        short = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", ":!results")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return short + ("+" if changed.strip() else "")
+    return short.strip() + ("+" if changed.strip() else "")
+
+
+def _git(*arguments: str) -> str:
+    folder = Path(__file__).parent
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def spread(values: list[float]) -> str:
-    """Median with the quartiles, as text."""
+    """The median with the quartiles, as text; a single value alone."""
     if len(values) < 2:
         return f"{values[0]:.3f}"
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")

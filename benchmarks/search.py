@@ -1,21 +1,24 @@
-"""Strategies on a table: evaluations until the best is found, regret on the way, and for two
-objectives the share of the exact front's hypervolume.
+"""How fast strategies find the best of a table: evaluations, regret, and hypervolume of the front.
 
-    python benchmarks/search.py --space nasbench201 --table nasbench201.npz --objective c100_val_200
-    --test c100_test_200 \
+    python benchmarks/search.py --space nasbench201 --table nasbench201.npz \
+        --objective c100_val_200 --test c100_test_200 \
         --strategies random,evolution,local,surrogate --budget 100 --seeds 100 --json OUT
 
-A strategy may be given settings, `evolution:population=50:tournament=10`, and the surrogate a
-predictor, `surrogate:predictor=trees`. The search sees the objective. The regret on the test column
-is that of the architecture which the objective chose. Where the table lacks architectures of the
-space, the search is held to those that it has; where it has one in hundreds, or more of some parts
-of the space than of others, drawing until one is met takes long, or draws these parts too often:
-`--listed` draws among the rows themselves. With `--cost` (a column, or FILE.npz:COLUMN of the same
-rows; lower is better) strategies of several objectives minimise it too, and what was evaluated is
-also judged as a front: hypervolume above the exact front's worst values, extended by a tenth of its
-range, and IGD. Rows that are one network then all have their mean, for a search evaluates only one
-of them: which of the twins was measured a little faster it could not learn. Writes
-`results/search_SPACE_OBJECTIVE.csv`, a row for each strategy and seed.
+A strategy may have settings, such as `evolution:population=50:tournament=10`, and the surrogate a
+predictor, such as `surrogate:predictor=trees`. The search sees the objective. The regret on the
+test column is that of the architecture with the best objective.
+
+If the table lacks architectures of the space, the space rejects them. That takes long if the table
+has only one in hundreds, and it draws some parts of the space too often if the table has more of
+them than of others. `--listed` draws among the rows instead.
+
+With `--cost` (a column, or FILE.npz:COLUMN of the same rows; lower is better) strategies of several
+objectives also minimise this column. The evaluated architectures are then also judged as a front:
+by IGD, and by hypervolume above the exact front's worst values, extended by a tenth of its range.
+Isomorphic rows then have their mean in both columns: a search evaluates only one of them and could
+not learn which of them was measured a little faster.
+
+Writes `results/search_SPACE_OBJECTIVE.csv`, a row for each strategy and seed.
 """
 
 from __future__ import annotations
@@ -25,177 +28,37 @@ import json
 import statistics
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import yaml
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.published_table import COST, Table, read_table
 from benchmarks.record import record
 from benchmarks.seeds import each_seed
-from nas.config.compose import strategy_of
-from nas.config.config import RunConfig
+from nas.config.sections import RunConfig
+from nas.config.strategy import strategy_of
 from nas.evaluators.evaluator import Failed, Observation
-from nas.objectives.objective import SCORE, Objective
-from nas.objectives.pareto import front, hypervolume, inverted_generational_distance
-from nas.prediction.labels import read_labels
-from nas.record.history import EMPTY, History, fold, outcome_event, round_event
+from nas.objectives.objective import SCORE
+from nas.objectives.pareto import hypervolume, inverted_generational_distance
+from nas.record.events import outcome_event, round_event
+from nas.record.folding import fold
+from nas.record.history import EMPTY, History
 from nas.strategies import STRATEGIES, Strategy
 from nas.strategies.rungs import rungs_of
-from nas.tasks.arrays import read_npz
-from spaces import Architecture, Chooser, Graph, SearchSpace
-from spaces.canonical import canonical_key
-from spaces.domains import Answer
-from spaces.operators import domains, only
+from spaces import Architecture, SearchSpace
 
 MARKS = (16, 32, 50, 64, 100, 150, 200)
 NEVER = float("inf")
-COST = Objective("cost", "minimise")
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """N rows of a table of one space.
-
-    Attributes:
-        space: held to the rows where they are not all of it.
-        rows: the row of each architecture, by its decisions; then by its canonical key.
-        class_N: numbers that isomorphic rows share.
-        objective_N, test_N, cost_N: not a number where the table has none; the first two higher is
-            better, the cost lower.
-    """
-
-    space: SearchSpace
-    rows: dict[Any, int]
-    class_N: np.ndarray
-    objective_N: np.ndarray
-    test_N: np.ndarray
-    cost_N: np.ndarray | None
-
-    def row(self, architecture: Architecture) -> int:
-        """The row of the architecture, or of one isomorphic to it."""
-        row = self.rows.get(architecture.decisions)
-        return self.rows[canonical_key(self.space.graph(architecture))] if row is None else row
-
-    def metrics(self, row: int) -> tuple[tuple[str, float], ...]:
-        """What an observation says beside its score."""
-        return () if self.cost_N is None else ((COST.name, float(self.cost_N[row])),)
-
-    @cached_property
-    def points(self) -> np.ndarray:
-        """Both objectives, higher is better; not a number where one is missing."""
-        assert self.cost_N is not None
-        return np.stack([self.objective_N, -self.cost_N], axis=1)
-
-    @cached_property
-    def exact_front(self) -> np.ndarray:
-        """The exact front."""
-        known_N2 = self.points[np.isfinite(self.points).all(1)]
-        return known_N2[front(known_N2)]
-
-    @cached_property
-    def reference_2(self) -> np.ndarray:
-        """Below which nothing counts."""
-        return self.exact_front.min(0) - 0.1 * np.ptp(self.exact_front, axis=0)
-
-
-@lru_cache(maxsize=1)
-def read_table(
-    space: str, path: str, objective: str, test: str, cost: str, listed: bool = False
-) -> Table:
-    """The table, read once a process; `listed` holds the space to the rows that have an objective,
-    as they are written.
-    """
-    labels = read_labels(path, space=space, column=objective)
-    test_N = read_labels(path, space=space, column=test).values_N
-    keys = [
-        canonical_key(labels.space.graph(architecture)) for architecture in labels.architectures
-    ]
-    rows: dict[Any, int] = {}
-    for row in np.argsort(~np.isfinite(labels.values_N), kind="stable").tolist():
-        rows.setdefault(keys[row], row)
-    rows |= {architecture.decisions: row for row, architecture in enumerate(labels.architectures)}
-    class_N = np.unique(keys, return_inverse=True)[1]
-    if listed:
-        known = np.flatnonzero(np.isfinite(labels.values_N)).tolist()
-        held = only(labels.space, [labels.architectures[row] for row in known])
-    else:
-        held = (
-            labels.space
-            if is_whole(labels.space, labels.architectures)
-            else within(labels.space, frozenset(keys))
-        )
-    if not cost:
-        return Table(held, rows, class_N, labels.values_N, test_N, None)
-    return Table(
-        held,
-        rows,
-        class_N,
-        _of_class(labels.values_N, class_N),
-        test_N,
-        _of_class(_cost(path, cost, len(keys)), class_N),
-    )
-
-
-def _of_class(value_N: np.ndarray, class_N: np.ndarray) -> np.ndarray:
-    """(N,) the mean of each row's class over the rows that have a number."""
-    known_N = np.isfinite(value_N)
-    sum_C, count_C = (
-        np.bincount(class_N, weights=each_N, minlength=class_N.max() + 1)
-        for each_N in (np.where(known_N, value_N, 0.0), known_N)
-    )
-    return np.where(known_N, (sum_C / np.maximum(count_C, 1))[class_N], np.nan)
-
-
-def _cost(path: str, named: str, rows: int) -> np.ndarray:
-    file, colon, column = named.rpartition(":")
-    cost_N = read_npz(Path(file if colon else path))[column].astype(float)
-    if cost_N.shape != (rows,):
-        raise SystemExit(
-            f"the cost {named} should be {rows} numbers, one a row; its shape is {cost_N.shape}"
-        )
-    return cost_N
-
-
-def is_whole(space: SearchSpace, architectures: list[Architecture]) -> bool:
-    """Whether the rows are all combinations of decisions, as far as one architecture's questions
-    tell.
-    """
-    size = 1
-    for domain in domains(space, architectures[0]).values():
-        size *= domain.size or 0
-    return size == len(architectures)
-
-
-def within(space: SearchSpace, keys: frozenset[str]) -> SearchSpace:
-    """The space, which rejects what has none of these canonical keys."""
-    run = space.define
-    has: dict[
-        tuple[tuple[str, Answer], ...], bool
-    ] = {}  # Keys take half of a run, and strategies draw the same architectures again and again.
-
-    def define(choose: Chooser) -> Graph:
-        graph = run(choose)
-        decisions = tuple(choose.decisions.items())
-        if decisions not in has:
-            has[decisions] = canonical_key(graph) in keys
-        if not has[decisions]:
-            choose.reject("the table does not have it")
-        return graph
-
-    return replace(space, define=define)
 
 
 class Rows(Protocol):
-    """What a search looks up: the row of an architecture, its score and the other numbers of an
-    observation.
-    """
+    """What a search looks up: an architecture's row, and its score and other metrics."""
 
     @property
     def space(self) -> SearchSpace: ...
@@ -209,8 +72,9 @@ class Rows(Protocol):
 
 
 def search(table: Rows, strategy: Strategy, budget: int, batch: int, seed: int) -> list[int]:
-    """The rows that were evaluated, in their order; evaluating is looking up, so a run is the
-    strategy's own time.
+    """The evaluated rows in their order.
+
+    An evaluation is a look-up, so the run takes only the strategy's own time.
     """
     return searched(table, strategy, budget, batch, seed)[1]
 
@@ -218,7 +82,7 @@ def search(table: Rows, strategy: Strategy, budget: int, batch: int, seed: int) 
 def searched(
     table: Rows, strategy: Strategy, budget: int, batch: int, seed: int
 ) -> tuple[History, list[int]]:
-    """The same with the history, where what was predicted stands too."""
+    """The history, which has the predictions too, and the evaluated rows in their order."""
     history, found = EMPTY, list[int]()
     while len(found) < budget:
         asked = strategy.ask(table.space, history, min(batch, budget - len(found)), seed)
@@ -242,13 +106,11 @@ def searched(
 
 
 def judge(table: Table, rows: list[int]) -> dict[str, float]:
-    """Evaluations until the best class, and at each mark what had been reached."""
+    """Evaluations until the best row or one isomorphic to it, and the regrets at each mark."""
     objective_N = np.nan_to_num(table.objective_N, nan=-np.inf)
     best = table.class_N[int(objective_N.argmax())]
     places = np.flatnonzero(table.class_N[rows] == best)
-    figures: dict[str, float] = {
-        "evaluations_to_best": int(places[0]) + 1 if len(places) else NEVER
-    }
+    figures = {"evaluations_to_best": int(places[0]) + 1 if len(places) else NEVER}
     for mark in (mark for mark in MARKS if mark <= len(rows)):
         chosen = max(rows[:mark], key=lambda row: objective_N[row])
         figures[f"regret_{mark}"] = float(objective_N.max() - objective_N[chosen])
@@ -256,9 +118,9 @@ def judge(table: Table, rows: list[int]) -> dict[str, float]:
         if table.cost_N is not None:
             reached_M2 = table.points[rows[:mark]]
             reached_M2 = reached_M2[np.isfinite(reached_M2).all(1)]
-            figures[f"hypervolume_{mark}"] = hypervolume(
-                reached_M2, table.reference_2
-            ) / hypervolume(table.exact_front, table.reference_2)
+            reached = hypervolume(reached_M2, table.reference_2)
+            whole = hypervolume(table.exact_front, table.reference_2)
+            figures[f"hypervolume_{mark}"] = reached / whole
             figures[f"igd_{mark}"] = inverted_generational_distance(reached_M2, table.exact_front)
     return figures
 
@@ -283,8 +145,8 @@ def strategy_named(text: str, arguments: argparse.Namespace) -> Strategy:
     strategy = strategy_of(RunConfig.model_validate(config))
     if len(rungs_of(strategy)) > 1:
         raise SystemExit(
-            f"{name} trains for shares of the epochs, of which this table has no scores: see "
-            "benchmarks/halving.py"
+            f"{name} trains for shares of the epochs, and this table has no scores of them: "
+            "see benchmarks/halving.py"
         )
     return strategy
 
@@ -292,22 +154,13 @@ def strategy_named(text: str, arguments: argparse.Namespace) -> Strategy:
 def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     """One seed of one strategy."""
     arguments, text, seed = job
-    table = read_table(
-        arguments.space,
-        str(arguments.table),
-        arguments.objective,
-        arguments.test,
-        arguments.cost,
-        arguments.listed,
-    )
+    path, columns = str(arguments.table), (arguments.objective, arguments.test, arguments.cost)
+    table = read_table(arguments.space, path, *columns, arguments.listed)
     started = time.perf_counter()
     rows = search(table, strategy_named(text, arguments), arguments.budget, arguments.batch, seed)
     seconds = time.perf_counter() - started
-    return (
-        {"strategy": text, "seed": seed, "evaluated": len(rows)}
-        | judge(table, rows)
-        | {"seconds": seconds}
-    )
+    row = {"strategy": text, "seed": seed, "evaluated": len(rows)}
+    return row | judge(table, rows) | {"seconds": seconds}
 
 
 def main() -> None:
@@ -318,51 +171,36 @@ def main() -> None:
     print_summary(rows, arguments.strategies)
     if arguments.json:
         described = {name: str(value) for name, value in vars(arguments).items()}
-        arguments.json.write_text(
-            json.dumps({"arguments": described, "rows": rows}, indent=1).replace("Infinity", "null")
-            + "\n"
-        )
-    named = (
-        arguments.name
-        or f"{arguments.space}_{arguments.objective}{'_cost' if arguments.cost else ''}".replace(
-            ":", "_"
-        )
-    )
-    print(
-        "written:",
-        record(
-            f"search_{named}", [{name: _text(value) for name, value in row.items()} for row in rows]
-        ),
-    )
+        text = json.dumps({"arguments": described, "rows": rows}, indent=1)
+        arguments.json.write_text(text.replace("Infinity", "null") + "\n")
+    default = f"{arguments.space}_{arguments.objective}{'_cost' if arguments.cost else ''}"
+    named = arguments.name or default.replace(":", "_")
+    written = [{name: _text(value) for name, value in row.items()} for row in rows]
+    print("written:", record(f"search_{named}", written))
 
 
 def print_summary(rows: list[dict[str, Any]], strategies: list[str]) -> None:
-    """Medians with quartiles, and means of the regret, over the seeds."""
-    measured = [
-        name
-        for name in rows[0]
-        if name not in ("strategy", "seed", "evaluated", "seconds", "evaluations_to_best")
-    ]
+    """Prints medians with quartiles, and means of the regret, over the seeds."""
+    others = ("strategy", "seed", "evaluated", "seconds", "evaluations_to_best")
+    measured = [name for name in rows[0] if name not in others]
     for text in strategies:
         own = [row for row in rows if row["strategy"] == text]
         needed = np.array([row["evaluations_to_best"] for row in own])
         low, middle, high, late = (
             np.quantile(needed, share, method="inverted_cdf") for share in (0.25, 0.5, 0.75, 0.9)
         )
+        found, seconds = np.isfinite(needed).mean(), statistics.mean(row["seconds"] for row in own)
         print(
-            f"{text}: best found by {np.isfinite(needed).mean():.0%}, after {middle:g} [{low:g}, "
-            f"{high:g}], 90 % after {late:g}",
-            end="; ",
+            f"{text}: best found by {found:.0%}, after {middle:g} [{low:g}, {high:g}], "
+            f"90 % after {late:g}; {seconds:.1f} s a search"
         )
-        print(f"{statistics.mean(row['seconds'] for row in own):.1f} s a search")
         for kind in ("regret", "test_regret", "hypervolume", "igd"):
             cells = []
             for name in (name for name in measured if name.rpartition("_")[0] == kind):
                 values = [row[name] for row in own if name in row]
-                cells.append(
-                    f"{name.rpartition('_')[2]}: {np.median(values):.3f} ({np.mean(values):.3f} "
-                    f"± {np.std(values) / max(len(values) - 1, 1) ** 0.5:.3f})"
-                )
+                error = np.std(values) / max(len(values) - 1, 1) ** 0.5
+                mean = f"{np.mean(values):.3f} ± {error:.3f}"
+                cells.append(f"{name.rpartition('_')[2]}: {np.median(values):.3f} ({mean})")
             if cells:
                 print(f"    {kind:12} median (mean ± s.e.)  " + "   ".join(cells))
 
@@ -376,7 +214,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--objective", required=True, help="the column that the search sees, higher is better"
     )
-    parser.add_argument("--test", required=True, help="the column that what it chose is judged by")
+    parser.add_argument("--test", required=True, help="the column that judges the chosen row")
     parser.add_argument("--cost", default="", help="COLUMN or FILE.npz:COLUMN, lower is better")
     parser.add_argument("--listed", action="store_true", help="draw among the rows")
     parser.add_argument(

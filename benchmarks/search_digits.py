@@ -1,7 +1,9 @@
-"""The finalist's test accuracy on digits beside random search's at the same budget, over search
-seeds.
+"""Test accuracy on digits of the search's finalist and of random search's at the same budget.
 
-python benchmarks/search_digits.py --seeds 5
+    python benchmarks/search_digits.py --seeds 5
+
+Every seed is a whole search of `configs/digits.yaml` with its baseline. Writes
+`results/search_digits.csv`, a row for each seed and arm.
 """
 
 from __future__ import annotations
@@ -13,15 +15,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record
-from nas.config.config import load_config
+from nas.config.loading import load_config
 from nas.evaluators.evaluator import FinalResult
 from nas.record.history import History
-from nas.search.run import start, winner
+from nas.search.finalists import winner
+from nas.search.run import start
 
 CONFIG = Path(__file__).parents[1] / "configs" / "digits.yaml"
 
@@ -52,31 +54,28 @@ def main() -> None:
             history = start(config, Path(folder) / "run", lambda history, events: None)
         for arm in ("search", "random"):
             best, tests = history.of_arm(arm).best, tests_of_winner(history, arm)
-            rows.append(
-                {
-                    "seed": seed,
-                    "arm": arm,
-                    "validation": best.score,
-                    "test_mean": statistics.mean(tests),
-                    "test_std": statistics.stdev(tests),
-                    "runs": len(tests),
-                }
-            )  # type: ignore[union-attr]
-            print(rows[-1], flush=True)
+            assert best is not None
+            row = {
+                "seed": seed,
+                "arm": arm,
+                "validation": best.score,
+                "test_mean": statistics.mean(tests),
+                "test_std": statistics.stdev(tests),
+                "runs": len(tests),
+            }
+            rows.append(row)
+            print(row, flush=True)
     for arm in ("search", "random"):
         means = [row["test_mean"] for row in rows if row["arm"] == arm]
-        print(
-            f"{arm}: mean test accuracy {statistics.mean(means):.4f} ± "
-            f"{statistics.stdev(means):.4f} over {len(means)} search seeds"
-        )
+        mean, deviation = statistics.mean(means), statistics.stdev(means)
+        accuracy = f"{mean:.4f} ± {deviation:.4f}"
+        print(f"{arm}: mean test accuracy {accuracy} over {len(means)} search seeds")
     gaps = [
         search["test_mean"] - random["test_mean"]
         for search, random in zip(rows[::2], rows[1::2], strict=True)
     ]
-    error = statistics.stdev(gaps) / len(gaps) ** 0.5
-    print(
-        f"search less random, paired: {statistics.mean(gaps):+.4f} ± {error:.4f} (standard error)"
-    )
+    mean, error = statistics.mean(gaps), statistics.stdev(gaps) / len(gaps) ** 0.5
+    print(f"search minus random, paired: {mean:+.4f} ± {error:.4f} (standard error)")
     print("written:", record("search_digits", rows))
 
 

@@ -1,4 +1,4 @@
-"""Every seed of every strategy, in as many processes as are asked for."""
+"""Runs every seed of every strategy in parallel processes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ Row = dict[str, Any]
 def each_seed(
     one: Callable[[tuple[argparse.Namespace, str, int]], Row], arguments: argparse.Namespace
 ) -> list[Row]:
-    """The row that `one` makes of each strategy and seed, by strategy, then by seed. An interrupt
-    ends it with the seeds that are complete.
+    """The rows of all strategies and seeds, ordered by strategy, then by seed.
+
+    After an interrupt only the rows of the seeds that are complete are returned.
 
     Args:
-        arguments: of the command, with the `strategies`, how many `seeds` from the `first_seed` on,
-            and the `workers`, which are processes.
+        one: makes the row of a strategy and a seed.
+        arguments: the command's: `strategies`, the number of `seeds` from `first_seed` on, and
+            `workers`, the number of processes.
     """
     names = arguments.strategies
     jobs = [

@@ -1,12 +1,12 @@
-"""Whether the spread is true on architectures unlike those of training: learnt from the smaller
-half of a table's networks, asked about both halves.
+"""Whether predictors stay calibrated on architectures that are larger than those of training.
 
-    python benchmarks/shift.py --space nasbench_macro --table nasbench_macro.npz --column mean_acc
-    --labels 200 --seeds 5
+    python benchmarks/shift.py --space nasbench_macro --table nasbench_macro.npz \
+        --column mean_acc --labels 200 --seeds 5
 
-The halves are those below and above the median number of operations that are left when a network is
-simplified; the networks at the median are left out. `in_space` is what the smaller half has left,
-`shifted` the larger half. Writes `results/shift_NAME.csv`.
+Predictors are trained on the smaller half of a table's networks and tested on both halves. The size
+of a network is its number of operations after simplification; networks of the median size are in
+neither half. `in_space` are the held-out networks of the smaller half, `shifted` those of the
+larger half. Writes `results/shift_SPACE_COLUMN.csv`, a row for each seed, method and half.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
@@ -30,6 +29,15 @@ from predictors.ranking import kendall_tau
 from spaces.canonical import canonical_key, simplify
 
 MOST_TESTED = 3000
+SHOWN = (
+    "kendall_tau",
+    "coverage_50",
+    "coverage_90",
+    "nll",
+    "mean_std",
+    "root_mean_square_error",
+    "epistemic_share",
+)
 
 
 def main() -> None:
@@ -68,47 +76,31 @@ def main() -> None:
                     f"coverage_{level:.0%}".rstrip("%"): share
                     for level, share in zip(LEVELS, coverage(prediction, true), strict=True)
                 }
+                variance, error = prediction.std**2, prediction.mean - true
                 figures = {
                     "kendall_tau": kendall_tau(prediction.mean, true),
                     **covered,
                     "nll": negative_log_likelihood(prediction, true),
                     "mean_std": float(prediction.std.mean()),
-                    "epistemic_share": float(
-                        (prediction.epistemic**2).sum() / (prediction.std**2).sum()
-                    ),
-                    "root_mean_square_error": float(
-                        np.sqrt(((prediction.mean - true) ** 2).mean())
-                    ),
+                    "epistemic_share": float((prediction.epistemic**2).sum() / variance.sum()),
+                    "root_mean_square_error": float(np.sqrt((error**2).mean())),
                 }
-                rows.append(
-                    {
-                        "table": arguments.table.name,
-                        "column": arguments.column,
-                        "labels": len(train),
-                        "method": method,
-                        "where": where,
-                    }
-                    | {"seed": seed, "tested": len(tested)}
-                    | {name: f"{value:.4g}" for name, value in figures.items()}
-                )
+                row = {
+                    "table": arguments.table.name,
+                    "column": arguments.column,
+                    "labels": len(train),
+                    "method": method,
+                    "where": where,
+                    "seed": seed,
+                    "tested": len(tested),
+                }
+                rows.append(row | {name: f"{value:.4g}" for name, value in figures.items()})
     for method in arguments.methods.split(","):
         for where in ("in_space", "shifted"):
             chosen = [row for row in rows if row["method"] == method and row["where"] == where]
-            shown = (
-                "kendall_tau",
-                "coverage_50",
-                "coverage_90",
-                "nll",
-                "mean_std",
-                "root_mean_square_error",
-                "epistemic_share",
-            )
-            print(
-                f"{method:12} {where:9}",
-                "  ".join(
-                    f"{name} {np.mean([float(row[name]) for row in chosen]):.3f}" for name in shown
-                ),
-            )
+            means = {name: np.mean([float(row[name]) for row in chosen]) for name in SHOWN}
+            shown = "  ".join(f"{name} {mean:.3f}" for name, mean in means.items())
+            print(f"{method:12} {where:9} {shown}")
     print(record(f"shift_{arguments.space}_{arguments.column}", rows))
 
 

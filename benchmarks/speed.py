@@ -1,7 +1,10 @@
-"""What the engine itself costs: start-up of commands, journalled evaluations, architectures made
-and traced a second, a round of the surrogate.
+"""How long the engine itself takes: start of commands, journal, architectures, surrogate round.
 
-python benchmarks/speed.py
+    python benchmarks/speed.py
+
+Measured are the start-up of two commands, 1,000 looked-up and journalled evaluations, the number of
+architectures that are made and traced in a second, and one round of the surrogate search. Writes
+`results/speed.csv`, a row for each repetition.
 """
 
 from __future__ import annotations
@@ -18,8 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
@@ -37,22 +39,15 @@ def seconds_of(*arguments: str) -> float:
 
 
 def search_seconds() -> float:
-    """A whole `nas search` of 1,000 looked-up evaluations by random search, the start of Python
-    included.
-    """
+    """Seconds of `nas search` with 1,000 looked-up evaluations, with the start of Python."""
+    overrides = ("strategy=random", "budget=1000", "baseline=none", "finalists.count=0")
+    settings = [item for text in overrides for item in ("-s", text)]
     with tempfile.TemporaryDirectory() as folder:
-        overrides = ("strategy=random", "budget=1000", "baseline=none", "finalists.count=0")
-        return seconds_of(
-            "search",
-            str(CONFIG),
-            "--out",
-            os.path.join(folder, "run"),
-            *(item for text in overrides for item in ("-s", text)),
-        )
+        return seconds_of("search", str(CONFIG), "--out", os.path.join(folder, "run"), *settings)
 
 
 def made_a_second(count: int = 100_000) -> float:
-    """NAS-Bench-201: choices drawn, program run, graph validated, architecture frozen."""
+    """Architectures of NAS-Bench-201 drawn in a second, each with its validated graph."""
     from spaces.nasbench201 import space
     from spaces.operators import sample_graph
 
@@ -64,9 +59,7 @@ def made_a_second(count: int = 100_000) -> float:
 
 
 def traced_a_second(count: int = 300) -> float:
-    """A residual network of ten layers, built on the meta device and traced into a graph with
-    shapes.
-    """
+    """Residual networks of ten layers that are built on the meta device and traced in a second."""
     import torch
     from torch import nn
 
@@ -76,10 +69,8 @@ def traced_a_second(count: int = 300) -> float:
     class Block(nn.Module):
         def __init__(self, width: int, kernel: int) -> None:
             super().__init__()
-            self.conv, self.norm = (
-                nn.Conv2d(width, width, kernel, padding=kernel // 2, bias=False),
-                nn.BatchNorm2d(width),
-            )
+            self.conv = nn.Conv2d(width, width, kernel, padding=kernel // 2, bias=False)
+            self.norm = nn.BatchNorm2d(width)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x + torch.relu(self.norm(self.conv(x)))
@@ -87,13 +78,8 @@ def traced_a_second(count: int = 300) -> float:
     def define(choose: Chooser) -> nn.Module:
         width = choose.one_of("width", [16, 32, 64])
         blocks = [Block(width, choose.one_of(f"kernel{number}", [3, 5, 7])) for number in range(8)]
-        return nn.Sequential(
-            nn.Conv2d(3, width, 3),
-            *blocks,
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(width, 10),
-        )
+        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10))
+        return nn.Sequential(nn.Conv2d(3, width, 3), *blocks, *head)
 
     space = SearchSpace("ten_layers", define, Shapes((3, 32, 32), (10,)))
     random = Random(0)
@@ -105,26 +91,27 @@ def traced_a_second(count: int = 300) -> float:
 
 
 def surrogate_round() -> float:
-    """NAS-Bench-201: the default search after a hundred results: the predictor is fitted, looks at
-    its candidates, and ten are chosen.
+    """Seconds in which the default search proposes ten cells of NAS-Bench-201 after 100 results.
+
+    The predictor is fitted, its candidates are ranked, and ten are chosen.
     """
     from nas.evaluators.evaluator import Observation
-    from nas.record.history import EMPTY, fold, outcome_event, round_event
+    from nas.record.events import outcome_event, round_event
+    from nas.record.folding import fold
+    from nas.record.history import EMPTY
     from nas.strategies import RandomSearch, SurrogateSearch
     from predictors import PREDICTORS
     from spaces.nasbench201 import space
 
     proposals = RandomSearch().ask(space, EMPTY, 100, 0).proposals
     trials = EMPTY.next_round("search", proposals, 0)
-    # Any score will do that has to do with the cell.
+    # Any score that depends on the cell will do.
     scores = [
         sum("nor_conv" in str(answer) for _, answer in trial.architecture.decisions)
         for trial in trials
     ]
-    ends = [
-        outcome_event(trial.number, Observation(score))
-        for trial, score in zip(trials, scores, strict=True)
-    ]
+    results = zip(trials, scores, strict=True)
+    ends = [outcome_event(trial.number, Observation(score)) for trial, score in results]
     history = fold([round_event(0, "search", trials), *ends])
     strategy = SurrogateSearch(PREDICTORS["quick"]())
     began = time.perf_counter()
@@ -156,11 +143,8 @@ def main() -> None:
             {"what": name, "unit": unit, "repeat": number, "value": round(value, 4)}
             for number, value in enumerate(values)
         ]
-        print(
-            f"{name:58} {statistics.median(values):12,.3f} {unit}   ({min(values):,.3f} to "
-            f"{max(values):,.3f})",
-            flush=True,
-        )
+        span = f"({min(values):,.3f} to {max(values):,.3f})"
+        print(f"{name:58} {statistics.median(values):12,.3f} {unit}   {span}", flush=True)
     print("written:", record("speed", rows))
 
 

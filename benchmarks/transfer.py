@@ -1,22 +1,25 @@
-"""What a training gains that begins with a neighbour's weights: the score after equally many steps,
-with and without.
+"""How much a training gains from a neighbour's weights, against fresh ones after as many steps.
 
     python benchmarks/transfer.py --text DIRECTORY --pairs 10
 
-A pair is a donor, a random architecture that was trained, and a child, which is the donor after one
-mutation. The child is trained from fresh weights, and from what each rule takes over, with the same
-order of the samples, and again for each budget: a quarter of an epoch, half, one and two, each with
-its own learning rates, brought down to 0. Shown are the mean scores, and the mean difference to the
-fresh start with its standard error over the pairs: of all pairs, and of those whose overlap reaches
-`least`, which are those that a search would transfer. Where no tensor changes its size the rules do
-the same, and one training serves all three.
+A pair is a donor, which is a random trained architecture, and a child, which is the donor after one
+mutation. The child is trained from fresh weights, and from the weights that each rule copies, with
+the same order of the samples. This is repeated for each budget: a quarter of an epoch, a half, one
+and two, each with its own learning rate schedule down to 0. If no tensor changes its size, the
+three rules copy the same, and one training counts for all.
 
-Two spaces: `flexibert_tiny` on the sentences of SST-2 (`sst2_train.tsv` and `sst2_dev.tsv` in
-DIRECTORY; 32 tokens of 2,000; a fifth of the training file and the development file tell the score,
-and the donors are trained for 3 epochs), and `convnet` on digits (validation and test tell the
-score, 6 epochs). How many pairs reach `least` is also counted over 300 pairs that are not trained.
-One thread. Writes `results/transfer.csv`, a row for each pair, start and budget, and
-`results/transfer_overlaps.csv`.
+Printed are the mean scores, and the mean difference to the fresh start with its standard error over
+the pairs: of all pairs, and of those whose overlap is at least `--least`, which a search would
+transfer. The share of pairs with this overlap is also counted over 300 pairs that are not trained.
+
+There are two spaces. `flexibert_tiny` is trained on the sentences of SST-2 (`sst2_train.tsv` and
+`sst2_dev.tsv` in DIRECTORY; 32 tokens of a vocabulary of 2,000). The score is measured on a fifth
+of the training file and on the development file, and donors are trained for 3 epochs. `convnet` is
+trained on digits. The score is measured on validation and test samples, and donors are trained for
+6 epochs.
+
+Everything runs on one thread. Writes `results/transfer.csv`, a row for each pair, start and budget,
+and `results/transfer_overlaps.csv`.
 """
 
 from __future__ import annotations
@@ -33,15 +36,15 @@ from typing import Any
 import torch
 from torch import nn
 
-# Python puts this file's folder first on the path, where `predictors.py` would hide the package
-# `predictors`.
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.record import record
 from nas.seeds import derive, generator
 from nas.tasks import load_task
 from nas.tasks.task import Split, Task
-from nas.training.loop import own_randomness, train
+from nas.training.devices import own_randomness
+from nas.training.loop import train
 from nas.training.recipe import Recipe
 from nas.transfer import RULES
 from nas.transfer.copying import correspondence, inherited, overlap
@@ -57,7 +60,7 @@ FRESH = "fresh"
 
 @dataclass(frozen=True)
 class Setting:
-    """A space on a task, and for how many epochs its donors are trained."""
+    """A space, its task and training, and the number of epochs of its donors."""
 
     name: str
     space: SearchSpace
@@ -66,11 +69,11 @@ class Setting:
     donor_epochs: int
 
     def graph(self, architecture: Architecture) -> Graph:
-        """The whole network's."""
+        """The graph of the whole network."""
         return self.space.network_graph(self.space.graph(architecture))
 
     def overlaps(self, donor: Architecture, child: Architecture) -> dict[str, float]:
-        """By rule."""
+        """The overlap of the pair by each rule."""
         return {
             rule: overlap(self.graph(donor), self.graph(child), rule, self.space.shapes.input)
             for rule in RULES
@@ -79,21 +82,18 @@ class Setting:
     def pairs(
         self, purpose: str, count: int
     ) -> Iterator[tuple[int, Architecture, Architecture, str]]:
-        """Number, donor, child, and which decisions differ."""
+        """Number, donor, child, and the names of the decisions in which they differ."""
         for number in range(count):
             random = generator(0, f"{purpose} {self.name}", number)
             donor = sample(self.space, random)
             child = mutate(self.space, donor, random)
-            differ = sorted(
-                path
-                for path in donor.answers.keys() | child.answers.keys()
-                if donor.answers.get(path) != child.answers.get(path)
-            )
+            paths = sorted(donor.answers.keys() | child.answers.keys())
+            differ = [path for path in paths if donor.answers.get(path) != child.answers.get(path)]
             yield number, donor, child, " ".join(differ)
 
 
 def settings(text: Path | None) -> Iterator[Setting]:
-    """The two, or digits alone."""
+    """The settings of the two spaces; without the sentences' directory that of digits alone."""
     digits = _pooled(load_task("digits", seed=0))
     if text is not None:
         sentences = load_task(
@@ -123,31 +123,29 @@ def settings(text: Path | None) -> Iterator[Setting]:
 
 
 def _pooled(task: Task) -> Task:
-    """Nothing is chosen here by a score, so all that is not for training tells it."""
+    """The task with validation and test samples as one split: no score chooses anything here."""
     parts = (task.validation, task.test)
-    return replace(
-        task,
-        validation=Split(
-            torch.cat([part.inputs for part in parts]), torch.cat([part.targets for part in parts])
-        ),
-    )
+    inputs = torch.cat([part.inputs for part in parts])
+    targets = torch.cat([part.targets for part in parts])
+    return replace(task, validation=Split(inputs, targets))
 
 
 def trained(setting: Setting, module: nn.Module, epochs: float, seed: int) -> float:
-    """The score after so many epochs; of less than one, after so large a part of the samples,
-    always the same.
+    """The score after this many epochs.
+
+    Less than one epoch is one epoch of a part of the samples, which depends only on the seed.
     """
     task, recipe = setting.task, replace(setting.recipe, epochs=max(1, int(epochs)))
     if epochs < 1:
-        rows = torch.randperm(
-            len(task.train), generator=torch.Generator().manual_seed(derive(seed, "part"))
-        )[: int(epochs * len(task.train))]
+        random = torch.Generator().manual_seed(derive(seed, "part"))
+        order = torch.randperm(len(task.train), generator=random)
+        rows = order[: int(epochs * len(task.train))]
         task = replace(task, train=Split(task.train.inputs[rows], task.train.targets[rows]))
     return train(module, task, recipe, seed=seed, device=CPU).validation
 
 
 def fresh(setting: Setting, architecture: Architecture, seed: int) -> nn.Module:
-    """The network with weights drawn by the seed."""
+    """The network with weights drawn from the seed."""
     with own_randomness(seed, CPU):
         return setting.space.build(architecture)
 
@@ -172,14 +170,11 @@ def measured(setting: Setting, count: int) -> Iterator[dict[str, Any]]:
                     continue
                 module = fresh(setting, child, derive(number, "child"))
                 if start in RULES:
-                    state = inherited(
-                        module.state_dict(),
-                        teacher.state_dict(),
-                        tensors,
-                        start,
-                        seed=derive(number, "transfer"),
+                    states, seed = (
+                        (module.state_dict(), teacher.state_dict()),
+                        derive(number, "transfer"),
                     )
-                    module.load_state_dict(state)
+                    module.load_state_dict(inherited(*states, tensors, start, seed=seed))
                 scores[start] = trained(setting, module, budget, derive(number, "child's training"))
             for start, score in scores.items():
                 yield {
@@ -195,32 +190,22 @@ def measured(setting: Setting, count: int) -> Iterator[dict[str, Any]]:
 
 
 def summary(rows: Sequence[Mapping[str, Any]], least: float) -> Iterator[str]:
-    """The table of one space."""
+    """The lines of the table of one space, in percent."""
     starts = {(row["start"], row["epochs"], row["pair"]): row for row in rows}
+    score = {key: row["score"] for key, row in starts.items()}
     numbers = sorted({row["pair"] for row in rows})
     yield f"{'':28}{'pairs':>6}" + "".join(f"{f'{budget:g} epochs':>19}" for budget in BUDGETS)
-    yield f"{FRESH:28}{len(numbers):6}" + "".join(
-        f"{100 * statistics.fmean(starts[FRESH, budget, number]['score'] for number in numbers):19.2f}"
-        for budget in BUDGETS
-    )
+    means = [statistics.fmean(score[FRESH, budget, pair] for pair in numbers) for budget in BUDGETS]
+    yield f"{FRESH:28}{len(numbers):6}" + "".join(f"{100 * mean:19.2f}" for mean in means)
     for kind, bound in (("", 0.0), (f", overlap >= {least:g}", least)):
         for rule in RULES:
-            able = [
-                number for number in numbers if starts[rule, BUDGETS[0], number]["overlap"] >= bound
-            ]
-            cells = [
-                difference(
-                    [
-                        100
-                        * (
-                            starts[rule, budget, number]["score"]
-                            - starts[FRESH, budget, number]["score"]
-                        )
-                        for number in able
-                    ]
-                )
-                for budget in BUDGETS
-            ]
+            able = [pair for pair in numbers if starts[rule, BUDGETS[0], pair]["overlap"] >= bound]
+            cells = []
+            for budget in BUDGETS:
+                gains = [
+                    100 * (score[rule, budget, pair] - score[FRESH, budget, pair]) for pair in able
+                ]
+                cells.append(difference(gains))
             yield f"{rule + kind:28}{len(able):6}" + "".join(f"{cell:>19}" for cell in cells)
 
 
@@ -235,12 +220,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--text", type=Path, help="the directory of the sentences; without it digits alone"
-    )
+    parser.add_argument("--text", type=Path, help="the directory of SST-2; without it only digits")
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument(
-        "--drawn", type=int, default=300, help="pairs of which the overlap alone is counted"
+        "--drawn", type=int, default=300, help="pairs whose overlap is counted without training"
     )
     parser.add_argument("--least", type=float, default=0.8)
     arguments = parser.parse_args()
@@ -255,35 +238,29 @@ def main() -> None:
         overlaps += [
             {"space": setting.name, "mutated": differs, **shares} for differs, shares in drawn
         ]
-        reach = ", ".join(
-            f"{rule} {statistics.fmean(shares[rule] >= arguments.least for _, shares in drawn):.0%}"
+        reaching = {
+            rule: statistics.fmean(shares[rule] >= arguments.least for _, shares in drawn)
             for rule in RULES
-        )
+        }
+        reach = ", ".join(f"{rule} {share:.0%}" for rule, share in reaching.items())
         print(
-            f"{setting.name}: of {arguments.drawn} neighbours reach an overlap of "
+            f"{setting.name}: share of {arguments.drawn} neighbours with an overlap of at least "
             f"{arguments.least:g}: {reach}",
             flush=True,
         )
         own = list(measured(setting, arguments.pairs))
         rows += own
-        print(
-            *summary(own, arguments.least),
-            f"{time.process_time() - started:.0f} s of one core",
-            sep="\n",
-            flush=True,
-        )
-        # After each space, for the first takes long.
-        for name, written in (("transfer", rows), ("transfer_overlaps", overlaps)):
-            record(
-                name,
-                [
-                    {
-                        key: f"{value:.5g}" if isinstance(value, float) else value
-                        for key, value in row.items()
-                    }
-                    for row in written
-                ],
-            )
+        seconds = f"{time.process_time() - started:.0f} s of one core"
+        print(*summary(own, arguments.least), seconds, sep="\n", flush=True)
+        # Written after each space, because the first takes long.
+        record("transfer", [_rounded(row) for row in rows])
+        record("transfer_overlaps", [_rounded(row) for row in overlaps])
+
+
+def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: f"{value:.5g}" if isinstance(value, float) else value for key, value in row.items()
+    }
 
 
 if __name__ == "__main__":

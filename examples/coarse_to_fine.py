@@ -1,10 +1,11 @@
-"""FlexiBERT's search from coarse to fine: pairs of layers alike, then each layer for itself, then
-each feed-forward layer for itself.
+"""FlexiBERT's search from coarse to fine.
 
     python examples/coarse_to_fine.py [DIRECTORY]
 
-The score here is made up, so that it runs in seconds; yours trains the transformer. With a
-directory the flow keeps its journal there, and the same call goes on from it.
+On the first level two consecutive layers are alike, on the second each layer is free, and on the
+third each feed-forward layer is free. The score here is made up, so that the example runs in
+seconds; yours trains the transformer. With a directory the flow keeps its journal there, and the
+same call continues from it.
 """
 
 import sys
@@ -19,7 +20,7 @@ from spaces.load import load_space
 COARSE, MIDDLE, FINE = (
     load_space(name) for name in ("flexibert_coarse", "flexibert_homogeneous", "flexibert")
 )
-# How well an operation does near the input, and what it gains or loses in each layer further on.
+# The score of an operation in the first layer, and its change in each further layer.
 OPERATIONS = {
     "sa_sdp": (0.5, 0.3),
     "sa_wma": (0.4, 0.2),
@@ -31,19 +32,16 @@ OPERATIONS = {
 
 
 def score(architecture: Architecture) -> float:
-    """Convolutions early, attention late; two widths and feed-forward layers that taper off."""
+    """A score that prefers early convolutions, late attention and narrowing feed-forward parts."""
     total = 0.0
     for number, layer in enumerate(layers_of(FINE.graph(architecture))):
         start, slope = OPERATIONS[layer.operations[0]]
-        total += (
-            start
-            + slope * number
-            - 0.2 * abs(layer.hidden / 128 - 1 - number % 2)
-            - 0.1 * abs(len(layer.operations) - 4)
-        )
-        total -= 0.1 * sum(
-            size != (1024 if place == 0 else 512) for place, size in enumerate(layer.feed_forward)
-        ) - 0.05 * len(layer.feed_forward)
+        width = 0.2 * abs(layer.hidden / 128 - 1 - number % 2)
+        heads = 0.1 * abs(len(layer.operations) - 4)
+        total += start + slope * number - width - heads
+        sizes = (1024, *(512 for _ in layer.feed_forward[1:]))
+        wrong = sum(size != best for size, best in zip(layer.feed_forward, sizes, strict=True))
+        total -= 0.1 * wrong - 0.05 * len(layer.feed_forward)
     return total
 
 

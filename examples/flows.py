@@ -1,10 +1,10 @@
-"""Three ways through the same decisions, with as many evaluations each: all at once, one part after
-the other, one part inside the other.
+"""Three search flows over the same decisions, with equal numbers of evaluations.
 
     python examples/flows.py [DIRECTORY]
 
-With a directory each flow keeps its journal there, and the same call goes on from it: run it twice,
-and the second time nothing is evaluated.
+`joint` decides everything at once, `separate` one part after the other, and `nested` one part
+inside the other. With a directory each flow keeps its journal there, and the same call continues
+from it: if you run it twice, the second run evaluates nothing.
 """
 
 import sys
@@ -15,14 +15,13 @@ from nas.flows import Flow, Level, joint, nested, separate
 from nas.strategies import LocalSearch, RandomSearch
 from spaces.load import load_space
 
-FIRST = ("edge_0_1", "edge_0_2", "edge_1_2")  # the half of the cell that lies towards its input
+FIRST = ("edge_0_1", "edge_0_2", "edge_1_2")  # the half of the cell near its input
 
 
 def main(directory: Path | None) -> None:
     space = load_space("nasbench201")
-    table = table_evaluator(
-        space, "builtin:nasbench201", score="c100_val_200"
-    )  # or your own function: an architecture in, a score out
+    # Or your own function that takes an architecture and returns a score.
+    table = table_evaluator(space, "builtin:nasbench201", score="c100_val_200")
     strategy = LocalSearch(initial=6)
 
     def place(name: str) -> Path | None:

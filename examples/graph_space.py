@@ -1,11 +1,11 @@
 """A search space whose program returns a graph: every layer chooses which earlier layers it reads.
 
-    python examples/graph_space.py                                                # draws one, draws some more, checks them
+    python examples/graph_space.py            # shows one architecture, and checks some more
     nas space check examples/graph_space.py:space --input 1,8,8 --classes 10
     nas search configs/smoke.yaml -s space=examples/graph_space.py:space
 
-Return a graph where the wiring itself is searched, or where many thousands are to be drawn a
-second; for everything else an ordinary PyTorch function is shorter (see torch_space.py).
+Return a graph if the wiring itself is searched, or if many thousands have to be drawn a second. For
+everything else an ordinary PyTorch function is shorter (see torch_space.py).
 """
 
 from random import Random
@@ -16,36 +16,31 @@ from spaces.operators import sample_graph
 
 
 def define(choose: Chooser, shapes: Shapes) -> Graph:
-    """`choose` answers the questions, `shapes` says what the data looks like. What comes back is
-    the network.
-    """
+    """The network. `choose` answers questions; `shapes` are those of the data."""
     builder = GraphBuilder()
     width = choose.one_of("width", (8, 16, 32))
-    # A value is the number of the node that makes it. The operations and their attributes are
-    # torch's (see spaces/ops).
+    # A value is the number of the node that computes it. The operations and their attributes have
+    # torch's names (see spaces/ops).
     values = [conv(builder, builder.input(shapes.input), width, kernel_size=3)]
     large = 0
     for number in range(choose.integer("layers", 2, 5)):
         with choose.scope(f"layer{number}"):
-            # The question is asked under the scope's name, layer0/reads: each question needs a name
-            # of its own. Which of the layers so far? At least one. The options' labels are what an
-            # architecture remembers.
+            # Which of the layers so far are read? At least one. The name of the question, with the
+            # scope, is layer0/reads; each name may be asked once. An architecture stores the labels
+            # of the options.
             sources = choose.subset("reads", range(len(values)), minimum=1)
             joined = values[sources[0]]
             if len(sources) > 1:
-                # In a concatenation the order of the inputs matters, so it says `ordered`; a sum
-                # would not.
+                # The order of the inputs matters in a concatenation, not in a sum.
                 joined = builder.node("cat", *(values[source] for source in sources), ordered=True)
-            # This question is asked only where it applies.
             if choose.one_of("pool", (False, True)):
                 joined = builder.node("max_pool2d", joined, kernel_size=3, stride=1, padding=1)
             kernel_size = choose.one_of("kernel", (1, 3, 5))
             values.append(conv(builder, joined, width, kernel_size=kernel_size))
             large += kernel_size == 5
     if large > 2:
-        choose.reject(
-            "more than two kernels of 5 are too slow"
-        )  # whoever wanted an architecture draws another
+        # Another architecture is drawn instead.
+        choose.reject("more than two kernels of 5 are too slow")
     pooled = builder.node("flatten", builder.node("adaptive_avg_pool2d", values[-1], output_size=1))
     return builder.output(builder.node("linear", pooled, out_features=shapes.output[0]))
 

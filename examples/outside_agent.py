@@ -1,9 +1,9 @@
-"""An agent of one's own drives a run: REINFORCE with a table of logits, one row a question.
+"""An agent of your own drives a run: REINFORCE with a table of logits, one row for each question.
 
     python examples/outside_agent.py [DIRECTORY]
 
-The directory becomes a run like any other: `nas status`, `nas report`, `nas trials` and `nas
-export` work on it. Called again, it goes on with it.
+The directory becomes a run like any other: `nas status`, `nas report`, `nas trials` and
+`nas export` work on it. A second call continues the run.
 """
 
 import sys
@@ -41,12 +41,11 @@ def main(directory: str) -> None:
                 action = random.choice(len(chances), p=chances)
                 taken.append((path, action, chances))
                 _, reward, terminated, truncated, info = environment.step(action)
-            # The baseline that makes an episode good or bad is a moving average of the rewards.
-            expected = (
-                reward
-                if expected is None
-                else AGENT["forget"] * expected + (1 - AGENT["forget"]) * reward
-            )
+            # The baseline of REINFORCE: a moving average of the rewards.
+            if expected is None:
+                expected = reward
+            else:
+                expected = AGENT["forget"] * expected + (1 - AGENT["forget"]) * reward
             for path, action, chances in taken:
                 gradient = -chances
                 gradient[action] += 1
@@ -59,7 +58,7 @@ def main(directory: str) -> None:
 
 
 def probabilities(logits: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Softmax over what is an option."""
+    """Softmax over the actions that are options."""
     weights = np.where(mask, np.exp(logits - logits.max()), 0.0)
     return weights / weights.sum()
 

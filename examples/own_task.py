@@ -1,11 +1,10 @@
 """A task of your own: a function that returns a `Task` made of arrays.
 
-    python examples/own_task.py                                                   # trains one random network on it
+    python examples/own_task.py               # trains one random network on it
     nas search configs/smoke.yaml -s task=examples/own_task.py:bars
     nas search configs/smoke.yaml -s 'task={name: examples/own_task.py:bars, count: 2000}'
 
-For image files, or arrays in an npz file, there is no need to write any of this: see
-configs/images.yaml.
+Image files, or arrays in an npz file, need no code: see configs/images.yaml.
 """
 
 from random import Random
@@ -23,9 +22,9 @@ from spaces.operators import sample
 
 
 def bars(*, count: int = 600, noise: float = 0.4, seed: int = 0) -> Task:
-    """Images of 12 x 12 pixels with one bar in noise: does it lie, stand, or lean?
+    """Images of 12 x 12 pixels with a bar in noise: horizontal, vertical or diagonal.
 
-    The arguments are options that a config may set; `seed` is the task's own (`task.seed`, 0) and
+    The arguments become keys of the configuration; `seed` is the task's own (`task.seed`, 0) and
     draws the splits.
     """
     inputs, labels = drawn(count, noise)
@@ -33,7 +32,7 @@ def bars(*, count: int = 600, noise: float = 0.4, seed: int = 0) -> Task:
         Split(torch.from_numpy(inputs[rows]), torch.from_numpy(labels[rows]))
         for rows in stratified_split(labels, (0.2, 0.2), seed)
     )
-    # Scores come from `validation`. Nothing but the finalists ever sees `test`.
+    # Scores come from `validation`; `test` is used for the finalists only.
     return Task(
         "bars",
         training,
@@ -42,23 +41,22 @@ def bars(*, count: int = 600, noise: float = 0.4, seed: int = 0) -> Task:
         Shapes(input=(1, 12, 12), output=(3,)),  # without the batch dimension
         loss="cross_entropy",  # or "mse", or a function(outputs, targets)
         metric="accuracy",  # or "negative_mse", or a function(outputs, targets); higher is better
-        normalize=(
-            (float(training.inputs.mean()),),
-            (float(training.inputs.std()),),
-        ),  # mean and deviation for each channel
+        # mean and standard deviation of each channel
+        normalize=((float(training.inputs.mean()),), (float(training.inputs.std()),)),
     )
 
 
 def drawn(count: int, noise: float) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Stands for your data: float32 (or uint8) inputs, the samples first, then channels, height and
-    width; int64 labels from 0.
+    """Inputs and labels that stand for your data.
+
+    Inputs are float32 (or uint8) of shape (samples, channels, height, width); labels are int64,
+    counted from 0.
     """
     generator = numpy.random.default_rng(0)
     labels = generator.integers(3, size=count)
     inputs = generator.normal(0, noise, size=(count, 1, 12, 12)).astype(numpy.float32)
-    for image, label, place in zip(
-        inputs[:, 0], labels, generator.integers(2, 10, size=count), strict=True
-    ):
+    places = generator.integers(2, 10, size=count)
+    for image, label, place in zip(inputs[:, 0], labels, places, strict=True):
         steps = numpy.arange(12)
         rows, columns = [(place, steps), (steps, place), (steps, (steps + place) % 12)][label]
         image[rows, columns] += 1

@@ -1,9 +1,9 @@
-"""A search without the command line: a config, a run, and the best network as a module.
+"""A search without the command line: a configuration, a run, and the best network as a module.
 
     python examples/search_in_python.py [DIRECTORY]
 
 The directory becomes a run like any other: `nas status`, `nas report` and `nas export` work on it,
-and `nas resume` goes on with it.
+and `nas resume` continues it.
 """
 
 import sys
@@ -11,12 +11,14 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from nas.config.compose import shaped_space
-from nas.config.config import parse_config
+from nas.config.evaluator import shaped_space
+from nas.config.loading import parse_config
 from nas.evaluators.evaluator import FinalResult
-from nas.search.run import start, weights_file, winner
+from nas.record.files import weights_file
+from nas.search.finalists import winner
+from nas.search.run import start
 
-CONFIG = {  # the keys of a YAML file; what is left out has its default
+CONFIG = {  # the keys of a YAML file; missing keys have their defaults
     "space": "convnet",
     "task": "digits",
     "strategy": "evolution",
@@ -25,17 +27,17 @@ CONFIG = {  # the keys of a YAML file; what is left out has its default
     "batch": 3,
     "baseline": "none",
     "finalists": {"count": 1, "seeds": 1, "epochs": 3},
-    # in this process; the default "process" survives crashes and fills all GPUs
+    # in this process; the default "process" survives crashes and uses all GPUs
     "executor": "inline",
 }
 
 
 def main(directory: Path) -> None:
     config = parse_config(CONFIG, "this script")
-    # Called after every event with all that has happened so far.
     history = start(
         config,
         directory,
+        # Called after every event with the history so far.
         lambda history, events: print(f"{len(history.observed)} of {config.budget} evaluated"),
     )
 

@@ -1,12 +1,11 @@
-"""A search space of text classifiers: an embedding, a few layers that mix the words, a pool over
-the words.
+"""A search space of text classifiers: an embedding, layers that mix the tokens, and a pool.
 
-    python examples/text_space.py                                    # writes texts of its own, and trains one random network on them
-    nas search configs/smoke.yaml -s space=examples/text_space.py:space -s 'task={name: text, path:
-    my_texts.tsv}'
+    python examples/text_space.py    # writes texts, and trains one random network on them
+    nas search configs/smoke.yaml -s space=examples/text_space.py:space \\
+        -s 'task={name: text, path: my_texts.tsv}'
 
-The task `text` makes tokens of a text, `shapes.input` of them out of `shapes.vocabulary` different
-ones; 0 is the padding, which a network tells by itself.
+The task `text` turns a text into a row of `shapes.input` tokens, of which there are
+`shapes.vocabulary` different ones. Token 0 is padding; a network has to mask it itself.
 """
 
 import tempfile
@@ -26,7 +25,7 @@ from spaces.operators import sample
 
 
 class Convolution(nn.Module):
-    """Each word with its neighbours."""
+    """Each token is mixed with its neighbours."""
 
     def __init__(self, width: int, kernel_size: int) -> None:
         super().__init__()
@@ -37,7 +36,7 @@ class Convolution(nn.Module):
 
 
 class Attention(nn.Module):
-    """Each word with all others, but not with the padding."""
+    """Each token is mixed with all others, but not with the padding."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -48,18 +47,14 @@ class Attention(nn.Module):
         query, key, value = (
             part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.into(x).chunk(3, 2)
         )
-        seen = words.transpose(1, 2).unsqueeze(
-            1
-        )  # (batch, 1, 1, length): for every head and every word
-        return self.out(
-            functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
-            .transpose(1, 2)
-            .flatten(2)
-        )
+        # (batch, 1, 1, length): the same mask for every head and every token
+        mask = words.transpose(1, 2).unsqueeze(1)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return self.out(mixed.transpose(1, 2).flatten(2))
 
 
 class Classifier(nn.Module):
-    """x + norm(layer(x)) for each layer, then the mean or the maximum over the words."""
+    """x + norm(layer(x)) for each layer, then the mean or the maximum over the tokens."""
 
     def __init__(
         self, embedding: nn.Embedding, layers: list[nn.Module], pool: str, classes: int
@@ -102,18 +97,20 @@ def define(choose: Chooser, shapes: Shapes) -> nn.Module:
 space = SearchSpace("text_example", define, Shapes((32,), (2,), vocabulary=1000))
 
 
+WORDS = ["the", "plot", "is", "slow", "and", "music", "long", "a", "film"]
+
+
 def write_texts(path: Path, count: int = 400) -> None:
-    """Stands for your data: a text and its label on each line, with a tab between them. A film that
-    is `not good` gets blame.
+    """Writes texts that stand for your data.
+
+    Each line has a text and its label, with a tab between them. A film that is `not good` gets
+    the label `blame`.
     """
     random = Random(0)
     lines = []
     for number in range(count):
         label = ("praise", "blame")[number % 2]
-        words = random.choices(
-            ["the", "plot", "is", "slow", "and", "music", "long", "a", "film"],
-            k=random.randint(3, 10),
-        )
+        words = random.choices(WORDS, k=random.randint(3, 10))
         words.insert(random.randrange(len(words)), "good" if label == "praise" else "not good")
         lines.append(f"{' '.join(words)}\t{label}\n")
     path.write_text("".join(lines), encoding="utf-8")

@@ -1,11 +1,11 @@
-"""A search space that is an ordinary PyTorch function: where you would decide, it asks `choose`.
+"""A search space that is an ordinary PyTorch function: it calls `choose` instead of deciding.
 
-    python examples/torch_space.py                                                # draws one and shows the plain module it becomes
+    python examples/torch_space.py            # shows one architecture and its plain module
     nas space check examples/torch_space.py:space --input 1,8,8 --classes 10
     nas search configs/smoke.yaml -s space=examples/torch_space.py:space
 
-The module is run once without numbers to see what it computes. So `forward` may loop, and branch on
-settings and shapes as it likes, but not on the numbers in a tensor.
+The module is run once, without numbers, to record its operations. So `forward` may loop, and branch
+on settings and shapes, but not on the numbers in a tensor.
 """
 
 from random import Random
@@ -21,7 +21,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
 class Residual(nn.Module):
-    """Your own modules are welcome. x + dropout(norm(conv(act(norm(conv(x))))))."""
+    """x + dropout(norm(conv(act(norm(conv(x)))))): your own modules can be used."""
 
     def __init__(
         self, width: int, kernel_size: int, activation: type[nn.Module], dropout: float
@@ -51,16 +51,14 @@ def define(choose: Chooser, shapes: Shapes) -> nn.Module:
         activation(),
     ]
     for stage in range(choose.integer("stages", 1, 2)):
-        with choose.scope(
-            f"stage{stage}"
-        ):  # questions inside are named stage0/blocks, stage1/blocks, ...
+        # Questions inside are named stage0/blocks, stage1/blocks, ...
+        with choose.scope(f"stage{stage}"):
             if stage:
                 layers += [nn.Conv2d(width, 2 * width, 2, stride=2), nn.BatchNorm2d(2 * width)]
                 width = 2 * width
             for block in range(choose.integer("blocks", 1, 3)):
-                layers.append(
-                    Residual(width, choose.one_of(f"kernel{block}", (3, 5)), activation, dropout)
-                )
+                kernel_size = choose.one_of(f"kernel{block}", (3, 5))
+                layers.append(Residual(width, kernel_size, activation, dropout))
     return nn.Sequential(
         *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, shapes.output[0])
     )
@@ -72,7 +70,6 @@ if __name__ == "__main__":
     small = space.for_shapes(Shapes(input=(1, 8, 8), output=(10,)))
     architecture = sample(small, Random(0))
     print(architecture, "\n")
-    print(
-        source(small.graph(architecture))
-    )  # what an export writes: it needs torch and nothing else
+    # What an export writes: it needs torch and nothing else.
+    print(source(small.graph(architecture)))
     print(report_text(check(small, count=5, size_seconds=1.0)))

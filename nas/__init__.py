@@ -1,1 +1,1 @@
-"""The engine: configuration, journal, strategies, evaluators, executors, the run and its commands."""
+"""The engine: from a configuration to a search, its report and an exported network."""

@@ -1,4 +1,4 @@
-"""Whether a prediction's standard deviations are true, and the one factor that makes them so."""
+"""Calibration: how well predicted intervals cover, and one factor that rescales them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from spaces.canonical import canonical_key
 from spaces.graph import Graph
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
-# Fewer labels than this are not split into folds: what they leave out would say nothing.
+# Fewer distinct graphs than this are not split into folds: too few labels would be held out to
+# calibrate on.
 LEAST_FOR_FOLDS = 10
 
 
 def coverage(
     prediction: Prediction, true: np.ndarray, levels: tuple[float, ...] = LEVELS
 ) -> tuple[float, ...]:
-    """For each level the share of true scores (M,) inside the central Gaussian interval of that
-    probability.
+    """For each level, the share of true scores (M,) in the central Gaussian interval of that level.
+
+        >>> prediction = Prediction(np.zeros(4), np.ones(4), np.zeros(4))
+        >>> coverage(prediction, np.array([-2.0, -0.5, 0.1, 0.3]), levels=(0.5, 0.8, 0.95))
+        (0.75, 0.75, 0.75)
 
     Raises:
         ValueError: the lengths differ or a level is not between 0 and 1.
@@ -33,7 +37,7 @@ def coverage(
 
 
 def negative_log_likelihood(prediction: Prediction, true: np.ndarray) -> float:
-    """The mean of -log N(true; mean, std^2), in nats.
+    """The mean over the graphs of -log N(true; mean, std^2), in nats.
 
     Raises:
         ValueError: the lengths differ.
@@ -43,12 +47,17 @@ def negative_log_likelihood(prediction: Prediction, true: np.ndarray) -> float:
 
 
 def fit_scale(residual_N: np.ndarray, std_N: np.ndarray, *, level: float = 0.9) -> float:
-    """The factor on the standard deviations after which the central interval of this level covers
-    that share of held-out residuals.
+    """The factor on the standard deviations with which an interval covers held-out residuals.
 
-    The share is taken of N + 1 residuals of which the missing one is outside, as in split conformal
-    prediction (Lei et al. 2018), so small samples give wider intervals. The quantile, unlike the
-    likelihood, is not moved by how far outside a few failures lie.
+    With this factor, the central Gaussian interval of this level covers that share of the residuals
+    (N,). The factor comes from one quantile of |residual| / std. A few residuals far outside do not
+    change a quantile, whereas they would change a factor chosen by likelihood.
+
+    The quantile is taken as if there were one more residual, outside the interval. Split conformal
+    prediction (Lei et al. 2018) counts in this way, which gives wider intervals for small N. The
+    result has no guarantee of coverage here, neither that of split conformal prediction nor that of
+    CV+ (Barber et al. 2021): the residuals come from cross-validation, whereas the intervals are
+    centred on the prediction of a model of all labels, and the quantile is interpolated.
     """
     from scipy.stats import norm
 
@@ -59,17 +68,19 @@ def fit_scale(residual_N: np.ndarray, std_N: np.ndarray, *, level: float = 0.9) 
 
 
 def folds_of(graphs: Sequence[Graph], folds: int, seed: int) -> np.ndarray:
-    """(N,) the fold of each graph: about equal folds, isomorphic graphs in one; all -1 where there
-    are too few graphs.
+    """(N,) the fold of each graph, isomorphic graphs in the same fold; -1 if there are too few.
+
+    The folds hold about equal numbers of distinct graphs.
     """
-    _, twin_N = np.unique([canonical_key(graph) for graph in graphs], return_inverse=True)
-    classes = int(twin_N.max()) + 1
+    _, class_N = np.unique([canonical_key(graph) for graph in graphs], return_inverse=True)
+    classes = int(class_N.max()) + 1
     if classes < max(LEAST_FOR_FOLDS, folds):
         return np.full(len(graphs), -1)
-    return np.random.default_rng([seed, 1]).permutation(np.arange(classes) % folds)[twin_N]
+    return np.random.default_rng([seed, 1]).permutation(np.arange(classes) % folds)[class_N]
 
 
 def _distance(prediction: Prediction, true: np.ndarray) -> np.ndarray:
+    """(M,) the distance of each true score from the mean, in standard deviations."""
     true = np.asarray(true, dtype=np.float64)
     if true.shape != prediction.mean.shape:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What a predictor is: settings that fit, something fitted that predicts, and a prediction."""
+"""What a predictor is: settings that can be fitted, a fitted predictor, and its prediction."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from spaces.graph import Graph
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is believed about M graphs, in score units; every array is (M,) float64.
+    """The predicted scores of M graphs, in score units; every array is (M,) float64.
 
     Attributes:
         mean: the expected score, higher is better.
-        aleatoric: the standard deviation that more labels would not take away (noise of the score,
-            what the model cannot express).
-        epistemic: the standard deviation that more labels would take away.
+        aleatoric: the standard deviation that more labels would not reduce: the noise of the
+            scores, and what the model cannot express.
+        epistemic: the standard deviation that more labels would reduce.
     """
 
     mean: np.ndarray
@@ -29,7 +29,7 @@ class Prediction:
 
     @property
     def std(self) -> np.ndarray:
-        """(M,) the standard deviation of a new score: the root of the sum of both squares."""
+        """(M,) the standard deviation of a new score: sqrt(aleatoric^2 + epistemic^2)."""
         return np.hypot(self.aleatoric, self.epistemic)
 
     def __len__(self) -> int:
@@ -37,29 +37,32 @@ class Prediction:
 
 
 class Fitted(Protocol):
-    """A predictor with what it has learnt."""
+    """A predictor that has learnt from labelled graphs."""
 
     def predict(self, graphs: Sequence[Graph]) -> Prediction:
-        """The prediction for each graph. It depends on that graph alone, not on the others or on
-        the order of its nodes.
+        """The prediction for each graph.
+
+        It depends on that graph alone: neither on the other graphs nor on the order of its nodes.
         """
         ...
 
     def save(self, directory: str | Path) -> None:
-        """Write `predictor.json` and `predictor.safetensors`, from which `load_predictor` makes an
-        equal predictor.
+        """Write `predictor.json` and `predictor.safetensors` into the directory.
+
+        `load_predictor` reads them and returns an equal predictor.
         """
         ...
 
 
 class Predictor(Protocol):
-    """The settings of a predictor."""
+    """The settings of a predictor, which can be fitted to labelled graphs."""
 
     def fit(
         self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
     ) -> Fitted:
-        """Learn from graphs and their scores (N,), higher is better. The result depends on these
-        and the seed alone.
+        """The predictor fitted to N graphs and their scores (N,), where higher is better.
+
+        The result depends on the settings, the graphs, the scores and the seed alone.
 
         Raises:
             ValueError: see `check_training`.
@@ -71,8 +74,8 @@ def check_training(graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray
     """The scores as a (N,) float64 array.
 
     Raises:
-        ValueError: fewer than two graphs, another number of scores, a score that is no finite
-            number, or something that is no graph.
+        ValueError: there are fewer than two graphs, the number of scores differs from the number
+            of graphs, a score is not a finite number, or a value is not a graph.
     """
     try:
         checked_N = np.asarray(scores, dtype=np.float64)
@@ -100,10 +103,10 @@ def check_training(graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray
 
 
 def check_graphs(graphs: Sequence[Graph]) -> None:
-    """Refuses what is no graph.
+    """Check that every value is a graph.
 
     Raises:
-        ValueError: names the first such value.
+        ValueError: a value is not a graph; the message names the first one.
     """
     for place, graph in enumerate(graphs):
         if not isinstance(graph, Graph):

@@ -1,5 +1,7 @@
-"""How well a prediction ranks. All functions take predicted and true scores, (N,) each, higher is
-better, and give one number.
+"""How well predicted scores rank the true ones: Kendall's tau and other measures.
+
+All functions take predicted and true scores, (N,) each, where higher is better, and return one
+number.
 """
 
 from __future__ import annotations
@@ -10,8 +12,13 @@ import numpy as np
 
 
 def kendall_tau(predicted: np.ndarray, true: np.ndarray) -> float:
-    """Kendall's tau-b, which discounts ties; 0 where either side is constant, since nothing is
-    ranked then.
+    """Kendall's tau-b, which corrects for ties; 0 if either side is constant.
+
+        >>> kendall_tau(np.array([0.1, 0.3, 0.2]), np.array([60.0, 80.0, 70.0]))
+        1.0
+
+    Raises:
+        ValueError: the scores are not finite, their shapes differ, or there are fewer than two.
     """
     from scipy.stats import kendalltau
 
@@ -22,7 +29,11 @@ def kendall_tau(predicted: np.ndarray, true: np.ndarray) -> float:
 
 
 def spearman(predicted: np.ndarray, true: np.ndarray) -> float:
-    """The correlation of ranks, ties at their mean rank; 0 where either side is constant."""
+    """Spearman's correlation of ranks, where ties share their mean rank; 0 if a side is constant.
+
+    Raises:
+        ValueError: see `kendall_tau`.
+    """
     from scipy.stats import rankdata
 
     predicted, true = _checked(predicted, true)
@@ -32,10 +43,11 @@ def spearman(predicted: np.ndarray, true: np.ndarray) -> float:
 
 
 def precision_at(predicted: np.ndarray, true: np.ndarray, share: float) -> float:
-    """The share of the predicted best that is among the true best, both `share` of all, rounded up.
+    """The share of the best by prediction that are among the best by true score.
 
-    Where equal predictions straddle the border each counts by the chance that it is taken; what is
-    as good as the worst true best is among the best.
+    Both sets have ceil(share * N) members. If equal predictions compete for the last places, each
+    counts by the probability that a random choice takes it. Every score that equals the worst true
+    score of the best set counts as one of the best.
 
     Raises:
         ValueError: the share is not in (0, 1], or see `kendall_tau`.
@@ -43,20 +55,20 @@ def precision_at(predicted: np.ndarray, true: np.ndarray, share: float) -> float
     if not 0 < share <= 1:
         raise ValueError(f"the share must be above 0 and at most 1; got {share}")
     predicted, true = _checked(predicted, true)
-    # 0.07 * 100 is a little more than 7 in binary: that is no eighth.
+    # In binary 0.07 * 100 is slightly above 7; without rounding, `ceil` would give 8.
     count = max(1, math.ceil(round(share * len(true), 9)))
     good = true >= np.sort(true)[-count]
     return float((_chance_of_choice(predicted, count) * good).sum() / count)
 
 
 def regret_of_top(predicted: np.ndarray, true: np.ndarray, count: int) -> float:
-    """The best true score less the best true score among the `count` of the best predictions, in
-    score units, 0 or more.
+    """The best true score minus the best true score among the `count` best predictions.
 
-    Among equal predictions at the border the worse are taken: the regret is what is certain.
+    It is in score units and at least 0. If equal predictions compete for the last places, those
+    with the worse true scores are taken, so this is the largest regret that the ties allow.
 
     Raises:
-        ValueError: count is not in 1 to N, or see `kendall_tau`.
+        ValueError: the count is not in 1 to N, or see `kendall_tau`.
     """
     predicted, true = _checked(predicted, true)
     if not 1 <= count <= len(true):
@@ -66,6 +78,7 @@ def regret_of_top(predicted: np.ndarray, true: np.ndarray, count: int) -> float:
 
 
 def _chance_of_choice(predicted: np.ndarray, count: int) -> np.ndarray:
+    """(N,) the probability of being among the `count` best if ties are broken at random."""
     border = np.sort(predicted)[-count]
     above, equal = predicted > border, predicted == border
     return above + equal * ((count - above.sum()) / equal.sum())

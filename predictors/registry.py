@@ -1,4 +1,4 @@
-"""The predictors by name, and those saved in a directory."""
+"""The predictors by name, and loading a saved predictor from its directory."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ from predictors.reading.features import encoding_from_json
 from spaces.graph import INPUT, OUTPUT, Edge, Graph
 
 PREDICTORS: dict[str, Callable[..., Predictor]] = {"auto": Auto, "quick": Quick, **LEARNERS}
+# The graph that every loaded predictor must be able to predict.
 SMALLEST = Graph((INPUT, OUTPUT), (Edge(0, 1),))
 
 
 def predictor(name: str, **settings: Any) -> Predictor:
-    """The predictor of this name in `PREDICTORS`, with these settings instead of its own.
+    """The predictor of this name in `PREDICTORS`, with these settings and otherwise its defaults.
+
+        >>> predictor("ridge", penalties=(0.1, 1.0))
+        Ridge(penalties=(0.1, 1.0))
 
     Raises:
-        ValueError: the name or a setting is unknown (the message lists the known ones), or a
-            setting's value is refused.
+        ValueError: the name or a setting is unknown (the message lists the known ones), or the
+            value of a setting is invalid.
     """
     if name not in PREDICTORS:
         raise ValueError(
@@ -41,7 +45,9 @@ def predictor(name: str, **settings: Any) -> Predictor:
 
 
 def load_predictor(directory: str | Path) -> Fitted:
-    """The predictor that `save` wrote into the directory, on the CPU; nothing is unpickled.
+    """The predictor that `save` wrote into this directory; it predicts on the CPU.
+
+    Nothing is unpickled: the files are JSON and safetensors.
 
     Raises:
         ValueError: a file is missing or malformed, or there is no predictor of the saved name.
@@ -54,7 +60,7 @@ def load_predictor(directory: str | Path) -> Fitted:
         )
     try:
         fitted = _restore(stored)
-        # Parts that do not fit together show at the first question.
+        # If the parts do not fit together, the first prediction raises.
         fitted.predict([SMALLEST])
         return fitted
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -67,7 +73,7 @@ def _restore(stored: Stored) -> FittedModel:
     missing = set(signature(PREDICTORS[stored.name]).parameters) - set(stored.settings)
     if missing:
         raise ValueError(f"its settings lack {', '.join(sorted(missing))}")
-    # A predictor fitted on a GPU is asked on the CPU.
+    # A predictor that was fitted on a GPU predicts on the CPU after loading.
     settings = predictor(
         stored.name,
         **{name: "cpu" if name == "device" else value for name, value in stored.settings.items()},
@@ -75,14 +81,10 @@ def _restore(stored: Stored) -> FittedModel:
     encoding = encoding_from_json(stored.state["encoding"])
     restore = {"auto": restore_stack, "quick": restore_stack, **RESTORERS}[stored.name]
     model = restore(settings, encoding, stored.state["model"], part(stored.arrays, "model."))
-    scale, simplified, dead = (
-        float(stored.state["scale"]),
-        bool(stored.state["simplified"]),
-        stored.state["dead"],
-    )
-    if dead is not None:
-        mean, deviation = map(float, dead)
-        dead = (mean, deviation)
-    return FittedModel(
-        settings, encoding, normal_scores_from(stored.arrays), model, scale, simplified, dead
-    )
+    scale, simplified = float(stored.state["scale"]), bool(stored.state["simplified"])
+    disconnected = stored.state["dead"]
+    if disconnected is not None:
+        mean, deviation = map(float, disconnected)
+        disconnected = (mean, deviation)
+    target = normal_scores_from(stored.arrays)
+    return FittedModel(settings, encoding, target, model, scale, simplified, disconnected)

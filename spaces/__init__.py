@@ -1,4 +1,4 @@
-"""Search spaces: programs that make choices and return graphs."""
+"""Search spaces: programs that make choices and return graphs, and operators on all of them."""
 
 from spaces.choices import Architecture, Chooser, Rejected
 from spaces.domains import Answer

@@ -1,8 +1,8 @@
-"""Accel-NASBench (Ahmad et al., DAC 2024): MnasNet's space for ImageNet, seven blocks of inverted
-bottlenecks; 1.0e11 architectures.
+"""Accel-NASBench (Ahmad et al., DAC 2024): MnasNet's space for ImageNet, 1.0e11 architectures.
 
-A block decides how much it expands, its kernel, how many layers it has, and whether they squeeze
-and excite. The graph is the chain of the layers.
+A network has seven blocks of inverted bottlenecks. The choices for each block are its expansion,
+its kernel size, its number of layers, and whether they use squeeze-and-excitation. The graph is the
+chain of the layers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NO_OR_YES = (False, True)
 
 
 def define(choose: Chooser) -> Graph:
-    """The four answers of each block, from the input to the output."""
+    """The four choices of each block, from the input to the output."""
     one_of = choose.one_of
     layers: list[Node] = []
     for block, (expansion, kernel_size, count, squeeze_excite) in enumerate(_QUESTIONS):
@@ -56,13 +56,14 @@ def define(choose: Chooser) -> Graph:
 
 
 def network(layers: Graph, shapes: Shapes) -> Graph:
-    """The whole network: a convolution of stride 2, the layers, a convolution to 1,280 channels,
-    and a classifier behind dropout; SiLU throughout.
+    """The whole network: a convolution of stride 2, the layers, a convolution, and a classifier.
 
-    That is the network whose accuracy and GPU figures are published (the FPGA ones are of the same
-    with ReLU), less its stochastic depth, which drops whole layers in training. Its parameters are
-    the published ones. The published multiply-adds are larger: they add four for each element that
-    a batch norm gives, and each that is pooled or comes of pooling.
+    The last convolution has 1,280 channels, dropout is in front of the classifier, and all
+    activations are SiLU. Accuracy and GPU figures are published for this network (the FPGA figures
+    are those of the same network with ReLU), but with stochastic depth, which drops whole layers in
+    training. Its parameters are the published ones. The published multiply-adds are larger: they
+    add four for each element of a batch norm's output, and one for each element that goes into a
+    pooling or comes out of it.
 
     Raises:
         ValueError: the data are not images, or the output is not a vector of scores.
@@ -87,16 +88,15 @@ def network(layers: Graph, shapes: Shapes) -> Graph:
         channels = item["out_channels"]
     value = convolution(builder, value, HEAD_CHANNELS, activation="silu")
     value = builder.node("flatten", builder.node("adaptive_avg_pool2d", value, output_size=1))
-    return builder.output(
-        builder.node(
-            "linear", builder.node("dropout", value, p=DROPOUT), out_features=shapes.output[0]
-        )
-    )
+    value = builder.node("dropout", value, p=DROPOUT)
+    return builder.output(builder.node("linear", value, out_features=shapes.output[0]))
 
 
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
-    """The architecture of each row of a table, whose column `arch` (N, 28) holds expansion, kernel
-    size, layers, squeeze-excite (0, 1) of each block.
+    """The architecture of each row of a table.
+
+    Its column `arch` (N, 28) holds for each block the expansion, the kernel size, the number of
+    layers, and whether they use squeeze-and-excitation (0 or 1).
     """
     return [Architecture(space.name, _decisions(row)) for row in columns["arch"].tolist()]
 

@@ -1,7 +1,7 @@
-"""From a graph to PyTorch: the text of a module, and the module that this very text makes.
+"""From a graph to PyTorch: the text of a module, and an instance made by executing that text.
 
-text = source(graph)       a file that needs torch only; it is what an export hands out
-module = build(graph)      the instance that executing the text gives
+text = source(graph)       a Python file that needs torch only; an export contains this file
+module = build(graph)      an instance of the class in that file
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from spaces.graph import Graph, Node, Value
 from spaces.ops import find, needed, settings, whole_shapes
-from spaces.ops.shape_rules import BATCH, Shape, shown
+from spaces.ops.shapes import BATCH, Shape, shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,8 +39,13 @@ _INITIAL = """    def __init__(self) -> None:
 
 @dataclass(frozen=True)
 class Member:
-    """One attribute of the generated class: its name, the text that makes it, and the nodes that
-    use it.
+    """One attribute of the generated class.
+
+    Attributes:
+        name: of the attribute.
+        constructor: the expression that makes it.
+        nodes: the numbers of the nodes that use it.
+        is_buffer: whether it is a buffer, and not a module or a parameter.
     """
 
     name: str
@@ -51,18 +56,22 @@ class Member:
     @property
     def line(self) -> str:
         """The member's line in `__init__`."""
-        return (
-            f'self.register_buffer("{self.name}", {self.constructor})'
-            if self.is_buffer
-            else f"self.{self.name} = {self.constructor}"
-        )
+        if self.is_buffer:
+            return f'self.register_buffer("{self.name}", {self.constructor})'
+        return f"self.{self.name} = {self.constructor}"
 
 
 def source(graph: Graph, input_shape: Shape | None = None, class_name: str = "Network") -> str:
-    """A complete Python file with one `nn.Module`, which imports torch only and needs nothing of
-    this project.
+    """A complete Python file with one `nn.Module`, which imports torch only.
 
-    Nodes that the output does not need are left out, and several values at the output are added up.
+    Nodes that the output does not need are left out. If the output receives several values, they
+    are added up.
+
+    >>> from spaces import GraphBuilder
+    >>> builder = GraphBuilder()
+    >>> graph = builder.output(builder.node("linear", builder.input((4,)), out_features=2))
+    >>> print(source(graph).splitlines()[-1].strip())
+    return self.linear_1(x)
 
     Args:
         graph: of operations of the vocabulary (`spaces.ops`).
@@ -70,26 +79,21 @@ def source(graph: Graph, input_shape: Shape | None = None, class_name: str = "Ne
         class_name: a Python name for the class.
 
     Raises:
-        ValueError: the output gets no value that depends on the input, an operation cannot take its
-            inputs, or `class_name` is not a name.
+        ValueError: the output does not depend on the input, an operation cannot take its inputs, or
+            `class_name` is not a name.
     """
-    if (
-        not class_name.isidentifier()
-        or not class_name.isascii()
-        or keyword.iskeyword(class_name)
-        or class_name in ("torch", "nn")
-    ):
+    is_name = class_name.isidentifier() and class_name.isascii()
+    if not is_name or keyword.iskeyword(class_name) or class_name in ("torch", "nn"):
         raise ValueError(f"class_name must be a Python name, got {class_name!r}")
     shapes = _checked_shapes(graph, input_shape)
     return _source(graph, shapes, members_of(graph, shapes), class_name)
 
 
 def build(graph: Graph, input_shape: Shape | None = None) -> nn.Module:
-    """A new instance of the class in `source(graph, input_shape)`, weights as torch initialises
-    them from its global generator.
+    """A new instance of the class in `source(graph, input_shape)`.
 
-    Its attribute `labels` holds, by the name of each of its members, the label of the first node
-    that the member serves.
+    Torch initialises the weights from its global generator. The attribute `labels` of the instance
+    maps the name of each member to the label of the first node that uses the member.
 
     Raises:
         ValueError: as `source`.
@@ -102,23 +106,25 @@ def build(graph: Graph, input_shape: Shape | None = None) -> nn.Module:
 
 
 def members_of(graph: Graph, shapes: tuple[Shape, ...]) -> tuple[Member, ...]:
-    """The members of the generated class, in order of first use, named by the nodes' labels or else
-    by operation and number.
+    """The members of the generated class, in order of first use.
+
+    A member is named by the label of its node, or else by its operation and a number.
+
+    Args:
+        graph: of operations of the vocabulary.
+        shapes: `whole_shapes(graph)`.
 
     Raises:
-        ValueError: nodes that share weights differ.
+        ValueError: nodes that share weights need different constructors.
     """
     members: dict[tuple[str, int, Value], Member] = {}
     taken, counts = {*_reserved(), "labels"}, dict[str, int]()
     for number in needed(graph)[:-1]:
+        if number == 0:
+            continue
         node = graph.nodes[number]
-        constructor = (
-            find(node.op).module(
-                settings(node), tuple(shapes[source] for source in graph.incoming[number])
-            )
-            if number
-            else None
-        )
+        inputs = tuple(shapes[source] for source in graph.incoming[number])
+        constructor = find(node.op).module(settings(node), inputs)
         if constructor is None:
             continue
         share = node.get("share")
@@ -154,9 +160,7 @@ def _source(
 
 @lru_cache(maxsize=256)
 def _compiled(text: str) -> type[nn.Module]:
-    """The class of a generated file. Its lines are given to linecache, so that tracebacks show
-    them.
-    """
+    """The class of a generated file, whose lines linecache knows so that tracebacks show them."""
     path = f"<network {hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}>"
     linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
     scope: dict[str, Any] = {"__name__": "network"}
@@ -188,8 +192,9 @@ def _reserved() -> frozenset[str]:
 
 
 def _name(op: str, label: str, taken: set[str], counts: dict[str, int]) -> str:
-    """A free Python name; whatever a label holds, only ASCII letters, digits and underscores reach
-    the source.
+    """A Python name that is not taken: the label, or else the operation and a number.
+
+    Whatever a label contains, only ASCII letters, digits and underscores reach the source.
     """
     word = re.sub(r"[^0-9A-Za-z_]", "_", op.split(".")[-1]).lower()
     wanted = re.sub(r"[^0-9A-Za-z_]", "_", label)
@@ -206,8 +211,10 @@ def _name(op: str, label: str, taken: set[str], counts: dict[str, int]) -> str:
 
 
 def _forward(graph: Graph, members: tuple[Member, ...]) -> list[str]:
-    """The lines of `forward`. A value takes over a variable that no later line needs, that of its
-    own input before others, or a new one.
+    """The lines of `forward`.
+
+    The value of a node reuses a variable that no later line needs, its own input's if possible.
+    Otherwise it gets a new one.
     """
     live = needed(graph)
     parts, part = _parts(graph, live), ""
@@ -215,34 +222,27 @@ def _forward(graph: Graph, members: tuple[Member, ...]) -> list[str]:
     uses = {number: sum(map(set(live).__contains__, graph.outgoing[number])) for number in live}
     expressions = {0: "x"}
     pending = {"x": uses[0]}  # variable -> how many later uses its value has
-    lines = (
-        ["batch = x.shape[0]"] if any(_uses_batch(graph.nodes[number]) for number in live) else []
-    )
+    uses_batch = any(_uses_batch(graph.nodes[number]) for number in live)
+    lines = ["batch = x.shape[0]"] if uses_batch else []
     for number in live[1:]:
-        node, values = (
-            graph.nodes[number],
-            tuple(expressions[source] for source in graph.incoming[number]),
-        )
+        node = graph.nodes[number]
+        values = tuple(expressions[source] for source in graph.incoming[number])
         for value in values:
             if value in pending:
                 pending[value] -= 1
         expression = find(node.op).call(settings(node), values, owners.get(number, ""))
         if node.op == "output":
-            # The last line need not name what it returns.
-            last = (
-                lines.pop().removeprefix(f"{expression} = ")
-                if lines and lines[-1].startswith(f"{expression} = ")
-                else expression
-            )
-            lines.append(f"return {last}")
+            # The last value is returned without a name.
+            if lines and lines[-1].startswith(f"{expression} = "):
+                expression = lines.pop().removeprefix(f"{expression} = ")
+            lines.append(f"return {expression}")
         elif node.op in ("parameter", "buffer", "identity"):
             expressions[number] = expression
             if expression in pending:
                 pending[expression] += uses[number]
         else:
-            variable = next(
-                (name for name in (*values, *pending) if pending.get(name) == 0), f"x{len(pending)}"
-            )
+            free = (name for name in (*values, *pending) if pending.get(name) == 0)
+            variable = next(free, f"x{len(pending)}")
             expressions[number], pending[variable] = variable, uses[number]
             before, part = part, parts.get(number, part)
             if part != before:
@@ -252,16 +252,13 @@ def _forward(graph: Graph, members: tuple[Member, ...]) -> list[str]:
 
 
 def _parts(graph: Graph, live: tuple[int, ...]) -> dict[int, str]:
-    """For each labelled node the part of the network that it is in: the first one or two names of
-    its label, under which others stand too.
+    """The part of the network that each labelled node is in, for comments in `forward`.
 
-    Whatever a label holds, only letters, digits, and "_", ".", "/", "-" reach the source.
+    It is the first one or two names of the node's label, if longer labels begin with them. Whatever
+    a label contains, only letters, digits, and "_", ".", "/", "-" reach the source.
     """
-    names = {
-        number: tuple(re.split("[/.]", graph.nodes[number].label))
-        for number in live
-        if graph.nodes[number].label
-    }
+    labelled = [number for number in live if graph.nodes[number].label]
+    names = {number: tuple(re.split("[/.]", graph.nodes[number].label)) for number in labelled}
     beginnings = {
         label[:depth] for label in names.values() for depth in (1, 2) if len(label) > depth
     }

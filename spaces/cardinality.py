@@ -1,14 +1,15 @@
-"""How many architectures a space has, without walking through all of them where its decisions do
-not depend on each other.
+"""The number of architectures of a space, without enumeration if its decisions are independent.
 
-A small space is enumerated. A large one is taken apart: a decision *influences* a question when
-changing its answer changes whether the question is asked, or its domain. Decisions that share no
-influence are counted apart and multiplied; among those that do, the earliest influential one is
-answered in every way and the counts are added up. Influence is found by replaying the program from
-many random architectures, and from those of all first and of all last answers, behind which
-programs hide most ("nothing of it", "everything of it"): the count is exact unless an influence
-hides from all of them. Where choices are rejected, nothing can be known to be independent, and only
-enumeration counts.
+A small space is enumerated. A large one is divided. A decision *influences* a question if changing
+its answer changes the question's domain, or whether the question is asked. Groups of decisions
+without influence on each other are counted separately, and the counts are multiplied. Within a
+group, the earliest decision with an influence is fixed to each of its answers, and the counts are
+added.
+
+Influences are found by replaying the program from many random architectures, and from the
+architectures of all first and of all last answers. In these two, programs hide most questions
+("none of it", "all of it"). The count is exact unless an influence shows in none of the replays. If
+choices are rejected, no decisions can be known to be independent, and only enumeration counts.
 """
 
 from __future__ import annotations
@@ -20,28 +21,36 @@ from random import Random
 
 from spaces.choices import Chooser, Rejected
 from spaces.domains import Answer, Domain
-from spaces.operators import Steady, enumerate_all, fix
+from spaces.enumeration import enumerate_all
+from spaces.narrowing import fix
 from spaces.space import SearchSpace
+from spaces.steady import Steady
 
 PROBES = 24
 ANSWERS = 16
-# Fewer combinations than this are walked through: it costs no more than to look for influences,
-# which might hide.
+# Spaces of fewer combinations are enumerated. This costs no more than the search for influences,
+# which might miss some.
 FEW = 128
 
 Asked = dict[str, Domain]
 
 
 class _Coupled(Exception):
-    """A probe was rejected."""
+    """Decisions may depend on each other in a way that probes do not show."""
 
 
 def size(space: SearchSpace, *, limit: int = 1_000_000) -> int | None:
-    """The number of architectures (distinct decisions, not distinct graphs); None where a decision
-    is a real number.
+    """The number of architectures; None if a decision is a real number.
+
+    Different decisions are counted, not different graphs.
+
+    >>> from spaces.load import load_space
+    >>> size(load_space("nasbench201"))
+    15625
 
     Raises:
-        ValueError: choices are rejected and more than `limit` architectures are left to enumerate.
+        ValueError: choices are rejected, or the space is held to several regions, and more than
+            `limit` architectures would have to be enumerated.
     """
     if _has_real(space):
         return None
@@ -50,8 +59,8 @@ def size(space: SearchSpace, *, limit: int = 1_000_000) -> int | None:
         return first
     try:
         if space.limit is not None or any(len(regions.members) > 1 for regions in space.regions):
-            # A limit may refuse what no probe finds, and of several regions one may end where no
-            # probe comes.
+            # The limit may reject architectures that no probe finds, and some region may end where
+            # no probe comes.
             raise _Coupled
         return _count(space)
     except _Coupled:
@@ -68,7 +77,7 @@ def size(space: SearchSpace, *, limit: int = 1_000_000) -> int | None:
 def _has_real(space: SearchSpace) -> bool:
     for number in range(PROBES):
         choose = Chooser(None, Random(number), held=dict(space.held), keep_domains=True)
-        with suppress(Rejected):  # What was asked before a rejection tells as much.
+        with suppress(Rejected):  # Questions before a rejection count too.
             space.run(choose)
         if any(domain.size is None for domain in (choose.domains or {}).values()):
             return True
@@ -81,12 +90,8 @@ def _count(space: SearchSpace) -> int:
         for random in (Steady(0.0), Steady(0.999999), *map(Random, range(PROBES)))
     ]
     first = probes[0][1]
-    if (
-        math.prod(
-            {path: count for _, asked in probes for path, count in _open(asked).items()}.values()
-        )
-        < FEW
-    ):
+    counts = {path: count for _, asked in probes for path, count in _open(asked).items()}
+    if math.prod(counts.values()) < FEW:
         return sum(1 for _ in enumerate_all(space))
     if all(asked == first for _, asked in probes):
         linked = {} if len(first) < 2 else _links(space, probes[:3])
@@ -98,7 +103,7 @@ def _count(space: SearchSpace) -> int:
     answers, asked = max(probes, key=lambda probe: len(probe[1]))
     parts = _components({path for _, asked in probes for path in _open(asked)}, links)
     if len(parts) == 1:
-        # Only a question asked whatever else is answered can be split on.
+        # The space can only be split on a question that is always asked.
         path = next(
             path for path in asked if path in links and all(path in other for _, other in probes)
         )
@@ -115,6 +120,11 @@ def _count(space: SearchSpace) -> int:
 def _probe(
     space: SearchSpace, given: dict[str, Answer], random: Random
 ) -> tuple[dict[str, Answer], Asked]:
+    """The answers and domains of one run of the program; other answers than those given are random.
+
+    Raises:
+        _Coupled: the program rejected the answers.
+    """
     choose = Chooser(given, random, held=dict(space.held), keep_domains=True)
     try:
         space.run(choose)
@@ -127,7 +137,7 @@ def _probe(
 def _links(
     space: SearchSpace, probes: list[tuple[dict[str, Answer], Asked]]
 ) -> dict[str, set[str]]:
-    """For each decision that influences questions: which."""
+    """The questions that each decision influences; a decision without influence is left out."""
     links: dict[str, set[str]] = {}
     for number, (answers, asked) in enumerate(probes):
         random = Random(number)
@@ -145,6 +155,7 @@ def _links(
 
 
 def _open(asked: Asked) -> dict[str, int]:
+    """The number of answers to each question that has a finite number of them, and several."""
     return {
         path: domain.size
         for path, domain in asked.items()
@@ -153,8 +164,9 @@ def _open(asked: Asked) -> dict[str, int]:
 
 
 def _components(paths: set[str], links: dict[str, set[str]]) -> list[set[str]]:
-    """The paths in groups that no influence connects; paths that are asked only sometimes belong to
-    what influences them.
+    """The paths in groups that no influence connects.
+
+    A path that is not always asked belongs to the group of the decisions that influence it.
     """
     group = {path: {path} for path in paths}
     for path, influenced in links.items():

@@ -1,4 +1,4 @@
-"""What the check of a search space found, and how it is shown."""
+"""The report of a check of a search space, as a value and as a table of text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spaces.space import Shapes
 
 @dataclass(frozen=True)
 class Range:
-    """The smallest, the middle and the largest of a number over the architectures that were drawn."""
+    """The smallest value, the median and the largest value over the architectures drawn."""
 
     minimum: float
     median: float
@@ -22,21 +22,23 @@ class Report:
     """What `check` found.
 
     Attributes:
-        space, shapes: which space, and for what data.
-        builds: whether networks are made of its architectures, and were tried.
-        count: architectures that were drawn.
-        rejected: draws that the space's program refused, beside these.
-        reasons: how often it refused them for what reason, the most frequent first.
-        duplicates: architectures whose graph is isomorphic to one drawn before.
-        dead: architectures without a path from input to output: valid, but nothing can be learned.
-        size: how many architectures the space has; "infinite", or "unknown" where counting takes
-            too long.
-        parameters, multiply_adds, activations: of one network, as `spaces.ops.costs` counts; None
-            where none could be counted.
-        sample_seconds, build_seconds, step_seconds: for one architecture: drawing it with its
-            graph; making the torch module; a forward and backward pass of a batch of two.
-        problems: a sentence each, with the key of the first architecture that shows it. Empty: the
-            space is sound as far as was looked.
+        space, shapes: the space's name, and the shapes of the data that it was checked for.
+        builds: whether the space makes networks of its architectures; only then were they tried.
+        count: number of architectures drawn, rejected draws not included.
+        rejected: number of draws that the space's program rejected.
+        reasons: each reason for a rejection and how often it occurred, the most frequent first.
+        duplicates: number of architectures whose graph is isomorphic to that of an earlier one.
+        dead: number of disconnected architectures, without a path from input to output: they are
+            valid, but cannot learn anything.
+        size: number of architectures of the space; "infinite", or "unknown" if counting takes too
+            long.
+        parameters, multiply_adds, activations: of one network, as `spaces.ops.costs` counts them;
+            None if no network could be counted.
+        sample_seconds, build_seconds, step_seconds: mean seconds for one architecture: to draw it
+            with its graph, to make its torch module, and for a forward and a backward pass of a
+            batch of two.
+        problems: one sentence for each problem, with the key of the first architecture that has
+            it. Empty if no problem was found.
     """
 
     space: str
@@ -57,58 +59,15 @@ class Report:
     problems: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON values."""
+        """The fields as JSON values."""
         return {**asdict(self), "reasons": dict(self.reasons), "problems": list(self.problems)}
 
 
 def report_text(report: Report) -> str:
     """The report as a table for a terminal, the problems at its end."""
-    drawn = report.count + report.rejected
-    rows = [
-        *(
-            ()
-            if report.builds
-            else (("networks", "none are made: it describes architectures only"),)
-        ),
-        *((("input, output", _data(report.shapes)),) if report.builds else ()),
-        ("architectures in all", _shown_size(report.size)),
-        ("drawn", str(report.count)),
-        (
-            "rejected",
-            f"{report.rejected} of {drawn} draws"
-            + (f" ({report.rejected / drawn:.0%})" if report.rejected else ""),
-        ),
-        *(("", f"{times} times: {reason[:90]}") for reason, times in report.reasons[:3]),
-        ("duplicates", str(report.duplicates)),
-        *((("without a path to the output", str(report.dead)),) if report.dead else ()),
-        ("seconds to draw one", f"{report.sample_seconds:.2g}"),
-        *(
-            (
-                ("seconds to build one", f"{report.build_seconds:.2g}"),
-                ("seconds for a batch of 2", f"{report.step_seconds:.2g}"),
-            )
-            if report.builds
-            else ()
-        ),
-    ]
-    lines = [f"space {report.space}", "", *(f"  {name:<30}{value}" for name, value in rows), ""]
-    ranges = [
-        ("parameters", report.parameters),
-        ("multiply-adds", report.multiply_adds),
-        ("activation values", report.activations),
-    ]
-    if any(values is not None for _, values in ranges):
-        lines.append(f"  {'of one network':<30}{'least':>10}{'median':>10}{'most':>10}")
-        for name, values in ranges:
-            if values is not None:
-                lines.append(
-                    f"  {name:<30}"
-                    + "".join(
-                        f"{_short(value):>10}"
-                        for value in (values.minimum, values.median, values.maximum)
-                    )
-                )
-        lines.append("")
+    lines = [f"space {report.space}", ""]
+    lines += [f"  {name:<30}{value}" for name, value in _rows(report)]
+    lines += ["", *_range_lines(report)]
     if not report.problems:
         return "\n".join([*lines, "no problems"])
     many = len(report.problems) > 1
@@ -119,6 +78,48 @@ def report_text(report: Report) -> str:
             *("  - " + problem.replace("\n", "\n    ") for problem in report.problems),
         ]
     )
+
+
+def _rows(report: Report) -> list[tuple[str, str]]:
+    """The upper rows of the table: a name and a value each."""
+    drawn = report.count + report.rejected
+    share = f" ({report.rejected / drawn:.0%})" if report.rejected else ""
+    rows = []
+    if report.builds:
+        rows.append(("input, output", _data(report.shapes)))
+    else:
+        rows.append(("networks", "none are made: it describes architectures only"))
+    rows += [
+        ("architectures in all", _shown_size(report.size)),
+        ("drawn", str(report.count)),
+        ("rejected", f"{report.rejected} of {drawn} draws{share}"),
+    ]
+    rows += [("", f"{times} times: {reason[:90]}") for reason, times in report.reasons[:3]]
+    rows.append(("duplicates", str(report.duplicates)))
+    if report.dead:
+        rows.append(("without a path to the output", str(report.dead)))
+    rows.append(("seconds to draw one", f"{report.sample_seconds:.2g}"))
+    if report.builds:
+        rows.append(("seconds to build one", f"{report.build_seconds:.2g}"))
+        rows.append(("seconds for a batch of 2", f"{report.step_seconds:.2g}"))
+    return rows
+
+
+def _range_lines(report: Report) -> list[str]:
+    """The lower lines of the table: least, median and most of each number of a network."""
+    ranges = [
+        ("parameters", report.parameters),
+        ("multiply-adds", report.multiply_adds),
+        ("activation values", report.activations),
+    ]
+    if all(values is None for _, values in ranges):
+        return []
+    lines = [f"  {'of one network':<30}{'least':>10}{'median':>10}{'most':>10}"]
+    for name, values in ranges:
+        if values is not None:
+            numbers = (values.minimum, values.median, values.maximum)
+            lines.append(f"  {name:<30}" + "".join(f"{_short(value):>10}" for value in numbers))
+    return [*lines, ""]
 
 
 def _data(shapes: Shapes) -> str:

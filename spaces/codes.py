@@ -1,15 +1,15 @@
-"""Decisions as rows of categories, for models that know nothing of spaces, and back.
+"""Architectures' answers as rows of categories, for models that do not know spaces, and back.
 
-A question is one column or several:
+A question has one column or several:
 
     one_of             a column, a category for each option
     integer, real      a column of at most `BINS` ranges of equal width, on the question's own scale
-    subset             a column for each option: left out, or chosen
+    subset             a column for each option: not chosen (0), or chosen (1)
     permutation        a column for each option: its place, in at most `BINS` ranges
 
-Where some architectures are not asked the question, each of its columns has one category more, the
-last: not asked. Back from categories a value within its range is drawn, and what cannot be an
-answer (too many chosen, two options at one place) is mended at random.
+If some architectures are not asked the question, each of its columns has one more category at the
+end: not asked. In the other direction, a number is drawn from its range, and categories that are no
+valid answer (too many chosen options, two options at one place) are repaired at random.
 
 Shapes: N architectures, G columns.
 """
@@ -25,15 +25,18 @@ from random import Random
 import numpy
 
 from spaces.domains import Answer, Domain, Integer, OneOf, Permutation, Real, Subset
-from spaces.operators import Steady
+from spaces.steady import Steady
 
 BINS = 16
 
 
 @dataclass(frozen=True)
 class Codes:
-    """The questions that are coded, by path, in the order of their columns: their domains, and
-    whether they are always asked.
+    """How answers are coded as categories.
+
+    Attributes:
+        questions: each question as (path, domain, whether every architecture is asked it), in the
+            order of the columns.
     """
 
     questions: tuple[tuple[str, Domain, bool], ...]
@@ -51,17 +54,17 @@ class Codes:
         for each in answers:
             row: list[int] = []
             for path, domain, _ in self.questions:
-                row += (
-                    _encode(domain, each[path])
-                    if path in each and domain.accepts(each[path])
-                    else _sizes(domain)
-                )
+                if path in each and domain.accepts(each[path]):
+                    row += _encode(domain, each[path])
+                else:
+                    row += _sizes(domain)
             rows.append(row)
         return numpy.array(rows, dtype=numpy.int64).reshape(len(rows), len(self.sizes))
 
     def decode(self, code_G: Sequence[int], random: Random) -> dict[str, Answer]:
-        """Answers that have these categories, by path. A question is left out where its first
-        column says: not asked.
+        """Random answers that have these categories, by path.
+
+        A question is left out if its first column has the category "not asked".
         """
         answers: dict[str, Answer] = {}
         first = 0
@@ -70,22 +73,23 @@ class Codes:
             codes = [int(code) for code in code_G[first : first + len(sizes)]]
             first += len(sizes)
             if codes[0] < sizes[0] and path not in answers:
-                # A later column may still say: not asked.
-                answers[path] = _decode(
-                    domain,
-                    [min(code, size - 1) for code, size in zip(codes, sizes, strict=True)],
-                    random,
-                )
+                # A later column may still have the category "not asked".
+                known = [min(code, size - 1) for code, size in zip(codes, sizes, strict=True)]
+                answers[path] = _decode(domain, known, random)
         return answers
 
 
 def codes(asked: Sequence[Mapping[str, Domain]]) -> Codes:
-    """The columns of architectures whose questions, by path, could have been answered by these
-    domains (see `operators.domains`).
+    """The coding of architectures whose questions have these domains, by path.
 
-    Where architectures had different domains at one path, a number or one of several options is
-    coded by all their answers together. Other differences, and those of kind, make questions of
-    their own. Questions with one answer have no column.
+    `operators.domains` gives the domains of one architecture. If architectures have different
+    domains at one path, numbers and options are coded by the union of their answers. Domains of
+    different kinds, and different subsets or permutations, become separate questions. A question
+    with only one answer that every architecture is asked has no column.
+
+    >>> code = codes([{"op": OneOf(("conv", "pool")), "depth": Integer(1, 3)}])
+    >>> code.sizes, code.encode([{"op": "pool", "depth": 1}]).tolist()
+    ((2, 3), [[1, 0]])
     """
     merged: dict[tuple[str, object], Domain] = {}
     times: dict[tuple[str, object], int] = {}
@@ -94,16 +98,12 @@ def codes(asked: Sequence[Mapping[str, Domain]]) -> Codes:
             key = (path, type(domain) if isinstance(domain, OneOf | Integer | Real) else domain)
             merged[key] = _merge(merged[key], domain) if key in merged else domain
             times[key] = times.get(key, 0) + 1
-    coded = (
-        (path, domain, times[path, kind] == len(asked)) for (path, kind), domain in merged.items()
-    )
-    return Codes(
-        tuple(
-            (path, domain, always)
-            for path, domain, always in coded
-            if domain.size != 1 or not always
-        )
-    )
+    questions = []
+    for (path, kind), domain in merged.items():
+        always = times[path, kind] == len(asked)
+        if domain.size != 1 or not always:
+            questions.append((path, domain, always))
+    return Codes(tuple(questions))
 
 
 def _merge(one: Domain, other: Domain) -> Domain:
@@ -119,7 +119,7 @@ def _merge(one: Domain, other: Domain) -> Domain:
 
 
 def _sizes(domain: Domain) -> list[int]:
-    """The number of categories of each of the question's columns, without that for: not asked."""
+    """The number of categories of each of the question's columns, without "not asked"."""
     if isinstance(domain, Subset):
         return [2] * len(domain.labels)
     if isinstance(domain, Permutation):
@@ -145,7 +145,7 @@ def _encode(domain: Domain, answer: Answer) -> list[int]:
 
 
 def _share(domain: Integer | Real, answer: float) -> float:
-    """How far the answer stands in its domain, from 0 to 1; a whole number at its cell's middle."""
+    """The answer's place in its domain, from 0 to 1; a whole number at its cell's middle."""
     if isinstance(domain, Integer):
         return (answer - domain.low + 0.5) / domain.size
     if domain.low == domain.high:
@@ -160,16 +160,13 @@ def _decode(domain: Domain, codes: list[int], random: Random) -> Answer:
         order = sorted(range(len(codes)), key=lambda label: (codes[label], random.random()))
         return tuple(domain.labels[label] for label in order)
     if isinstance(domain, Subset):
-        return _mended(
-            domain,
-            [label for label, code in zip(domain.labels, codes, strict=True) if code],
-            random,
-        )
+        chosen = [label for label, code in zip(domain.labels, codes, strict=True) if code]
+        return _mended(domain, chosen, random)
     return domain.draw(Steady((codes[0] + random.random()) / _sizes(domain)[0]))
 
 
 def _mended(domain: Subset, chosen: list[Answer], random: Random) -> Answer:
-    """The chosen options, some left out or added where they are too many or too few."""
+    """The chosen options; if they are too many or too few, random ones are removed or added."""
     others = [label for label in domain.labels if label not in chosen]
     kept = random.sample(chosen, min(len(chosen), domain.maximum))
     kept += random.sample(others, max(0, domain.minimum - len(kept)))

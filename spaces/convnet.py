@@ -1,15 +1,21 @@
-"""Convolutional networks for small images (from 8 x 8 pixels), every block of its own kind: the
-space for a new image task.
+"""Convolutional networks whose blocks are of different kinds: the space for a new image task.
 
-    stem -> stage 1: blocks -> downsample -> stage 2: blocks -> ... -> [1x1 convolution] -> mean
-    over pixels -> [dropout] -> linear
+    stem -> stage 1: blocks -> downsample -> stage 2: blocks -> ...
+         -> [1x1 convolution] -> mean over pixels -> [dropout] -> linear
 
-A stage keeps its width and resolution, the step between two stages halves the resolution. The
-blocks are those of ResNet (He et al. 2016, `conv`), MobileNetV2 and V3 (Sandler et al. 2018, Howard
-et al. 2019, `inverted`), MobileNetV1 (Howard et al. 2017, `separable`), ConvNeXt (Liu et al. 2022,
-`convnext`, with batch norm) and PoolFormer (Yu et al. 2022, `pool`), the last without its MLP, as a
-cheap and weak one. By its widths no network has more than 6 million parameters; on 8 x 8 pixels
-none has more than half a million.
+A stage keeps its width and resolution. The step between two stages halves the resolution. Images
+need at least 8 x 8 pixels.
+
+Each block is one of these:
+
+    conv       ResNet (He et al. 2016)
+    inverted   MobileNetV2 and V3 (Sandler et al. 2018, Howard et al. 2019)
+    separable  MobileNetV1 (Howard et al. 2017)
+    convnext   ConvNeXt (Liu et al. 2022), with batch norm
+    pool       PoolFormer (Yu et al. 2022) without its MLP, a cheap and weak block
+
+The widths are chosen so that no network has more than 6 million parameters, and none more than half
+a million on 8 x 8 pixels.
 """
 
 from __future__ import annotations
@@ -21,8 +27,8 @@ from spaces.choices import Chooser
 from spaces.graph import Graph, GraphBuilder, Node, node
 from spaces.space import SearchSpace, Shapes
 
-# The widths of the stem with the first stage, and of each stage behind it. Images below 16 pixels
-# start with the first of these, others with the second.
+# The options for the width of each stage; the stem has the width of the first stage. Images below
+# 16 pixels start with the first row, larger ones with the second.
 WIDTHS = (
     (8, 16, 24, 32),
     (16, 24, 32, 48),
@@ -43,8 +49,10 @@ SMALLEST_SIDE = 8
 
 
 def define(choose: Chooser, shapes: Shapes) -> Graph:
-    """The network. The number of stages follows from the images: 2 below 16 pixels, 3 below 64,
-    else 4; from 64 pixels on the stem strides.
+    """The network.
+
+    The number of stages depends on the images: 2 below 16 pixels, 3 below 64, else 4. From 64
+    pixels on, the stem has a stride.
 
     Raises:
         ValueError: the inputs are not images, or too small, or the output is not a vector of
@@ -54,25 +62,14 @@ def define(choose: Chooser, shapes: Shapes) -> Graph:
     network = _Network(shapes.input, choose.one_of("activation", ACTIVATIONS))
     widths = WIDTHS if side < 16 else WIDTHS[1:]
     width = choose.one_of("stem/width", widths[0])
-    # From 128 pixels on the stride of 4 needs a window that leaves no pixel out.
-    value = network.convolution(
-        0,
-        "stem",
-        width,
-        kernel=3 if side < 128 else 7,
-        stride=1 if side < 64 else 2 if side < 128 else 4,
-    )
-    for stage in range(1, (2 if side < 16 else 3 if side < 64 else 4) + 1):
+    value = _stem(network, width, side)
+    stages = 2 if side < 16 else 3 if side < 64 else 4
+    for stage in range(1, stages + 1):
         with choose.scope(f"stage{stage}"):
             if stage > 1:
                 width = choose.one_of("width", widths[stage - 1])
-                value = _downsample(
-                    network,
-                    value,
-                    f"stage{stage}/downsample",
-                    width,
-                    choose.one_of("downsample", DOWNSAMPLING),
-                )
+                kind = choose.one_of("downsample", DOWNSAMPLING)
+                value = _downsample(network, value, f"stage{stage}/downsample", width, kind)
             for block in range(1, choose.one_of("depth", DEPTHS) + 1):
                 with choose.scope(f"block{block}"):
                     value = _block(choose, network, value, f"stage{stage}/block{block}", width)
@@ -84,33 +81,35 @@ def define(choose: Chooser, shapes: Shapes) -> Graph:
     dropout = choose.one_of("head/dropout", DROPOUTS)
     if dropout:
         value = network.add("dropout", value, "head/dropout", p=dropout)
-    return network.builder.output(
-        network.add("linear", value, "head/linear", out_features=shapes.output[0])
-    )
+    value = network.add("linear", value, "head/linear", out_features=shapes.output[0])
+    return network.builder.output(value)
+
+
+def _stem(network: _Network, width: int, side: int) -> int:
+    # With a stride of 4, a window of 7 leaves no pixel out.
+    kernel = 3 if side < 128 else 7
+    stride = 1 if side < 64 else 2 if side < 128 else 4
+    return network.convolution(0, "stem", width, kernel=kernel, stride=stride)
 
 
 def _side(shapes: Shapes) -> int:
     if len(shapes.input) != 3 or len(shapes.output) != 1:
         raise ValueError(
             "the space convnet takes images (channels, height, width) to a vector of scores "
-            f"(classes,); this task has inputs {shapes.input} "
-            f"and outputs {shapes.output}: write a space of your own for it (nas init writes one "
-            "to start from)"
+            f"(classes,); this task has inputs {shapes.input} and outputs {shapes.output}: write a "
+            "space of your own for it (nas init writes one to start from)"
         )
     side = min(shapes.input[1:])
     if side < SMALLEST_SIDE:
         raise ValueError(
             f"the space convnet takes images of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} "
-            f"pixels; this task has {shapes.input[1]} x {shapes.input[2]}: "
-            "enlarge the images"
+            f"pixels; this task has {shapes.input[1]} x {shapes.input[2]}: enlarge the images"
         )
     return side
 
 
 class _Network:
-    """A graph in the making whose nodes know their place, and whose activations are all of one
-    kind.
-    """
+    """A graph being built, whose nodes are labelled and whose activations are of one kind."""
 
     def __init__(self, input_shape: tuple[int, ...], activation: str) -> None:
         self.builder = GraphBuilder()
@@ -136,9 +135,7 @@ class _Network:
         stride: int = 1,
         activated: bool = True,
     ) -> int:
-        """A convolution of as many pixels in as out (over its stride), batch norm, and mostly the
-        activation.
-        """
+        """A convolution that divides the size by its stride, batch norm, and an activation."""
         value = self.add(
             "conv2d",
             value,
@@ -152,7 +149,7 @@ class _Network:
         return self._normalize(value, label, activated)
 
     def depthwise(self, value: int, label: str, *, kernel: int, activated: bool = True) -> int:
-        """The same with each channel on its own."""
+        """A convolution of each channel by itself, batch norm, and an activation."""
         value = self.add(
             "conv2d",
             value,
@@ -166,18 +163,18 @@ class _Network:
         return self._normalize(value, label, activated)
 
     def squeeze(self, value: int, label: str, width: int, reduced: int) -> int:
-        """Each channel times a factor that depends on the means of all of them (Hu et al. 2018,
-        squeeze and excitation).
+        """Squeeze and excitation (Hu et al. 2018).
+
+        Each channel is multiplied by a factor that depends on the means of all channels.
         """
         factors = self.add("adaptive_avg_pool2d", value, f"{label}/pool", output_size=1)
-        factors = self.activate(
-            self.add("conv2d", factors, f"{label}/reduce", out_channels=reduced, kernel_size=1),
-            label,
+        factors = self.add(
+            "conv2d", factors, f"{label}/reduce", out_channels=reduced, kernel_size=1
         )
+        factors = self.activate(factors, label)
         factors = self.add("conv2d", factors, f"{label}/expand", out_channels=width, kernel_size=1)
-        return self.merge(
-            "mul", value, self.add("sigmoid", factors, f"{label}/gate"), f"{label}/scale"
-        )
+        factors = self.add("sigmoid", factors, f"{label}/gate")
+        return self.merge("mul", value, factors, f"{label}/scale")
 
     def _normalize(self, value: int, label: str, activated: bool) -> int:
         value = self.add("batch_norm2d", value, f"{label}/norm")
@@ -185,8 +182,9 @@ class _Network:
 
 
 def _block(choose: Chooser, network: _Network, value: int, label: str, width: int) -> int:
-    """One block of `width` channels in and out: its operation, its settings, and whether its input
-    is added to what it gives.
+    """One block of `width` input and output channels.
+
+    The choices are its kind, its settings, and whether it has a skip connection.
     """
     kind = choose.one_of("op", BLOCKS)
     kernel = 3 if kind == "pool" else choose.one_of("kernel", KERNELS)
@@ -202,10 +200,10 @@ def _block(choose: Chooser, network: _Network, value: int, label: str, width: in
         result = network.depthwise(result, f"{label}/depthwise", kernel=kernel)
     elif kind == "convnext":
         result = network.depthwise(result, f"{label}/depthwise", kernel=kernel, activated=False)
-        result = network.activate(
-            network.add("conv2d", result, f"{label}/expand", out_channels=expanded, kernel_size=1),
-            f"{label}/expand",
+        result = network.add(
+            "conv2d", result, f"{label}/expand", out_channels=expanded, kernel_size=1
         )
+        result = network.activate(result, f"{label}/expand")
     elif kind == "separable":
         result = network.depthwise(result, f"{label}/depthwise", kernel=kernel)
     else:
@@ -224,13 +222,12 @@ def _block(choose: Chooser, network: _Network, value: int, label: str, width: in
         result = network.convolution(result, f"{label}/project", width, kernel=1, activated=False)
     if skip:
         result = network.merge("add", value, result, f"{label}/skip")
-    # The blocks with a bottleneck turned outwards are linear at their narrow ends, as their authors
-    # have them.
+    # The blocks that expand have no activation at their narrow ends, as in their papers.
     return result if kind in EXPANSIONS else network.activate(result, label)
 
 
 def _downsample(network: _Network, value: int, label: str, width: int, kind: str) -> int:
-    """Half as many pixels each way, `width` channels."""
+    """Half the height and width in pixels, and `width` channels."""
     if kind == "strided":
         return network.convolution(value, label, width, kernel=3, stride=2)
     if kind == "patch":

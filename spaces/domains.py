@@ -1,7 +1,7 @@
-"""What a question may be answered: the domains of the chooser's five kinds of choice.
+"""The domains of the chooser's five kinds of choice: the possible answers to a question.
 
-An answer is a JSON value: for one of several options the chosen one's label, for a number the
-number, for subsets and permutations the tuple of labels.
+An answer is a JSON value: the chosen option's label, a number, or for subsets and permutations a
+tuple of labels.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ Answer = str | int | float | bool | None | tuple[Any, ...]
 
 
 class Domain(Protocol):
-    """The possible answers to one question. `size` is None where they are not finite."""
+    """The possible answers to one question; `size` is None if there are infinitely many."""
 
     @property
     def size(self) -> int | None: ...
 
     def draw(self, random: _random.Random) -> Answer:
-        """One answer, uniform over the domain (log-uniform for a logarithmic real, and options by
-        their weights).
+        """One answer, uniform over the domain.
+
+        The logarithm of a logarithmic real number is uniform, and weighted options are drawn in
+        proportion to their weights.
         """
         ...
 
@@ -35,13 +37,13 @@ class Domain(Protocol):
     def accepts(self, answer: Answer) -> bool: ...
 
     def near(self, answer: Answer) -> tuple[Answer, ...]:
-        """The answers one small step away, `answer` itself left out."""
+        """The answers that are one small step away from `answer`, without `answer` itself."""
         ...
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of the labels; where there are weights, each is drawn as often as its own says."""
+    """One of the labels, drawn in proportion to the weights; without weights, uniformly."""
 
     labels: tuple[Answer, ...]
     weights: tuple[int, ...] = ()
@@ -103,7 +105,7 @@ class Integer:
 
 @dataclass(frozen=True)
 class Real:
-    """A real number between `low` and `high`, on a logarithmic scale where `log`."""
+    """A real number from `low` to `high`, on a logarithmic scale if `log`."""
 
     low: float
     high: float
@@ -127,15 +129,14 @@ class Real:
         )
 
     def near(self, answer: Answer) -> tuple[Answer, ...]:
-        """A tenth of the range up and down, on the domain's own scale."""
+        """The numbers a tenth of the range up and down, on the domain's own scale."""
         assert isinstance(answer, int | float)
         if self.low == self.high:
             return ()
-        position = (
-            math.log(answer / self.low) / math.log(self.high / self.low)
-            if self.log
-            else (answer - self.low) / (self.high - self.low)
-        )
+        if self.log:
+            position = math.log(answer / self.low) / math.log(self.high / self.low)
+        else:
+            position = (answer - self.low) / (self.high - self.low)
         moved = {self._at_share(min(1.0, max(0.0, position + step))) for step in (-0.1, 0.1)}
         return tuple(sorted(value for value in moved if value != answer))
 
@@ -143,17 +144,16 @@ class Real:
         return f"numbers from {self.low:g} to {self.high:g}"
 
     def _at_share(self, share: float) -> float:
-        value = (
-            self.low * (self.high / self.low) ** share
-            if self.log
-            else self.low + (self.high - self.low) * share
-        )
+        if self.log:
+            value = self.low * (self.high / self.low) ** share
+        else:
+            value = self.low + (self.high - self.low) * share
         return min(self.high, max(self.low, value))
 
 
 @dataclass(frozen=True)
 class Subset:
-    """From `minimum` to `maximum` of the labels, in their own order."""
+    """From `minimum` to `maximum` of the labels, in the order of `labels`."""
 
     labels: tuple[Answer, ...]
     minimum: int
@@ -171,10 +171,8 @@ class Subset:
     def at(self, index: int) -> Answer:
         for count in range(self.minimum, self.maximum + 1):
             if index < math.comb(len(self.labels), count):
-                return tuple(
-                    self.labels[position]
-                    for position in _combination(len(self.labels), count, index)
-                )
+                positions = _combination(len(self.labels), count, index)
+                return tuple(self.labels[position] for position in positions)
             index -= math.comb(len(self.labels), count)
         raise IndexError("the domain has fewer subsets")
 
@@ -186,19 +184,14 @@ class Subset:
         )
 
     def near(self, answer: Answer) -> tuple[Answer, ...]:
-        """One label added, removed or exchanged."""
+        """The subsets with one label added, removed or exchanged."""
         assert isinstance(answer, tuple)
         others = [label for label in self.labels if label not in answer]
-        removed = (
-            [tuple(kept for kept in answer if kept != label) for label in answer]
-            if len(answer) > self.minimum
-            else []
-        )
-        added = (
-            [self._ordered((*answer, label)) for label in others]
-            if len(answer) < self.maximum
-            else []
-        )
+        removed, added = [], []
+        if len(answer) > self.minimum:
+            removed = [tuple(kept for kept in answer if kept != label) for label in answer]
+        if len(answer) < self.maximum:
+            added = [self._ordered((*answer, label)) for label in others]
         swapped = [
             self._ordered((*(kept for kept in answer if kept != out), new))
             for out in answer
@@ -243,7 +236,7 @@ class Permutation:
         )
 
     def near(self, answer: Answer) -> tuple[Answer, ...]:
-        """Two places exchanged."""
+        """The orders with two places exchanged."""
         assert isinstance(answer, tuple)
         result = []
         for first, second in combinations(range(len(answer)), 2):
@@ -261,7 +254,7 @@ def _listed(labels: tuple[Answer, ...]) -> str:
 
 
 def _combination(total: int, count: int, index: int) -> list[int]:
-    """The combination number `index` of `count` out of `total` positions, in lexicographic order."""
+    """The combination number `index`, in lexicographic order, of `count` out of `total` places."""
     result, position = [], 0
     while count:
         below = math.comb(total - position - 1, count - 1)

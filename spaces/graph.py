@@ -1,5 +1,4 @@
-"""The one description of an architecture: a frozen, attributed, directed acyclic graph with one
-input and one output.
+"""The graph of an architecture: frozen, directed, acyclic, with one input and one output.
 
     builder = GraphBuilder()
     x = builder.input()
@@ -7,9 +6,9 @@ input and one output.
     z = builder.node("add", x, y)
     graph = builder.output(z)
 
-Parallel edges are allowed: a sum may take the same value twice. Where an operation's arguments have
-an order (a concatenation, a difference, a matrix product) each edge says in `slot` which argument
-it is; where they have none (a sum) every slot is 0.
+Parallel edges are allowed: a sum may take the same value twice. If an operation's arguments have an
+order (a concatenation, a difference, a matrix product), the `slot` of each edge is the number of
+its argument. If they have none (a sum), every slot is 0.
 """
 
 from __future__ import annotations
@@ -27,9 +26,7 @@ Value = str | int | float | bool | None | tuple[Any, ...]
 
 
 class Edge(NamedTuple):
-    """A value that flows from the node number `source` to the argument `slot` of the node number
-    `target`.
-    """
+    """The value of the node number `source` is the argument `slot` of the node number `target`."""
 
     source: int
     target: int
@@ -38,8 +35,9 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Node:
-    """An operation and its attributes, sorted by name. `label` names the place in the user's code;
-    it takes no part in comparison.
+    """An operation and its attributes, sorted by name.
+
+    `label` names the place in the user's code; comparison ignores it.
     """
 
     op: str
@@ -53,18 +51,16 @@ class Node:
         raise KeyError(f"the node {self.op!r} has no attribute {name!r}")
 
     def get(self, name: str, default: Value = None) -> Value:
-        """The attribute's value, or `default`."""
+        """The attribute's value, or `default` if there is no such attribute."""
         for attribute, value in self.attributes:
             if attribute == name:
                 return value
         return default
 
     def __str__(self) -> str:
-        return self.op + (
-            "(" + ", ".join(f"{name}={value}" for name, value in self.attributes) + ")"
-            if self.attributes
-            else ""
-        )
+        if not self.attributes:
+            return self.op
+        return f"{self.op}({', '.join(f'{name}={value}' for name, value in self.attributes)})"
 
 
 INPUT = Node("input")
@@ -76,8 +72,8 @@ class Graph:
     """Nodes in topological order, the input first and the output last, and the edges between them.
 
     Raises:
-        ValueError: the nodes or edges do not make such a graph; the message names the first that
-            does not.
+        ValueError: the nodes or edges are not those of such a graph; the message names the first
+            one that is wrong.
     """
 
     nodes: tuple[Node, ...]
@@ -99,7 +95,7 @@ class Graph:
 
     @cached_property
     def incoming(self) -> tuple[tuple[int, ...], ...]:
-        """For each node the nodes that feed it, by slot, then as given."""
+        """For each node the sources of its edges, sorted by slot, then in the order given."""
         sources: list[list[Edge]] = [[] for _ in self.nodes]
         for edge in self.edges:
             sources[edge[1]].append(edge)
@@ -107,7 +103,7 @@ class Graph:
 
     @cached_property
     def outgoing(self) -> tuple[tuple[int, ...], ...]:
-        """For each node the nodes that it feeds, once for each edge."""
+        """For each node the nodes that use its value, once for each edge."""
         targets: list[list[int]] = [[] for _ in self.nodes]
         for edge in self.edges:
             targets[edge[0]].append(edge[1])
@@ -115,9 +111,7 @@ class Graph:
 
     @cached_property
     def depth(self) -> int:
-        """The number of edges on the longest path from the input to the output; 0 where there is no
-        path.
-        """
+        """The number of edges on the longest path from the input to the output; 0 if no path."""
         longest = [0] + [-1] * (len(self.nodes) - 1)
         for target in range(1, len(self.nodes)):
             longest[target] = max(
@@ -149,12 +143,12 @@ class Graph:
             return Graph(nodes, tuple(Edge(*map(int, edge)) for edge in loaded["edges"]))
         except (json.JSONDecodeError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(
-                f'a graph is a JSON object {{"nodes": [[op, attributes, label]], "edges": '
+                'a graph is a JSON object {"nodes": [[op, attributes, label]], "edges": '
                 f"[[source, target, slot]]}}; got {text[:80]!r} ({error})"
             ) from error
 
     def to_networkx(self) -> networkx.MultiDiGraph:
-        """The same graph for networkx: nodes with `op` and `attributes`, edges with `slot`."""
+        """The same graph in networkx: nodes have `op` and `attributes`, edges have `slot`."""
         import networkx
 
         result = networkx.MultiDiGraph()
@@ -166,7 +160,7 @@ class Graph:
 
 
 def node(op: str, **attributes: Any) -> Node:
-    """A node; lists among the attributes' values become tuples.
+    """A node with these attributes; lists among their values become tuples.
 
     Raises:
         ValueError: an attribute is not a JSON value.
@@ -177,8 +171,14 @@ def node(op: str, **attributes: Any) -> Node:
 
 
 class GraphBuilder:
-    """Collects nodes and edges until `output` freezes them. A value is the number of the node that
-    makes it.
+    """Collects nodes and edges until `output` returns the finished graph.
+
+    A value is represented by the number of the node that computes it.
+
+    >>> builder = GraphBuilder()
+    >>> graph = builder.output(builder.node("relu", builder.input()))
+    >>> graph.edges
+    (Edge(source=0, target=1, slot=0), Edge(source=1, target=2, slot=0))
     """
 
     def __init__(self) -> None:
@@ -186,20 +186,32 @@ class GraphBuilder:
         self._edges: list[Edge] = []
 
     def input(self, shape: tuple[int, ...] | None = None) -> int:
-        """The graph's one input, and its shape without the batch where it is known. Call it first."""
+        """The graph's one input; call it first.
+
+        Args:
+            shape: the input's shape without the batch, if it is known.
+        """
         if self._nodes:
             raise ValueError("call input() once, before any node()")
         self._nodes.append(INPUT if shape is None else node("input", shape=shape))
         return 0
 
     def node(self, op: str, *inputs: int, ordered: bool = False, **attributes: Any) -> int:
-        """An operation on earlier values. `ordered` says that the order of the inputs matters: each
-        edge then carries its place.
+        """The value of an operation on earlier values.
+
+        Args:
+            op: the operation's name.
+            inputs: the earlier values.
+            ordered: whether the order of the inputs matters; then each edge's slot is its place.
+            attributes: the operation's attributes.
+
+        Raises:
+            ValueError: an input is no earlier value, or an attribute is not a JSON value.
         """
         return self.add(node(op, **attributes), *inputs, ordered=ordered)
 
     def add(self, item: Node, *inputs: int, ordered: bool = False) -> int:
-        """The same for a node made before."""
+        """The value of a node that was made before, on earlier values; otherwise as `node`."""
         target = len(self._nodes)
         for value in inputs:
             if not 0 <= value < target:
@@ -213,8 +225,9 @@ class GraphBuilder:
         return target
 
     def include(self, graph: Graph, value: int) -> int:
-        """All of another graph, its input being `value`; returns what its output gives. Several
-        values at its output are added up.
+        """The value that another graph computes from `value`; its inner nodes are copied here.
+
+        If several edges lead to the other graph's output, their values are added up.
         """
         numbers = {0: value}
         for number, item in enumerate(graph.nodes[1:-1], start=1):
@@ -227,7 +240,7 @@ class GraphBuilder:
         return last[0] if len(last) == 1 else self.node("add", *last)
 
     def output(self, value: int) -> Graph:
-        """The finished graph, whose output is `value`."""
+        """The finished graph, with `value` as its output."""
         self.add(OUTPUT, value)
         return Graph(tuple(self._nodes), tuple(self._edges))
 

@@ -1,5 +1,6 @@
-"""The inverted bottleneck of MobileNetV2 (Sandler et al., CVPR 2018) and its squeeze-and-excitation
-(Hu et al., CVPR 2018), in primitive operations.
+"""The inverted bottleneck of MobileNetV2 with squeeze-and-excitation, in primitive operations.
+
+MobileNetV2: Sandler et al., CVPR 2018. Squeeze-and-excitation: Hu et al., CVPR 2018.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ def convolution(
     activation: str | None = None,
     **attributes: Any,
 ) -> int:
-    """A convolution without bias that keeps the size (at stride 1), a batch norm and, where one is
-    named, an activation.
+    """A convolution without bias, a batch norm, and an activation if one is named.
+
+    The convolution divides the size by its stride.
     """
     assert isinstance(kernel_size, int)
     padding = kernel_size // 2
@@ -43,25 +45,25 @@ def convolution(
 def inverted_bottleneck(
     builder: GraphBuilder, value: int, in_channels: Value, item: Node, activation: str
 ) -> int:
-    """Expand (unless by 1), filter each channel, squeeze and excite (where the node says so),
-    project; plus the input where the shape stays.
+    """The operations of one block, and the number of the last one.
+
+    They expand the channels (unless by 1), filter each channel, apply squeeze-and-excitation (if
+    the node has it), and project. The input is added if the shape stays the same.
 
     Args:
-        builder: gets the operations.
+        builder: receives the operations.
         value: the block's input.
         in_channels: of that input.
-        item: with the attributes `expansion`, `kernel_size`, `out_channels`, `stride` and perhaps
-            `squeeze_excite`.
+        item: a node with the attributes `expansion`, `kernel_size`, `out_channels`, `stride` and
+            perhaps `squeeze_excite`.
         activation: behind each convolution but the last.
     """
     expansion, channels, stride = item["expansion"], item["out_channels"], item["stride"]
     assert isinstance(expansion, int)
     assert isinstance(in_channels, int)
-    inner = (
-        value
-        if expansion == 1
-        else convolution(builder, value, in_channels * expansion, activation=activation)
-    )
+    inner = value
+    if expansion != 1:
+        inner = convolution(builder, inner, in_channels * expansion, activation=activation)
     inner = convolution(
         builder,
         inner,
@@ -87,10 +89,8 @@ def _squeeze_excite(
     builder: GraphBuilder, value: int, *, squeezed: int, channels: int, activation: str
 ) -> int:
     gate = builder.node("adaptive_avg_pool2d", value, output_size=1)
-    gate = builder.node(
-        activation, builder.node("conv2d", gate, out_channels=squeezed, kernel_size=1)
-    )
-    gate = builder.node(
-        "sigmoid", builder.node("conv2d", gate, out_channels=channels, kernel_size=1)
-    )
+    gate = builder.node("conv2d", gate, out_channels=squeezed, kernel_size=1)
+    gate = builder.node(activation, gate)
+    gate = builder.node("conv2d", gate, out_channels=channels, kernel_size=1)
+    gate = builder.node("sigmoid", gate)
     return builder.node("mul", value, gate)

@@ -1,9 +1,8 @@
-"""Where the nodes of a drawing lie: layers, the order within each, and places across, after
-Sugiyama, Tagawa and Toda (1981).
+"""Where the nodes of a drawing lie: the layer of each, its order in the layer, and its x.
 
-Every edge leads from its layer to the next: an edge that spans several is cut into pieces by bends,
-which take part in the ordering and placing as narrow nodes do, so that long edges run beside the
-boxes instead of behind them.
+The method is that of Sugiyama, Tagawa and Toda (1981). Every edge leads from one layer to the next:
+an edge over several layers is cut into pieces by bends. Bends are ordered and placed as narrow
+nodes, so that long edges run beside the boxes instead of behind them.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ BEND_WIDTH = 10.0
 
 @dataclass(frozen=True)
 class Layout:
-    """Places of a graph's nodes.
+    """The places of a graph's nodes.
 
     Attributes:
-        layer: of each node; the input's is 0.
-        x: the centre of each node, smallest left edge at 0.
+        layer: the layer of each node; the input's is 0.
+        x: the centre of each node; the leftmost edge of all nodes is at 0.
         bends: for each joined pair (source, target) the x at which the edge crosses each layer
             between them.
-        width: of everything.
+        width: the width of the whole drawing.
     """
 
     layer: tuple[int, ...]
@@ -40,8 +39,9 @@ class Layout:
 
 
 def layers(graph: Graph) -> tuple[int, ...]:
-    """The layer of each node: the longest path that leads to it. Nodes without inputs stand just
-    above what they feed first.
+    """The layer of each node: the length of the longest path that leads to it.
+
+    A node without inputs stands just above the first node that uses its value.
     """
     result = [0] * len(graph.nodes)
     for number, sources in enumerate(graph.incoming):
@@ -49,18 +49,17 @@ def layers(graph: Graph) -> tuple[int, ...]:
     result[-1] = max(max(result[:-1]) + 1, result[-1])
     for number in range(1, len(result) - 1):
         if not graph.incoming[number]:
-            result[number] = max(
-                0, min((result[target] for target in graph.outgoing[number]), default=1) - 1
-            )
+            first = min((result[target] for target in graph.outgoing[number]), default=1)
+            result[number] = max(0, first - 1)
     return tuple(result)
 
 
 def arrange(graph: Graph, widths: Sequence[float], *, gap: float) -> Layout:
-    """Places for nodes of these widths, `gap` apart within a layer.
+    """The places of nodes of these widths, at least `gap` apart within a layer.
 
-    Few edges cross: layers are ordered by barycentres, down and up, and the best order seen is
-        kept. Then every node moves to the mean of its
-    neighbours as far as the order and the widths allow.
+    To make few edges cross, layers are ordered by barycentres, in sweeps down and up, and the best
+    order seen is kept. Then every node moves towards the mean of its neighbours as far as the order
+    and the widths allow.
     """
     layer = layers(graph)
     rows: list[list[int]] = [[] for _ in range(max(layer) + 1)]
@@ -71,9 +70,8 @@ def arrange(graph: Graph, widths: Sequence[float], *, gap: float) -> Layout:
     above: list[list[tuple[int, float]]] = [[] for _ in layer]
     below: list[list[tuple[int, float]]] = [[] for _ in layer]
     for source, target in dict.fromkeys((edge.source, edge.target) for edge in graph.edges):
-        chain = chains[source, target] = list(
-            range(len(wide), len(wide) + layer[target] - layer[source] - 1)
-        )
+        num_bends = layer[target] - layer[source] - 1
+        chain = chains[source, target] = list(range(len(wide), len(wide) + num_bends))
         wide += [BEND_WIDTH] * len(chain)
         above += [[] for _ in chain]
         below += [[] for _ in chain]
@@ -81,8 +79,8 @@ def arrange(graph: Graph, widths: Sequence[float], *, gap: float) -> Layout:
             rows[layer[source] + 1 + place].append(bend)
         steps = [source, *chain, target]
         for first, second in pairwise(steps):
-            # A long edge is straightest if its bends hold together more than they hold to the nodes
-            # at its ends.
+            # A long edge is straightest if its bends attract each other more than the nodes at its
+            # ends attract them.
             weight = 8.0 if first >= len(layer) and second >= len(layer) else 2.0 if chain else 1.0
             above[second].append((first, weight))
             below[first].append((second, weight))
@@ -98,6 +96,7 @@ _Links = list[list[tuple[int, float]]]
 
 
 def _ordered(rows: list[list[int]], above: _Links, below: _Links) -> list[list[int]]:
+    """The layers, each in an order with few crossings."""
     best, fewest = rows, _crossings(rows, below)
     for sweep in range(SWEEPS):
         if fewest == 0:
@@ -107,17 +106,14 @@ def _ordered(rows: list[list[int]], above: _Links, below: _Links) -> list[list[i
         links = above if downwards else below
         indices = range(1, len(rows)) if downwards else range(len(rows) - 2, -1, -1)
         for index in indices:
-            place = {
-                number: position
-                for position, number in enumerate(rows[index - 1 if downwards else index + 1])
-            }
+            fixed = rows[index - 1 if downwards else index + 1]
+            place = {number: position for position, number in enumerate(fixed)}
             own = {number: position for position, number in enumerate(rows[index])}
-            centre = {
-                number: sum(place[other] for other, _ in links[number]) / len(links[number])
-                if links[number]
-                else own[number]
-                for number in rows[index]
-            }
+            centre: dict[int, float] = dict(own)
+            for number in rows[index]:
+                if links[number]:
+                    joined = [place[other] for other, _ in links[number]]
+                    centre[number] = sum(joined) / len(joined)
             rows[index].sort(
                 key=lambda number, centre=centre, own=own: (centre[number], own[number])
             )
@@ -128,6 +124,7 @@ def _ordered(rows: list[list[int]], above: _Links, below: _Links) -> list[list[i
 
 
 def _crossings(rows: list[list[int]], below: _Links) -> int:
+    """The number of crossings of edges between neighbouring layers."""
     count = 0
     for upper, lower in pairwise(rows):
         place = {number: position for position, number in enumerate(lower)}
@@ -142,6 +139,7 @@ def _crossings(rows: list[list[int]], below: _Links) -> int:
 def _placed(
     rows: list[list[int]], above: _Links, below: _Links, wide: list[float], gap: float
 ) -> list[float]:
+    """The x of the centre of each node and bend."""
     x = [0.0] * len(wide)
     for row in rows:
         _spread(row, [0.0] * len(row), x, wide, gap)
@@ -150,12 +148,11 @@ def _placed(
             wanted = []
             for number in row:
                 links = above[number] + below[number]
-                total = sum(weight for _, weight in links)
-                wanted.append(
-                    sum(x[other] * weight for other, weight in links) / total
-                    if links
-                    else x[number]
-                )
+                if links:
+                    total = sum(weight for _, weight in links)
+                    wanted.append(sum(x[other] * weight for other, weight in links) / total)
+                else:
+                    wanted.append(x[number])
             _spread(row, wanted, x, wide, gap)
     beside = {
         number: (left, right)
@@ -164,6 +161,7 @@ def _placed(
     }
 
     def room(number: int) -> tuple[float, float]:
+        """The lowest and highest x that the neighbours in its layer leave to a node."""
         left, right = beside[number]
         low = -math.inf if left is None else x[left] + (wide[left] + wide[number]) / 2 + gap
         high = math.inf if right is None else x[right] - (wide[right] + wide[number]) / 2 - gap
@@ -177,8 +175,9 @@ def _placed(
 
 
 def _strands(above: _Links, below: _Links) -> list[list[int]]:
-    """The runs of nodes and bends that follow each other alone: what one would draw as a straight
-    line.
+    """The chains of nodes and bends in which each is joined to the next alone.
+
+    Such a chain is a straight line if there is room for it.
     """
     follows = {
         number: links[0][0]
@@ -197,9 +196,7 @@ def _strands(above: _Links, below: _Links) -> list[list[int]]:
 def _straighten(
     strand: list[int], room: Callable[[int], tuple[float, float]], x: list[float]
 ) -> None:
-    """One x for as long a piece of the strand as the neighbours leave room for, then one for the
-    next piece.
-    """
+    """Aligns the strand in pieces, each as long as the neighbours leave room for a common x."""
     piece: list[int] = []
     lowest, highest = -math.inf, math.inf
     for number in strand:
@@ -221,8 +218,9 @@ def _align(piece: list[int], lowest: float, highest: float, x: list[float]) -> N
 def _spread(
     row: list[int], wanted: list[float], x: list[float], wide: list[float], gap: float
 ) -> None:
-    """The places nearest to those wanted, in least squares, that keep the order and the distances:
-    pool adjacent violators.
+    """Moves a row to the places nearest to those wanted that keep the order and the distances.
+
+    Nearest is in least squares; the method is pool adjacent violators.
     """
     offsets = [0.0]
     for first, second in pairwise(row):

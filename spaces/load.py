@@ -1,4 +1,4 @@
-"""Finds a space by what a config calls it."""
+"""Finds the space that a config names: built in, installed, or in the user's own file or module."""
 
 from __future__ import annotations
 
@@ -37,23 +37,28 @@ SPACES: dict[str, str] = {name: f"spaces.{name}:space" for name in _BUILT_IN} | 
 
 
 def known_spaces() -> dict[str, str]:
-    """The built-in spaces and those of installed packages (entry points in the group `nas.spaces`),
-    and where each lives.
+    """The built-in and the installed spaces: for each name the place, `module:object`.
+
+    Installed spaces are the entry points in the group `nas.spaces`.
     """
     installed = {point.name: point.value for point in entry_points(group="nas.spaces")}
     return {**installed, **SPACES}
 
 
 def load_space(name: str) -> SearchSpace:
-    """The space that a config names: `nasbench201` (built in or installed), `my_file.py:space` or
-    `package.module:space`.
+    """The space that a config names.
 
-    What is found may be a `SearchSpace`, or a function `define(choose)`, which becomes a space of
-    the function's name.
+    >>> load_space("nasbench201").name
+    'nasbench201'
+
+    Args:
+        name: the name of a built-in or installed space, `my_file.py:space` or
+            `package.module:space`. The object in the file or module is a `SearchSpace`, or a
+            function `define(choose)`, which becomes a space of the function's name.
 
     Raises:
-        ValueError: there is no such space; the message lists the known ones, or says what the file
-            or module holds.
+        ValueError: there is no such space; the message lists the known spaces, or the names in the
+            file or module.
     """
     known = {} if ":" in name else known_spaces()
     return as_space(
@@ -62,7 +67,11 @@ def load_space(name: str) -> SearchSpace:
 
 
 def as_space(found: Any, name: str) -> SearchSpace:
-    """A `SearchSpace` from what stands under the name: one, or a function that defines one."""
+    """The object found under the name as a space: it is one, or a function that defines one.
+
+    Raises:
+        ValueError: the object is neither.
+    """
     if isinstance(found, SearchSpace):
         return found
     if callable(found) and not isinstance(found, type):
@@ -74,17 +83,16 @@ def as_space(found: Any, name: str) -> SearchSpace:
 
 
 def find_named(kind: str, name: str, known: Mapping[str, Any], *, own: str) -> Any:
-    """What a config calls by this name: one of the known things, or the object at a place of the
-    user's own, `my_file.py:it` or `package.module:it`.
+    """The object that a config names: a known one, or one in the user's own file or module.
 
     Args:
-        kind: what is looked for, in a word, for errors.
-        name: as in the config.
-        known: the things by name; a text says where the thing lives, `package.module:it`.
-        own: how the user names an own one, for errors.
+        kind: the kind of object in a word, for error messages.
+        name: the name in the config; with a colon it is `my_file.py:it` or `package.module:it`.
+        known: the known objects by name; a string is the object's place, `package.module:it`.
+        own: how users name objects of their own, for error messages.
 
     Raises:
-        ValueError: there is no such thing; the message lists the known ones. Or see `load_object`.
+        ValueError: there is no such object; the message lists the known ones. Or as `load_object`.
     """
     found = name if ":" in name else known.get(name)
     if found is None:
@@ -106,10 +114,9 @@ def load_object(where: str, attribute: str, kind: str) -> Any:
     Raises:
         ValueError: there is no such file, module or attribute, or importing it failed.
     """
+    is_file = where.endswith(".py")
     try:
-        module = (
-            _load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
-        )
+        module = _load_file(Path(where)) if is_file else importlib.import_module(where)
     except ModuleNotFoundError as error:
         if error.name is None or not (where == error.name or where.startswith(error.name + ".")):
             raise ValueError(
@@ -142,10 +149,10 @@ def _load_file(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(path)
     path = path.resolve()
-    # The file's own imports find their neighbours, as they would if it were run as a script.
     name = "user_file_" + re.sub(r"\W", "_", str(path))
     if name in sys.modules:
         return sys.modules[name]
+    # The file may import its neighbours, as if it were run as a script.
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(name, path)

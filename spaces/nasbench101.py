@@ -1,8 +1,7 @@
-"""NAS-Bench-101 (Ying et al., ICML 2019): a cell of at most seven vertices and nine edges, three
-operations; 423,624 cells for small images.
+"""NAS-Bench-101 (Ying et al., ICML 2019): 423,624 cells for small images.
 
-The cell's graph has the vertices as nodes. A vertex adds up what comes in; the output concatenates
-the vertices that feed it.
+A cell has at most seven vertices and nine edges, and three operations. The vertices are the nodes
+of its graph. A vertex adds up its inputs; the output concatenates its inputs.
 """
 
 from __future__ import annotations
@@ -10,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from spaces.choices import Answer, Architecture, Chooser
+from spaces.choices import Architecture, Chooser
+from spaces.domains import Answer
 from spaces.graph import INPUT, OUTPUT, Edge, Graph, GraphBuilder, Node
 from spaces.space import SearchSpace, Shapes
 
@@ -30,30 +30,28 @@ _PRESENT = (1,)
 
 
 def define(choose: Chooser) -> Graph:
-    """The cell: how many vertices, which edges (from a lower to a higher vertex), and an operation
-    for each inner vertex.
+    """The cell: how many vertices, which edges, and an operation for each inner vertex.
 
-    Every vertex lies on a path from the input to the output (the benchmark holds a cell with a dead
-    vertex as the smaller cell that it is equal to), so the last edge that could lead to a vertex,
-    or away from it, has to be there where no earlier one is. No edge is offered that would leave
-    too few of the nine for the vertices that still need one. What slips through is rejected.
+    An edge leads from a lower to a higher vertex. Every vertex lies on a path from the input to the
+    output: the benchmark stores a cell with a disconnected vertex as the smaller cell that computes
+    the same. So the last possible edge into or out of a vertex must be present if no earlier one
+    is. An edge is not offered if too few of the nine edges would remain for the vertices that still
+    need one. A cell that still has too many edges is rejected.
     """
     count = choose.integer("vertices", 2, MOST_VERTICES)
     edges: list[Edge] = []
     unfed, unused = set(range(1, count)), set(range(count - 1))
     for target in range(1, count):
         for source in range(target):
-            last_chance = (source == target - 1 and target in unfed) or (
-                target == count - 1 and source in unused
-            )
+            last_into_target = source == target - 1 and target in unfed
+            last_out_of_source = target == count - 1 and source in unused
             still_needed = max(len(unfed - {target}), len(unused - {source}))
-            options = (
-                _PRESENT
-                if last_chance
-                else _ABSENT
-                if len(edges) + 1 + still_needed > MOST_EDGES
-                else _ABSENT_OR_PRESENT
-            )
+            if last_into_target or last_out_of_source:
+                options = _PRESENT
+            elif len(edges) + 1 + still_needed > MOST_EDGES:
+                options = _ABSENT
+            else:
+                options = _ABSENT_OR_PRESENT
             if choose.one_of(f"edge_{source}_{target}", options):
                 edges.append(Edge(source, target))
                 unfed.discard(target)
@@ -65,11 +63,11 @@ def define(choose: Chooser) -> Graph:
 
 
 def network(cell: Graph, shapes: Shapes) -> Graph:
-    """The whole network: a convolution, three stacks of three cells (128, 256, 512 channels) with
-    max pooling between, and a classifier.
+    """The whole network: a convolution, three stacks of three cells, and a classifier.
 
-    The channels of a cell are shared out in the order of its vertices, as the authors do:
-    isomorphic cells can differ by a channel here and there.
+    The stacks have 128, 256 and 512 channels, with max pooling between them. A cell's channels are
+    assigned in the order of its vertices, as in the authors' code, so isomorphic cells can differ
+    by a few channels.
 
     Raises:
         ValueError: the data are not images, or the output is not a vector of scores.
@@ -93,20 +91,19 @@ def network(cell: Graph, shapes: Shapes) -> Graph:
 
 
 def vertex_channels(cell: Graph, input_channels: int, output_channels: int) -> list[int]:
-    """How many channels each vertex gives (the paper's supplement S.1).
+    """The number of output channels of each vertex (the paper's supplement S.1).
 
-    The vertices that feed the output share its channels equally, the first of them taking one more
-    each where that does not come out even. Any other vertex gives as many as the widest vertex that
-    it feeds.
+    The vertices that lead to the output share its channels equally; if they do not divide evenly,
+    the first ones take one more each. Any other vertex has as many channels as the widest vertex
+    that it leads to.
     """
     last = len(cell.nodes) - 1
     feeding = sorted({source for source in cell.incoming[last] if source})
     channels = [0] * (last + 1)
     channels[0], channels[last] = input_channels, output_channels
     for place, vertex in enumerate(feeding):
-        channels[vertex] = output_channels // len(feeding) + (
-            place < output_channels % len(feeding)
-        )
+        is_wider = place < output_channels % len(feeding)
+        channels[vertex] = output_channels // len(feeding) + is_wider
     for vertex in range(last - 1, 0, -1):
         channels[vertex] = channels[vertex] or max(
             channels[target] for target in cell.outgoing[vertex]
@@ -117,9 +114,11 @@ def vertex_channels(cell: Graph, input_channels: int, output_channels: int) -> l
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
     """The architecture of each row of a table.
 
-    Its columns: `n_vertices` (N,); `adj_bits` (N, 3), the packed upper triangle (0,1), (0,2) ..
-        (5,6) of a 7x7 matrix whose first `n_vertices` rows
-    are the cell; `ops` (N, 5), an index into `OPERATIONS` for each inner vertex.
+    Its columns:
+        n_vertices (N,): the number of vertices.
+        adj_bits (N, 3): the packed upper triangle (0,1), (0,2) .. (5,6) of a 7x7 adjacency matrix.
+            Its first `n_vertices` rows are the cell.
+        ops (N, 5): an index into `OPERATIONS` for each inner vertex.
     """
     import numpy
 
@@ -163,11 +162,9 @@ def _cell(builder: GraphBuilder, cell: Graph, value: int, channels: list[int]) -
         total = arriving[0] if len(arriving) == 1 else builder.node("add", *arriving)
         values.append(_operation(builder, cell.nodes[vertex].op, total, channels[vertex]))
     ends = [values[source] for source in cell.incoming[last] if source]
-    projected = (
-        [_convolution(builder, value, channels[last], kernel_size=1)]
-        if 0 in cell.incoming[last]
-        else []
-    )
+    projected = []
+    if 0 in cell.incoming[last]:
+        projected = [_convolution(builder, value, channels[last], kernel_size=1)]
     if len(ends) > 1:
         ends = [builder.node("cat", *ends, ordered=True, dim=1)]
     return builder.node("add", *ends, *projected) if ends and projected else (ends or projected)[0]

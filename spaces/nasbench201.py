@@ -1,8 +1,8 @@
-"""NAS-Bench-201 (Dong and Yang, ICLR 2020): a cell of four points, each pair joined by one of five
-operations; 15,625 cells for small images.
+"""NAS-Bench-201 (Dong and Yang, ICLR 2020): 15,625 cells for small images.
 
-The cell's graph has a node for each of the six edges and a sum at each point where several meet.
-What the authors' network computes without effect is not built: see `network`.
+A cell has four points, and one of five operations between each pair of them. Its graph has a node
+for each of the six edges, and a sum at each point with several inputs. Operations without effect,
+which the authors' network computes, are not built: see `network`.
 """
 
 from __future__ import annotations
@@ -25,19 +25,16 @@ CELLS_PER_STAGE = 5
 
 _NODES = {name: Node(name) for name in OPERATIONS}
 _SUM = Node("add")
-# Nodes: 0 input, 1 to 3 the edges 0->1, 0->2, 1->2, 4 the sum at point 2, 5 to 7 the edges 0->3,
-# 1->3, 2->3, 8 the sum at point 3, 9 output.
+# Nodes: 0 is the input, 1 to 3 are the edges 0->1, 0->2, 1->2, 4 is the sum at point 2, 5 to 7 are
+# the edges 0->3, 1->3, 2->3, 8 is the sum at point 3, 9 is the output.
+_SOURCES = ((), (0,), (0,), (1,), (2, 3), (0,), (1,), (4,), (5, 6, 7), (8,))
 _EDGES = tuple(
-    Edge(source, target)
-    for target, sources in enumerate(
-        [(), (0,), (0,), (1,), (2, 3), (0,), (1,), (4,), (5, 6, 7), (8,)]
-    )
-    for source in sources
+    Edge(source, target) for target, sources in enumerate(_SOURCES) for source in sources
 )
 
 
 def define(choose: Chooser) -> Graph:
-    """The cell: one operation for each edge, asked in the order of the published tables."""
+    """The cell: one operation for each edge, chosen in the order of the published tables."""
     one_of = choose.one_of
     first, second, third = (_NODES[one_of(path, OPERATIONS)] for path in PATHS[:3])
     fourth, fifth, sixth = (_NODES[one_of(path, OPERATIONS)] for path in PATHS[3:])
@@ -45,12 +42,12 @@ def define(choose: Chooser) -> Graph:
 
 
 def network(cell: Graph, shapes: Shapes) -> Graph:
-    """The whole network: a convolution, three stages of five cells (16, 32, 64 channels) with a
-    residual block of stride 2 between, and a classifier.
+    """The whole network: a convolution, three stages of five cells, and a classifier.
 
-    The cell is simplified first, so cells with one canonical key give one network. Where operations
+    The stages have 16, 32 and 64 channels, with a residual block of stride 2 between them. The cell
+    is simplified first, so cells with the same canonical key give the same network. If operations
     of a cell have no path to its input or output, this network is smaller than the authors', who
-    build and count them. A cell without any path becomes a product with zero.
+    build and count them. A cell without a path from input to output becomes a product with zero.
 
     Raises:
         ValueError: the data are not images, or the output is not a vector of scores.
@@ -78,8 +75,9 @@ def network(cell: Graph, shapes: Shapes) -> Graph:
 
 
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
-    """The architecture of each row of a table, whose column `arch` (N, 6) holds an index into
-    `OPERATIONS` for each of `PATHS`.
+    """The architecture of each row of a table.
+
+    Its column `arch` (N, 6) holds an index into `OPERATIONS` for each of `PATHS`.
     """
     return [
         Architecture(
@@ -101,16 +99,8 @@ def _cell(builder: GraphBuilder, cell: Graph, value: int, channels: int) -> int:
         elif item.op == "nor_conv_3x3":
             values.append(relu_convolution(builder, inputs[0], channels, kernel_size=3))
         elif item.op == "avg_pool_3x3":
-            values.append(
-                builder.node(
-                    "avg_pool2d",
-                    inputs[0],
-                    kernel_size=3,
-                    stride=1,
-                    padding=1,
-                    count_include_pad=False,
-                )
-            )
+            window = {"kernel_size": 3, "stride": 1, "padding": 1, "count_include_pad": False}
+            values.append(builder.node("avg_pool2d", inputs[0], **window))
         else:
             values.append(builder.add(item, *inputs))
     return values[cell.incoming[-1][0]]
@@ -119,8 +109,9 @@ def _cell(builder: GraphBuilder, cell: Graph, value: int, channels: int) -> int:
 def relu_convolution(
     builder: GraphBuilder, value: int, channels: int, *, kernel_size: int, stride: int = 1
 ) -> int:
-    """The authors' unit: ReLU, a convolution without bias that keeps the size (at stride 1), batch
-    norm.
+    """The authors' unit: ReLU, a convolution without bias, and batch norm.
+
+    The convolution divides the size by its stride.
     """
     value = builder.node("relu", value)
     value = builder.node(
@@ -136,7 +127,7 @@ def relu_convolution(
 
 
 def residual_block(builder: GraphBuilder, value: int, channels: int) -> int:
-    """Two such units, the first of stride 2, and beside them an average pooling and a projection."""
+    """Two units of `relu_convolution`, the first of stride 2, plus a pooled and projected input."""
     shortcut = builder.node("avg_pool2d", value, kernel_size=2, stride=2, padding=0)
     shortcut = builder.node("conv2d", shortcut, out_channels=channels, kernel_size=1, bias=False)
     value = relu_convolution(builder, value, channels, kernel_size=3, stride=2)

@@ -1,9 +1,9 @@
-"""NAS-Bench-Graph (Qin et al., NeurIPS 2022): graph networks of four operations, each fed by one
-node before it; 26,206 that differ.
+"""NAS-Bench-Graph (Qin et al., NeurIPS 2022): 26,206 different graph networks of four operations.
 
-There are nine wirings. What no other operation reads is concatenated and goes to the output, except
-the bare input: 59,040 architectures that fall into just the 26,206 classes of the authors' table.
-How a graph network is built of them is not told here.
+Each operation reads one node before it; there are nine such wirings. The results that no other
+operation reads are concatenated and go to the output, except the input itself. The space has 59,040
+architectures, which fall into exactly the 26,206 classes of the authors' table. It describes them
+and does not build networks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from spaces.space import SearchSpace, Shapes
 if TYPE_CHECKING:
     import numpy
 
-# In the authors' order, which their hash is made of.
+# In the order of the digits in the authors' hash.
 OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip_connect")
 WIRINGS = ("0000", "0001", "0011", "0012", "0013", "0111", "0112", "0122", "0123")
 PATHS = ("op_1", "op_2", "op_3", "op_4")
@@ -30,25 +30,25 @@ _CONCATENATION = Node("concat")
 
 
 def define(choose: Chooser) -> Graph:
-    """The wiring, then the four operations, of which one at least computes something.
+    """The wiring, then the four operations, at least one of which is not a skip connection.
 
-    A wiring is written as the authors do: for each operation which node it reads, 0 being the
-        input.
+    As in the paper, a wiring has a digit for each operation: the node that it reads, 0 for the
+    input.
     """
     wiring = choose.one_of("wiring", WIRINGS)
     operations = [choose.one_of(path, OPERATIONS) for path in PATHS[:3]]
-    operations.append(
-        choose.one_of(PATHS[3], OPERATIONS[:-1] if operations == [_SKIP] * 3 else OPERATIONS)
-    )
+    last_options = OPERATIONS[:-1] if operations == [_SKIP] * 3 else OPERATIONS
+    operations.append(choose.one_of(PATHS[3], last_options))
+    nodes = [_NODES[operation] for operation in operations]
     edges = _edges(wiring, tuple(operation == _SKIP for operation in operations))
-    return Graph(
-        (INPUT, *(_NODES[operation] for operation in operations), _CONCATENATION, OUTPUT), edges
-    )
+    return Graph((INPUT, *nodes, _CONCATENATION, OUTPUT), edges)
 
 
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
-    """The architecture of each row of a table, whose column `valid_hash` (N,) holds five decimal
-    digits: the wiring, and the four operations.
+    """The architecture of each row of a table.
+
+    Its column `valid_hash` (N,) holds a number of five decimal digits: the index of the wiring and
+    those of the four operations.
 
     Raises:
         ValueError: a number is not such a hash.
@@ -61,12 +61,9 @@ def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
                 f"the row {number} of `valid_hash` should be five digits below 9, the last four "
                 f"not all 8; it is {key}"
             )
-        decisions = zip(
-            ("wiring", *PATHS),
-            (WIRINGS[digits[0]], *(OPERATIONS[digit] for digit in digits[1:])),
-            strict=True,
-        )
-        result.append(Architecture(space.name, tuple(decisions)))
+        answers = (WIRINGS[digits[0]], *(OPERATIONS[digit] for digit in digits[1:]))
+        decisions = tuple(zip(("wiring", *PATHS), answers, strict=True))
+        result.append(Architecture(space.name, decisions))
     return result
 
 

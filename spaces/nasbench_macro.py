@@ -1,8 +1,7 @@
-"""NAS-Bench-Macro (Su et al., CVPR 2021): eight layers in a row, each an identity or one of two
-inverted bottlenecks; 6,561 networks for small images.
+"""NAS-Bench-Macro (Su et al., CVPR 2021): 6,561 networks of eight layers for small images.
 
-The graph has a node for each layer that computes something. Identities inside a stage hand their
-input on, so 3,969 of the networks differ.
+Each layer is an identity or one of two inverted bottlenecks. Layers are the nodes of the graph, but
+identities inside a stage do not change the network, so 3,969 of the networks differ.
 """
 
 from __future__ import annotations
@@ -33,13 +32,11 @@ PATHS = tuple(f"layer_{number}" for number in range(len(LAYERS)))
 
 
 def _layer(operation: str, channels: int, stride: int) -> Node:
-    """An identity that has to change the shape is a projection."""
+    """The node of a layer; an identity is a projection if it has to change the shape."""
     if operation == "identity":
-        return (
-            node("projection", out_channels=channels, stride=stride)
-            if stride > 1
-            else node("identity")
-        )
+        if stride == 1:
+            return node("identity")
+        return node("projection", out_channels=channels, stride=stride)
     expansion, kernel_size = (3, 3) if operation == "mb3_k3" else (6, 5)
     return node(
         "mb_conv",
@@ -65,9 +62,9 @@ def define(choose: Chooser) -> Graph:
 
 
 def network(layers: Graph, shapes: Shapes) -> Graph:
-    """The whole network: a convolution, the layers in stages of 64, 128 and 256 channels, a
-    convolution to 1,280 channels, and a classifier.
+    """The whole network: a convolution, the layers, another convolution, and a classifier.
 
+    The layers are in stages of 64, 128 and 256 channels; the last convolution has 1,280 channels.
     Parameters and multiply-adds are the published ones.
 
     Raises:
@@ -95,8 +92,9 @@ def network(layers: Graph, shapes: Shapes) -> Graph:
 
 
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
-    """The architecture of each row of a table, whose column `arch` (N, 8) holds an index into
-    `OPERATIONS` for each layer.
+    """The architecture of each row of a table.
+
+    Its column `arch` (N, 8) holds an index into `OPERATIONS` for each layer.
     """
     return [
         Architecture(

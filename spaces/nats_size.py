@@ -1,8 +1,7 @@
-"""NATS-Bench's size space (Dong et al., TPAMI 2021): one network in 32,768 sizes; each of five
-layers has 8, 16, .. or 64 channels.
+"""The size space of NATS-Bench (Dong et al., TPAMI 2021): one network in 32,768 sizes.
 
-The graph is the chain of the five layers. Their wiring is fixed: the cells are the one of
-NAS-Bench-201 that does best on CIFAR-100's validation set.
+Each of five layers has 8, 16, .. or 64 channels. The graph is the chain of the five layers. All
+cells are the cell of NAS-Bench-201 that does best on the validation set of CIFAR-100.
 """
 
 from __future__ import annotations
@@ -29,16 +28,15 @@ _EDGES = tuple(Edge(number, number + 1) for number in range(len(LAYERS) + 1))
 
 
 def define(choose: Chooser) -> Graph:
-    """The channels of each layer, from the input to the output; the first layer's are the stem's
-    too.
-    """
+    """The channels of each layer, from the input to the output; the stem has those of the first."""
     layers = [nodes[choose.one_of(path, WIDTHS)] for path, nodes in zip(PATHS, _NODES, strict=True)]
     return Graph((INPUT, *layers, OUTPUT), _EDGES)
 
 
 def network(layers: Graph, shapes: Shapes) -> Graph:
-    """The whole network: a convolution, a cell in each of three stages with a residual block of
-    stride 2 between, and a classifier.
+    """The whole network: a convolution, three stages of one cell each, and a classifier.
+
+    Between two stages is a residual block of stride 2.
 
     Raises:
         ValueError: the data are not images, or the output is not a vector of scores.
@@ -71,8 +69,9 @@ def network(layers: Graph, shapes: Shapes) -> Graph:
 
 
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
-    """The architecture of each row of a table, whose column `channels` (N, 5) holds the channels of
-    each layer.
+    """The architecture of each row of a table.
+
+    Its column `channels` (N, 5) holds the number of channels of each layer.
 
     Raises:
         ValueError: a row holds another number of layers, or channels that are not among `WIDTHS`.
@@ -95,8 +94,10 @@ def _width(item: Node) -> int:
 
 
 def _cell(builder: GraphBuilder, value: int, channels: int, *, projects: bool) -> int:
-    """`|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|`,
-    whose skip projects to other channels.
+    """The fixed cell; its skip connection is a projection if the number of channels changes.
+
+    The authors write the cell `|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+
+    |skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|`.
     """
     first = relu_convolution(builder, value, channels, kernel_size=3)
     second = builder.node(
@@ -106,10 +107,8 @@ def _cell(builder: GraphBuilder, value: int, channels: int, *, projects: bool) -
     )
     skip = value
     if projects:
-        skip = builder.node(
-            "batch_norm2d",
-            builder.node("conv2d", value, out_channels=channels, kernel_size=1, bias=False),
-        )
+        skip = builder.node("conv2d", skip, out_channels=channels, kernel_size=1, bias=False)
+        skip = builder.node("batch_norm2d", skip)
     ends = [relu_convolution(builder, point, channels, kernel_size=3) for point in (first, second)]
     return builder.node("add", skip, *ends)
 

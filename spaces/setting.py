@@ -1,5 +1,6 @@
-"""A space whose architectures are decided together with a setting that is no part of the network,
-such as the device that it is to run on.
+"""Spaces in which an architecture also decides a setting, such as the device that it runs on.
+
+The setting is no part of the network.
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ Setting = str | int | float
 def with_setting(
     space: SearchSpace, question: str, options: tuple[Setting, ...], *, name: str
 ) -> SearchSpace:
-    """The space under another name that asks first which of the options it is to be, then all that
-    it asked before.
+    """The space under another name, with one more question: which of the options the setting is.
 
-    The setting is the graph's first node behind the input, through which all paths lead: surrogates
-    read it, and architectures under two settings have two canonical keys. What is built, counted
-    and exported is the network alone. Words are operations of their own (`device a100`), numbers an
-    attribute (`bits(answer=8)`), in which a predictor sees near and far. Where the space's program
-    makes modules, their weights begin as torch draws them for the operations, not as the module's
-    constructor would.
+    The new question comes first. The setting is the first node after the graph's input, and all
+    paths lead through it. So surrogates can read it, and an architecture has different canonical
+    keys under different settings. Only the network itself is built, counted and exported.
 
-    Rows of tables are read as the space reads them, with a column of the question's name: an index
-    into the options.
+    An option that is a word is an operation of its own (`device a100`). A number is an attribute
+    (`bits(answer=8)`), so that a predictor can tell near numbers from distant ones. If the space's
+    program makes modules, their initial weights are those that torch draws for the operations, not
+    those of the module's constructor.
+
+    Rows of tables are read as the space reads them, with one more column: it has the question's
+    name and holds indices into the options.
+
+    >>> from spaces.load import load_space
+    >>> space = with_setting(load_space("nasbench201"), "bits", (4, 8), name="quantized")
 
     Raises:
         ValueError: there is no option, or two are equal.
@@ -50,9 +55,9 @@ def with_setting(
 
 
 def without_setting(graph: Graph) -> Graph:
-    """The graph of the network alone, of one that `with_setting` describes."""
+    """The graph without the setting's node, for a graph of a space of `with_setting`."""
     if not graph.outgoing[0]:
-        return graph  # No path leads to the output, and simplified nothing else is left.
+        return graph  # A disconnected graph, of which simplification left only input and output.
     gone = graph.outgoing[0][0]
     place = [number - (number > gone) for number in range(len(graph.nodes))]
     place[gone] = 0
@@ -66,7 +71,7 @@ def without_setting(graph: Graph) -> Graph:
 
 @dataclass(frozen=True)
 class _Program:
-    """The space's program behind the question."""
+    """The question, then the space's own program."""
 
     space: SearchSpace
     question: str
@@ -77,9 +82,8 @@ class _Program:
         space = self.space.for_shapes(shapes)
         graph = space.as_graph(space.returned(choose))
         edges = [Edge(source + 1, target + 1, slot) for source, target, slot in graph.edges]
-        return Graph(
-            (graph.nodes[0], _node(self.question, chosen), *graph.nodes[1:]), (Edge(0, 1), *edges)
-        )
+        nodes = (graph.nodes[0], _node(self.question, chosen), *graph.nodes[1:])
+        return Graph(nodes, (Edge(0, 1), *edges))
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,6 @@ class _Rows:
 
 
 def _node(question: str, chosen: Setting) -> Node:
-    return (
-        node(f"{question} {chosen}") if isinstance(chosen, str) else node(question, answer=chosen)
-    )
+    if isinstance(chosen, str):
+        return node(f"{question} {chosen}")
+    return node(question, answer=chosen)

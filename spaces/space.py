@@ -1,6 +1,4 @@
-"""A search space: a name and a program of choices, with what is needed to make networks of its
-graphs.
-"""
+"""A search space: a program of choices, and how networks are made of the graphs it returns."""
 
 from __future__ import annotations
 
@@ -23,11 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shapes:
-    """What goes in and comes out of a network, without the batch dimension: images are (channels,
-    height, width).
+    """The shapes of a network's input and output, without the batch dimension.
 
     Attributes:
-        vocabulary: how many different tokens, where the inputs are tokens.
+        input: of one sample; (channels, height, width) for images.
+        output: of one sample; (classes,) for a classifier.
+        vocabulary: the number of different tokens, if the inputs are tokens.
     """
 
     input: tuple[int, ...]
@@ -37,26 +36,34 @@ class Shapes:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A program that makes choices and returns a graph, or an `nn.Module`, which is traced into
-    one.
+    """A program that makes choices and returns a graph, or an `nn.Module` that is traced into one.
+
+    >>> from spaces import GraphBuilder
+    >>> def define(choose):
+    ...     builder = GraphBuilder()
+    ...     op = choose.one_of("op", ["relu", "tanh"])
+    ...     return builder.output(builder.node(op, builder.input()))
+    >>> space = SearchSpace("activations", define)
 
     Attributes:
-        name: stands in every architecture of this space.
-        define: `define(choose)` or `define(choose, shapes)`.
-        shapes: what the networks take and give. A task sets its own with `for_shapes`.
+        name: the space's name, which every architecture of this space contains.
+        define: the program, `define(choose)` or `define(choose, shapes)`.
+        shapes: the shapes of the networks' inputs and outputs. A task sets its own with
+            `for_shapes`.
         network: for spaces whose graph is a cell: `network(cell, shapes)` is the whole network's
             graph. None: the graph is the network.
-        builds: False where architectures are described, to be predicted and looked up in tables,
-            but no network can be made of them.
+        builds: False if architectures are only described, for predictors and for tables of scores,
+            and no network can be made of them.
         rows: reads published tables: `rows(columns)` gives the architecture of every row. None:
             there is no such table.
         held: decisions that are fixed (see `operators.fix`).
-        regions: what questions offer instead of all their options (see `operators.between` and
-            `operators.only`); each further union narrows those before.
-        limit: why an architecture is outside, though the program makes it; None: none is. Whatever
-            draws, changes or enumerates leaves those out, while `graph` and `build` serve them all
-            the same. It is called with every architecture that is looked at, so it should remember
-            its answers.
+        regions: the answers that questions offer, instead of all their options (see
+            `operators.between` and `operators.only`). Each further union narrows the earlier ones.
+        limit: `limit(space, architecture)` is why an architecture is outside the space although the
+            program makes it, or None if it is inside. Operators that draw, change or enumerate
+            architectures leave those outside out; `graph` and `build` accept them. The function is
+            called with every architecture that is drawn, so it should cache its answers. None:
+            there is no limit.
     """
 
     name: str
@@ -70,33 +77,33 @@ class SearchSpace:
     limit: Callable[[SearchSpace, Architecture], Rejected | None] | None = None
 
     def for_shapes(self, shapes: Shapes) -> SearchSpace:
-        """The same space for other data."""
+        """The same space for data of other shapes."""
         return replace(self, shapes=shapes)
 
     def run(self, choose: Chooser) -> Graph | nn.Module:
-        """What the program returns for the chooser's answers. A module is made on the meta device:
-        it has shapes but no memory.
+        """The graph or module that the program returns for the chooser's answers.
+
+        A module is made on the meta device, so its tensors have shapes but no memory.
 
         Raises:
-            spaces.choices.Rejected: the program refused the choices, or they are outside the limit.
+            spaces.choices.Rejected: the program rejected the choices, or they are outside the
+                limit.
         """
         returned = self.returned(choose)
         if not isinstance(returned, Graph):
             _keep(self, choose, returned)
-        refused = (
-            None
-            if self.limit is None
-            else self.limit(self, Architecture(self.name, tuple(choose.decisions.items())))
-        )
-        if refused is not None:
-            raise refused
+        if self.limit is not None:
+            architecture = Architecture(self.name, tuple(choose.decisions.items()))
+            rejected = self.limit(self, architecture)
+            if rejected is not None:
+                raise rejected
         return returned
 
     def returned(self, choose: Chooser) -> Graph | nn.Module:
-        """The same, whether or not it is inside the limit."""
+        """The graph or module that the program returns, even if it is outside the limit."""
         for regions in self.regions:
             choose.offer(regions)
-        arguments = (choose, self.shapes) if _takes_shapes(self.define) else (choose,)
+        arguments = self._arguments(choose)
         if self.define in _GRAPH_PROGRAMS:
             return self.define(*arguments)
         return _run_on_meta(self.define, arguments)
@@ -111,14 +118,14 @@ class SearchSpace:
         return _graph_of(self, architecture)
 
     def replayed(self, architecture: Architecture) -> Graph:
-        """The same from a run of the program for it, whatever is remembered."""
+        """The architecture's graph from a new run of the program, never from a cache."""
         choose = self.replay(architecture)
         graph = self.as_graph(self.returned(choose))
         self._check_replayed(architecture, choose)
         return graph
 
     def questions(self, architecture: Architecture) -> Mapping[str, Domain]:
-        """What each of the architecture's questions could have been answered, by path."""
+        """The domains of the architecture's questions, by path."""
         kept = _LATEST.get((self, architecture))
         if kept is not None and kept[1] is not None:
             return kept[1]
@@ -128,7 +135,7 @@ class SearchSpace:
         return choose.domains
 
     def as_graph(self, returned: Graph | nn.Module) -> Graph:
-        """The graph of what the program returned: itself, or the trace of the module."""
+        """The graph that the program returned, or the trace of the module that it returned."""
         if isinstance(returned, Graph):
             return returned
         from spaces.trace import trace
@@ -136,10 +143,10 @@ class SearchSpace:
         return trace(returned, self.shapes.input)
 
     def network_graph(self, graph: Graph) -> Graph:
-        """The whole network's graph, of primitive operations: what is built, counted and exported.
+        """The whole network's graph of primitive operations, which is built, counted and exported.
 
         Raises:
-            ValueError: the space describes its architectures only.
+            ValueError: the space only describes its architectures.
         """
         if not self.builds:
             from spaces.ops import OPS
@@ -147,17 +154,16 @@ class SearchSpace:
             unknown = sorted({node.op for node in graph.nodes[1:-1]} - set(OPS))
             raise ValueError(
                 f"the space {self.name!r} describes its architectures and makes no networks of "
-                f"them: what {', '.join(unknown)} would compute is not said. "
+                f"them: what {', '.join(unknown)} would compute is not defined. "
                 "Take their scores from a table (evaluator: {name: table, ...})"
             )
         return self.network(graph, self.shapes) if self.network is not None else graph
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """A new torch module of the architecture, its weights drawn from torch's global generator
-        (seed it for reproducible weights).
+        """A new torch module of the architecture.
 
-        Where the program returns an `nn.Module`, the weights start as that module's constructor
-        left them.
+        Its weights are drawn from torch's global generator; seed it for reproducible weights. If
+        the program returns an `nn.Module`, the weights are those that its constructor gave it.
         """
         from spaces.build import build
 
@@ -166,24 +172,27 @@ class SearchSpace:
         if self.define not in _GRAPH_PROGRAMS:
             from spaces.trace import copy_state
 
-            arguments = (
-                (self.replay(architecture), self.shapes)
-                if _takes_shapes(self.define)
-                else (self.replay(architecture),)
-            )
-            original = self.define(*arguments)
+            original = self.define(*self._arguments(self.replay(architecture)))
             assert not isinstance(original, Graph)
             copy_state(original, module)
         return module
 
     def replay(self, architecture: Architecture) -> Chooser:
-        """A chooser that gives the architecture's answers and no others."""
+        """A chooser that gives the architecture's answers and no others.
+
+        Raises:
+            ValueError: the architecture belongs to another space.
+        """
         if architecture.space != self.name:
             raise ValueError(
                 f"the architecture belongs to the space {architecture.space!r}, this space is "
                 f"{self.name!r}"
             )
         return Chooser(architecture.answers, held=dict(self.held))
+
+    def _arguments(self, choose: Chooser) -> tuple[Any, ...]:
+        """The arguments of `define`."""
+        return (choose, self.shapes) if _takes_shapes(self.define) else (choose,)
 
     def _check_replayed(self, architecture: Architecture, choose: Chooser) -> None:
         if len(choose.decisions) != len(architecture.decisions):
@@ -196,15 +205,15 @@ class SearchSpace:
 
 @lru_cache(maxsize=4096)
 def _graph_of(space: SearchSpace, architecture: Architecture) -> Graph:
-    # A graph takes a millisecond, a trace several, and it is asked for the key, the numbers, and by
-    # the predictor of each objective.
+    # A graph takes a millisecond and a trace several. It is needed for the key, for the numbers,
+    # and for the predictor of each objective.
     kept = _LATEST.get((space, architecture))
     return space.replayed(architecture) if kept is None else space.as_graph(kept[0])
 
 
-# The modules that the program made last, with the domains of its questions where the chooser kept
-# them: what has just been made is asked for its graph next, or for what it could have answered, and
-# a module takes milliseconds to make.
+# The modules that programs made last, with the domains of their questions if the chooser kept them.
+# The graph or the domains of a new architecture are usually needed next, and a module takes
+# milliseconds to make.
 _LATEST: OrderedDict[
     tuple[SearchSpace, Architecture], tuple[nn.Module, dict[str, Domain] | None]
 ] = OrderedDict()
@@ -220,8 +229,8 @@ def _keep(space: SearchSpace, choose: Chooser, module: nn.Module) -> None:
         _LATEST.popitem(last=False)
 
 
-# Programs known to return graphs: they are called without torch, and without the meta device, which
-# would cost more than the call.
+# Programs that are known to return graphs. They are called without torch and without the meta
+# device, which would cost more than the call.
 _GRAPH_PROGRAMS: set[Callable[..., Any]] = set()
 
 
@@ -239,7 +248,7 @@ def _run_on_meta(define: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
             if "meta" not in str(error):
                 raise
             raise ValueError(
-                f"the program {getattr(define, '__name__', define)!r} asks for a tensor's "
+                f"the program {getattr(define, '__name__', define)!r} reads a tensor's "
                 f"numbers while it makes its module ({error}); modules are made "
                 "without memory when architectures are only looked at: compute such numbers in "
                 "plain Python, or on torch.device('cpu')"

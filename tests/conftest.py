@@ -1,4 +1,4 @@
-"""Fixtures for every test."""
+"""Settings and fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A busy machine must not fail a test: what is tested is what comes out, not when.
+# Tests check results, not times, so a busy machine must not fail them.
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
 
-# Where the tests are started in the background, Ctrl-C is ignored, and every process they start
+# If the tests are started in the background, they ignore Ctrl-C, and every process that they start
 # would ignore it too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,7 +23,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
-    """Finds a file of the shared data sets, or skips the test where it is missing."""
+    """A function that finds a file of the shared data sets, or skips the test if it is missing."""
 
     def find(name: str) -> Path:
         path = SHARED / name

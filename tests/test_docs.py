@@ -1,15 +1,17 @@
-"""The documentation holds: its Python runs and prints what it shows, its links lead somewhere, its
-tables are the program's own.
+"""The documentation is true: its code runs, its links exist, its tables are the program's own.
 
 A page's ```python blocks run in order, in one module, in a directory that has the repository's
-configs and examples. Behind the language stand:
+configs and examples. The words after the language have a meaning:
 
     python no-run        is not run
     python my_space.py   is also written to that file, and traceback lines name it
     text output          is exactly what the Python block before it printed
 
-A ```yaml block that names a space is a whole configuration. Of a ```console block each command is
-parsed, not run.
+A ```yaml block is a whole configuration if it names a space; otherwise it has sections of one. The
+commands of a ```console block are parsed, not run.
+
+Each kind of check runs on the pages that have something to check, and `CHECKED` says how many
+these are at least: a pattern that stops to match anything fails.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from __future__ import annotations
 import inspect
 import io
 import linecache
+import pkgutil
 import re
 import shlex
 import shutil
 import sys
 import textwrap
+import tomllib
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -34,31 +38,35 @@ import typer
 import yaml
 
 from nas.cli.main import app
-from nas.config.compose import strategy_of
-from nas.config.config import parse_config, schema
+from nas.config.json_schema import schema
+from nas.config.loading import parse_config
+from nas.config.strategy import strategy_of
 from nas.tasks import TASKS
 from spaces.load import load_object
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [
-    path
-    for path in (
-        ROOT / "README.md",
-        ROOT / "CONTRIBUTING.md",
-        *sorted((ROOT / "docs").glob("*.md")),
-    )
-    if path.exists()
-]
-CONFIGURATION, COMMANDS = ROOT / "docs" / "configuration.md", ROOT / "docs" / "commands.md"
-
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "nas" / "data" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+)
+README, CONFIGURATION, COMMANDS = (
+    ROOT / page for page in ("README.md", "docs/configuration.md", "docs/commands.md")
+)
+CHANGES = ROOT / "CHANGELOG.md"
+# Groups of entry points, which have names like modules.
+ENTRY_POINTS = ("nas.spaces", "nas.tasks")
+# On how many pages each kind of check finds something, at least.
+CHECKED = {"python": 5, "links": 15, "names": 8, "yaml": 2, "commands": 5}
+# A ```yaml block that has only some sections is checked inside one of these configurations.
+TRAINED = {"space": "convnet", "task": "digits"}
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: the words behind its fence, its text, and the line of the page on which the
-    text begins.
-    """
+    """A fenced block: language, further words, text, and the number of its first line."""
 
     language: str
     words: tuple[str, ...]
@@ -85,7 +93,75 @@ def blocks(page: Path) -> Iterator[Block]:
     assert not fence, f"{page.name}: the block that begins on line {start} does not end"
 
 
-@pages
+def runs(block: Block) -> bool:
+    return block.language == "python" and "no-run" not in block.words
+
+
+def links(page: Path) -> list[str]:
+    return re.findall(r"\]\(([^)\s]+)\)", prose(page))
+
+
+def named_files(page: Path) -> list[str]:
+    folders = "spaces|predictors|nas|tests|docs|configs|examples|benchmarks"
+    return re.findall(rf"`((?:{folders})/[\w/.-]+\.(?:py|md|yaml|csv|toml))", prose(page))
+
+
+def named_objects(page: Path) -> list[str]:
+    """The dotted names of our packages in the prose, without the old names of the change log."""
+    text = (
+        re.sub(r"^\|[^|]*\|", "|", prose(page), flags=re.MULTILINE)
+        if page == CHANGES
+        else prose(page)
+    )
+    found = re.findall(r"`((?:spaces|predictors|nas)(?:\.\w+)+)[`(]", text)
+    return [name for name in found if name not in ENTRY_POINTS]
+
+
+def prose(page: Path) -> str:
+    """The page without its blocks."""
+    fenced = re.compile(r"^ *(```+)[^`\n]*\n.*?^ *\1 *$", flags=re.MULTILINE | re.DOTALL)
+    return fenced.sub("", page.read_text())
+
+
+def configurations(page: Path) -> list[Block]:
+    return [block for block in blocks(page) if block.language in ("yaml", "yml")]
+
+
+def shown_commands(page: Path) -> list[tuple[str, str]]:
+    """The `nas` commands of the page without the name `nas`, each with its place in the page."""
+    found = []
+    for block in blocks(page):
+        if block.language in ("console", "bash", "sh", "shell"):
+            for line in block.text.replace("\\\n", " ").splitlines():
+                command = re.match(r"(?:\$ )?(?:.venv/bin/)?nas ([^|>&]+)", line)
+                if command:
+                    found.append((command[1], f"{page.name}, after line {block.line}: {line}"))
+    return found
+
+
+WITH: dict[str, Callable[[Path], bool]] = {
+    "python": lambda page: any(map(runs, blocks(page))),
+    "links": lambda page: bool(links(page) or named_files(page)),
+    "names": lambda page: bool(named_objects(page)),
+    "yaml": lambda page: bool(configurations(page)),
+    "commands": lambda page: bool(shown_commands(page)),
+}
+
+
+def pages_with(kind: str) -> pytest.MarkDecorator:
+    """Parametrises a test with the pages on which it has something to check."""
+    return pytest.mark.parametrize(
+        "page", list(filter(WITH[kind], PAGES)), ids=lambda page: page.name
+    )
+
+
+@pytest.mark.parametrize("kind", WITH)
+def test_there_is_something_to_check(kind: str) -> None:
+    found = [page.name for page in PAGES if WITH[kind](page)]
+    assert len(found) >= CHECKED[kind], f"{kind} is found on {found} only"
+
+
+@pages_with("python")
 def test_python_runs_and_prints_what_is_shown(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,10 +172,10 @@ def test_python_runs_and_prints_what_is_shown(
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     module = types.ModuleType(f"page_{page.stem}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    printed = ""
+    printed: str | None = None
     for block in blocks(page):
         place = f"{page.name}, line {block.line}"
-        if block.language == "python" and "no-run" not in block.words:
+        if runs(block):
             name = next(
                 (word for word in block.words if word.endswith(".py")),
                 f"{page.stem}_{block.line}.py",
@@ -121,15 +197,13 @@ def test_python_runs_and_prints_what_is_shown(
                     ) from error
             printed = out.getvalue()
         elif block.language == "text" and "output" in block.words:
+            assert printed is not None, f"no Python runs before the output of {place}"
             assert printed.rstrip() == block.text.rstrip(), f"{place} shows another output"
 
 
-@pages
+@pages_with("links")
 def test_links_lead_somewhere(page: Path) -> None:
-    prose = re.sub(
-        r"^ *(```+)[^`\n]*\n.*?^ *\1 *$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL
-    )
-    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+    for target in links(page):
         if target.startswith(("http://", "https://", "mailto:")):
             continue
         path, _, anchor = target.partition("#")
@@ -138,11 +212,19 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(file), (
             f"{page.name} links to {target}: no such heading"
         )
-    for path in re.findall(
-        r"`((?:spaces|predictors|nas|tests|docs|configs|examples|benchmarks)/[\w/.-]+\.(?:py|md|yaml|csv|toml))",
-        prose,
-    ):
+    for path in named_files(page):
         assert (ROOT / path).exists(), f"{page.name} names {path}, which is not there"
+
+
+@pages_with("names")
+def test_named_objects_exist(page: Path) -> None:
+    missing = []
+    for name in named_objects(page):
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError):
+            missing.append(name)
+    assert not missing, f"{page.name} names {', '.join(missing)}, which is not there"
 
 
 def anchors(page: Path) -> set[str]:
@@ -150,30 +232,23 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pages
+@pages_with("yaml")
 def test_configurations_are_accepted(page: Path) -> None:
-    for block in blocks(page):
-        if block.language in ("yaml", "yml"):
-            loaded = yaml.safe_load(block.text)
-            if isinstance(loaded, dict) and "space" in loaded:
-                parse_config(loaded, f"{page.name}, line {block.line}")
+    for block in configurations(page):
+        loaded = yaml.safe_load(block.text)
+        place = f"{page.name}, line {block.line}"
+        assert isinstance(loaded, dict), f"{place} is no configuration"
+        parse_config(loaded if "space" in loaded else {**TRAINED, **loaded}, place)
 
 
-@pages
+@pages_with("commands")
 def test_commands_exist(page: Path) -> None:
-    for block in blocks(page):
-        if block.language in ("console", "bash", "sh", "shell"):
-            for line in block.text.replace("\\\n", " ").splitlines():
-                command = re.match(r"(?:\$ )?(?:.venv/bin/)?nas ([^|>&]+)", line)
-                if command:
-                    parse_command(
-                        shlex.split(command[1], comments=True),
-                        f"{page.name}, after line {block.line}: {line}",
-                    )
+    for command, place in shown_commands(page):
+        parse_command(shlex.split(command, comments=True), place)
 
 
 def parse_command(arguments: list[str], place: str) -> None:
-    """Fails where there is no such command or option; runs nothing."""
+    """Fails if there is no such command or option; runs nothing."""
     command: Any = typer.main.get_command(app)
     while arguments and arguments[0] in getattr(command, "commands", {}):
         command, arguments = command.commands[arguments[0]], arguments[1:]
@@ -201,7 +276,7 @@ def test_every_command_and_option_is_described() -> None:
         shown = [
             parameter for parameter in command.params if not getattr(parameter, "hidden", False)
         ]
-        # There only to be answered with a sentence.
+        # Options that exist only so that an error can explain them.
         hidden = {
             option
             for parameter in command.params
@@ -217,6 +292,25 @@ def test_every_command_and_option_is_described() -> None:
         assert described == options, f"the options of nas {name}"
 
 
+def test_the_readme_names_every_command_and_extra() -> None:
+    synopsis = README.read_text().split("## The commands")[1].split("```")[1]
+    named = set()
+    for first, others in re.findall(r"nas ([a-z]+(?: [a-z]+)?)((?: \| [a-z]+)*)", synopsis):
+        group = first.split()[0]
+        named |= {first, *(f"{group} {other}" for other in others.split(" | ")[1:])}
+    assert named == dict(commands(typer.main.get_command(app))).keys()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["optional-dependencies"]
+    for extra in project["optional-dependencies"]:
+        assert f"`{extra}`" in README.read_text(), f"the extra {extra}"
+
+
+def test_the_readme_lists_every_wing() -> None:
+    listed = re.findall(r"^  (\w+)/ ", README.read_text(), flags=re.MULTILINE)
+    wings = {path.parent.name for path in (ROOT / "nas").glob("*/__init__.py")}
+    assert sorted(listed) == sorted(wings)
+
+
 def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
@@ -226,7 +320,7 @@ def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def test_every_key_is_described_with_its_default() -> None:
-    """The tables' first column is the key, the third the default; `required` where there is none."""
+    """The first column is the key; the third is the default, or `required` if there is none."""
     rows = re.findall(
         r"^\| `([a-z_.]+)` \|[^|]*\| *([^|]*?) *\|", CONFIGURATION.read_text(), flags=re.MULTILINE
     )
@@ -267,8 +361,9 @@ def shown(settings: Any) -> dict[str, Any]:
 def keys(
     described: dict[str, Any], prefix: str = "", definitions: dict[str, Any] | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Every key of a JSON schema with dots, and its default as YAML; sections are left out, what is
-    in them is not.
+    """The keys of a JSON schema, written with dots, with their defaults as YAML.
+
+    The keys inside a section are given instead of the section.
     """
     definitions = described.get("$defs", {}) if definitions is None else definitions
     required = described.get("required", [])

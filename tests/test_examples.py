@@ -1,4 +1,4 @@
-"""The examples run, and their spaces and tasks do what they are to show."""
+"""The examples run, and their spaces and tasks do what they are meant to show."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ from spaces.load import known_spaces, load_space
 from spaces.operators import sample
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def test_every_example_is_run_here() -> None:
+    names = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+    assert names
+    text = Path(__file__).read_text()
+    missing = [name for name in names if f'"{name}"' not in text and f'run("{name}.py"' not in text]
+    assert not missing, f"no test runs {missing}"
 
 
 def run(name: str, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -46,9 +54,7 @@ def test_the_graph_space_rejects_some() -> None:
 def test_the_plugin_is_known_once_it_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an installer does with the package: its modules on the path, and its entry points beside
-    them.
-    """
+    """The test does what an installer does: it puts modules and entry points on the path."""
     described = tomllib.loads((EXAMPLES / "plugin" / "pyproject.toml").read_text())
     project = described["project"]
     information = tmp_path / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
@@ -108,7 +114,7 @@ def test_a_search_runs_from_python(
     printed = capsys.readouterr().out
     assert "6 of 6 evaluated" in printed
     assert "the best of 6: activation=" in printed
-    assert "class" not in printed.split("test accuracy")[1]
+    assert 0 < float(printed.split("test accuracy")[1]) <= 1
 
 
 def test_flows_run_from_python_and_are_read_again(

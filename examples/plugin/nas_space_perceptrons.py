@@ -1,4 +1,4 @@
-"""Multilayer perceptrons for any data of one sort of numbers: the inputs are flattened."""
+"""Multilayer perceptrons for inputs of any shape, which are flattened."""
 
 import math
 
@@ -6,9 +6,7 @@ from spaces import Chooser, Graph, GraphBuilder, SearchSpace, Shapes
 
 
 def define(choose: Chooser, shapes: Shapes) -> Graph:
-    """One to four layers, each with a width of its own, and perhaps a shortcut around it where the
-    widths agree.
-    """
+    """One to four layers of different widths, with optional shortcuts between equal widths."""
     builder = GraphBuilder()
     value = builder.input(shapes.input)
     if len(shapes.input) > 1:

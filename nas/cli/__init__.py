@@ -1,1 +1,1 @@
-"""The command `nas`: what a person types, and what they see."""
+"""The command `nas`: its options, what it prints, and how it reports errors."""

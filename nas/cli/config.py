@@ -1,15 +1,13 @@
-"""The commands `nas config`."""
+"""The commands `nas config schema` and `nas config show`."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from nas.cli.errors import about, sentences
-from nas.cli.options import AsJson, Overrides
+from nas.cli.options import AsJson, ConfigFile, Overrides
 
 config_app = typer.Typer(help="Configuration files.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -17,7 +15,7 @@ config_app = typer.Typer(help="Configuration files.", no_args_is_help=True, rich
 @config_app.command("schema")
 def config_schema() -> None:
     """Print the JSON schema of configuration files."""
-    from nas.config.config import schema
+    from nas.config.json_schema import schema
 
     with sentences():
         print(json.dumps(schema(), indent=2))
@@ -25,23 +23,25 @@ def config_schema() -> None:
 
 @config_app.command("show")
 def config_show(
-    config: Annotated[Path, typer.Argument(help="A configuration file.")],
+    config: ConfigFile,
     override: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a configuration file and print it with the defaults of its own keys filled in."""
     import yaml
 
-    from nas.config.compose import check_numbers, strategy_of
-    from nas.config.config import load_config
+    from nas.config.loading import load_config
+    from nas.config.numbers import check_numbers
+    from nas.config.strategy import strategy_of
 
     with sentences():
         checked = load_config(config, override or ())
         with about(config):
             check_numbers(checked)
-            strategy_of(checked)  # Its settings, and the predictor's, are checked by themselves.
+            # Making the strategy checks its settings and those of the predictor.
+            strategy_of(checked)
         resolved = checked.model_dump(mode="json")
-        print(
-            json.dumps(resolved) if as_json else yaml.safe_dump(resolved, sort_keys=False),
-            end="" if not as_json else "\n",
-        )
+        if as_json:
+            print(json.dumps(resolved))
+        else:
+            print(yaml.safe_dump(resolved, sort_keys=False), end="")

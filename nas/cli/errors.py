@@ -1,6 +1,4 @@
-"""How an error ends a command: which are the user's to mend and which ours or the machine's, and
-how each is said.
-"""
+"""How an error ends a command: its exit code, and the sentence that the user reads."""
 
 from __future__ import annotations
 
@@ -16,6 +14,7 @@ from typing import Any
 
 import typer
 
+# Exit codes: an error that the user can fix, and one of the engine or the machine.
 USER, OURS = 2, 1
 
 _OURS = ("nas", "spaces", "predictors")
@@ -23,18 +22,20 @@ _OURS = ("nas", "spaces", "predictors")
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """Errors that have a sentence are shown as that sentence: exit code 2 where the user can mend
-    it, 1 where it is ours or the machine's.
+    """An expected error ends the command with its sentence and exit code, without a traceback.
+
+    The exit codes are those of `exit_code`. An unexpected error is raised again. With
+    NAS_TRACEBACK in the environment every error is.
     """
     try:
         yield
-        # Here, and not at the interpreter's end, where an error of what was printed would have no
-        # sentence.
+        # Flushed here, so that an error of writing gets a sentence too. At the interpreter's exit
+        # it would not.
         print(end="", flush=True)
     except typer.Exit:
         raise
     except BrokenPipeError:
-        # Whoever read the output (head, say) has seen enough.
+        # The reader of the output (`head`, say) has closed the pipe. That is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except Exception as error:
@@ -47,8 +48,8 @@ def sentences() -> Iterator[None]:
 
 @contextmanager
 def about(config: Path) -> Iterator[None]:
-    """What is found wrong with a configuration after it was read is said with its file's name too."""
-    from nas.config.config import ConfigError
+    """A `ConfigError` raised inside names the configuration file as well."""
+    from nas.config.sections import ConfigError
 
     try:
         yield
@@ -57,11 +58,14 @@ def about(config: Path) -> Iterator[None]:
 
 
 def exit_code(error: Exception) -> int | None:
-    """What a command ends with after the error; None for one that nobody foresaw, whose traceback
-    is shown.
+    """The exit code after the error; None if it is unexpected, so that its traceback is shown.
+
+    An attribute `exit_code` of the error decides. Otherwise the code is 1 for a failed run, a
+    failed worker or a full disk, and 2 for an error in the user's own code and for a `ValueError`
+    that does not come from a library.
     """
     from nas.executors import WorkerError, disk_full
-    from nas.search.run import RunFailed
+    from nas.search.loop import RunFailed
 
     own = getattr(error, "exit_code", None)
     if isinstance(own, int):
@@ -76,19 +80,19 @@ def exit_code(error: Exception) -> int | None:
 
 
 def sentence(error: Exception) -> str:
-    """The error as the user reads it: its own sentence, or the error of the user's own code with
-    the line it came from.
-    """
+    """The message of the error; if the user's own code raised it, with the line that raised it."""
     line = user_line(error) if getattr(error, "exit_code", None) is None else None
     if line is None:
         return str(error)
-    said = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-    return f"{said}\n  in your code, {line}\n  (NAS_TRACEBACK=1 shows the whole way to it)"
+    message = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+    return f"{message}\n  in your code, {line}\n  (NAS_TRACEBACK=1 shows the whole way to it)"
 
 
 def user_line(error: Exception) -> str | None:
-    """The last line of the user's own code (a space, a task, a metric) that the error passed
-    through; None where our own code raised it.
+    """The last line of the user's own code that the error passed; None if our code raised it.
+
+    The user's own code is a space, a task, a metric or the like. The result is also None if no
+    code of the user was involved.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     if not frames or _is_ours(frames[-1].f_globals):
@@ -105,8 +109,9 @@ def user_line(error: Exception) -> str | None:
 
 
 def _raised_by_library(error: Exception) -> bool:
-    """Whether the error comes out of other packages' code: then nobody has made a sentence of it,
-    and the traceback says more.
+    """Whether another package raised the error.
+
+    Its message is then not written for our users, and the traceback helps more.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return bool(frames) and not _is_ours(frames[-1].f_globals) and _is_library(frames[-1])

@@ -5,81 +5,81 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas.cli.errors import about, sentences
-from nas.cli.options import AsJson, Overrides
+from nas.cli.options import AsJson, ConfigFile, Overrides
 
 if TYPE_CHECKING:
-    from nas.config.config import RunConfig
-    from nas.search.durations import Range
+    from nas.config.plan import Plan
+    from nas.search.durations import Interval
     from nas.search.rehearsal import Rehearsed
 
 
 def forecast(
-    config: Annotated[Path, typer.Argument(help="A configuration file.")],
+    config: ConfigFile,
     override: Overrides = None,
     count: Annotated[
-        int, typer.Option(min=1, help="How many architectures are drawn and trained a little.")
+        int, typer.Option(min=1, help="How many architectures are trained for a few batches.")
     ] = 6,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="The seed of the random architectures.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a search will take, from a few trainings cut short; writes no run."""
+    """Estimate how long a search takes, from a few short trainings; writes no run."""
     with sentences():
         from nas.config.compose import compose
-        from nas.config.config import load_config
+        from nas.config.loading import load_config
+        from nas.config.plan import plan_of
         from nas.search.rehearsal import rehearse
 
         checked = load_config(config, override or ())
         with about(config):
-            rehearsed = rehearse(checked, compose(checked), count, seed)
+            rehearsed = rehearse(compose(checked), count, seed)
         if as_json:
             print(json.dumps(asdict(rehearsed)))
         else:
-            print("\n".join(_lines(rehearsed, checked)))
+            print("\n".join(_lines(rehearsed, plan_of(checked), checked.executor.time_limit)))
         if rehearsed.run is None:
             raise typer.Exit(1)
 
 
-def _lines(said: Rehearsed, config: RunConfig) -> Iterator[str]:
+def _lines(rehearsed: Rehearsed, plan: Plan, limit: float | None) -> Iterator[str]:
     from nas.report.figures import counted, duration
 
-    rounds = (
-        f"{counted(-(-config.budget // config.batch), 'round')} of the strategy's thinking, "
-        f"{duration(said.thinking)} each"
-    )
-    if said.evaluation is not None:
-        each = (
-            f"{said.evaluations} evaluations of {duration(said.evaluation)}, {said.workers} at a "
-            f"time; {rounds}"
-        )
-        yield f"search      {_time(said.search)}: {each}"
-        yield f"finalists   {_time(said.finalists)}: {counted(said.trainings, 'full training')}"
-    elif said.run is not None:
-        yield f"search      seconds, as scores are looked up; {rounds}"
-    if said.run is not None:
-        yield f"altogether  {_time(said.run)}"
-    if said.weights:
-        yield f"disk        {_bytes(said.weights)} of weights"
-    if said.memory is not None:
-        yield f"memory      {_bytes(said.memory)} at most for one of {said.drawn} trainings"
-    if said.too_long:
+    drawn = rehearsed.drawn
+    num_rounds = counted(-(-plan.budget // plan.batch), "round")
+    rounds = f"{num_rounds} of the strategy's thinking, {duration(rehearsed.thinking)} each"
+    if rehearsed.evaluation is not None:
+        evaluations = f"{rehearsed.evaluations} evaluations of {duration(rehearsed.evaluation)}"
         yield (
-            f"time limit  {said.too_long} of {said.drawn} would take longer than "
-            f"executor.time_limit, {config.executor.time_limit:g} s, and be ended"
+            f"search      {_time(rehearsed.search)}: {evaluations}, {rehearsed.workers} at a time; "
+            f"{rounds}"
         )
-    if said.failures:
-        yield f"failed      {len(said.failures)} of {said.drawn} could not be built or trained:"
-        yield from (f"            {reason}" for reason in dict.fromkeys(said.failures))
-    if config.stop != type(config.stop)():
+        trainings = counted(rehearsed.trainings, "full training")
+        yield f"finalists   {_time(rehearsed.finalists)}: {trainings}"
+    elif rehearsed.run is not None:
+        yield f"search      seconds, as scores are looked up; {rounds}"
+    if rehearsed.run is not None:
+        yield f"altogether  {_time(rehearsed.run)}"
+    if rehearsed.weights:
+        yield f"disk        {_bytes(rehearsed.weights)} of weights"
+    if rehearsed.memory is not None:
+        yield f"memory      {_bytes(rehearsed.memory)} at most for one of {drawn} trainings"
+    if rehearsed.too_long:
+        yield (
+            f"time limit  {rehearsed.too_long} of {drawn} would take longer than "
+            f"executor.time_limit, {limit:g} s, and be ended"
+        )
+    if rehearsed.failures:
+        yield f"failed      {len(rehearsed.failures)} of {drawn} could not be built or trained:"
+        yield from (f"            {reason}" for reason in dict.fromkeys(rehearsed.failures))
+    if plan.may_stop:
         yield "            a rule in `stop` may end the search earlier"
 
 
-def _time(seconds: Range | None) -> str:
+def _time(seconds: Interval | None) -> str:
     from nas.report.outlook import time_range
 
     assert seconds is not None

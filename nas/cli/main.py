@@ -1,5 +1,6 @@
-"""The command `nas`. Every command imports what it needs when it runs, so that `nas --help` answers
-at once.
+"""The command `nas` with all its subcommands.
+
+Every command imports what it needs when it runs, so that `nas --help` answers at once.
 """
 
 from __future__ import annotations
@@ -8,19 +9,20 @@ import typer
 
 from nas.cli.config import config_app
 from nas.cli.forecast import forecast
-from nas.cli.predictor import predict, predictor_app
+from nas.cli.init import init
+from nas.cli.predict import predict
+from nas.cli.predictor import predictor_app
 from nas.cli.profile import profile
 from nas.cli.proxies import proxies
 from nas.cli.results import export, report, status
 from nas.cli.search import resume, search
 from nas.cli.space import space_app
-from nas.cli.start import init
 from nas.cli.trials import trials
 
 app = typer.Typer(
     name="nas",
     help=(
-        "Neural architecture search: program your family of models, train few of them, export the "
+        "Neural architecture search: program a family of models, train few of them, and export the "
         "best as a plain torch module."
     ),
     no_args_is_help=True,
@@ -30,7 +32,7 @@ app = typer.Typer(
 )
 
 
-# In the order of `nas --help`.
+# The order is that of `nas --help`.
 for command in (
     proxies,
     profile,

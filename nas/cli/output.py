@@ -1,4 +1,4 @@
-"""What several commands print or write."""
+"""Output that several commands share: the summary of a run, and text files."""
 
 from __future__ import annotations
 
@@ -8,28 +8,25 @@ from typing import Any
 
 
 def print_summary(directory: Path, *, as_json: bool = False) -> None:
-    """Prints where a run stands: the table for a terminal, or one JSON object."""
-    from nas.config.config import parse_config
-    from nas.record.history import fold
-    from nas.record.journal import open_for_reading
-    from nas.report.summary import summarize, terminal_summary
+    """Prints the state of a run: a table for a terminal, or one JSON object."""
+    from nas.config.stored_run import read_run
+    from nas.report.summary import summarize
+    from nas.report.terminal import terminal_summary
 
-    with open_for_reading(directory) as journal:
-        config = parse_config(journal.config, f"the configuration in {directory}")
-        events = journal.events()
-        summary: dict[str, Any] = {
-            "run": str(directory),
-            **summarize(fold(events), config, events),
-            "config": journal.config,
-        }
+    run = read_run(directory)
+    summary: dict[str, Any] = {
+        "run": str(directory),
+        **summarize(run.history, run.config, run.events),
+        "config": run.settings,
+    }
     print(json.dumps(summary) if as_json else terminal_summary(summary))
 
 
 def write_text(path: Path, text: str) -> None:
-    """The text in the file.
+    """Writes the text to the file.
 
     Raises:
-        ValueError: it cannot be written.
+        ValueError: the file cannot be written.
     """
     try:
         path.write_text(text, encoding="utf-8")

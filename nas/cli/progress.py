@@ -1,4 +1,4 @@
-"""What a running search shows: a bar in a terminal, plain lines elsewhere."""
+"""The progress of a running search: a bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,39 +7,45 @@ import sys
 import time
 from typing import Any, TextIO
 
-from nas.config.compose import final_count
-from nas.config.config import RunConfig
+from nas.config.arms import BASELINE, SEARCH, budget_of
+from nas.config.plan import Plan
 from nas.evaluators.evaluator import Failed
 from nas.objectives.constraints import feasible
-from nas.record.arms import BASELINE, SEARCH
-from nas.record.history import Final, History
+from nas.record.history import History
 from nas.record.journal import Event
+from nas.record.trials import Final
 from nas.report.figures import at_fidelity
-from nas.search.stopping import budget_of
 
 _WIDEST = 110
 
 
 class Progress:
-    """Shows every event of a run; a context manager. Lines go to `stream`, one at most every
-    `interval` seconds where it is no terminal.
+    """Shows every event of a run; a context manager.
 
-    A stream that fails (a pipe whose reader has left) ends the showing, not the run.
+    If the stream fails (a pipe whose reader has left), nothing more is shown, and the run goes on.
     """
 
     def __init__(
         self,
-        config: RunConfig,
+        plan: Plan,
+        strategy: str,
         stream: TextIO | None = None,
         *,
         interval: float = 5.0,
         begun: str = "",
     ) -> None:
-        """`begun` is the first line, shown when there is something to show: a run that is refused
-        has not begun.
+        """Nothing is shown before the first event.
+
+        Args:
+            plan: the run's plan.
+            strategy: the name of the search's strategy.
+            stream: where to write; standard error by default.
+            interval: the least number of seconds between two lines, if the stream is no terminal.
+            begun: the first line. It is shown with the first event, so not for a run that is
+                refused.
         """
         self._stream: TextIO | None = stream or sys.stderr
-        self._config = config
+        self._plan, self._strategy = plan, strategy
         self._begun = begun
         self._interval = interval
         self._last_line = -interval
@@ -54,7 +60,7 @@ class Progress:
             self._close_bar()
 
     def __call__(self, history: History, events: tuple[Event, ...]) -> None:
-        """Shows what the events brought."""
+        """Shows the events; the history already contains them."""
         if self._stream is None:
             return
         try:
@@ -70,45 +76,32 @@ class Progress:
             self._begun = ""
         for event in events:
             if event.kind == "resumed":
-                self._line(
-                    f"resumed after {len(history.observed) + len(history.failed)} finished "
-                    "evaluations"
-                )
+                finished = len(history.observed) + len(history.failed)
+                self._line(f"resumed after {finished} finished evaluations")
             elif event.kind == "round":
                 self._advance_arm(history, event.body["arm"])
                 self._note(event)
             elif event.kind in ("observation", "failure"):
                 trial = history.trial(event.body["trial"])
                 if event.kind == "failure":
-                    self._line(
-                        f"trial {trial.number} failed ({event.body['kind']}): "
-                        f"{event.body['reason']}"
-                    )
+                    kind, reason = event.body["kind"], event.body["reason"]
+                    self._line(f"trial {trial.number} failed ({kind}): {reason}")
                 self._advance_arm(history, trial.arm)
             elif event.kind in ("finalist", "final", "final_failure"):
-                expected = len(history.finalists) * final_count(self._config)
-                self._advance(
-                    "training finalists",
-                    len(history.finals),
-                    expected,
-                    _last_final(history.finals[-1]) if history.finals else "",
-                )
+                done, total = len(history.finals), len(history.finalists) * self._plan.trainings
+                standing = _last_final(history.finals[-1]) if history.finals else ""
+                self._advance("training finalists", done, total, standing)
             elif event.kind == "finished":
                 self._close_bar()
 
     def _advance_arm(self, history: History, name: str) -> None:
-        arm = feasible(history.of_arm(name), self._config.constraints)
-        title = {SEARCH: f"search ({self._config.strategy.name})", BASELINE: "random baseline"}.get(
-            name, name
-        )
-        # Without fidelities a whole number, the number of trials.
+        arm = feasible(history.of_arm(name), self._plan.constraints)
+        title = {SEARCH: f"search ({self._strategy})", BASELINE: "random baseline"}.get(name, name)
+        # The used budget is the number of trials, each counted by its fidelity.
         used = round(arm.used, 2)
-        self._advance(
-            title,
-            int(used) if used == int(used) else used,
-            budget_of(name, history, self._config),
-            _standing(arm),
-        )
+        done = int(used) if used == int(used) else used
+        total = budget_of(name, history, self._plan.budget, may_stop=self._plan.may_stop)
+        self._advance(title, done, total, _standing(arm))
 
     def _note(self, event: Event) -> None:
         note = event.body.get("note", "")
@@ -126,10 +119,8 @@ class Progress:
         if done > self._first and (now - self._last_line >= self._interval or done == total):
             self._last_line = now
             left = (now - self._began) / (done - self._first) * (total - done)
-            self._line(
-                f"{title}: {done}/{total}, {standing}"
-                + (f", {_duration(left)} left" if done < total else "")
-            )
+            line = f"{title}: {done}/{total}, {standing}"
+            self._line(f"{line}, {_duration(left)} left" if done < total else line)
 
     def _advance_bar(self, title: str, done: float, total: int, standing: str) -> None:
         from tqdm import tqdm
@@ -137,7 +128,7 @@ class Progress:
         if title != self._phase:
             self._close_bar()
             self._phase = title
-            # The bar takes what the rest leaves, so that a terminal of 80 columns shows everything.
+            # The bar takes the columns that the text leaves: 80 columns show everything.
             layout = "{desc} |{bar}| {n_fmt}/{total_fmt}, {remaining} left{postfix}"
             columns = min(shutil.get_terminal_size().columns, _WIDEST)
             self._bar = tqdm(
@@ -165,28 +156,22 @@ class Progress:
 
 
 def _standing(arm: History) -> str:
-    best = (
-        f"best {arm.best.score:.4f} (trial {arm.best.number}{at_fidelity(arm.best.fidelity)})"
-        if arm.best is not None
-        else "none yet"
-    )
-    judged = next(
-        (
-            item.ranking["rank_correlation"]
-            for item in reversed(arm.rounds)
-            if item.ranking and item.ranking.get("rank_correlation") is not None
-        ),
-        None,
-    )
-    return best + (f", rank correlation {judged:+.2f}" if judged is not None else "")
+    """The best score of the arm, and the last rank correlation of its predictions, if any."""
+    standing = "none yet"
+    if arm.best is not None:
+        trial = f"trial {arm.best.number}{at_fidelity(arm.best.fidelity)}"
+        standing = f"best {arm.best.score:.4f} ({trial})"
+    for item in reversed(arm.rounds):
+        correlation = item.ranking.get("rank_correlation") if item.ranking else None
+        if correlation is not None:
+            return f"{standing}, rank correlation {correlation:+.2f}"
+    return standing
 
 
 def _last_final(final: Final) -> str:
-    return f"trial {final.trial}: " + (
-        "failed"
-        if isinstance(final.result, Failed)
-        else f"validation {final.result.validation:.4f}"
-    )
+    if isinstance(final.result, Failed):
+        return f"trial {final.trial}: failed"
+    return f"trial {final.trial}: validation {final.result.validation:.4f}"
 
 
 def _duration(seconds: float) -> str:

@@ -7,47 +7,42 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from nas.cli.errors import sentences
-from nas.cli.options import AsJson, InputShape, OutputShape, Vocabulary
+from nas.cli.options import AsJson, Device, InputShape, OutputShape, SpaceName, Vocabulary
 
 if TYPE_CHECKING:
     from nas.proxies.measuring import Plan
     from nas.proxies.results import Results
     from spaces import Architecture, SearchSpace, Shapes
 
-# So that a kill costs little.
+# A killed process loses at most this time.
 _SECONDS_BETWEEN_WRITES = 60.0
 
 
 def proxies(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="SPACE",
-            help="A built-in or installed space, my_file.py:space or package.module:space.",
-        ),
-    ],
+    name: SpaceName,
     out: Annotated[
         Path,
         typer.Option(
             help=(
-                "The .npz or .csv file to write; an .npz file of the same settings is gone on with."
+                "The .npz or .csv file to write; an .npz file that the same command wrote is "
+                "continued."
             )
         ),
     ],
     sample: Annotated[
-        int | None, typer.Option(min=1, help="Score so many random architectures.")
+        int | None, typer.Option(min=1, help="How many random architectures are scored.")
     ] = None,
     table: Annotated[
         Path | None,
         typer.Option(
             help=(
-                "Score the architectures of this table, row by row (an npz file that the space "
-                "reads)."
+                "Score the architectures of this table, row by row: an npz file that the space "
+                "can read."
             )
         ),
     ] = None,
@@ -57,14 +52,16 @@ def proxies(
     ] = None,
     rows: Annotated[
         str | None,
-        typer.Option(metavar="A:B", help="Of the table only the rows from A to before B."),
+        typer.Option(metavar="A:B", help="Score only the table's rows from A to before B."),
     ] = None,
     names: Annotated[
         str | None,
-        typer.Option("--proxies", help="Which, with commas; all that suit the inputs by default."),
+        typer.Option(
+            "--proxies", help="Their names, with commas; by default all that suit the inputs."
+        ),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=2, help="How many samples the networks look at.")
+        int, typer.Option(min=2, help="The number of samples in the batch.")
     ] = 32,
     input_shape: InputShape = None,
     output_shape: OutputShape = None,
@@ -74,23 +71,24 @@ def proxies(
         typer.Option(
             metavar="NAME",
             help=(
-                "Samples of this task's training split, not noise; or {name: images, path: photos}."
+                "Use samples of this task's training split instead of noise; a name, or {name: "
+                "images, path: photos}."
             ),
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="Of the weights, the batch and the random architectures.")
+        int,
+        typer.Option(help="The seed of the weights, the batch and the random architectures."),
     ] = 0,
     repeats: Annotated[
-        int, typer.Option(min=1, help="Average over so many draws of weights and batch.")
+        int,
+        typer.Option(min=1, help="Average over this number of draws of weights and batch."),
     ] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1, or auto: CUDA where there is a card.")
-    ] = "cpu",
+    workers: Annotated[int, typer.Option(min=1, help="The number of processes.")] = 1,
+    device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Score untrained networks with zero-cost proxies: what one batch and the fresh weights tell."""
+    """Score untrained networks with zero-cost proxies, from fresh weights and one batch."""
     with sentences():
         from nas.proxies import PROXIES, known_proxies, suiting_proxies
         from nas.proxies.measuring import Plan
@@ -103,13 +101,11 @@ def proxies(
         chosen = suiting_proxies(shapes) if names is None else known_proxies(names)
         plan = Plan(name, shapes, chosen, task, batch_size, seed, repeats, device)
         architectures = _architectures(space, sample, table, arch, seed)
-        wanted = (
-            _rows(rows, len(architectures))
-            if rows is not None and table is not None
-            else range(len(architectures))
-        )
-        if rows is not None and table is None:
-            raise ValueError("--rows chooses rows of a table: give it with --table")
+        wanted = range(len(architectures))
+        if rows is not None:
+            if table is None:
+                raise ValueError("--rows chooses rows of a table: give it with --table")
+            wanted = _rows(rows, len(architectures))
         results = begin(plan, architectures, out, listed=table is None)
         if names is None and len(chosen) < len(PROXIES):
             left_out = ", ".join(proxy for proxy in PROXIES if proxy not in chosen)
@@ -121,8 +117,9 @@ def proxies(
 def _fill(
     plan: Plan, results: Results, space: SearchSpace, wanted: range, out: Path, workers: int
 ) -> dict[str, float]:
-    """Computes what is missing in the wanted rows, each canonical class once, and writes it; the
-    mean seconds by proxy.
+    """Computes and writes the scores that the wanted rows lack; returns the mean seconds by proxy.
+
+    Isomorphic architectures are computed once.
     """
     from tqdm import tqdm
 
@@ -148,27 +145,27 @@ def _fill(
                     results.write(out)
                     written = time.monotonic()
     except KeyboardInterrupt:
-        held = f"{int(results.computed.sum())} of {len(results.computed)} rows are in {out}"
-        typer.echo(
-            f"\nstopped; {held}"
-            + (", and the same command goes on" if out.suffix == ".npz" else ""),
-            err=True,
-        )
+        message = f"{int(results.computed.sum())} of {len(results.computed)} rows are in {out}"
+        if out.suffix == ".npz":
+            message += ", and the same command goes on"
+        typer.echo(f"\nstopped; {message}", err=True)
         raise typer.Exit(130) from None
     finally:
         if results.computed.any():
             results.write(out)
     if not spent:
         return {}
+    columns = zip(*spent, strict=True)
     return {
-        name: sum(column) / len(spent)
-        for name, column in zip(plan.proxies, zip(*spent, strict=True), strict=True)
+        name: sum(column) / len(spent) for name, column in zip(plan.proxies, columns, strict=True)
     }
 
 
 def _missing_classes(results: Results, space: SearchSpace, wanted: range) -> list[list[int]]:
-    """The rows of each canonical class that has a wanted row without scores; a class that was
-    scored through another row gets them now.
+    """The rows of each class of isomorphic architectures that still has to be scored.
+
+    Such a class has a wanted row, and no row with scores. Where one row of a class has scores, they
+    are copied to its other rows here.
     """
     from spaces.canonical import canonical_key
 
@@ -200,7 +197,12 @@ def _architectures(
 
         random = generator(seed, "proxies: architectures")
         return [draw(space, random) for _ in range(sample)]
-    return _of_table(space, table) if table is not None else _of_file(arch)  # type: ignore[arg-type]
+    if table is not None:
+        return _of_table(space, table)
+    from nas.prediction.predicting import read_architectures
+
+    assert arch is not None
+    return read_architectures(arch)
 
 
 def _of_table(space: SearchSpace, path: Path) -> Sequence[Architecture]:
@@ -208,8 +210,8 @@ def _of_table(space: SearchSpace, path: Path) -> Sequence[Architecture]:
 
     if space.rows is None:
         raise ValueError(
-            f"the space {space.name!r} has no `rows` to tell which architecture each row of a "
-            "table is: use --sample or --arch"
+            f"the space {space.name!r} has no `rows`, which gives the architecture of each row of "
+            "a table: use --sample or --arch"
         )
     columns = read_npz(path)
     try:
@@ -222,27 +224,6 @@ def _of_table(space: SearchSpace, path: Path) -> Sequence[Architecture]:
         ) from error
 
 
-def _of_file(path: Path) -> Sequence[Architecture]:
-    """What `nas space show --json` printed, an export's architecture.json, an architecture's own
-    JSON, or a list of such.
-    """
-    from spaces import Architecture
-
-    try:
-        loaded: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} could not be read as JSON: {error}") from error
-    items = loaded if isinstance(loaded, list) else [loaded]
-    if not items:
-        raise ValueError(f"{path} holds an empty list of architectures")
-    return [
-        Architecture.from_json(
-            json.dumps(item.get("architecture", item) if isinstance(item, dict) else item)
-        )
-        for item in items
-    ]
-
-
 def _shapes(
     space: SearchSpace,
     input_shape: str | None,
@@ -250,15 +231,15 @@ def _shapes(
     vocabulary: int | None,
     task: str | None,
 ) -> Shapes:
-    from nas.config.shapes import shapes_of_options
+    from nas.cli.shapes import shapes_of_options
     from nas.proxies.measuring import named_task
 
     if task is None:
         return shapes_of_options(space.shapes, input_shape, output_shape, vocabulary)
     if (input_shape, output_shape, vocabulary) != (None, None, None):
         raise ValueError(
-            "a task says what goes in and comes out: leave --input, --output and --vocabulary "
-            "out beside --task"
+            "a task sets the shapes of inputs and outputs: leave --input, --output and "
+            "--vocabulary out beside --task"
         )
     return named_task(task).shapes
 
@@ -282,9 +263,8 @@ def _print(results: Results, seconds: dict[str, float], out: Path, *, as_json: b
     table = list(table_of(results, seconds))
     computed, count = int(results.computed.sum()), len(results.computed)
     if as_json:
-        typer.echo(
-            json.dumps({"file": str(out), "rows": count, "computed": computed, "proxies": table})
-        )
+        shown = {"file": str(out), "rows": count, "computed": computed, "proxies": table}
+        typer.echo(json.dumps(shown))
         return
     width = max(len(name) for name in results.proxies)
     typer.echo(

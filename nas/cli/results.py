@@ -1,6 +1,4 @@
-"""The commands that show or hand out what a run came to: `nas status`, `nas report` and `nas
-export`.
-"""
+"""The commands `nas status`, `nas report` and `nas export`, which show or export results."""
 
 from __future__ import annotations
 
@@ -11,22 +9,19 @@ from typing import Annotated, Literal
 import typer
 
 from nas.cli.errors import sentences
-from nas.cli.options import AsJson, SpaceOption
+from nas.cli.options import AsJson, RunDirectory, SpaceOption
 from nas.cli.output import print_summary
 from nas.cli.space import space_of
 
 
-def status(
-    directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
-    as_json: AsJson = False,
-) -> None:
-    """Show where a run stands; works while it goes on."""
+def status(directory: RunDirectory, as_json: AsJson = False) -> None:
+    """Show the state of a run, also while it goes on."""
     with sentences():
         print_summary(directory, as_json=as_json)
 
 
 def report(
-    directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    directory: RunDirectory,
     out: Annotated[
         Path | None, typer.Option(help="The HTML file; RUN/report.html by default.")
     ] = None,
@@ -45,8 +40,8 @@ def report(
 
 
 def export(
-    directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
-    out: Annotated[Path, typer.Option(help="A new directory for the model.")],
+    directory: RunDirectory,
+    out: Annotated[Path, typer.Option(help="A new or empty directory for the model.")],
     trial: Annotated[
         int | None, typer.Option(help="Which trial; the search's winner by default.")
     ] = None,
@@ -57,19 +52,18 @@ def export(
     space: SpaceOption = None,
     untrained: Annotated[
         bool,
-        typer.Option(
-            "--untrained", help="The architecture with fresh weights, where none were kept."
-        ),
+        typer.Option("--untrained", help="Export fresh weights if none were kept."),
     ] = False,
     pareto: Annotated[
         bool,
         typer.Option(
-            "--pareto", help="Every network of the search's front, where it had several objectives."
+            "--pareto",
+            help="Export every network of the search's front, for a run with several objectives.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Export a trained model that runs without this project, and prove it in a fresh process."""
+    """Export a trained model that runs without this project, and check it in a fresh process."""
     from nas.export import export as export_run
     from nas.export import export_front
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.errors import about, sentences
-from nas.cli.options import Overrides
+from nas.cli.options import Overrides, RunDirectory
 from nas.cli.output import print_summary
 
 
@@ -26,27 +26,30 @@ def search(
 ) -> None:
     """Search for the best architecture, train the finalists fully, and test them."""
     from nas.cli.progress import Progress
-    from nas.config.config import load_config
+    from nas.config.loading import load_config
+    from nas.config.plan import plan_of
     from nas.search.run import start
 
     with sentences():
         checked = load_config(config, override or ())
         directory = out if out is not None else _new_directory(config)
-        with (
-            about(config),
-            Progress(checked, begun=f"run: {directory}") as progress,
-            interruptible(directory),
-        ):
-            start(checked, directory, progress)
+        with about(config):
+            plan, strategy, begun = plan_of(checked), checked.strategy.name, f"run: {directory}"
+            with Progress(plan, strategy, begun=begun) as progress, interruptible(directory):
+                start(checked, directory, progress)
         print_summary(directory)
 
 
 def resume(
-    directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    directory: RunDirectory,
     trust: Annotated[
         bool,
         typer.Option(
-            "--trust", help="Run the code that a run names which you did not begin on this machine."
+            "--trust",
+            help=(
+                "Run the code that the configuration names although you did not begin the run on "
+                "this machine."
+            ),
         ),
     ] = False,
     changed_data: Annotated[
@@ -54,16 +57,16 @@ def resume(
         typer.Option(
             "--changed-data",
             help=(
-                "Go on though the task's data, or the table, are not those that the run began with."
+                "Continue although the task's data, or the table, are not those that the run began "
+                "with."
             ),
         ),
     ] = False,
     override: Annotated[list[str] | None, typer.Option("-s", "--set", hidden=True)] = None,
 ) -> None:
-    """Go on with a run that was interrupted, losing no finished evaluation."""
+    """Continue an interrupted run; no finished evaluation is lost."""
     from nas.cli.progress import Progress
-    from nas.config.config import parse_config
-    from nas.record.journal import open_for_reading
+    from nas.config.stored_run import read_run
     from nas.search.run import resume as go_on
 
     with sentences():
@@ -73,36 +76,29 @@ def resume(
                 "place here: its results would be of two kinds. "
                 "For other settings begin a new run, with `nas search CONFIG -s KEY=VALUE`"
             )
-        with open_for_reading(directory) as journal:
-            config = parse_config(journal.config, f"the configuration in {directory}")
-        with Progress(config) as progress, interruptible(directory):
+        run = read_run(directory)
+        with Progress(run.plan, run.config.strategy.name) as progress, interruptible(directory):
             go_on(directory, progress, trust=trust, changed_data=changed_data)
         print_summary(directory)
 
 
 @contextmanager
 def interruptible(directory: Path) -> Iterator[None]:
-    """Ctrl-C ends the command with exit code 130 and the sentence that says how to go on."""
-    from nas.record.journal import FILE
+    """Ctrl-C ends the command with exit code 130 and a sentence that says how to continue."""
+    from nas.record.journal_file import FILE
 
     try:
         yield
     except KeyboardInterrupt:
-        begun = (directory / FILE).exists()
-        print(
-            "\nstopped"
-            + (
-                f"; nothing that was finished is lost. Go on with: nas resume {directory}"
-                if begun
-                else ""
-            ),
-            file=sys.stderr,
-        )
+        message = "\nstopped"
+        if (directory / FILE).exists():
+            message += f"; nothing that was finished is lost. Go on with: nas resume {directory}"
+        print(message, file=sys.stderr)
         raise typer.Exit(130) from None
 
 
 def _new_directory(config: Path) -> Path:
-    """runs/NAME, or runs/NAME-2 and so on where that is taken."""
+    """runs/NAME, or if that is taken runs/NAME-2 and so on."""
     first = Path("runs") / config.stem
     number, directory = 2, first
     while directory.exists():

@@ -1,4 +1,4 @@
-"""The commands `nas space`, and the space of a run."""
+"""The commands `nas space list`, `check` and `show`; and the space of a run for other commands."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas.cli.options import AsJson, InputShape, OutputShape, Vocabulary
+from nas.cli.errors import sentences
+from nas.cli.options import AsJson, InputShape, OutputShape, SpaceName, Vocabulary
+from nas.cli.output import write_text
 
 if TYPE_CHECKING:
     from spaces import Graph
-from nas.cli.errors import sentences
-from nas.cli.output import write_text
 
 space_app = typer.Typer(
     help="Search spaces: list, check and draw them.", no_args_is_help=True, rich_markup_mode=None
@@ -37,23 +37,19 @@ def space_list(as_json: AsJson = False) -> None:
 
 @space_app.command("check")
 def space_check(
-    name: Annotated[
-        str,
-        typer.Argument(
-            help="A built-in or installed space, my_file.py:space or package.module:space."
-        ),
-    ],
+    name: SpaceName,
     count: Annotated[int, typer.Option(min=1, help="How many architectures are drawn.")] = 100,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="The seed of the random architectures.")] = 0,
     input_shape: InputShape = None,
     output_shape: OutputShape = None,
     vocabulary: Vocabulary = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw architectures, build, run and replay them; exit with 1 and the reasons where the space
-    is broken.
+    """Check a space: draw architectures, then build, run and replay them.
+
+    If the space is broken, the reasons are printed and the exit code is 1.
     """
-    from nas.config.shapes import shapes_of_options
+    from nas.cli.shapes import shapes_of_options
     from predictors.reading.features import learn_encoding
     from predictors.reading.terms import readable
     from spaces.check import check, report_text
@@ -74,12 +70,7 @@ def space_check(
 
 @space_app.command("show")
 def space_show(
-    name: Annotated[
-        str,
-        typer.Argument(
-            help="A built-in or installed space, my_file.py:space or package.module:space."
-        ),
-    ],
+    name: SpaceName,
     seed: Annotated[int, typer.Option(help="Which random architecture.")] = 0,
     svg: Annotated[Path | None, typer.Option(help="Write the drawing to this SVG file.")] = None,
     as_json: AsJson = False,
@@ -96,21 +87,16 @@ def space_show(
         if svg is not None:
             write_text(svg, draw_svg(graph, title=f"{architecture.space} {architecture.key}"))
         if as_json:
-            print(
-                json.dumps(
-                    {
-                        "architecture": json.loads(architecture.to_json()),
-                        "graph": json.loads(graph.to_json()),
-                    }
-                )
-            )
+            decisions, drawn = json.loads(architecture.to_json()), json.loads(graph.to_json())
+            print(json.dumps({"architecture": decisions, "graph": drawn}))
         else:
             print(f"{architecture}\n\n{draw_text(graph)}")
 
 
 def space_of(directory: Path, named: str | None) -> Any:
-    """The space that the user names; or the run's own, where this user has begun the run on this
-    machine.
+    """The space that the user names, else the run's own; None if its code must not run.
+
+    It must not if the run was not begun by this user on this machine (`nas.record.trust`).
     """
     from nas.record.journal import open_for_reading
     from nas.record.trust import is_sealed

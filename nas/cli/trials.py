@@ -15,14 +15,14 @@ from nas.cli.output import write_text
 
 def trials(
     directories: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="The directories of one run or more.")
+        list[Path], typer.Argument(metavar="RUN...", help="The directories of one or more runs.")
     ],
     to: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows to this CSV file.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show every trial of a run as a row; works while it goes on."""
+    """Show every trial of a run as a row, also while the run goes on."""
     with sentences():
         from nas.report.trials import of_runs, to_csv, to_text
 

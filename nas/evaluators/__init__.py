@@ -1,3 +1,4 @@
-"""Evaluators: from an architecture to a score, by a table or by training. Each is imported where it
-is used, for one needs torch.
+"""Evaluators score architectures, by a table of published results or by training.
+
+Import the modules where they are needed, because `nas.evaluators.train` imports torch.
 """

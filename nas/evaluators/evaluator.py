@@ -1,4 +1,4 @@
-"""What an evaluation is: the values that come out, and the protocol that every evaluator keeps."""
+"""The results of an evaluation, and the protocol that every evaluator implements."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from spaces import Architecture
 
 @dataclass(frozen=True)
 class Observation:
-    """One evaluation's result on the validation data; the test data has no place here.
+    """One evaluation's result on the validation data; it never holds a test score.
 
     Attributes:
         score: the task's metric on the validation data, higher is better.
-        seconds: how long the evaluation took (a table gives the seconds that the training took,
-            where it knows them).
+        seconds: the duration of the evaluation. A table gives the duration of the published
+            training if it has one.
         curve: the validation score after each epoch, oldest first.
-        metrics: further measured numbers by name (parameters, multiply_adds, ...).
+        metrics: further measured numbers by name, such as `parameters` and `multiply_adds`.
     """
 
     score: float
@@ -28,7 +28,7 @@ class Observation:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """All that it tells, by name."""
+        """The score, the seconds and the metrics by name."""
         return {"score": self.score, "seconds": self.seconds, **dict(self.metrics)}
 
 
@@ -40,6 +40,7 @@ class Failed:
         kind: one of `exception`, `not finite`, `out of memory`, `time-out`, `killed`, `missing`
             (not in the table), `disk full`.
         reason: a sentence that says what happened.
+        seconds: the duration of the evaluation until it failed.
         detail: the traceback or log, for the report.
     """
 
@@ -51,7 +52,14 @@ class Failed:
 
 @dataclass(frozen=True)
 class FinalResult:
-    """A finalist's full training with one seed, and its test score: read once, after the search."""
+    """The result of a finalist's full training with one seed; it alone holds a test score.
+
+    Attributes:
+        validation: the score on the validation data after the last epoch.
+        test: the score on the test data, which is read once, after the search.
+        seconds: the duration of the training.
+        curve: the validation score after each epoch, oldest first.
+    """
 
     validation: float
     test: float
@@ -61,8 +69,9 @@ class FinalResult:
 
 @dataclass(frozen=True)
 class Donor:
-    """Whose weights a training begins with: an architecture that was trained before, and the file
-    of its weights (safetensors).
+    """An architecture that was trained before, and the safetensors file of its weights.
+
+    Another training can begin with these weights.
     """
 
     architecture: Architecture
@@ -70,8 +79,10 @@ class Donor:
 
 
 class Evaluator(Protocol):
-    """Scores architectures. May raise: whoever calls it (`nas.executors.attempt`) turns an
-    exception into `Failed`.
+    """Scores architectures.
+
+    An evaluator returns a `Failed` for a failure that it recognises. It may also raise: its caller,
+    `nas.executors.attempt`, turns an exception into a `Failed`.
     """
 
     def evaluate(
@@ -83,18 +94,23 @@ class Evaluator(Protocol):
         fidelity: float = 1.0,
         checkpoint: Path | None = None,
     ) -> Observation | Failed:
-        """The validation score after `fidelity` times a search evaluation's epochs: a training that
-        is paused, not a shorter one.
+        """The validation score after `fidelity` times the epochs of a search evaluation.
 
-        Trained weights go to the file `weights` (safetensors). What the training needs to go on may
-        be kept in the file `checkpoint`, and taken from there by the evaluation of the same
-        architecture with the same seed and a higher fidelity; whether it is there changes no
-        result.
+        A fidelity below 1 is the beginning of the whole training, not a shorter training: its
+        learning rates are those of the whole.
+
+        Args:
+            seed: of all random draws of the evaluation.
+            weights: the safetensors file to write the trained weights to; None: not written.
+            fidelity: a share of the epochs, more than 0 and at most 1.
+            checkpoint: a file that may keep the state of the paused training. An evaluation of the
+                same architecture with the same seed and a higher fidelity may resume from it. A
+                missing file changes no result.
         """
         ...
 
     def finalize(
         self, architecture: Architecture, *, seed: int, weights: Path | None = None
     ) -> FinalResult | Failed:
-        """A full training for a finalist, and the test score at its end."""
+        """The result of a finalist's full training, with the test score at its end."""
         ...

@@ -1,5 +1,6 @@
-"""An evaluator that looks scores up in a published table, so that a search takes seconds. Knows no
-torch.
+"""Evaluates an architecture by looking up its score in a published table.
+
+Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ BUILTIN = "builtin:"
 
 @dataclass(frozen=True, eq=False)
 class TableEvaluator:
-    """Scores by architecture. Make one with `table_evaluator`.
+    """Looks up scores in the rows of a table. Make one with `table_evaluator`.
 
-    An architecture is found by its decisions, and failing that by the canonical key of its graph:
-    an isomorphic one's row.
+    An architecture is found by its decisions. If no row has them, the row of an isomorphic
+    architecture is taken, found by the canonical key of the graph.
 
     Attributes:
         source: where the table came from, for messages.
-        architectures: one a row.
-        scores: the validation score by row; not a number where the table has none.
-        test: the test score by row, or None.
-        seconds: by row, or None.
-        metrics: further columns by name.
-        fidelities: the validation score after fewer epochs, by their share of all epochs.
+        architectures: one for each of the N rows.
+        scores: (N,), validation scores; NaN where the table has none.
+        test: (N,), test scores; or None.
+        seconds: (N,), the duration of each training; or None.
+        metrics: further columns (N,) by name.
+        fidelities: validation scores (N,) after fewer epochs, by their share of all epochs.
     """
 
     space: SearchSpace
@@ -54,22 +55,19 @@ class TableEvaluator:
         fidelity: float = 1.0,
         checkpoint: Path | None = None,
     ) -> Observation | Failed:
-        """The table's validation score, whatever the seed; a table has no weights or checkpoints to
-        write.
+        """The table's validation score; it is the same for every seed.
 
-        Of the seconds of the whole training it gives the fidelity's share, counted from the
-        training's beginning.
+        No weights and no checkpoint are written. The seconds are the fidelity's share of those of
+        the whole training.
 
         Raises:
-            ValueError: a fidelity of which the table has no scores, or an architecture of another
+            ValueError: the table has no scores of this fidelity, or the architecture is of another
                 space.
         """
         scores, row = self.column(fidelity), self._row(architecture)
         if row is None or not numpy.isfinite(scores[row]):
-            return self._missing(
-                architecture,
-                "score" if fidelity == 1.0 else f"score of the fidelity {fidelity:.4g}",
-            )
+            what = "score" if fidelity == 1.0 else f"score of the fidelity {fidelity:.4g}"
+            return self._missing(architecture, what)
         metrics = tuple(
             (name, float(column[row]))
             for name, column in self.metrics.items()
@@ -78,10 +76,12 @@ class TableEvaluator:
         return Observation(float(scores[row]), self._seconds(row) * fidelity, metrics=metrics)
 
     def column(self, fidelity: float) -> numpy.ndarray:
-        """The validation scores of a fidelity, which may be a hundredth of it off: 0.037 is 1/27.
+        """The validation scores (N,) of a fidelity.
+
+        A fidelity may differ from that of the column by one per cent: 0.037 finds 1/27.
 
         Raises:
-            ValueError: there are none; the message lists the fidelities that there are.
+            ValueError: there is no such column; the message lists the known fidelities.
         """
         known = {**self.fidelities, 1.0: self.scores}
         nearest = min(known, key=lambda each: abs(each - fidelity))
@@ -125,22 +125,18 @@ class TableEvaluator:
 
     @cached_property
     def _by_canonical_key(self) -> dict[str, int]:
-        # Only asked for where a table lacks an architecture: the keys of all rows take seconds.
+        # Computed only if a table lacks an architecture: the keys of all rows take seconds.
         from spaces.canonical import canonical_key
 
-        scored = (
-            row
-            for row in range(len(self.architectures) - 1, -1, -1)
-            if numpy.isfinite(self.scores[row])
-        )
+        # From the last row to the first, so that the first of several isomorphic rows is kept.
+        rows = reversed(range(len(self.architectures)))
+        scored = (row for row in rows if numpy.isfinite(self.scores[row]))
         return {canonical_key(self.space.graph(self.architectures[row])): row for row in scored}
 
     def _seconds(self, row: int) -> float:
-        return (
-            float(self.seconds[row])
-            if self.seconds is not None and numpy.isfinite(self.seconds[row])
-            else 0.0
-        )
+        if self.seconds is None or not numpy.isfinite(self.seconds[row]):
+            return 0.0
+        return float(self.seconds[row])
 
     def _missing(self, architecture: Architecture, what: str) -> Failed:
         return Failed(
@@ -161,32 +157,36 @@ def table_evaluator(
 ) -> TableEvaluator:
     """An evaluator on the columns of an npz file.
 
+    >>> from spaces.load import load_space
+    >>> space = load_space("nasbench201")
+    >>> table = table_evaluator(space, "builtin:nasbench201", score="c100_val_200")
+    >>> table.evaluate(table.architectures[3], seed=0).score
+    57.413333892822266
+
     Args:
-        space: knows which architecture each row is (`SearchSpace.rows`).
-        path: the file, or `builtin:nasbench201` for the table that this package carries.
+        space: its `rows` reads the architecture of each row from the columns.
+        path: the file, or `builtin:nasbench201` for the table that this package contains.
         score: the column of validation scores, which the search sees.
-        test: the column of test scores, which the search does not see; the search's own column is
-            refused.
-        seconds: the column of training times, times `epochs` where it holds the seconds of one
-            epoch.
-        metrics: columns that come along with each observation, by the name they get there.
+        test: the column of test scores, which the search does not see. It must differ from the
+            columns that the search sees.
+        seconds: the column of training times. They are multiplied by `epochs`, for columns that
+            hold the seconds of one epoch.
+        metrics: columns that are added to each observation, by the name that they get there.
         fidelities: columns of validation scores after fewer epochs, by their share of all epochs,
             more than 0 and less than 1.
 
     Raises:
-        ValueError: there is no such file or column, two rows are of one architecture, the space has
-            no tables, a fidelity is none, or the search would see the test scores.
+        ValueError: there is no such file or column, two rows have one architecture, the space does
+            not read tables, a fidelity is out of its range, or the search would see the test
+            scores.
     """
     if space.rows is None:
         raise ValueError(
             f"the space {space.name!r} has no `rows` to tell which architecture each row of a "
             "table is: evaluate by training instead"
         )
-    columns, metrics, fidelities = (
-        read_npz(find_table(path)),
-        dict(metrics or {}),
-        dict(fidelities or {}),
-    )
+    columns = read_npz(find_table(path))
+    metrics, fidelities = dict(metrics or {}), dict(fidelities or {})
     for fidelity in fidelities:
         if not 0 < fidelity < 1:
             raise ValueError(
@@ -194,11 +194,8 @@ def table_evaluator(
                 f"which is the score itself; got {fidelity}"
             )
     held = f"it has {', '.join(columns)}"
-    used = [
-        name
-        for name in (score, test, seconds, *metrics.values(), *fidelities.values())
-        if name is not None
-    ]
+    requested = (score, test, seconds, *metrics.values(), *fidelities.values())
+    used = [name for name in requested if name is not None]
     for name in used:
         if name not in columns:
             raise ValueError(f"the table {path} has no column {name!r}; {held}")
@@ -217,12 +214,10 @@ def table_evaluator(
     first: dict[tuple, int] = {}
     for row, architecture in enumerate(architectures):
         if first.setdefault(architecture.decisions, row) != row:
-            twice = (
+            raise ValueError(
                 f"the rows {first[architecture.decisions]} and {row} of {path} are of one "
-                f"architecture, {architecture}"
+                f"architecture, {architecture}: keep one row of each, such as their mean"
             )
-            raise ValueError(f"{twice}: keep one row of each, such as their mean")
-    named = {name: columns[column] for name, column in metrics.items()}
     for name in used:
         if columns[name].shape != (len(architectures),) or columns[name].dtype.kind not in "iuf":
             shape = columns[name].shape
@@ -230,25 +225,23 @@ def table_evaluator(
                 f"the column {name!r} of {path} should be {len(architectures)} numbers, one a "
                 f"row; it is {columns[name].dtype} {shape}"
             )
-    times = columns[seconds] * epochs if seconds is not None else None
-    lower = {fidelity: columns[column] for fidelity, column in fidelities.items()}
     return TableEvaluator(
         space,
         str(path),
         architectures,
         columns[score],
-        columns[test] if test is not None else None,
-        times,
-        named,
-        lower,
+        test=columns[test] if test is not None else None,
+        seconds=columns[seconds] * epochs if seconds is not None else None,
+        metrics={name: columns[column] for name, column in metrics.items()},
+        fidelities={fidelity: columns[column] for fidelity, column in fidelities.items()},
     )
 
 
 def find_table(path: str | Path) -> Path:
-    """The file, or the one that this package carries under the name `builtin:NAME`.
+    """The path itself, or for `builtin:NAME` that of a table which this package contains.
 
     Raises:
-        ValueError: this package carries no such table; the message lists those it has.
+        ValueError: this package contains no such table; the message lists its tables.
     """
     if not str(path).startswith(BUILTIN):
         return Path(path)

@@ -1,12 +1,11 @@
-"""An evaluator that trains the architecture's network."""
+"""Evaluates an architecture by training its network."""
 
 from __future__ import annotations
 
 import gc
-import json
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,27 +14,22 @@ import torch
 from torch import nn
 
 from nas.evaluators.evaluator import Donor, Failed, FinalResult, Observation
+from nas.evaluators.weights import save_weights, weights_metadata
 from nas.latency.measuring import measure
 from nas.latency.settings import LatencySettings
 from nas.seeds import derive
-from nas.tasks.causal import Causal
-from nas.tasks.masking import Masking
 from nas.tasks.task import Task
-from nas.training.checkpoint import (
-    identity,
-    read_checkpoint,
-    read_tensors,
-    write_checkpoint,
-    write_tensors,
-)
-from nas.training.loop import NotFinite, Trained, evaluate_split, find_device, own_randomness, train
+from nas.training.checkpoint import identity, read_checkpoint, read_tensors, write_checkpoint
+from nas.training.devices import find_device, own_randomness
+from nas.training.loop import Trained, train
 from nas.training.recipe import Recipe
+from nas.training.scoring import NotFinite, evaluate_split
 from nas.transfer.copying import correspondence, inherited
 from nas.transfer.settings import Rule
 from spaces import Architecture, SearchSpace
 from spaces.ops import costs
 
-# How CUDA, the CPU's allocator, and cuDNN and cuBLAS say it.
+# Parts of the messages of CUDA, of the CPU's allocator, and of cuDNN and cuBLAS.
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "status_alloc_failed")
 
 
@@ -44,17 +38,17 @@ class TrainEvaluator:
     """Builds an architecture's network for the task and trains it.
 
     On the CPU a result depends on the architecture, the task, the recipe and the seed alone. On
-    CUDA the sums of a convolution may come in another order, so there it is reproducible up to
-    rounding.
+    CUDA it is reproducible only up to rounding, because the order of a convolution's sums may vary.
 
     Attributes:
-        recipe: of an evaluation during the search.
-        final_recipe: of a finalist's training; None: the search's.
+        recipe: for an evaluation during the search.
+        final_recipe: for a finalist's training; None: `recipe`.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         on_epoch: called with the number of epochs done and the validation score, during `evaluate`
             and `finalize`.
-        latency: how a network's latency is measured at the end of `evaluate`; None: it is not.
-        transfer: how the weights of a donor are taken over; None: not at all.
+        latency: how a network's latency is measured at the end of `evaluate`; None: not measured.
+        transfer: the rule by which a training takes over a donor's weights; None: donors are
+            refused.
     """
 
     space: SearchSpace
@@ -76,19 +70,18 @@ class TrainEvaluator:
         checkpoint: Path | None = None,
         donor: Donor | None = None,
     ) -> Observation | Failed:
-        """Trains on the training split and scores on the validation split, after `fidelity` times
-        the recipe's epochs (at least one).
+        """The validation score after `fidelity` times the recipe's epochs, at least one.
 
-        Fewer than all are a pause: the training goes on from the file `checkpoint` where an
-            evaluation with the same seed has left it there, and a
-        result does not depend on that. Where the memory does not suffice it is tried once more with
-        half the batch.
+        With fewer than all epochs the training pauses, and its state is written to the file
+        `checkpoint`. A training resumes from this file if it is there and has the same seed; the
+        result is the same without it. If memory runs out, the training is tried once more with half
+        the batch size.
 
-        With a `donor` the training begins with what the rule `transfer` takes over of its weights.
+        With a `donor` the training begins with the weights that the rule `transfer` takes over.
 
         Raises:
-            ValueError: the architecture is not of this space, or its network does not fit the task;
-                or the donor's weights cannot be read, or are those of another network.
+            ValueError: the architecture is not of this space, its network does not fit the task, or
+                the donor's weights cannot be read or are those of another network.
         """
         started = time.perf_counter()
         result = self._attempt(
@@ -102,7 +95,7 @@ class TrainEvaluator:
             return replace(result, seconds=seconds)
         module, trained, recipe = result
         if weights is not None:
-            save_weights(module, weights, _described(self.task))
+            save_weights(module, weights, weights_metadata(self.task))
         space = self._space
         counted = costs(space.network_graph(space.graph(architecture)), self.task.shapes.input)
         metrics = {
@@ -122,8 +115,9 @@ class TrainEvaluator:
     def finalize(
         self, architecture: Architecture, *, seed: int, weights: Path | None = None
     ) -> FinalResult | Failed:
-        """Trains with the final recipe, on the training split alone, and reads the test split once,
-        at the end.
+        """The test score after a training with the final recipe, on the training split alone.
+
+        The test split is read once, at the end.
 
         Raises:
             ValueError: as in `evaluate`.
@@ -140,12 +134,13 @@ class TrainEvaluator:
         except NotFinite as error:
             return Failed("not finite", str(error), time.perf_counter() - started)
         if weights is not None:
-            save_weights(module, weights, _described(self.task))
+            save_weights(module, weights, weights_metadata(self.task))
         return FinalResult(trained.validation, test, time.perf_counter() - started, trained.curve)
 
     def _measured(self, module: nn.Module, settings: LatencySettings) -> dict[str, float]:
-        """Milliseconds of a pass, their error, and peak memory in bytes. The module is of no
-        further use: it may be on another device.
+        """The milliseconds of a pass, their error, and the peak memory in bytes.
+
+        The module may be moved to another device, so it must not be used afterwards.
         """
         rows = torch.arange(settings.batch_size) % len(self.task.validation)
         device = self._device if settings.device == "auto" else find_device(settings.device)
@@ -176,7 +171,7 @@ class TrainEvaluator:
                 if not is_out_of_memory(error):
                     raise
                 detail = traceback.format_exc()
-            # Out of the handler, so that the traceback no longer holds the network's tensors.
+            # Outside the handler, because inside the traceback keeps the network's tensors alive.
             gc.collect()
             torch.cuda.empty_cache()
         reason = (
@@ -188,12 +183,11 @@ class TrainEvaluator:
     def _train(
         self, start: _Start, recipe: Recipe, until: int | None, checkpoint: Path | None
     ) -> tuple[nn.Module, Trained]:
-        module = self._begun(start)
+        module = self._initial_module(start)
         of = identity(recipe, start.key, start.seed, self._device)
+        last = until or recipe.epochs
         paused = None if checkpoint is None else read_checkpoint(checkpoint, of)
-        if paused is not None and not (
-            paused.fits(module) and len(paused.curve) <= (until or recipe.epochs)
-        ):
+        if paused is not None and not (paused.fits(module) and len(paused.curve) <= last):
             paused = None
         own = derive(start.seed, "training")
         trained = train(
@@ -210,8 +204,8 @@ class TrainEvaluator:
             write_checkpoint(trained.paused, checkpoint, of)
         return module, trained
 
-    def _begun(self, start: _Start) -> nn.Module:
-        """The network before its first step."""
+    def _initial_module(self, start: _Start) -> nn.Module:
+        """The network before its first training step."""
         space = self._space
         with own_randomness(derive(start.seed, "weights"), torch.device("cpu")):
             module = space.build(start.architecture)
@@ -219,8 +213,8 @@ class TrainEvaluator:
             return module
         if self.transfer is None:
             raise ValueError(
-                "a training is to begin with a donor's weights, and by which rule is not said: "
-                "give TrainEvaluator(transfer=...)"
+                "a training is to begin with a donor's weights, but there is no rule for taking "
+                "them over: give TrainEvaluator(transfer=...)"
             )
         donor, child = (
             space.network_graph(space.graph(each))
@@ -228,14 +222,9 @@ class TrainEvaluator:
         )
         tensors = correspondence(donor, child, space.shapes.input)
         weights = read_tensors(start.donor.weights)
+        seed = derive(start.seed, "transfer")
         module.load_state_dict(
-            inherited(
-                module.state_dict(),
-                weights,
-                tensors,
-                self.transfer,
-                seed=derive(start.seed, "transfer"),
-            )
+            inherited(module.state_dict(), weights, tensors, self.transfer, seed=seed)
         )
         return module
 
@@ -249,13 +238,13 @@ class TrainEvaluator:
 
     @cached_property
     def _resident(self) -> Task:
-        # Copied to the device once, not for each architecture. The test split stays where it is.
+        # Copied to the device once, not for each architecture. The test split is not copied.
         return self.task.resident(self._device, "train", "validation")
 
 
 @dataclass(frozen=True)
 class _Start:
-    """What a training begins with."""
+    """The architecture, seed and donor that a training begins with."""
 
     architecture: Architecture
     seed: int
@@ -263,53 +252,15 @@ class _Start:
 
     @property
     def key(self) -> str:
-        """The architecture's key, and the donor's."""
-        return (
-            self.architecture.key
-            if self.donor is None
-            else f"{self.architecture.key} from {self.donor.architecture.key}"
-        )
+        """The architecture's key, with the donor's if there is one."""
+        if self.donor is None:
+            return self.architecture.key
+        return f"{self.architecture.key} from {self.donor.architecture.key}"
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether the error says that memory ran out, on the device or on the host."""
-    said = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        words in said for words in _OUT_OF_MEMORY
-    )
-
-
-def save_weights(module: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Writes the module's state as safetensors: whole, or not at all where the process ends in
-    between.
-
-    Tied weights are written once for each name.
-    """
-    state = {
-        name: tensor.detach().cpu().contiguous().clone()
-        for name, tensor in module.state_dict().items()
-    }
-    write_tensors(state, path, metadata or {})
-
-
-def _described(task: Task) -> dict[str, str]:
-    """What a user of the weights must know of their training.
-
-    The raw inputs' type, their normalisation or tokenizer, the score, the classes' names, and a
-    language model's objective.
-    """
-    inputs = str(task.train.inputs.dtype).removeprefix("torch.")
-    metric = (
-        task.metric if isinstance(task.metric, str) else getattr(task.metric, "__name__", "metric")
-    )
-    described = {
-        "inputs": inputs,
-        "normalize": json.dumps(task.normalize),
-        "metric": metric,
-        "classes": json.dumps(task.classes),
-    }
-    if task.tokenizer:
-        described["tokenizer"] = task.tokenizer
-    if isinstance(task.corrupt, Masking) or isinstance(task.check, Causal):
-        described["objective"] = "masked" if isinstance(task.corrupt, Masking) else "causal"
-    return described
+    """Whether the error means that memory ran out, on the device or on the host."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    message = str(error).lower()
+    return any(words in message for words in _OUT_OF_MEMORY)

@@ -1,4 +1,4 @@
-"""Executors: where evaluations run, in this process or in workers of this machine."""
+"""Executors run evaluations, in this process or in worker processes of this machine."""
 
 from nas.executors.attempt import DISK_FULL, Executor, Job, Outcome, attempt, disk_full
 from nas.executors.inline import InlineExecutor

@@ -1,4 +1,11 @@
-"""One job and what comes of it: here, and nowhere else, an exception becomes a `Failed`."""
+"""Runs one job: an exception that leaves the evaluator becomes a `Failed` here.
+
+Failures have three further sources. An evaluator may return a `Failed` itself, as
+`nas.evaluators.train` does when the loss is not finite or memory runs out. The process executor
+reports a worker that died or exceeded its time limit. And an evaluation may have a result that
+cannot be used: a needed number is missing (`nas.objectives`), or an inner search found nothing
+(`nas.flows`).
+"""
 
 from __future__ import annotations
 
@@ -16,28 +23,30 @@ from spaces import Architecture
 
 Outcome = Observation | FinalResult | Failed
 
-# The one failure that says nothing of the architecture: a run stops with it and journals nothing,
-# so that the trial is made again.
+# The only kind of failure that is no fault of the architecture. A run stops without writing it to
+# the journal, so that the trial is evaluated again later.
 DISK_FULL = "disk full"
 
-# A traceback goes into the journal, so one of a deep recursion is cut; its end says most.
+# The most characters of a traceback that go into the journal. Its end is kept, which is the most
+# useful part.
 _LONGEST_DETAIL = 20_000
 
 
 @dataclass(frozen=True)
 class Job:
-    """One evaluation that is to be made.
+    """One evaluation to run.
 
     Attributes:
-        trial: the number of the trial; with `seed` and `final` it names the job.
-        architecture: what is evaluated.
-        seed: what the evaluation draws from.
-        weights: the file that the trained weights go to; None keeps none.
-        final: a full training with a test score (`Evaluator.finalize`), not a search evaluation.
-        fidelity: the share of a search evaluation's epochs, 0 to 1.
-        checkpoint: the file that a training of fewer epochs is paused in, and goes on from; None:
-            nowhere.
-        donor: whose weights a search evaluation begins with; None: nobody's.
+        trial: the number of the trial; with `seed` and `final` it identifies the job.
+        architecture: to evaluate.
+        seed: of the random draws of the evaluation.
+        weights: the file for the trained weights; None: they are not kept.
+        final: whether this is a full training with a test score (`Evaluator.finalize`) instead of a
+            search evaluation.
+        fidelity: the share of a search evaluation's epochs, more than 0 and at most 1.
+        checkpoint: the file for the state of a paused training, which a later job resumes from;
+            None: no state is kept.
+        donor: the weights that a search evaluation begins with; None: fresh weights.
     """
 
     trial: int
@@ -51,16 +60,17 @@ class Job:
 
 
 class Executor(Protocol):
-    """Runs jobs, somewhere. A context manager that closes itself."""
+    """Runs jobs and returns their outcomes. As a context manager it closes itself."""
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
-        """Every job once with its outcome, as each is finished. Work that is under way stops when
-        the iterator is closed early.
+        """Each job once, with its outcome, in the order in which they finish.
+
+        If the iterator is closed early, running jobs are stopped.
         """
         ...
 
     def close(self) -> None:
-        """Ends what the executor holds. Calling it twice is allowed."""
+        """Releases the resources of the executor. Calling it twice is allowed."""
         ...
 
     def __enter__(self) -> Executor: ...
@@ -69,11 +79,10 @@ class Executor(Protocol):
 
 
 def attempt(evaluator: Evaluator, job: Job) -> Outcome:
-    """What the evaluator makes of the job. Never raises an `Exception`: it becomes a `Failed` that
-    says where it came from.
+    """The outcome of the job. An `Exception` of the evaluator is returned as a `Failed`.
 
-    A result with a number that is not finite is a failure too (`not finite`), as the journal takes
-    finite numbers only.
+    The reason of the `Failed` names the line that raised. A result with a number that is not finite
+    becomes a failure too (`not finite`), because the journal holds finite numbers only.
     """
     start = time.perf_counter()
     weights, checkpoint = (
@@ -85,8 +94,8 @@ def attempt(evaluator: Evaluator, job: Job) -> Outcome:
                 evaluator.finalize(job.architecture, seed=job.seed, weights=weights), FinalResult
             )
         else:
-            # An evaluator that knows no pauses is never asked for one, and only `train` for a start
-            # with a donor's weights.
+            # Only given where needed: some evaluators have no checkpoints, and only `train` has
+            # donors.
             further: dict[str, Any] = {} if checkpoint is None else {"checkpoint": checkpoint}
             if job.donor is not None:
                 further["donor"] = job.donor
@@ -95,21 +104,18 @@ def attempt(evaluator: Evaluator, job: Job) -> Outcome:
             )
             outcome = _checked(observed, Observation)
     except Exception as error:
-        # torch's own error has this name; torch is not imported to ask.
+        # Compared by name, so that torch need not be imported.
         memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
         kind = "out of memory" if memory else DISK_FULL if disk_full(error) else "exception"
-        return Failed(
-            kind,
-            _sentence(error),
-            time.perf_counter() - start,
-            traceback.format_exc()[-_LONGEST_DETAIL:],
-        )
+        seconds = time.perf_counter() - start
+        return Failed(kind, _sentence(error), seconds, traceback.format_exc()[-_LONGEST_DETAIL:])
     return outcome
 
 
 def _checked(outcome: object, expected: type[Observation] | type[FinalResult]) -> Outcome:
-    """The outcome with plain finite floats (an evaluator may give numpy's or torch's), or the
-    failure that it is.
+    """The outcome with Python's floats, or a failure if a number is not finite.
+
+    An evaluator may return numbers of numpy or torch.
     """
     if isinstance(outcome, Failed):
         return outcome
@@ -149,12 +155,13 @@ def _checked(outcome: object, expected: type[Observation] | type[FinalResult]) -
 
 
 def disk_full(error: BaseException) -> bool:
-    """Whether the error says that no space is left, in the operating system's number or, from a
-    library in another language, in words.
+    """Whether the error means that no space is left on the disk.
+
+    A library in another language may only give the operating system's words instead of its number.
     """
-    return (
-        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    ) or "No space left on device" in str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return "No space left on device" in str(error)
 
 
 def _sentence(error: Exception) -> str:

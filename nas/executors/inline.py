@@ -1,4 +1,4 @@
-"""Runs jobs in this process, one after the other: for tables, for tests, and for a debugger."""
+"""Runs jobs in this process, one after the other: for tables, tests and debuggers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from nas.executors.attempt import Job, Outcome, attempt
 
 
 class InlineExecutor:
-    """Evaluates in this process, in the order of the jobs. The evaluator is made for the first job
-    and kept until `close`.
+    """Evaluates in this process, in the order of the jobs.
+
+    The evaluator is made for the first job and kept until `close`.
     """
 
     def __init__(
         self, make_evaluator: Callable[[], Evaluator], time_limit: float | None = None
     ) -> None:
-        """Args: `make_evaluator` gives the evaluator; `time_limit` must be None.
+        """No evaluator is made yet.
+
+        Args:
+            make_evaluator: returns the evaluator.
+            time_limit: must be None, because a job in this process cannot be stopped.
 
         Raises:
             ValueError: there is a time limit.
@@ -30,14 +35,14 @@ class InlineExecutor:
         self._evaluator: Evaluator | None = None
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
-        """Every job with its outcome, in order. An exception of `make_evaluator` itself is raised."""
+        """Each job with its outcome, in order. An exception of `make_evaluator` is not caught."""
         for job in jobs:
             if self._evaluator is None:
                 self._evaluator = self._make_evaluator()
             yield job, attempt(self._evaluator, job)
 
     def close(self) -> None:
-        """Lets the evaluator go."""
+        """Drops the evaluator."""
         self._evaluator = None
 
     def __enter__(self) -> InlineExecutor:

@@ -1,8 +1,8 @@
-"""Runs jobs in worker processes of this machine, one a device: what one of them does cannot hurt
-the search. For POSIX systems.
+"""Runs jobs in worker processes of this machine, one for each device; for POSIX systems.
 
-A worker may raise, hang, eat all memory or crash: the trial becomes a `Failed`, a fresh worker
-takes the next one. Only a worker that cannot even start ends the run, as no trial could.
+A worker may raise, hang, use up all memory or crash without harm to the search: the trial becomes a
+`Failed`, and a fresh worker takes the next trial. Only a worker that cannot start ends the run,
+because then no trial could succeed.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from nas.evaluators.evaluator import Failed
 from nas.executors.attempt import Job, Outcome
 from nas.executors.worker import Broken, Ready, Setup
 
-# Importing torch and loading the data takes minutes on a slow disk; past this a worker is taken for
-# stuck.
+# The most seconds that a worker may take to start. Importing torch and loading the data takes
+# minutes on a slow disk.
 START_LIMIT = 900.0
-# A wait is cut into pieces, as the operating system counts its milliseconds in 32 bits.
+# The most seconds of one wait. The operating system counts its milliseconds in 32 bits, so longer
+# waits are split.
 _LONGEST_WAIT = 3600.0
-# How long a worker whose socket is closed may take to be gone.
-_PATIENCE = 5.0
+# The seconds that a worker may take to end by itself after its socket is closed.
+_END_LIMIT = 5.0
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-# The parent's import path first, so that what is importable here is importable there.
+# The worker gets the parent's import path, so that it can import the same modules.
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from nas.executors.worker import "
     "main; main(int(sys.argv[2]))"
@@ -41,15 +42,20 @@ _PROGRAM = (
 
 
 class WorkerError(Exception):
-    """A worker could not start, so that no job can be done; the message has the worker's own
-    sentence and traceback.
+    """A worker could not start, so no job can be run.
+
+    The message holds the worker's error and traceback.
     """
 
 
 @dataclass
 class _Worker:
-    """A running process, its job (None while it is idle), and when that has to be done
-    (`time.monotonic`).
+    """A running process with its current job.
+
+    Attributes:
+        job: the current job; None while the worker is idle.
+        began: when the job began, by `time.monotonic`.
+        deadline: when the job is stopped, by `time.monotonic`; None: never.
     """
 
     process: subprocess.Popen[bytes]
@@ -61,8 +67,9 @@ class _Worker:
 
 
 class ProcessExecutor:
-    """Evaluates in worker processes: started for the first jobs, kept warm between runs, replaced
-    when they die or take too long.
+    """Evaluates in worker processes that stay alive between runs.
+
+    They are started for the first jobs, and replaced if they die or exceed the time limit.
     """
 
     def __init__(
@@ -80,13 +87,13 @@ class ProcessExecutor:
             factory: `module:function`, called in each worker as `function(settings, device)`; it
                 returns the evaluator.
             settings: JSON values.
-            devices: one worker each; a device may stand there more than once.
-            time_limits: seconds that a search evaluation and that a full training may take, the
-                start of a worker left out; None: as long as it takes.
-            threads: how many threads a worker computes with.
+            devices: one worker is started for each; a device may occur more than once.
+            time_limits: the most seconds of a search evaluation and of a full training, without the
+                start of the worker; None: no limit.
+            threads: the number of threads that a worker computes with.
 
         Raises:
-            ValueError: one of these is not as said.
+            ValueError: an argument is out of its range, or the settings are not JSON values.
         """
         if not devices:
             raise ValueError("the process executor needs at least one device; got none")
@@ -107,16 +114,16 @@ class ProcessExecutor:
         self._workers: list[_Worker | None] = [None] * len(self._devices)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
-        """Every job with its outcome, as each is finished.
+        """Each job with its outcome, in the order in which they finish.
 
         Raises:
-            WorkerError: a worker cannot start; with what it said.
-            ValueError: another `run` of this executor is under way.
+            WorkerError: a worker cannot start; the message holds its error.
+            ValueError: another `run` of this executor has not finished.
         """
         if self._busy():
             raise ValueError(
-                "the executor is running jobs already; finish or close the iterator of the run "
-                "before"
+                "the executor is running jobs already; finish or close the iterator of the "
+                "earlier run"
             )
         waiting = deque(jobs)
         try:
@@ -128,7 +135,7 @@ class ProcessExecutor:
                 self._stop(place)
 
     def close(self) -> None:
-        """Ends the workers, whatever they do. A later `run` starts new ones."""
+        """Ends the workers, idle or not. A later `run` starts new ones."""
         for place in range(len(self._workers)):
             self._stop(place)
 
@@ -150,7 +157,7 @@ class ProcessExecutor:
             if not waiting:
                 return
             if worker is not None and worker.job is None and worker.connection.poll():
-                # An idle worker says nothing: this is the end of one that died between two jobs.
+                # An idle worker sends nothing, so its connection is readable only if it died.
                 self._stop(place)
                 worker = None
             if worker is None:
@@ -164,7 +171,7 @@ class ProcessExecutor:
         limit = self._limit(job) if worker.ready else START_LIMIT
         worker.deadline = None if limit is None else worker.began + limit
         if worker.ready:
-            # If it died in this very moment, the next receive says so.
+            # If the worker has just died, the next receive reports it.
             with suppress(BrokenPipeError, ConnectionResetError):
                 worker.connection.send(job)
 
@@ -172,32 +179,30 @@ class ProcessExecutor:
         return None if self._time_limits is None else self._time_limits[job.final]
 
     def _collect(self) -> Iterator[tuple[Job, Outcome]]:
-        """Waits until something happens to a busy worker, and gives the jobs that ended with it."""
+        """Waits for a message or a deadline of a busy worker, and yields the jobs that ended."""
         busy = self._busy()
         deadlines = [worker.deadline for _, worker, _ in busy if worker.deadline is not None]
-        patience = (
-            min(_LONGEST_WAIT, max(0.0, min(deadlines) - time.monotonic())) if deadlines else None
-        )
-        heard = wait([worker.connection for _, worker, _ in busy], patience)
+        seconds = None
+        if deadlines:
+            seconds = min(_LONGEST_WAIT, max(0.0, min(deadlines) - time.monotonic()))
+        readable = wait([worker.connection for _, worker, _ in busy], seconds)
         for place, worker, job in busy:
-            if worker.connection in heard:
-                outcome = self._hear(place, worker, job)
-            elif (
-                worker.deadline is not None
-                and time.monotonic() >= worker.deadline
-                and not worker.connection.poll()
-            ):
+            late = worker.deadline is not None and time.monotonic() >= worker.deadline
+            if worker.connection in readable:
+                outcome = self._receive(place, worker, job)
+            elif late and not worker.connection.poll():
                 outcome = self._expire(place, worker, job)
             else:
                 continue
             if outcome is not None:
                 yield job, outcome
 
-    def _hear(self, place: int, worker: _Worker, job: Job) -> Outcome | None:
+    def _receive(self, place: int, worker: _Worker, job: Job) -> Outcome | None:
+        """The outcome of the job; None if the worker has only become ready."""
         try:
             message = worker.connection.recv()
         except (EOFError, OSError):
-            # An end in the middle of a message is an OSError.
+            # EOFError between two messages, OSError within a message.
             status = self._stop(place, kill=False)
             if not worker.ready:
                 raise WorkerError(
@@ -220,8 +225,8 @@ class ProcessExecutor:
             return None
         worker.job = None
         if isinstance(message, Failed) and "CUDA error" in message.reason:
-            # After an error of the device itself every later call fails in that process, so the
-            # next job gets a fresh one.
+            # After such an error every later call of CUDA fails in this process, so the next job
+            # gets a fresh worker.
             self._stop(place)
         return message
 
@@ -253,8 +258,8 @@ class ProcessExecutor:
                 stdin=subprocess.PIPE,
                 pass_fds=(theirs.fileno(),),
                 env={**os.environ, **dict.fromkeys(_THREADS, str(self._threads))},
-                # A session of its own: Ctrl-C in the terminal is the parent's affair, and the whole
-                # group can be ended at once.
+                # In a session of its own the worker does not receive the terminal's Ctrl-C, and
+                # its whole process group can be ended at once.
                 start_new_session=True,
             )
         with suppress(BrokenPipeError, ConnectionResetError):
@@ -262,8 +267,10 @@ class ProcessExecutor:
         return _Worker(process, ours)
 
     def _stop(self, place: int, *, kill: bool = True) -> int:
-        """Ends the worker and what it started, and gives its exit status. With `kill=False` it is
-        dying, and may tell its own status first.
+        """Ends the worker and the processes that it started, and returns its exit status.
+
+        With `kill=False` the worker is ending by itself, and gets time to do so, because its own
+        exit status tells the reason.
         """
         worker, self._workers[place] = self._workers[place], None
         if worker is None:
@@ -272,8 +279,8 @@ class ProcessExecutor:
         worker.connection.close()
         if not kill:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(_PATIENCE)
-        # What the worker started is in its process group, and may have outlived it.
+                process.wait(_END_LIMIT)
+        # Processes that the worker started are in its process group, and may have outlived it.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         assert process.stdin is not None

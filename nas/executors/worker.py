@@ -1,15 +1,18 @@
-"""The process that evaluates: started by `nas.executors.process`, it lives as long as its parent
-wants it.
+"""The worker process: makes its evaluator, then evaluates one job after the other.
 
-It is a program of its own, not a fork and not `multiprocessing`'s spawn: so the parent may hold
-CUDA and threads, its main module is not run again, and an evaluator may start processes itself (a
-data loader's). What travels, over a socket that the parent passes on:
+It is started by `nas.executors.process` as a program of its own, not by a fork and not by
+`multiprocessing`'s spawn. So the parent may use CUDA and threads, its main module is not run again,
+and an evaluator may start processes itself, as data loaders do. The messages go over a socket that
+the worker inherits:
 
-    parent -> worker     Setup, once; then a Job at a time
+    parent -> worker     Setup, once; then one Job at a time
     worker -> parent     Ready or Broken, once; then the Outcome of each job
 
-The worker's standard input is a pipe that the parent never writes to: its end means that the parent
-is gone.
+The connections of `multiprocessing` pickle these messages. Both ends are our own processes; nothing
+from a run directory or an export is unpickled.
+
+The worker's standard input is a pipe that the parent never writes to. When it closes, the parent
+has ended, and the worker ends too.
 """
 
 from __future__ import annotations
@@ -30,8 +33,12 @@ from nas.executors.attempt import attempt
 
 @dataclass(frozen=True)
 class Setup:
-    """What the worker makes its evaluator of: `factory` is `module:function`, called with the
-    settings (a JSON object) and the device.
+    """How the worker makes its evaluator.
+
+    Attributes:
+        factory: `module:function`, called as `function(settings, device)`.
+        settings: a JSON object as text.
+        device: the device of the worker.
     """
 
     factory: str
@@ -41,24 +48,24 @@ class Setup:
 
 @dataclass(frozen=True)
 class Ready:
-    """The evaluator is made."""
+    """The worker has made its evaluator."""
 
 
 @dataclass(frozen=True)
 class Broken:
-    """The evaluator could not be made."""
+    """The worker could not make its evaluator; it holds the error and the traceback."""
 
     sentence: str
     detail: str
 
 
 def main(descriptor: int) -> None:
-    """Serves jobs that come over the socket `descriptor`, until the parent closes it."""
+    """Evaluates the jobs that arrive on the socket `descriptor`, until the parent closes it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
     os.set_inheritable(descriptor, False)
     connection = Connection(descriptor)
-    # A process that the evaluator forks must not keep the socket open after this one has died.
+    # Otherwise a process that the evaluator forks would keep the socket open after this one died.
     os.register_at_fork(after_in_child=connection.close)
     try:
         setup = connection.recv()
@@ -78,7 +85,7 @@ def make_evaluator(factory: str, settings: dict[str, Any], device: str) -> Evalu
     """The evaluator that `module:function` returns for the settings and the device.
 
     Raises:
-        ValueError: the name is not of that form, or the module has no such function.
+        ValueError: the name has another form, or the module has no such function.
     """
     module, _, function = factory.partition(":")
     if not module or not function:
@@ -90,11 +97,11 @@ def make_evaluator(factory: str, settings: dict[str, Any], device: str) -> Evalu
 
 
 def _end_with_parent() -> None:
-    # The descriptor is read directly: a buffered read in a daemon thread would break the
-    # interpreter's end.
+    # The descriptor is read directly, because a buffered read in a daemon thread can break the
+    # shutdown of the interpreter.
     while os.read(0, 1):
         pass
-    # The worker leads a process group of its own, so the evaluator's processes go with it.
+    # The worker leads its own process group, so this ends the evaluator's processes too.
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(1)

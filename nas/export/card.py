@@ -1,14 +1,14 @@
-"""The model card: what an exported network is, how it is used, how good it is and how it was found."""
+"""The model card: the use of an exported network, its results, and how it was found."""
 
 from __future__ import annotations
 
 import datetime
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.config.config import RunConfig, TableSection
+from nas.config.sections import RunConfig, TableSection
 from nas.evaluators.evaluator import FinalResult
 from nas.export.formats import Format
 from nas.export.preprocessing import Preprocessing, classes_of, objective_of, tokenizer_of
@@ -19,25 +19,31 @@ from spaces import Graph, Shapes
 from spaces.draw import draw_text
 from spaces.ops import Costs
 
+# Lines of the drawing, and names of classes; the card leaves out what exceeds them.
 _LONGEST_DRAWING = 120
 _MOST_CLASSES = 100
 
 
 @dataclass(frozen=True)
 class Card:
-    """Everything that the card says.
+    """The facts that the card shows.
 
     Attributes:
+        format: of the network's file.
+        config, environment, history: of the run.
+        created: when the run was created, in seconds since the epoch.
+        chosen: the trial, and the origin of its weights.
         graph: of the architecture, as the space gives it.
+        shapes: of the network's input and output.
         costs: of the whole network.
-        preprocessing: None where the weights do not say.
+        preprocessing: None if the weights file does not give it.
         metadata: of the weights file.
-        difference: the largest one found when the export was checked.
+        difference: the largest difference between outputs that the verification found.
     """
 
     format: Format
     config: RunConfig
-    environment: dict[str, Any]
+    environment: Mapping[str, Any]
     created: float
     history: History
     chosen: Chosen
@@ -50,15 +56,15 @@ class Card:
 
 
 def title(space: str, trial: int) -> str:
-    """One line that says what the network is."""
+    """One line with the network's space and trial."""
     return f"A network of the search space {space}: trial {trial} of a neural architecture search."
 
 
 def render(card: Card) -> str:
     """The card as Markdown."""
+    trial = card.chosen.trial
     sections = [
-        "# Network "
-        f"{card.chosen.trial.architecture.key}\n\n{title(card.chosen.trial.architecture.space, card.chosen.trial.number)}\n",
+        f"# Network {trial.architecture.key}\n\n{title(trial.architecture.space, trial.number)}\n",
         f"## Use\n\n{_usage(card)}",
         f"## Inputs and outputs\n\n{_table(_shapes(card))}",
         f"## Results\n\n{_results(card)}",
@@ -87,50 +93,48 @@ def _usage(card: Card) -> str:
 
 def _shapes(card: Card) -> Iterator[tuple[str, str]]:
     yield "input", f"(batch, {', '.join(map(str, card.shapes.input))})"
-    told = {
+    objective = objective_of(card.metadata)
+    meaning = {
+        None: "",
         "masked": ": at each place a score for every token that may be hidden there",
         "causal": ": at each place a score for every token that may follow",
-    }
-    objective = objective_of(card.metadata)
-    yield (
-        "output",
-        "(batch, "
-        f"{', '.join(map(str, card.shapes.output))}){'' if objective is None else told[objective]}",
-    )
+    }[objective]
+    yield "output", f"(batch, {', '.join(map(str, card.shapes.output))}){meaning}"
     classes = classes_of(card.metadata)
     if classes:
-        yield (
-            "classes",
-            ", ".join(classes[:_MOST_CLASSES])
-            + (
-                f", ... ({len(classes)}: see architecture.json)"
-                if len(classes) > _MOST_CLASSES
-                else ""
-            ),
-        )
+        shown = ", ".join(classes[:_MOST_CLASSES])
+        if len(classes) > _MOST_CLASSES:
+            shown += f", ... ({len(classes)}: see architecture.json)"
+        yield "classes", shown
     if tokenizer_of(card.metadata) is not None:
         mask = ", 2 a hidden token" if objective == "masked" else ""
-        yield (
-            "preprocessing",
+        steps = (
             f"text to tokens (int64) by `{TOKENIZER}`; 0 is the padding, 1 a byte that the "
-            f"training texts have not{mask}",
+            f"training texts have not{mask}"
         )
     else:
-        yield (
-            "preprocessing",
-            "not known" if card.preprocessing is None else str(card.preprocessing),
-        )
+        steps = "not known" if card.preprocessing is None else str(card.preprocessing)
+    yield "preprocessing", steps
     yield "parameters", f"{card.costs.parameters:,}"
     yield "multiply-adds", f"{card.costs.multiply_adds:,} for one sample"
     yield "largest activation", f"{card.costs.largest_activation:,} numbers for one sample"
 
 
 def _results(card: Card) -> str:
-    metric = (
-        f" The score is the {card.metadata['metric'].replace('_', ' ')}."
-        if "metric" in card.metadata
-        else ""
-    )
+    trial = card.chosen.trial
+    metric = ""
+    if "metric" in card.metadata:
+        metric = f" The score is the {card.metadata['metric'].replace('_', ' ')}."
+    lines = [f"{_weights(card)}{metric}\n", *_full_trainings(card)]
+    if trial in card.history.observed:
+        lines.append(
+            f"In the search it scored {trial.score:.4f} on the validation data{_inherited(card)}.\n"
+        )
+    return "\n".join(lines)
+
+
+def _weights(card: Card) -> str:
+    """Where the weights come from."""
     chosen, source = card.chosen, card.chosen.source
     if chosen.weights is None:
         weights = "**The weights are fresh: this network has not been trained.**"
@@ -151,40 +155,32 @@ def _results(card: Card) -> str:
             f" They come from trial {source.number}, whose graph is the same up to the order of "
             "its nodes."
         )
-    lines = [f"{weights}{metric}\n"]
-    finals = [final for final in card.history.finals if final.trial == source.number]
+    return weights
+
+
+def _full_trainings(card: Card) -> Iterator[str]:
+    """The table of all full trainings of the network, if one of them succeeded."""
+    finals = [final for final in card.history.finals if final.trial == card.chosen.source.number]
     results = [final.result for final in finals if isinstance(final.result, FinalResult)]
-    if results:
-        rows = ["| full training | validation | test |", "|---|---|---|"]
-        for final in finals:
-            if isinstance(final.result, FinalResult):
-                mark = " (these weights)" if chosen.final == final else ""
-                rows.append(
-                    f"| seed {final.seed}{mark} | {final.result.validation:.4f} | "
-                    f"{final.result.test:.4f} |"
-                )
-            else:
-                rows.append(f"| seed {final.seed} | failed: {final.result.reason} | |")
-        spreads = [
-            _spread([getattr(result, part) for result in results])
-            for part in ("validation", "test")
-        ]
-        rows.append(
-            f"| mean ± standard deviation of {len(results)} | {spreads[0]} | {spreads[1]} |"
-        )
-        lines.append("\n".join(rows) + "\n")
-    if card.chosen.trial in card.history.observed:
-        lines.append(
-            f"In the search it scored {card.chosen.trial.score:.4f} on the validation "
-            f"data{_inherited(card)}.\n"
-        )
-    return "\n".join(lines)
+    if not results:
+        return
+    rows = ["| full training | validation | test |", "|---|---|---|"]
+    for final in finals:
+        result = final.result
+        if isinstance(result, FinalResult):
+            mark = " (these weights)" if card.chosen.final == final else ""
+            scores = f"{result.validation:.4f} | {result.test:.4f}"
+            rows.append(f"| seed {final.seed}{mark} | {scores} |")
+        else:
+            rows.append(f"| seed {final.seed} | failed: {result.reason} | |")
+    validation = _mean([result.validation for result in results])
+    test = _mean([result.test for result in results])
+    rows.append(f"| mean ± standard deviation of {len(results)} | {validation} | {test} |")
+    yield "\n".join(rows) + "\n"
 
 
 def _inherited(card: Card) -> str:
-    """Of a network that was trained once more: what the score in the search owes to another's
-    weights.
-    """
+    """A remark if the search's score was reached with inherited weights, unlike these weights."""
     donor = card.history.beginning(card.chosen.trial).donor
     if donor is None or card.chosen.final is None:
         return ""
@@ -194,7 +190,7 @@ def _inherited(card: Card) -> str:
     )
 
 
-def _spread(values: list[float]) -> str:
+def _mean(values: list[float]) -> str:
     deviation = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.4f}{deviation}"
 
@@ -206,31 +202,21 @@ def _search(card: Card) -> Iterator[tuple[str, str]]:
         yield "scores", f"looked up in a table, column {config.evaluator.score}"
     elif config.task is not None:
         yield "task", config.task.name
-        yield (
-            "training",
-            f"{config.training.epochs} epochs in the search, "
-            f"{config.finalists.epochs or 3 * config.training.epochs} for a finalist",
-        )
-    predictor = (
-        f", predictor {config.predictor.name}" if config.strategy.name == "surrogate" else ""
-    )
+        search, final = config.training.epochs, config.finalists.epochs
+        yield "training", f"{search} epochs in the search, {final or 3 * search} for a finalist"
+    uses_predictor = config.strategy.name == "surrogate"
+    predictor = f", predictor {config.predictor.name}" if uses_predictor else ""
     yield "strategy", f"{config.strategy.name}{predictor}"
     yield "trial", f"{trial.number}, proposed by {trial.arm} (origin: {trial.origin})"
-    unfinished = (
-        ""
-        if card.history.finished is not None
-        else "; the run had not ended when this was exported"
+    spent = (
+        f"{config.budget} evaluations for each strategy; {len(card.history.observed)} scores in all"
     )
-    yield (
-        "budget",
-        f"{config.budget} evaluations for each strategy; {len(card.history.observed)} scores in "
-        f"all{unfinished}",
-    )
+    if card.history.finished is None:
+        spent += "; the run had not ended when this was exported"
+    yield "budget", spent
     yield "seed", str(config.seed)
-    yield (
-        "run begun",
-        datetime.datetime.fromtimestamp(card.created, datetime.UTC).strftime("%Y-%m-%d"),
-    )
+    begun = datetime.datetime.fromtimestamp(card.created, datetime.UTC)
+    yield "run begun", begun.strftime("%Y-%m-%d")
     packages = card.environment.get("packages", {})
     versions = [f"Python {card.environment['python']}"] if "python" in card.environment else []
     versions += [
@@ -243,34 +229,19 @@ def _search(card: Card) -> Iterator[tuple[str, str]]:
 
 
 def _architecture(card: Card) -> str:
-    decisions = _table(
-        (
-            (f"`{path}`", f"`{answer}`")
-            for path, answer in card.chosen.source.architecture.decisions
-        ),
-        "decision",
-        "answer",
-    )
+    answers = card.chosen.source.architecture.decisions
+    rows = ((f"`{path}`", f"`{answer}`") for path, answer in answers)
+    decisions = _table(rows, "decision", "answer")
     lines = draw_text(card.graph).splitlines()
-    if len(lines) > _LONGEST_DRAWING:
-        lines = [
-            *lines[:_LONGEST_DRAWING],
-            f"... and {len(lines) - _LONGEST_DRAWING} lines more; architecture.json has the "
-            "whole graph",
-        ]
+    more = len(lines) - _LONGEST_DRAWING
+    if more > 0:
+        lines = lines[:_LONGEST_DRAWING]
+        lines.append(f"... and {more} lines more; architecture.json has the whole graph")
     drawing = "\n".join(lines)
     return f"{decisions}\n```text\n{drawing}\n```\n"
 
 
 def _table(rows: Iterator[tuple[str, str]], *head: str) -> str:
     first, second = head or ("", "")
-    return (
-        "\n".join(
-            [
-                f"| {first} | {second} |",
-                "|---|---|",
-                *(f"| {name} | {value} |" for name, value in rows),
-            ]
-        )
-        + "\n"
-    )
+    shown = [f"| {name} | {value} |" for name, value in rows]
+    return "\n".join([f"| {first} | {second} |", "|---|---|", *shown]) + "\n"

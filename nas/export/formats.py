@@ -1,9 +1,8 @@
-"""The three formats of an export: a Python file with its weights, torch.export's archive, and ONNX."""
+"""The formats of an export: a Python file with its weights, torch.export's archive, and ONNX."""
 
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import io
 import logging
 import warnings
@@ -17,19 +16,21 @@ import torch
 from torch import Tensor, nn
 
 from nas.export.preprocessing import Preprocessing
-from nas.export.reader import read_safetensors
+from nas.export.reader import reader_source
 from nas.export.verify import ExportError
 from spaces.build import source
 from spaces.graph import Graph
 
 Format = Literal["module", "pt2", "onnx"]
 
+# The network's files in each format, and the packages that are needed to write them.
 FILES = MappingProxyType(
     {"module": ("model.py", "model.safetensors"), "pt2": ("model.pt2",), "onnx": ("model.onnx",)}
 )
 NEEDED = MappingProxyType({"module": (), "pt2": (), "onnx": ("onnx", "onnxscript", "onnxruntime")})
 
-# Beyond this an ONNX file, which is a protocol buffer, keeps its tensors in a second file.
+# In bytes. The tensors of a larger network go to a second file: an ONNX file is a protocol buffer,
+# which has a limit of 2 GB.
 _LARGEST_ONNX = 1_900_000_000
 
 _LOAD = '''
@@ -42,7 +43,7 @@ def load(path: str | Path = Path(__file__).with_name("model.safetensors")) -> Ne
 
 
 def check_format(format_name: str) -> None:
-    """Says before any work whether the format is known and can be written here.
+    """Checks that the format is known and that its packages are installed.
 
     Raises:
         ValueError: it is not known, or packages are missing.
@@ -52,8 +53,8 @@ def check_format(format_name: str) -> None:
     missing = [name for name in NEEDED[format_name] if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(
-            f"the format {format_name} needs {' and '.join(missing)}, not installed here: `pip "
-            "install surrogate-nas[onnx]`"
+            f"the format {format_name} needs {' and '.join(missing)}, not installed here: "
+            "`pip install surrogate-nas[onnx]`"
         )
 
 
@@ -65,67 +66,89 @@ def module_source(
     classes: tuple[str, ...] = (),
     title: str = "A network.",
 ) -> str:
-    """The text of `model.py`: the classes' names, the network, how raw inputs are prepared, how the
-    weights are loaded. It needs torch alone.
+    """The text of `model.py`, which needs torch alone.
+
+    It holds the names of the classes, the network, the preprocessing of raw inputs, and the loading
+    of the weights.
+
+    Args:
+        graph: of the whole network.
+        input_shape: without the batch.
+        preprocessing: of raw inputs; None: it is not known.
+        classes: their names by number, if there are any.
+        title: the first line of the file's docstring.
     """
     imports, _, network = source(graph, input_shape).partition("\n\n\n")
-    prepare = (
-        ""
-        if preprocessing is None or preprocessing.does_nothing
-        else preprocessing.source(len(input_shape) + 1)
+    prepare = ""
+    if preprocessing is not None and not preprocessing.does_nothing:
+        prepare = preprocessing.source(len(input_shape) + 1)
+    head = _head(title, imports, classes, inputs="preprocess(inputs)" if prepare else "inputs")
+    parts = (
+        head,
+        network.strip("\n") + "\n",
+        prepare,
+        _LOAD.lstrip("\n"),
+        reader_source(),
     )
+    return "\n\n".join(part for part in parts if part)
+
+
+def _head(title: str, imports: str, classes: tuple[str, ...], *, inputs: str) -> str:
+    """The docstring of `model.py`, its imports and the names of the classes."""
+    # The title must not end the docstring, nor escape anything in it.
     title = title.replace("\\", "/").replace('"', "'")
-    usage = (
-        "    network = load()\n    outputs = "
-        f"network({'preprocess(inputs)' if prepare else 'inputs'})"
-    )
-    head = (
-        f'"""{title}\n\n{usage}\n"""\n\nimport json\nimport math\nfrom pathlib import '
-        f"Path\n\n{imports}\n"
-    )
+    lines = [
+        f'"""{title}',
+        "",
+        "    network = load()",
+        f"    outputs = network({inputs})",
+        '"""',
+        "",
+        "import json",
+        "import math",
+        "from pathlib import Path",
+        "",
+        imports,
+    ]
     if classes:
-        head += (
-            "\n# By number: `outputs.argmax(1)` gives one for each input.\nCLASSES = "
-            f"[\n{''.join(f'    {name!r},{chr(10)}' for name in classes)}]\n"
-        )
-    return "\n\n".join(
-        part
-        for part in (
-            head,
-            network.strip("\n") + "\n",
-            prepare,
-            _LOAD.lstrip("\n"),
-            inspect.getsource(read_safetensors),
-        )
-        if part
-    )
+        lines += [
+            "",
+            "# By number: `outputs.argmax(1)` gives one for each input.",
+            "CLASSES = [",
+            *(f"    {name!r}," for name in classes),
+            "]",
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def write_module(folder: Path, text: str, network: nn.Module) -> None:
-    """`model.py` and `model.safetensors`."""
+    """Writes `model.py` and `model.safetensors`."""
     from safetensors.torch import save
 
     (folder / "model.py").write_text(text, encoding="utf-8")
     state = {
         name: tensor.detach().contiguous().clone() for name, tensor in network.state_dict().items()
     }
-    # By way of bytes: then a full disk is an OSError, as everywhere.
+    # Writing bytes makes a full disk an OSError, as for all other files.
     (folder / "model.safetensors").write_bytes(save(state))
 
 
 def write_pt2(folder: Path, network: nn.Module, example: Tensor) -> None:
-    """`model.pt2`, for batches of any size.
+    """Writes `model.pt2`, for batches of any size.
+
+    Args:
+        folder: the directory to write to.
+        network: the network with its weights.
+        example: a batch of at least two inputs.
 
     Raises:
-        ExportError: torch.export cannot follow the network.
+        ExportError: torch.export cannot trace the network.
     """
     try:
         program = torch.export.export(network.eval(), (example,), dynamic_shapes=_any_batch())
-    except (
-        Exception
-    ) as error:  # torch.export raises errors of its own tracing, of many unrelated classes.
+    except Exception as error:  # Errors of tracing have many unrelated classes.
         raise ExportError(
-            f"torch.export cannot follow this network: {_first_line(error)}; `--format module` "
+            f"torch.export cannot trace this network: {_first_line(error)}; `--format module` "
             "needs no tracing"
         ) from error
     content = io.BytesIO()
@@ -134,17 +157,22 @@ def write_pt2(folder: Path, network: nn.Module, example: Tensor) -> None:
 
 
 def write_onnx(folder: Path, network: nn.Module, example: Tensor) -> None:
-    """`model.onnx` with the input `inputs` and the output `outputs`, for batches of any size.
+    """Writes `model.onnx`, with the input `inputs` and the output `outputs`, for any batch size.
+
+    Args:
+        folder: the directory to write to.
+        network: the network with its weights.
+        example: a batch of at least two inputs.
 
     Raises:
-        ExportError: the network cannot be expressed.
+        ExportError: the network cannot be expressed in ONNX.
     """
     with (
         warnings.catch_warnings(),
         _quiet(logging.getLogger("torch.onnx._internal.exporter._registration")),
     ):
-        # The exporter warns of its own use of older torch functions, and logs that torchvision's
-        # operations are not there.
+        # The exporter warns about its own use of older torch functions, and logs that torchvision
+        # is not installed.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         try:
@@ -157,10 +185,10 @@ def write_onnx(folder: Path, network: nn.Module, example: Tensor) -> None:
                 output_names=["outputs"],
                 verbose=False,
             )
-        except Exception as error:  # As in torch.export.
+        except Exception as error:  # As in `write_pt2`.
             raise ExportError(
-                f"torch.onnx cannot express this network: {_first_line(error)}; `--format "
-                "module` can"
+                f"torch.onnx cannot express this network: {_first_line(error)}; "
+                "`--format module` can"
             ) from error
         assert program is not None
         size = sum(

@@ -1,43 +1,36 @@
-"""A whole front as files: every member in a directory of its own, each proved as a single export
-is, and an index of the trade-offs.
-"""
+"""A whole front is exported: each member in its own directory, with an index of the values."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.config.config import RunConfig, parse_config
-from nas.export.exporting import Exported, appearing, check_free, export
+from nas.config.arms import SEARCH
+from nas.config.stored_run import StoredRun, read_run
+from nas.export.destination import appearing, check_free
+from nas.export.exporting import WEIGHTS, Exported, export
 from nas.export.formats import Format, check_format
 from nas.export.weights import choose
-from nas.objectives.constraints import feasible
+from nas.objectives.constraints import Constraint, feasible
+from nas.objectives.fronts import members
 from nas.objectives.objective import Objective
-from nas.record.arms import SEARCH
-from nas.record.history import History, Trial, fold
-from nas.record.journal import open_for_reading
+from nas.record.trials import Trial
 from nas.report.front import ARROWS, columns
-from nas.search.finalists import members
 from spaces import SearchSpace
-
-_WEIGHTS = {
-    "final": "a full training",
-    "search": "its training in the search",
-    "fresh": "fresh, untrained",
-}
 
 
 @dataclass(frozen=True)
 class ExportedFront:
-    """What an export of a front made.
+    """The result of a front's export.
 
     Attributes:
         directory: holds the members' directories, `README.md` and `front.json`.
-        objectives: the run's.
+        objectives: of the run.
         members: the exports, the best in the first objective first.
-        values: of each member, one number an objective, as they were measured.
+        values: of each member, one number for each objective, as it was measured.
     """
 
     directory: Path
@@ -46,7 +39,7 @@ class ExportedFront:
     values: tuple[tuple[float, ...], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON values."""
+        """The attributes as JSON values."""
         names = [objective.name for objective in self.objectives]
         return {
             "directory": str(self.directory),
@@ -64,21 +57,17 @@ class ExportedFront:
                 f"{objective.name} {cell}"
                 for objective, cell in zip(self.objectives, cells, strict=True)
             )
-            shown.append(f"{member.directory.name}: {said}; weights: {_WEIGHTS[member.weights]}")
-        proved = (
-            "each gives the same outputs in a process that has not this project (largest "
-            f"difference {self.largest_difference:.1g})"
+            shown.append(f"{member.directory.name}: {said}; weights: {WEIGHTS[member.weights]}")
+        shown.append(
+            f"{len(self.members)} networks of the front are in {self.directory}; each gives the "
+            "same outputs in a process that has not this project (largest difference "
+            f"{self.largest_difference:.1g})."
         )
-        return "\n".join(
-            [
-                *shown,
-                f"{len(self.members)} networks of the front are in {self.directory}; {proved}.",
-            ]
-        )
+        return "\n".join(shown)
 
     @property
     def largest_difference(self) -> float:
-        """Between the outputs of any member and its trained network."""
+        """The largest difference between the outputs of a member and of its trained network."""
         return max(member.largest_difference for member in self.members)
 
 
@@ -90,30 +79,30 @@ def export_front(
     space: SearchSpace | None = None,
     untrained: bool = False,
 ) -> ExportedFront:
-    """Writes every member of the search's front to its own directory in `out`, `trial-00012`, with
-    an index; `out` appears when all are proved.
+    """Writes every member of the search's front to its own directory in `out`, with an index.
+
+    The directories are called `trial-00012` and the like. `out` appears when all members are
+    verified. An example: `export_front("runs/pareto", out="exports/pareto")`.
 
     Args:
         directory, format, out, space, untrained: as in `nas.export.export`.
 
     Raises:
-        ValueError: the run has one objective or nothing feasible, weights of a member were not
+        ValueError: the run has one objective or no feasible trial, weights of a member were not
             kept, or as in `nas.export.export`.
-        nas.record.journal.JournalError: the directory is no run.
+        nas.record.journal.JournalError: the directory is not a run.
         ExportError: as in `nas.export.export`.
     """
     directory, out = Path(directory), Path(out)
     check_format(format)
     check_free(out)
-    with open_for_reading(directory) as journal:
-        config = parse_config(journal.config, f"the configuration in {directory}")
-        history = fold(journal.events())
-    chosen = _members(directory, config, history)
+    run = read_run(directory)
+    chosen = _members(run)
     for trial in chosen:
-        # All weights are looked for before the first network is written.
-        choose(directory, config, history, trial.number, untrained=untrained)
+        # Weights that are missing are reported before the first network is written.
+        choose(run, trial.number, untrained=untrained)
     values = tuple(
-        tuple(objective.sign * objective.of(trial) for objective in config.objectives)
+        tuple(objective.sign * objective.of(trial) for objective in run.config.objectives)
         for trial in chosen
     )
     with appearing(out) as folder:
@@ -129,24 +118,26 @@ def export_front(
                 untrained=untrained,
             )
             exported.append(replace(made, directory=out / name))
-        result = ExportedFront(out, config.objectives, tuple(exported), values)
+        result = ExportedFront(out, run.config.objectives, tuple(exported), values)
         (folder / "front.json").write_text(
             json.dumps(_index(result), indent=1) + "\n", encoding="utf-8"
         )
-        (folder / "README.md").write_text(_readme(result, config), encoding="utf-8")
+        (folder / "README.md").write_text(
+            _readme(result, run.config.space, run.config.constraints), encoding="utf-8"
+        )
     return result
 
 
-def _members(directory: Path, config: RunConfig, history: History) -> tuple[Trial, ...]:
+def _members(run: StoredRun) -> tuple[Trial, ...]:
+    config, history, directory = run.config, run.history, run.directory
     first, *others = config.objectives
     if not others:
         raise ValueError(
             f"the run {directory} has one objective, {first.name}, so it has no front: leave "
             "--pareto out to export its winner"
         )
-    chosen = members(
-        feasible(history.of_arm(SEARCH), config.constraints).observed, config.objectives
-    )
+    seen = feasible(history.of_arm(SEARCH), config.constraints)
+    chosen = members(seen.observed, config.objectives)
     if not chosen:
         lacks = "no trial that keeps its constraints" if history.observed else "no evaluated trial"
         raise ValueError(
@@ -157,7 +148,7 @@ def _members(directory: Path, config: RunConfig, history: History) -> tuple[Tria
 
 
 def _index(result: ExportedFront) -> dict[str, Any]:
-    """As `to_dict`, with places beside the index, which may be moved."""
+    """As `to_dict`, but with paths relative to the index, so that the directory can be moved."""
     described = result.to_dict()
     del described["directory"]
     for member in described["members"]:
@@ -165,28 +156,18 @@ def _index(result: ExportedFront) -> dict[str, Any]:
     return described
 
 
-def _readme(result: ExportedFront, config: RunConfig) -> str:
-    heads = [
-        "network",
-        *(f"{objective.name} {ARROWS[objective.goal]}" for objective in result.objectives),
-        "weights",
-    ]
-    rows = [
-        [
-            f"[{member.directory.name}]({member.directory.name}/README.md)",
-            *cells,
-            _WEIGHTS[member.weights],
-        ]
-        for member, cells in zip(result.members, columns(result.values), strict=True)
-    ]
-    kept = (
-        f" All keep {', '.join(f'`{constraint}`' for constraint in config.constraints)}."
-        if config.constraints
-        else ""
-    )
+def _readme(result: ExportedFront, space: str, constraints: Sequence[Constraint]) -> str:
+    names = [f"{objective.name} {ARROWS[objective.goal]}" for objective in result.objectives]
+    heads = ["network", *names, "weights"]
+    rows = []
+    for member, cells in zip(result.members, columns(result.values), strict=True):
+        name = member.directory.name
+        rows.append([f"[{name}]({name}/README.md)", *cells, WEIGHTS[member.weights]])
+    listed = ", ".join(f"`{constraint}`" for constraint in constraints)
+    kept = f" All keep {listed}." if constraints else ""
     return "\n".join(
         [
-            f"# {len(rows)} networks of the search space {config.space}",
+            f"# {len(rows)} networks of the search space {space}",
             "",
             "The front of a neural architecture search: no network that the search evaluated "
             "beats one of these in all objectives (arrows: where better is)."

@@ -1,5 +1,6 @@
-"""What training did to its inputs before the network saw them, so that a user of the network can do
-the same.
+"""The preprocessing of a network's inputs in training, which its users have to repeat.
+
+It is read from the metadata of a weights file, as are the other facts that an export needs.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Of a language model: it tells tokens that are hidden, or the next one.
+# Of a language model: it predicts hidden tokens, or the next token.
 Objective = Literal["masked", "causal"]
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From the task's inputs to the network's.
+    """The function from the task's inputs to the network's inputs.
 
     Attributes:
-        inputs: `uint8` pixels are divided by 255, `float32` are taken as they are; `int64` tokens
-            have no preprocessing.
-        mean, deviation: then, for each channel, (x - mean) / deviation; None: not normalised.
+        inputs: `uint8` pixels are divided by 255, `float32` inputs are not scaled, and `int64`
+            tokens have no preprocessing at all.
+        mean, deviation: of each channel; inputs are then normalised to (x - mean) / deviation.
+            None: they are not normalised.
     """
 
     inputs: Literal["uint8", "float32", "int64"]
@@ -33,18 +35,19 @@ class Preprocessing:
 
     @property
     def does_nothing(self) -> bool:
-        """Whether the network takes the task's inputs as they are."""
+        """Whether the network takes the task's inputs unchanged."""
         return self.inputs == "int64" or (self.inputs == "float32" and self.mean is None)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """A batch as `nas.tasks.task.Task.prepare` gives it to the network in training."""
+        """The network's inputs for a batch, as `nas.tasks.task.Task.prepare` gives in training."""
         if self.inputs == "int64":
             return inputs
         mean, deviation = self._statistics(inputs)
-        return ((inputs.float() / 255 if self.inputs == "uint8" else inputs) - mean) / deviation
+        scaled = inputs.float() / 255 if self.inputs == "uint8" else inputs
+        return (scaled - mean) / deviation
 
     def inverse(self, normalised: Tensor) -> Tensor:
-        """The float32 inputs that normalise to these."""
+        """The float32 inputs whose normalisation gives these values."""
         mean, deviation = self._statistics(normalised)
         return normalised * deviation + mean
 
@@ -56,8 +59,10 @@ class Preprocessing:
         return mean.reshape(shape), deviation.reshape(shape)
 
     def source(self, dimensions: int) -> str:
-        """The same as Python text: the function `preprocess` and its constants, for inputs of so
-        many dimensions, the batch included.
+        """The same function as Python text: `preprocess` and its constants, for `model.py`.
+
+        Args:
+            dimensions: of the inputs, including the batch.
         """
         lines, steps = [], []
         if self.mean is not None:
@@ -70,49 +75,34 @@ class Preprocessing:
         if self.inputs == "uint8":
             steps.append(("pixels of 0 to 255 scaled to 0..1", "inputs.float() / 255"))
         if self.mean is not None:
-            index = (
-                "[" + ", ".join([":"] + ["None"] * (dimensions - 2)) + "]" if dimensions > 2 else ""
-            )
-            steps.append(
-                (
-                    "normalised by the training data's mean and deviation",
-                    f"(inputs - MEAN{index}) / DEVIATION{index}",
-                )
-            )
-        lines += ["def preprocess(inputs: torch.Tensor) -> torch.Tensor:"]
-        lines += [
-            f'    """What the network takes, from raw {self.inputs} inputs: '
-            f'{", then ".join(said for said, _ in steps)}."""'
-        ]
+            index = f"[:{', None' * (dimensions - 2)}]" if dimensions > 2 else ""
+            normalised = f"(inputs - MEAN{index}) / DEVIATION{index}"
+            steps.append(("normalised by the training data's mean and deviation", normalised))
+        done = ", then ".join(said for said, _ in steps)
+        lines.append("def preprocess(inputs: torch.Tensor) -> torch.Tensor:")
+        lines.append(f'    """What the network takes, from raw {self.inputs} inputs: {done}."""')
         lines += [f"    inputs = {text}" for _, text in steps[:-1]]
         return "\n".join([*lines, f"    return {steps[-1][1]}", ""])
 
     def __str__(self) -> str:
         if self.inputs == "int64":
             return "none: the inputs are tokens (int64)"
-        raw = (
-            "pixels (uint8, 0 to 255), divided by 255"
-            if self.inputs == "uint8"
-            else "float32 inputs, scaled as the task scales them"
-        )
+        raw = "float32 inputs, scaled as the task scales them"
+        if self.inputs == "uint8":
+            raw = "pixels (uint8, 0 to 255), divided by 255"
         if self.mean is None:
             return raw
-        mean, deviation = (
-            ", ".join(f"{value:.6g}" for value in values)
-            for values in (self.mean, self.deviation or ())
-        )
-        return (
-            f"{raw}, then (x - mean) / deviation for each channel: mean {mean}, deviation "
-            f"{deviation}"
-        )
+        mean = ", ".join(f"{value:.6g}" for value in self.mean)
+        deviation = ", ".join(f"{value:.6g}" for value in self.deviation or ())
+        step = "(x - mean) / deviation for each channel"
+        return f"{raw}, then {step}: mean {mean}, deviation {deviation}"
 
 
 def classes_of(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """The classes' names that a weights file gives, in the order of their numbers; empty where it
-    gives none.
+    """The names of the classes by number, from the metadata of a weights file; empty if none.
 
     Raises:
-        ValueError: what it gives are not names.
+        ValueError: they are not names.
     """
     text = metadata.get("classes", "[]")
     try:
@@ -125,11 +115,13 @@ def classes_of(metadata: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def tokenizer_of(metadata: Mapping[str, str]) -> str | None:
-    """The file of the library `tokenizers` that makes the network's inputs of a text, as JSON; None
-    where a weights file gives none.
+    """The tokenizer of a weights file's metadata; None if there is none.
+
+    It is the JSON text of a file of the library `tokenizers`, which turns a text into the network's
+    inputs.
 
     Raises:
-        ValueError: what it gives is no such file.
+        ValueError: it is not such a file.
     """
     text = metadata.get("tokenizer")
     if text is None:
@@ -146,11 +138,10 @@ def tokenizer_of(metadata: Mapping[str, str]) -> str | None:
 
 
 def objective_of(metadata: Mapping[str, str]) -> Objective | None:
-    """What a language model was trained for; None where a weights file does not say, as of all
-    other networks.
+    """The objective of a language model, from a weights file's metadata; None for other networks.
 
     Raises:
-        ValueError: what it says is not known.
+        ValueError: the objective is not known.
     """
     objective = metadata.get("objective")
     if objective not in (None, "masked", "causal"):
@@ -159,27 +150,20 @@ def objective_of(metadata: Mapping[str, str]) -> Objective | None:
 
 
 def preprocessing_of(metadata: Mapping[str, str]) -> Preprocessing | None:
-    """What a weights file says of its training's inputs; None where it says nothing.
+    """The preprocessing in training, from a weights file's metadata; None if it is not given.
 
     Raises:
-        ValueError: what it says is malformed.
+        ValueError: it is malformed.
     """
     if "inputs" not in metadata:
         return None
     inputs = metadata["inputs"]
     try:
-        normalize = json.loads(metadata.get("normalize", "null"))
-        mean, deviation = (
-            (None, None)
-            if normalize is None
-            else (tuple(map(float, values)) for values in normalize)
-        )
-        if (
-            mean is not None
-            and deviation is not None
-            and (len(mean) != len(deviation) or not all(map(math.isfinite, mean + deviation)))
-        ):
-            raise ValueError("they are not as many, or not finite")
+        normalize, mean, deviation = json.loads(metadata.get("normalize", "null")), None, None
+        if normalize is not None:
+            mean, deviation = (tuple(map(float, values)) for values in normalize)
+            if len(mean) != len(deviation) or not all(map(math.isfinite, mean + deviation)):
+                raise ValueError("means and deviations differ in number, or are not finite")
     except (json.JSONDecodeError, TypeError, ValueError) as error:
         raise ValueError(
             "a weights file's `normalize` is null or [[mean, ...], [deviation, ...]]; got "

@@ -1,6 +1,4 @@
-"""What a model card says of the network's use: code that runs beside the export's files, with no
-part of this project.
-"""
+"""A model card's section on use: code that runs beside the files, without this project."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from nas.export.preprocessing import Objective
 from nas.tasks.tokens import MASK
 from spaces import Shapes
 
-# The tokenizer's file beside the network, where its inputs are tokens of a text.
+# The tokenizer's file beside the network, if its inputs are tokens of a text.
 TOKENIZER = "tokenizer.json"
 
 
@@ -21,11 +19,11 @@ class _Way:
     """How the files of a format are used from Python.
 
     Attributes:
-        files: a sentence about them; may be empty.
-        imports, loading: what makes the network of them.
-        call: its outputs, for the inputs in the place of `{0}`.
-        library, array: which makes inputs of lists, and its function for that.
-        comment: behind a call; `{0}` is the inputs' shape.
+        files: a sentence about the files; may be empty.
+        imports, loading: the code that loads the network.
+        call: the expression of its outputs; `{0}` stands for the inputs.
+        library, array: the library that makes inputs from lists, and its function for that.
+        comment: a comment after the call; `{0}` stands for the shape of the inputs.
     """
 
     files: str
@@ -40,36 +38,38 @@ class _Way:
 _WAYS = MappingProxyType(
     {
         "module": _Way(
-            "`model.py` needs PyTorch alone; `model.safetensors` lies beside it.\n\n",
-            "import model",
-            "network = model.load()",
-            "network({0})",
-            "torch",
-            "torch.tensor",
-            "inputs: {0}",
+            files="`model.py` needs PyTorch alone; `model.safetensors` lies beside it.\n\n",
+            imports="import model",
+            loading="network = model.load()",
+            call="network({0})",
+            library="torch",
+            array="torch.tensor",
+            comment="inputs: {0}",
         ),
         "pt2": _Way(
-            "",
-            "import torch",
-            'network = torch.export.load("model.pt2").module()',
-            "network({0})",
-            "torch",
-            "torch.tensor",
-            "inputs: {0}, already preprocessed",
+            files="",
+            imports="import torch",
+            loading='network = torch.export.load("model.pt2").module()',
+            call="network({0})",
+            library="torch",
+            array="torch.tensor",
+            comment="inputs: {0}, already preprocessed",
         ),
         "onnx": _Way(
-            "",
-            "import onnxruntime",
-            'session = onnxruntime.InferenceSession("model.onnx")',
-            'session.run(None, {{"inputs": {0}}})[0]',
-            "numpy",
-            "numpy.array",
-            "inputs: a NumPy array, {0}, already preprocessed",
+            files="",
+            imports="import onnxruntime",
+            loading='session = onnxruntime.InferenceSession("model.onnx")',
+            call='session.run(None, {{"inputs": {0}}})[0]',
+            library="numpy",
+            array="numpy.array",
+            comment="inputs: a NumPy array, {0}, already preprocessed",
         ),
     }
 )
 
-_TOKENIZE = f"""Text becomes the network's inputs by `{TOKENIZER}`, a file of the library `tokenizers`, which cuts and pads each to the length here.
+# In these texts a backslash joins two lines of this file into one line of the card.
+_TOKENIZE = f"""Text becomes the network's inputs by `{TOKENIZER}`, a file of the library \
+`tokenizers`, which cuts and pads each to the length here.
 
 ```python
 import {{library}}
@@ -81,8 +81,10 @@ inputs = {{array}}([tokenizer.encode(text).ids for text in ["a text of yours"]])
 
 """
 
-_HIDDEN = """The network was trained to tell **hidden tokens** (masked language modelling): of its outputs, those at a place are scores of every token
-for what is hidden there, log-probabilities up to a constant. Token {mask} stands for a hidden one, token 0 for padding at the end. Training showed it
+_HIDDEN = """The network was trained to tell **hidden tokens** (masked language modelling): of its \
+outputs, those at a place are scores of every token
+for what is hidden there, log-probabilities up to a constant. Token {mask} stands for a hidden \
+one, token 0 for padding at the end. Training showed it
 whole windows of {length} tokens, so it tells best with as much text around as fits.
 
 ```python
@@ -95,9 +97,12 @@ print([tokenizer.decode([token]) for token in best])
 ```
 """
 
-_NEXT = """The network was trained to tell **the next token** (causal language modelling): of its outputs, those at a place are scores of every token
-for what follows there, log-probabilities up to a constant. So what follows a text stands at the place of its last token. A text that is shorter than
-{length} tokens is padded behind it, with token 0, which changes nothing before; of a longer one the end is read.
+_NEXT = """The network was trained to tell **the next token** (causal language modelling): of its \
+outputs, those at a place are scores of every token
+for what follows there, log-probabilities up to a constant. So what follows a text stands at the \
+place of its last token. A text that is shorter than
+{length} tokens is padded behind it, with token 0, which changes nothing before; of a longer one \
+the end is read.
 
 ```python
 tokens = tokenizer.encode("the text so far").ids
@@ -118,13 +123,16 @@ def usage(
     tokenizer: bool,
     objective: Objective | None,
 ) -> str:
-    """How the network is loaded and called, and on texts how its inputs are made and its outputs
-    read, as Markdown.
+    """How the network is loaded and called, as Markdown.
+
+    For texts it also shows how inputs are made and outputs are read.
 
     Args:
-        prepares: `model.py` has a function `preprocess` for raw inputs.
-        tokenizer: the export has a tokenizer's file.
-        objective: of a language model; None: the network is none.
+        format_name: of the network's file.
+        shapes: of the network's input and output.
+        prepares: whether `model.py` has a function `preprocess` for raw inputs.
+        tokenizer: whether the export has a tokenizer's file.
+        objective: of a language model; None for other networks.
     """
     way = _WAYS[format_name]
     if tokenizer and objective is not None:
@@ -132,23 +140,18 @@ def usage(
     prepared = "model.preprocess(inputs)" if prepares and format_name == "module" else "inputs"
     comment = way.comment.format(f"(batch, {', '.join(map(str, shapes.input))})")
     made = _TOKENIZE.format(library=way.library, array=way.array) if tokenizer else ""
-    return (
-        f"{made}{way.files}```python\n{way.imports}\n\n{way.loading}\noutputs = "
-        f"{way.call.format(prepared)}  # {comment}\n```\n"
-    )
+    call = f"outputs = {way.call.format(prepared)}  # {comment}"
+    return f"{made}{way.files}```python\n{way.imports}\n\n{way.loading}\n{call}\n```\n"
 
 
 def _of_language_model(way: _Way, shapes: Shapes, objective: Objective) -> str:
     (length,) = shapes.input
-    imports = "\n".join(
-        sorted(
-            {way.imports, f"import {way.library}"}, key=lambda line: (line == "import model", line)
-        )
-    )
-    # Windows are put together by hand: the file's own padding would come between the parts of a
-    # text.
+    imports = sorted({way.imports, f"import {way.library}"})
+    # `import model` comes after the imports of libraries.
+    imports.sort(key=lambda line: line == "import model")
+    # The code pads windows itself: padding by the tokenizer would come between the parts of a text.
     lines = [
-        imports,
+        *imports,
         "from tokenizers import Tokenizer",
         "",
         way.loading,
@@ -158,14 +161,12 @@ def _of_language_model(way: _Way, shapes: Shapes, objective: Objective) -> str:
         f"LENGTH = {length}",
     ]
     code = "\n".join(lines)
-    made = f"Text becomes tokens by `{TOKENIZER}`, a file of the library `tokenizers`. {way.files}".rstrip()
+    made = f"Text becomes tokens by `{TOKENIZER}`, a file of the library `tokenizers`."
+    files = f"{made} {way.files}".rstrip()
     if objective == "masked":
-        text = _HIDDEN.format(
-            mask=MASK, length=length, call=way.call.format(f"{way.array}([tokens])")
-        )
+        call = way.call.format(f"{way.array}([tokens])")
+        text = _HIDDEN.format(mask=MASK, length=length, call=call)
     else:
-        text = _NEXT.format(
-            length=length,
-            call=way.call.format(f"{way.array}([window + [0] * (LENGTH - len(window))])"),
-        )
-    return f"{made}\n\n```python\n{code}\n```\n\n{text}"
+        call = way.call.format(f"{way.array}([window + [0] * (LENGTH - len(window))])")
+        text = _NEXT.format(length=length, call=call)
+    return f"{files}\n\n```python\n{code}\n```\n\n{text}"

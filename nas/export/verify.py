@@ -1,5 +1,6 @@
-"""Whether an export does what the trained network does: it is loaded in a fresh process that has
-neither this project nor the run.
+"""An export is verified: its outputs must equal the trained network's.
+
+The export is loaded in a fresh process that cannot import this project.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from nas.export.preprocessing import Preprocessing
 from spaces.graph import Graph
 from spaces.ops import find
 
+# The largest difference that is accepted, and the sizes of the batches that are compared.
 TOLERANCE = 1e-5
 BATCHES = (1, 3, 8)
 
 _SCRIPT = Path(__file__).with_name("verify_script.py")
 _OURS = ("nas", "spaces", "predictors")
-# What a plain PyTorch installation need not have.
+# Packages that a plain PyTorch installation may lack.
 _ALSO_NOT_FOR_A_MODULE = (
     "safetensors",
     "torch_geometric",
@@ -37,8 +39,9 @@ _ALSO_NOT_FOR_A_MODULE = (
 
 
 class ExportError(Exception):
-    """The export could not be made, or does not do what the trained network does; the message says
-    why. Nothing was left behind.
+    """The export could not be made, or its outputs differ from the trained network's.
+
+    The message gives the reason. No files are left behind.
     """
 
     exit_code = 1
@@ -46,12 +49,12 @@ class ExportError(Exception):
 
 @dataclass(frozen=True)
 class Cases:
-    """Random batches and what the trained network gives for them.
+    """Random batches and the outputs of the trained network.
 
     Attributes:
-        inputs: (batch, *input shape), as the network takes them.
-        raw: the same before preprocessing; equal to `inputs` where there is none.
-        expected: (batch, *output shape).
+        inputs: (batch, *input shape), preprocessed.
+        raw: the same batches before preprocessing; equal to `inputs` without preprocessing.
+        expected: the outputs, (batch, *output shape).
     """
 
     inputs: tuple[Tensor, ...]
@@ -65,7 +68,15 @@ def cases(
     input_shape: tuple[int, ...],
     preprocessing: Preprocessing | None,
 ) -> Cases:
-    """Batches of several sizes, always the same ones, and the network's outputs in evaluation mode.
+    """Random batches of several sizes, and the network's outputs for them in evaluation mode.
+
+    The batches are the same in every call.
+
+    Args:
+        network: the trained network.
+        graph: of the whole network.
+        input_shape: without the batch.
+        preprocessing: of raw inputs; None: it is not known.
 
     Raises:
         ExportError: an output is not finite.
@@ -79,15 +90,16 @@ def cases(
         expected = tuple(network.eval()(batch).clone() for batch in inputs)
     if not all(torch.isfinite(outputs).all() for outputs in expected):
         raise ExportError(
-            "the network gives outputs that are not finite for random inputs, so no export of it "
-            "can be checked; choose another trial"
+            "the network's outputs for random inputs are not finite, so an export of it cannot be "
+            "verified; choose another trial"
         )
     return Cases(inputs, raw, expected)
 
 
 def vocabulary(graph: Graph) -> int | None:
-    """How many tokens the network knows, where its inputs are tokens: whole numbers that reach an
-    embedding.
+    """The size of the network's vocabulary; None if its inputs are not tokens.
+
+    Inputs are tokens if they reach an embedding through operations without weights.
     """
     tokens, sizes = {0}, []
     for number, (node, sources) in enumerate(zip(graph.nodes, graph.incoming, strict=True)):
@@ -101,8 +113,9 @@ def vocabulary(graph: Graph) -> int | None:
 
 
 def verify(format_name: str, folder: Path, batches: Cases) -> float:
-    """The largest difference between the export's outputs and the expected ones, relative to the
-    largest output where that is greater than 1.
+    """The largest difference between the export's outputs and the expected ones.
+
+    It is relative to the largest expected output of a batch if that is greater than 1.
 
     Raises:
         ExportError: it is greater than the tolerance, or the export cannot be loaded or run.
@@ -110,25 +123,10 @@ def verify(format_name: str, folder: Path, batches: Cases) -> float:
     blocked = (*_OURS, *(_ALSO_NOT_FOR_A_MODULE if format_name == "module" else ()))
     with tempfile.TemporaryDirectory(prefix="export-") as scratch:
         given, result = Path(scratch, "cases.pt"), Path(scratch, "result.json")
-        torch.save(
-            {
-                "inputs": list(batches.inputs),
-                "raw": list(batches.raw),
-                "expected": list(batches.expected),
-            },
-            given,
-        )
-        command = [
-            sys.executable,
-            "-I",
-            "-B",
-            str(_SCRIPT),
-            format_name,
-            str(folder.resolve()),
-            str(given),
-            str(result),
-            *blocked,
-        ]
+        stored = {name: list(tensors) for name, tensors in vars(batches).items()}
+        torch.save(stored, given)
+        script, *paths = map(str, (_SCRIPT, folder.resolve(), given, result))
+        command = [sys.executable, "-I", "-B", script, format_name, *paths, *blocked]
         ended = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
         if ended.returncode or not result.is_file():
             said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
@@ -137,12 +135,12 @@ def verify(format_name: str, folder: Path, batches: Cases) -> float:
             )
         differences = json.loads(result.read_text())
     for batch, difference in zip(batches.inputs, differences, strict=True):
-        # Not finite counts as different.
+        # Written so that a difference of NaN also fails.
         if not difference <= TOLERANCE:
             raise ExportError(
                 f"the export's outputs differ from the trained network's by {difference:.3g} for "
-                f"a batch of {len(batch)}, more than {TOLERANCE:g}, "
-                f"so it was not kept; please report this with the run"
+                f"a batch of {len(batch)}, more than {TOLERANCE:g}, so it was not kept; please "
+                "report this with the run"
             )
     return max(differences)
 
@@ -159,6 +157,5 @@ def _random_batch(
     if preprocessing is not None and preprocessing.inputs == "uint8":
         return torch.randint(256, shape, generator=generator, dtype=torch.uint8)
     noise = torch.randn(shape, generator=generator)
-    # What is normalised to noise, so that the network sees numbers of the size that it was trained
-    # on.
+    # The raw inputs are chosen so that normalised they are standard normal, as in training.
     return noise if preprocessing is None else preprocessing.inverse(noise)

@@ -1,10 +1,12 @@
-"""Runs an export in an interpreter of its own and says how far its outputs are from the expected
-ones. Imports nothing of this project.
+"""An export is run in a fresh interpreter, and its outputs are compared with the expected ones.
+
+This file imports nothing of this project.
 
     python -I -B verify_script.py FORMAT FOLDER CASES RESULT BLOCKED...
 
-CASES holds (`torch.save`) batches under `inputs`, `raw` (not preprocessed) and `expected`; RESULT
-becomes the JSON list of the relative differences. The modules BLOCKED cannot be imported.
+CASES is a file of `torch.save`, with batches under `inputs`, `raw` (before preprocessing) and
+`expected`. The JSON list of the relative differences is written to RESULT. The modules BLOCKED
+cannot be imported.
 """
 
 import importlib.util
@@ -15,8 +17,9 @@ from pathlib import Path
 
 
 def main(format_name: str, folder: str, cases: str, result: str, *blocked: str) -> None:
-    """Writes the largest difference of each batch, relative to the largest expected output where
-    that is greater than 1.
+    """Writes the largest difference of each batch to the file `result`.
+
+    It is relative to the largest expected output of the batch if that is greater than 1.
     """
     for name in blocked:
         sys.modules[name] = None  # type: ignore[assignment]
@@ -26,18 +29,16 @@ def main(format_name: str, folder: str, cases: str, result: str, *blocked: str) 
     run = {"module": _module, "pt2": _pt2, "onnx": _onnx}[format_name](Path(folder))
     differences = []
     with torch.no_grad():
-        for inputs, raw, expected in zip(
-            batches["inputs"], batches["raw"], batches["expected"], strict=True
-        ):
+        columns = (batches[name] for name in ("inputs", "raw", "expected"))
+        for inputs, raw, expected in zip(*columns, strict=True):
             given = run(inputs, raw)
             if given.shape != expected.shape:
                 raise ValueError(
-                    f"for a batch of shape {tuple(inputs.shape)} it gives {tuple(given.shape)}, "
-                    f"expected {tuple(expected.shape)}"
+                    f"for a batch of shape {tuple(inputs.shape)} its outputs have the shape "
+                    f"{tuple(given.shape)}, expected {tuple(expected.shape)}"
                 )
-            differences.append(
-                ((given - expected).abs().max() / max(1.0, expected.abs().max().item())).item()
-            )
+            scale = max(1.0, expected.abs().max().item())
+            differences.append(((given - expected).abs().max() / scale).item())
     Path(result).write_text(json.dumps(differences))
 
 

@@ -1,4 +1,4 @@
-"""Which trial is exported, and with which weights; and how the weights come into the network."""
+"""The trial to export is chosen with its best stored weights; these are read and loaded."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.config.config import RunConfig, TableSection
+from nas.config.arms import SEARCH
+from nas.config.sections import TableSection
+from nas.config.stored_run import StoredRun
 from nas.evaluators.evaluator import FinalResult
 from nas.objectives.constraints import feasible
-from nas.record.arms import SEARCH
-from nas.record.history import Final, History, Trial
-from nas.search.run import final_seed, weights_file, winner
+from nas.record.files import weights_file
+from nas.record.trials import Final, Trial
+from nas.search.finalists import final_seed, winner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is exported.
+    """The trial to export, and the origin of its weights.
 
     Attributes:
-        trial: the trial asked for.
-        source: the trial whose architecture and weights are taken: `trial`, or one whose graph is
-            isomorphic and that was trained in its stead.
-        weights: the file of the weights; None: fresh ones.
-        final: the full training that gave them; None where the search's own training did.
+        trial: the requested trial.
+        source: the trial whose architecture and weights are used: `trial`, or one with an
+            isomorphic graph that was trained instead.
+        weights: the file of the weights; None for fresh weights.
+        final: the full training that gave them; None if the training in the search did.
     """
 
     trial: Trial
@@ -36,96 +38,101 @@ class Chosen:
     final: Final | None = None
 
 
-def choose(
-    directory: Path, config: RunConfig, history: History, number: int | None, *, untrained: bool
-) -> Chosen:
-    """The trial of that number, else the search's winner, else (without finalists) the best
-    observed one, and its best weights.
+def choose(run: StoredRun, number: int | None, *, untrained: bool) -> Chosen:
+    """The trial to export, with its best stored weights or with fresh ones.
 
-    Of a finalist's full trainings the one with the best validation score is taken.
+    The weights of a full training are preferred to those of the search; of several full trainings
+    the one with the best validation score is chosen.
+
+    Args:
+        run: the run.
+        number: of the trial. None: the search's winner, or the best observed trial if there are no
+            finalists.
+        untrained: chooses fresh weights.
 
     Raises:
         ValueError: there is no such trial, nothing was observed, or no weights were kept.
     """
-    trial = _trial(directory, config, history, number)
+    trial = _trial(run, number)
     if untrained:
         return Chosen(trial, trial)
-    trained = next(_trained(directory, config, history, trial), None)
+    trained = next(_trained(run, trial), None)
     if trained is None:
-        raise ValueError(_no_weights(directory, config, history, trial))
+        raise ValueError(_no_weights(run, trial))
     return trained
 
 
-def _trial(directory: Path, config: RunConfig, history: History, number: int | None) -> Trial:
+def _trial(run: StoredRun, number: int | None) -> Trial:
     if number is not None:
-        return history.trial(number)
-    best = winner(history, SEARCH)
+        return run.history.trial(number)
+    best = winner(run.history, SEARCH)
     if best is not None:
-        return history.trial(best)
-    seen = feasible(history, config.constraints)
+        return run.history.trial(best)
+    seen = feasible(run.history, run.config.constraints)
     observed = seen.of_arm(SEARCH).best or seen.best
     if observed is None:
-        lacks = "keeps the constraints" if history.observed else "has a score yet"
+        lacks = "keeps the constraints" if run.history.observed else "has a score yet"
         raise ValueError(
-            f"nothing in {directory} {lacks}, so there is no best trial; name one with --trial, "
-            "or wait for the search"
+            f"nothing in {run.directory} {lacks}, so there is no best trial; name one with "
+            "--trial, or wait for the search"
         )
     return observed
 
 
-def _trained(
-    directory: Path, config: RunConfig, history: History, trial: Trial
-) -> Iterator[Chosen]:
-    """Everything that could be exported of a trial, the best first. A twin of another arm was
-    trained once, under its own number.
+def _trained(run: StoredRun, trial: Trial) -> Iterator[Chosen]:
+    """All stored weights of the trial's network, the best first.
+
+    They include those of isomorphic trials: a network that is proposed again, for example in the
+    other arm, is trained only once, under one of the numbers.
     """
-    twins = [
-        trial,
-        *(
-            other
-            for other in history.trials
-            if other.canonical == trial.canonical and other.number != trial.number
-        ),
+    same_network = [
+        other
+        for other in run.history.trials
+        if other.canonical == trial.canonical and other.number != trial.number
     ]
-    indices = {final_seed(config, index): index for index in range(config.finalists.seeds)}
+    trials = [trial, *same_network]
+    indices = {
+        final_seed(run.config.seed, index): index for index in range(run.config.finalists.seeds)
+    }
     finals = [
-        (final, final.result.validation)
-        for final in history.finals
+        (final.result.validation, final)
+        for final in run.history.finals
         if isinstance(final.result, FinalResult) and final.seed in indices
     ]
-    for twin in twins:
-        for final, _ in sorted(
-            (item for item in finals if item[0].trial == twin.number), key=lambda item: -item[1]
-        ):
-            path = weights_file(directory, twin.number, indices[final.seed])
-            if path.is_file():
-                yield Chosen(trial, twin, path, final)
-    for twin in twins:
-        path = weights_file(directory, twin.number)
-        # A promotion is the same network, of another number of epochs.
-        if twin.fidelity == trial.fidelity and path.is_file():
-            yield Chosen(trial, twin, path)
+    finals.sort(key=lambda item: -item[0])
+    for source in trials:
+        for _, final in finals:
+            if final.trial == source.number:
+                path = weights_file(run.directory, source.number, indices[final.seed])
+                if path.is_file():
+                    yield Chosen(trial, source, path, final)
+    for source in trials:
+        path = weights_file(run.directory, source.number)
+        # A promoted trial has the same network, trained for another number of epochs.
+        if source.fidelity == trial.fidelity and path.is_file():
+            yield Chosen(trial, source, path)
 
 
-def _no_weights(directory: Path, config: RunConfig, history: History, trial: Trial) -> str:
+def _no_weights(run: StoredRun, trial: Trial) -> str:
     fresh = "--untrained exports the architecture with fresh weights"
-    if isinstance(config.evaluator, TableSection):
-        return f"the run {directory} has no weights: its scores were looked up in a table; {fresh}"
-    finalists = sorted({finalist.trial for finalist in history.finalists})
-    others = (
-        f"finalists are the trials {', '.join(map(str, finalists))}; "
-        if finalists and trial.number not in finalists
-        else ""
-    )
-    kept = f" (keep_weights is {config.keep_weights})" if config.keep_weights != "all" else ""
-    return f"the run {directory} holds no weights of trial {trial.number}{kept}; {others}{fresh}"
+    if isinstance(run.config.evaluator, TableSection):
+        return (
+            f"the run {run.directory} has no weights: its scores were looked up in a table; {fresh}"
+        )
+    lacks = f"the run {run.directory} holds no weights of trial {trial.number}"
+    if run.config.keep_weights != "all":
+        lacks += f" (keep_weights is {run.config.keep_weights})"
+    finalists = sorted({finalist.trial for finalist in run.history.finalists})
+    if finalists and trial.number not in finalists:
+        lacks += f"; finalists are the trials {', '.join(map(str, finalists))}"
+    return f"{lacks}; {fresh}"
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors by name and the metadata of a safetensors file.
 
     Raises:
-        ValueError: the file cannot be read or is not whole.
+        ValueError: the file cannot be read, or is incomplete.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -141,16 +148,15 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def load_weights(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    """Puts the tensors into the module.
+    """Loads the tensors into the module.
 
     Raises:
-        ValueError: tensors are missing, unknown or of other shapes than the module's.
+        ValueError: tensors are missing or unknown, or their shapes or types differ from the
+            module's.
     """
     own = module.state_dict()
-    missing, unknown = (
-        [name for name in own if name not in state],
-        [name for name in state if name not in own],
-    )
+    missing = [name for name in own if name not in state]
+    unknown = [name for name in state if name not in own]
     other = [
         name
         for name in own

@@ -1,6 +1,4 @@
-"""Search flows: all decisions at once, one part after the other, one part inside the other, or from
-coarse to fine.
-"""
+"""Searches in several levels: part after part, part inside part, or from coarse to fine."""
 
 from nas.flows.flows import Flow, joint, nested, separate
 from nas.flows.hierarchy import Refinement, hierarchical, refinement

@@ -1,8 +1,11 @@
-"""Search from coarse to fine: each level searches among the interpolants of the best that the
-levels before found (FlexiBERT: Tuli et al., JAIR 2023).
+"""The flow from coarse to fine: a level searches between the best of the levels before it.
 
-level-0     a search over the first space, whose architectures are decided by few answers
-level-1     a search over what lies between pairs of its best in the next space, and between each of these and its nearest relatives; and so on
+It is that of FlexiBERT (Tuli et al., JAIR 2023).
+
+    level-0     A search over the first space, whose architectures have few decisions.
+    level-1     A search in the next space among the interpolants of pairs: pairs of the best
+                architectures so far, and pairs of each of these with its nearest neighbours.
+    level-2     The same in the space after that, and so on.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from nas.evaluators.evaluator import Evaluator
 from nas.executors import Executor
 from nas.flows.flows import Flow
 from nas.flows.loop import Evaluate, Level, begin
-from nas.record.history import History, Proposal, Trial
+from nas.record.history import History
+from nas.record.trials import Proposal, Trial
 from nas.seeds import derive
 from nas.strategies.strategy import key_of
 from spaces import Architecture, SearchSpace
@@ -28,11 +32,11 @@ Carry = Callable[[Architecture, SearchSpace], Architecture]
 
 @dataclass(frozen=True)
 class Refinement:
-    """What the next level searches.
+    """The part of a finer space that the next level searches.
 
     Attributes:
         whole: the finer space.
-        pairs: architectures of it, the interpolants of whom are searched.
+        pairs: pairs of its architectures, whose interpolants are searched.
     """
 
     whole: SearchSpace
@@ -40,7 +44,7 @@ class Refinement:
 
     @cached_property
     def space(self) -> SearchSpace:
-        """The interpolants; `enumerate_all` lists them and `size` counts them."""
+        """The space of the interpolants; `enumerate_all` lists them and `size` counts them."""
         return between_any(self.whole, self.pairs)
 
     @cached_property
@@ -52,15 +56,21 @@ class Refinement:
 def refinement(
     history: History, space: SearchSpace, carry: Carry, *, top: int = 5, nearest: int = 5
 ) -> Refinement:
-    """The pairs among the `top` best that were evaluated, and of each of these with its `nearest`
-    relatives among all that were evaluated.
+    """The pairs of the `top` best architectures, and of each of these with its `nearest` others.
 
-    Near is who differs in few decisions of the finer space, a decision that only one of two makes
-    counting too; of equals the one with the higher score. The authors' nearest have the nearest
+    All of them have been evaluated. The distance of two architectures is the number of decisions of
+    the finer space in which they differ; a decision that only one of them makes counts too. At
+    equal distance the higher score comes first. In the paper the nearest are those with the nearest
     embeddings, evaluated or not.
 
+    Args:
+        history: the evaluations so far.
+        space: the finer space.
+        carry: see `hierarchical`.
+        top, nearest: numbers of architectures.
+
     Raises:
-        ValueError: nothing was evaluated with success.
+        ValueError: no evaluation has succeeded.
     """
     best: dict[str, Trial] = {}
     for trial in history.ranked:
@@ -76,9 +86,8 @@ def refinement(
         frozenset(pair): pair for pair in combinations(chosen, 2)
     }
     for one in chosen:
-        near = sorted(
-            (other for other in carried if other != one), key=lambda other: _apart(one, other)
-        )
+        others = [other for other in carried if other != one]
+        near = sorted(others, key=lambda other: _distance(one, other))
         for other in near[:nearest]:
             pairs.setdefault(frozenset((one, other)), (one, other))
     return Refinement(space, tuple(pairs.values()) or ((chosen[0], chosen[0]),))
@@ -95,18 +104,18 @@ def hierarchical(
     seed: int = 0,
     directory: str | Path | None = None,
 ) -> Flow:
-    """A search over the first space, then in each finer one a search among what lies between the
-    best so far.
+    """A search over the first space, then in each finer space one between the best so far.
 
-    Every level but the first begins with its interpolants' parents, whose scores are known and use
-    nothing of its budget. The evaluator sees architectures of the last space alone,
+    Every level but the first begins with the parents of its interpolants. Their scores are known,
+    so they use nothing of its budget. The evaluator receives only architectures of the last space,
     `carry(architecture, spaces[-1])`.
 
     Args:
         spaces: from coarse to fine.
-        evaluate, directory: as in `joint`.
-        carry: the architecture of a finer space that is the same network, as
-            `spaces.flexibert.refined`; of the same space itself.
+        evaluate, seed, directory: as in `joint`.
+        carry: gives the architecture of a finer space that is the same network, such as
+            `spaces.flexibert.refined`. For the architecture's own space it gives the architecture
+            itself.
         levels: one for each space.
         top, nearest: see `refinement`.
 
@@ -117,8 +126,8 @@ def hierarchical(
     if not spaces or len(spaces) != len(levels) or top < 1 or nearest < 0:
         raise ValueError(
             "a hierarchical search needs a level for each of its spaces, at least one, top >= 1 "
-            f"and nearest >= 0; got {len(spaces)} spaces and "
-            f"{len(levels)} levels, top {top} and nearest {nearest}"
+            f"and nearest >= 0; got {len(spaces)} spaces and {len(levels)} levels, top {top} and "
+            f"nearest {nearest}"
         )
     settings = {
         "spaces": [space.name for space in spaces],
@@ -137,24 +146,24 @@ def hierarchical(
         for number, ((arm, space), level) in enumerate(zip(arms.items(), levels, strict=True)):
             own_seed = derive(seed, "flow level", number)
             if number:
-                # Of the levels before alone, whatever a journal already has of this one.
+                # Only the levels before count, even if a journal already has trials of this one.
                 before = _up_to(loop.history, list(arms)[:number])
                 if not before.observed:
                     break
                 found = refinement(before, space, carry, top=top, nearest=nearest)
                 if len(found.parents) == 1:
-                    continue  # Nothing lies between one and itself.
+                    continue  # One architecture has no interpolants.
                 parents = _distinct(found)
                 if not loop.history.of_arm(arm).rounds:
-                    loop.propose(
-                        arm, parents, f"the parents of what lies between {len(found.pairs)} pairs"
-                    )
+                    note = f"the parents of what lies between {len(found.pairs)} pairs"
+                    loop.propose(arm, parents, note)
                 space, level = found.space, replace(level, budget=level.budget + len(parents))
             loop.search(arm, space, level, own_seed, evaluated)
         return Flow(loop.finished())
 
 
-def _apart(one: Architecture, other: Architecture) -> int:
+def _distance(one: Architecture, other: Architecture) -> int:
+    """The number of decisions in which they differ, or that only one of them makes."""
     first, second = one.answers, other.answers
     shared = sum(first[path] != second[path] for path in first if path in second)
     return shared + len(first.keys() ^ second.keys())
@@ -165,7 +174,7 @@ def _up_to(history: History, arms: Sequence[str]) -> History:
 
 
 def _distinct(found: Refinement) -> tuple[Proposal, ...]:
-    """The parents as proposals, of one network one."""
+    """The parents as proposals, one for each network."""
     by_key: dict[str, Architecture] = {}
     for parent in found.parents:
         by_key.setdefault(key_of(found.whole, parent), parent)

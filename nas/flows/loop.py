@@ -1,5 +1,6 @@
-"""The loop of a flow: like a run's, but its rounds may hold searches, and its levels are arms of
-one history.
+"""The loop of a flow: unlike that of a run (nas/search/loop.py), its rounds may contain searches.
+
+The levels of a flow are arms of one history.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from typing import Any, cast
 from nas.evaluators.evaluator import Evaluator, Failed, Observation
 from nas.executors import DISK_FULL, Executor, InlineExecutor, Job
 from nas.record.environment import environment
-from nas.record.history import (
-    EMPTY,
-    History,
-    Proposal,
-    Trial,
+from nas.record.events import (
     finished_event,
-    fold,
     outcome_event,
     resumed_event,
     round_end_event,
     round_event,
 )
-from nas.record.journal import FILE, Event, Journal, create, open_for_writing
+from nas.record.folding import fold
+from nas.record.history import EMPTY, History
+from nas.record.journal import Event, Journal, create, open_for_writing
+from nas.record.journal_file import FILE
 from nas.record.scorecard import scorecard
-from nas.search.run import HOPELESS, RunFailed, check_unchanged
+from nas.record.trials import Proposal, Trial
+from nas.record.unchanged import check_unchanged
+from nas.search.loop import HOPELESS, RunFailed
 from nas.strategies import Strategy
 from nas.strategies.rungs import rungs_of
 from spaces import Architecture, SearchSpace
@@ -39,8 +40,12 @@ Evaluate = Callable[[Architecture], Observation | Failed | float]
 
 @dataclass(frozen=True)
 class Level:
-    """How one level searches: `budget` architectures (of an outer level: first parts), `batch` of
-    them between two looks at the results.
+    """How one level of a flow searches.
+
+    Attributes:
+        strategy: what proposes the architectures.
+        budget: the number of architectures; in an outer level the number of first parts.
+        batch: the number of architectures in a round.
     """
 
     strategy: Strategy
@@ -55,13 +60,14 @@ class Level:
             )
         if len(rungs_of(self.strategy)) > 1:
             raise ValueError(
-                f"a level evaluates architectures whole, and {type(self.strategy).__name__} "
-                "trains for shares of the epochs: give it the strategy that it is over"
+                "a level trains for all epochs, and "
+                f"{type(self.strategy).__name__} trains for a share of them: give the level the "
+                "strategy that it is over"
             )
 
 
 class Loop:
-    """A flow in progress: the history, its journal where there is one, and the executor."""
+    """A flow in progress: its executor, its history, and its journal if it has a directory."""
 
     def __init__(
         self, executor: Executor, journal: Journal | None, history: History, seed: int
@@ -76,7 +82,7 @@ class Loop:
             self.journal.close()
 
     def record(self, *events: Event) -> None:
-        """Folds first: an event that does not fit never reaches the journal."""
+        """Folds the events, then journals them: an event that does not fit is never journalled."""
         history = fold(events, self.history)
         if self.journal is not None:
             self.journal.append(events)
@@ -90,19 +96,20 @@ class Loop:
         seed: int,
         evaluate: Callable[[Sequence[Trial]], None] | None = None,
     ) -> History:
-        """Rounds until the level's budget is used or nothing new is found; gives the arm's history."""
+        """The arm's history after rounds until the budget is used or nothing new is proposed.
+
+        Args:
+            arm: the level's arm.
+            space, level, seed: what is searched, and how.
+            evaluate: evaluates the trials of a round; None: the executor does.
+        """
         while True:
             history = self.history.of_arm(arm)
             if history.rounds and history.rounds[-1].ranking is None:
                 (evaluate or self.evaluate)(history.pending)
                 last = history.rounds[-1]
-                self.record(
-                    round_end_event(
-                        last.number,
-                        arm,
-                        scorecard([self.history.trial(number) for number in last.trials]),
-                    )
-                )
+                trials = [self.history.trial(number) for number in last.trials]
+                self.record(round_end_event(last.number, arm, scorecard(trials)))
                 continue
             left = level.budget - len(history.trials)
             if left <= 0 or _is_hopeless(history) or _is_hopeless(self.history):
@@ -113,15 +120,15 @@ class Loop:
             self.propose(arm, asked.proposals, asked.note)
 
     def propose(self, arm: str, proposals: Sequence[Proposal], note: str = "") -> None:
-        """A further round of the arm, which a search of it begins with evaluating."""
+        """Records a further round of the arm; the arm's next search evaluates it first."""
         trials = self.history.next_round(arm, proposals, self.seed)
         self.record(round_event(len(self.history.of_arm(arm).rounds), arm, trials, note))
 
     def finished(self) -> History:
-        """The history at the flow's end.
+        """The history at the flow's end, which is recorded.
 
         Raises:
-            RunFailed: there is no score.
+            RunFailed: no evaluation succeeded.
         """
         if not self.history.observed:
             failed = [trial for trial in self.history.failed if trial.arm != OUTER]
@@ -130,11 +137,8 @@ class Loop:
                 for trial in failed[:3]
                 if isinstance(trial.outcome, Failed)
             ]
-            raise RunFailed(
-                "\n".join(
-                    [f"none of {len(failed)} evaluations succeeded. The first reasons:", *reasons]
-                )
-            )
+            title = f"none of {len(failed)} evaluations succeeded. The first reasons:"
+            raise RunFailed("\n".join([title, *reasons]))
         if self.history.finished is None:
             self.record(finished_event("the budgets are used"))
         return self.history
@@ -142,8 +146,14 @@ class Loop:
     def evaluate(
         self, trials: Sequence[Trial], seen_as: Callable[[Architecture], Architecture] | None = None
     ) -> None:
-        """What another level has evaluated costs nothing; the rest goes to the executor, which sees
-        it as the architecture that the function gives.
+        """Records an outcome for each trial.
+
+        If any level has evaluated the network with success, its outcome is copied. Otherwise the
+        executor evaluates it.
+
+        Args:
+            trials: the trials.
+            seen_as: gives the architecture that the executor receives; None: the trial's own.
         """
         known = {
             trial.canonical: trial.outcome for trial in self.history.observed if trial.arm != OUTER
@@ -151,15 +161,12 @@ class Loop:
         for trial in trials:
             if trial.canonical in known:
                 self.record(outcome_event(trial.number, cast(Observation, known[trial.canonical])))
-        jobs = [
-            Job(
-                trial.number,
-                trial.architecture if seen_as is None else seen_as(trial.architecture),
-                trial.seed,
-            )
-            for trial in trials
-            if trial.canonical not in known
-        ]
+        jobs = list[Job]()
+        for trial in trials:
+            if trial.canonical not in known:
+                own = trial.architecture
+                given = own if seen_as is None else seen_as(own)
+                jobs.append(Job(trial.number, given, trial.seed))
         for job, outcome in self.executor.run(jobs):
             assert isinstance(outcome, Observation | Failed)
             if isinstance(outcome, Failed) and outcome.kind == DISK_FULL:
@@ -178,19 +185,23 @@ def begin(
     settings: Mapping[str, Any],
     spaces: Mapping[str, SearchSpace] | None = None,
 ) -> Loop:
-    """The loop at its beginning; or where its journal has come to.
+    """The loop of a new flow, or of the one in the directory as far as its journal goes.
 
     Args:
-        spaces: of the arms that search another space.
+        kind: the flow's name.
+        space: the space of all arms that are not in `spaces`.
+        evaluate: a function of the architecture, an evaluator or an executor.
+        directory: of the journal; None: nothing is written.
+        settings: of the flow, with its `seed`.
+        spaces: the spaces of the arms that search another space.
 
     Raises:
         ValueError: the journal is of another flow, or of a space that has changed.
     """
-    executor = (
-        cast(Executor, evaluate)
-        if hasattr(evaluate, "run")
-        else InlineExecutor(lambda: _evaluator(evaluate))
-    )
+    if hasattr(evaluate, "run"):
+        executor = cast(Executor, evaluate)
+    else:
+        executor = InlineExecutor(lambda: _evaluator(evaluate))
     if directory is None:
         return Loop(executor, None, EMPTY, settings["seed"])
     stated = {
@@ -231,7 +242,7 @@ def _is_hopeless(history: History) -> bool:
 
 @dataclass(frozen=True)
 class _Function:
-    """A function of the architecture as an evaluator."""
+    """An evaluator made of a function of the architecture."""
 
     function: Evaluate
 
@@ -252,14 +263,13 @@ def _evaluator(given: Any) -> Evaluator:
 
 
 def _described(value: Any) -> Any:
-    """A setting as JSON, so that a journal can tell whether a call is the one that it is of; a
-    strategy by its class and fields.
+    """A setting as JSON, with which a journal recognises its own flow.
+
+    A dataclass, such as a strategy, is described by its class and fields.
     """
     if is_dataclass(value):
-        return {
-            "class": type(value).__qualname__,
-            **{field.name: _described(getattr(value, field.name)) for field in fields(value)},
-        }
+        named = {field.name: _described(getattr(value, field.name)) for field in fields(value)}
+        return {"class": type(value).__qualname__, **named}
     if isinstance(value, list | tuple):
         return [_described(item) for item in value]
     if isinstance(value, Mapping):

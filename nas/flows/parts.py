@@ -1,4 +1,4 @@
-"""The two parts of a space's decisions, told by their paths."""
+"""The two parts of a space's decisions, which their paths tell apart."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from spaces.operators import sample
 Belongs = Callable[[str], bool]
 Paths = str | Collection[str] | Belongs
 
-# So many architectures are drawn to see that both parts are asked for.
+# The number of random architectures in which both parts must have decisions.
 _LOOKED_AT = 50
 
 
 def belonging(space: SearchSpace, first: Paths, seed: int) -> Belongs:
-    """Whether a path belongs to the first part.
+    """A function that says whether a path belongs to the first part.
 
     Raises:
-        ValueError: in none of fifty random architectures does one part decide anything, or is a
-            path asked that is named.
+        ValueError: fifty random architectures have no decision of one of the parts, or none with a
+            path that is named.
     """
     belongs = _belongs(first)
     random = generator(seed, "flow parts")
@@ -32,57 +32,51 @@ def belonging(space: SearchSpace, first: Paths, seed: int) -> Belongs:
         missing = [path for path in first if path not in asked]
         if missing:
             raise ValueError(
-                f"{', '.join(missing)} cannot be of the first part: {known}; where that is asked "
-                "very seldom, give a function of the path"
+                f"{', '.join(missing)} cannot be of the first part: {known}; if it is asked very "
+                "seldom, give a function of the path"
             )
     inside = sum(map(belongs, asked))
     if inside in (0, len(asked)):
-        raise ValueError(
-            f"the first part has {'no' if inside == 0 else 'every'} decision, and each part "
-            f"needs one: {known}"
-        )
+        which = "no" if inside == 0 else "every"
+        raise ValueError(f"the first part has {which} decision, and each part needs one: {known}")
     return belongs
 
 
 def listed(first: Paths) -> str | list[str]:
-    """The first part as JSON; of a function its name alone, for nobody can see what it does."""
+    """The first part as JSON; a function is described by its name only."""
     if isinstance(first, str):
         return first
-    return (
-        f"function {getattr(first, '__qualname__', type(first).__qualname__)}"
-        if callable(first)
-        else sorted(first)
-    )
+    if callable(first):
+        return f"function {getattr(first, '__qualname__', type(first).__qualname__)}"
+    return sorted(first)
 
 
 def part(architecture: Architecture, belongs: Belongs) -> dict[str, Answer]:
-    """The decisions that belong, by path."""
+    """The decisions of the part, by path."""
     return {path: answer for path, answer in architecture.decisions if belongs(path)}
 
 
 def outer_space(space: SearchSpace, belongs: Belongs) -> SearchSpace:
-    """The space whose graph is the first part's decisions in a row, and no network: two
-    architectures with one first part have one graph.
+    """A space whose graph is a chain of the first part's decisions, not a network.
 
-    The second part is asked too, for what is possible in the first may depend on it.
+    So two architectures with the same first part have the same graph. The second part is decided
+    too, because the possible answers in the first may depend on it.
     """
 
     def define(choose: Chooser) -> Graph:
         space.run(choose)
-        nodes = [
-            _decision(path, answer) for path, answer in choose.decisions.items() if belongs(path)
-        ]
-        return Graph(
-            (INPUT, *nodes, OUTPUT),
-            tuple(Edge(number, number + 1) for number in range(len(nodes) + 1)),
-        )
+        decided = choose.decisions.items()
+        nodes = [_decision(path, answer) for path, answer in decided if belongs(path)]
+        edges = tuple(Edge(number, number + 1) for number in range(len(nodes) + 1))
+        return Graph((INPUT, *nodes, OUTPUT), edges)
 
     return replace(space, define=define, network=None, builds=False, rows=None)
 
 
 def _decision(path: str, answer: Answer) -> Node:
-    """Numbers are attributes, in which a predictor sees near and far; other answers are operations
-    of their own.
+    """A decision as a node: a number is an attribute, any other answer an operation of its own.
+
+    From attributes a predictor can learn which numbers are close to each other.
     """
     if isinstance(answer, int | float) and not isinstance(answer, bool):
         return node(f"decision {path}", answer=answer)

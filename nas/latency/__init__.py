@@ -1,5 +1,6 @@
-"""How long a network takes on a device, with its error. `timing` and `settings` know no torch;
-`measuring` is imported where it is used.
+"""The latency of a network on a device, with its error.
+
+`timing` and `settings` do not import torch; `measuring` does and is imported where it is used.
 """
 
 from nas.latency.settings import LatencySettings

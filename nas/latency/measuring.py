@@ -1,7 +1,7 @@
 """Latency and peak memory of a torch module on a device.
 
-CPU and CUDA run the same code, but that on CUDA a pass is over when the device says so. Weights and
-inputs may be any: what a network computes does not change how long it takes.
+The code for CPU and CUDA is the same, except that a pass on CUDA ends with a synchronisation. The
+values of weights and inputs do not matter, because they do not change the latency.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Latency:
 
     Attributes:
         milliseconds: the median of a pass over the batch, in evaluation mode and single precision.
-        error: half-width of its 95 % interval, in milliseconds.
-        repeats: how many passes were timed.
-        memory: bytes of the weights, the input and those values that are alive at once, at most.
-        spread, drift: as in `nas.latency.timing.Timing`.
-        trouble: what makes the figure doubtful, in words; empty where nothing does.
+        error: half-width of the 95 % confidence interval of the median, in milliseconds.
+        repeats: the number of timed passes.
+        memory: peak memory in bytes; see `peak_memory`.
+        spread, drift: see `nas.latency.timing.Timing`.
+        trouble: what makes the measurement unreliable, in words; empty if nothing does.
     """
 
     milliseconds: float
@@ -56,14 +56,23 @@ def measure(
     clock: Clock = time.perf_counter,
     processor: Clock = time.process_time,
 ) -> Latency:
-    """The latency of the module, which is moved to the device and left there in evaluation mode;
-    while no other such measurement runs on the machine.
+    """The latency and the peak memory of the module on the device.
+
+    The module is moved to the device and stays there in evaluation mode. No other process of this
+    user measures on the machine at the same time.
 
     Args:
-        module: takes the inputs.
-        inputs: (N, ...), a whole batch, as the network takes it.
-        settings: `batch_size` and `device` are the caller's to heed.
-        clock, processor: as in `nas.latency.timing.time_passes`.
+        module: the network.
+        inputs: (N, ...) a whole batch of its inputs.
+        settings: `threads`, `within` and `limit` are used. The caller is responsible for
+            `batch_size` and `device`.
+        device: where the module runs.
+        clock, processor: see `nas.latency.timing.time_passes`.
+
+    Example::
+
+        latency = measure(module, torch.zeros(1, 3, 32, 32), LatencySettings(), torch.device("cpu"))
+        print(f"{latency.milliseconds:.2f} ± {latency.error:.2f} ms")
     """
     module.to(device, memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     inputs = inputs.to(device).contiguous()
@@ -90,11 +99,10 @@ def measure(
 
 
 def peak_memory(module: nn.Module, inputs: Tensor) -> int:
-    """Bytes of the weights, the inputs and the values of a pass that are alive at once, at most:
-    one number on any device.
+    """The largest number of bytes of weights, inputs and values that are alive at once.
 
-    What a kernel takes for itself while it runs is not in it, nor what an allocator keeps in
-    reserve.
+    It is the same on all devices. Workspace of kernels and memory that an allocator reserves do not
+    count.
     """
     held = [*module.parameters(), *module.buffers(), inputs]
     tracker = _Alive([tensor.untyped_storage() for tensor in held])
@@ -104,21 +112,21 @@ def peak_memory(module: nn.Module, inputs: Tensor) -> int:
 
 
 class _Alive(TorchDispatchMode):
-    """Keeps the sum of the storages that are alive, looked at after every operation."""
+    """Tracks the total size of the live storages, and its peak, after each operation."""
 
     def __init__(self, held: list[torch.UntypedStorage]) -> None:
         super().__init__()
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
         self.peak = 0
-        self._look(held)
+        self._track(held)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         given = result if isinstance(result, tuple | list) else (result,)
-        self._look([value.untyped_storage() for value in given if isinstance(value, Tensor)])
+        self._track([value.untyped_storage() for value in given if isinstance(value, Tensor)])
         return result
 
-    def _look(self, storages: list[torch.UntypedStorage]) -> None:
+    def _track(self, storages: list[torch.UntypedStorage]) -> None:
         self._alive = {
             key: (reference, size)
             for key, (reference, size) in self._alive.items()
@@ -131,14 +139,15 @@ class _Alive(TorchDispatchMode):
 
 
 def lock_file() -> Path:
-    """What is locked while a network is measured."""
+    """The file that is locked during a measurement."""
     return Path(tempfile.gettempdir()) / f"surrogate-nas-{os.getuid()}-latency.lock"
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Inside, no other process of this user measures on this machine: the workers of a run, and
-    runs, take turns. Their trainings go on.
+    """Inside this context no other process of this user measures on this machine.
+
+    The workers of a run and different runs take turns. Their trainings go on meanwhile.
     """
     descriptor = os.open(lock_file(), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -150,6 +159,7 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
+    """Inside this context torch uses this number of CPU threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -1,4 +1,7 @@
-"""What is measured, and how exactly: a frozen value that a configuration may hold. Knows no torch."""
+"""The settings of a latency measurement, which are part of a configuration.
+
+This module does not import torch.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,23 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class LatencySettings:
-    """How a network's latency is measured.
+    """The settings of a latency measurement.
 
     Attributes:
-        batch_size: samples in a pass.
+        batch_size: samples in a forward pass.
         device: `auto` (in a search the device that trained the network), `cpu`, `cuda` or `cuda:1`.
-        threads: of torch on the CPU. One is what is steadiest.
-        within: the share of the median that the 95 % interval may reach to each side.
-        limit: seconds after which it is no longer waited for that; at least ten passes are timed
-            all the same.
+        threads: CPU threads of torch. Latencies vary least with one thread.
+        within: passes are repeated until the half-width of the 95 % confidence interval is at most
+            this share of the median.
+        limit: seconds after which the repetitions end in any case, but at least ten passes are
+            timed.
 
     Raises:
         ValueError: a value is out of its range.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {
-        "extra": "forbid"
-    }  # A config that misspells a field is told so.
+    # A configuration with an unknown key is refused.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     batch_size: int = 1
     device: str = "auto"

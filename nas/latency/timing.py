@@ -1,15 +1,17 @@
-"""The median time of a repeated pass with its error, on a machine that is never quite still. Knows
-no torch, and no clock but the one it is given.
+"""The median time of repeated passes with a confidence interval, on a machine with other load.
 
-Times of neighbouring passes resemble each other: a processor changes its speed, another program
-runs for a while. So the error does not come from the single times, as if they were independent, but
+The times of consecutive passes are correlated: the processor changes its speed, and other programs
+run for a while. So the error is not computed from the single times as if they were independent, but
 from the medians of ten blocks of consecutive passes (the method of batch means, Conway 1963, with
-medians): half-width = t * s / sqrt(10), s their standard deviation, t the 97.5 % quantile of
-Student's distribution with 9 degrees of freedom.
+medians). The half-width of the 95 % confidence interval is t * s / sqrt(10), where s is the
+standard deviation of the ten medians and t the 97.5 % quantile of Student's distribution with 9
+degrees of freedom.
 
-A pass during which the process was taken off the processor says how busy the machine is, and not
-how long the network takes. It is told by the process's own time, which stands still meanwhile, and
-left out as long as ten others are there.
+A pass during which the operating system suspended the process measures the load of the machine, not
+the network. Such passes are recognised by the processor time of the process, which does not advance
+meanwhile. They are discarded if at least ten others remain.
+
+This module imports no torch, and uses only the clocks that it is given.
 
 Shapes: N passes, in their order.
 """
@@ -27,34 +29,33 @@ import numpy
 BLOCKS = 10
 _STUDENT_9 = 2.2621571628
 
-# The warm-up ends when a window's median is no longer lower than that of the window before by more
-# than a share; and with a share of the limit.
+# The warm-up ends if the median of a window of passes is no longer lower than that of the previous
+# window by more than the share _FALLING, or after the share _WARM_UP_SHARE of the time limit.
 _WINDOW, _FALLING, _WARM_UP_SHARE = 5, 0.03, 0.25
-# So many passes are timed before the error is first looked at; with fewer it would often be small
-# by chance.
+# The number of passes before the error is first computed. With fewer it would often be small by
+# chance.
 _FIRST = 5 * BLOCKS
 _GROWTH = 1.5
 
-# The share of a pass in which the process has the processor, if nothing disturbs it.
+# A pass is undisturbed if its processor time is at least this share of its wall time.
 _UNDISTURBED = 0.9
 
-# A change from the first to the second half that is worth a word even where the interval is narrow.
+# A drift larger than this is reported even if the confidence interval is narrow.
 DRIFT = 0.05
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What repeated passes took, in seconds.
+    """Statistics of the times of repeated passes.
 
     Attributes:
-        median: of all passes.
-        error: half-width of the median's 95 % interval.
-        repeats: how many passes were timed, without the warm-up.
-        spread: from the tenth to the ninetieth percentile of the single passes, as a share of the
-            median.
-        drift: the median of the second half over that of the first, less one.
-        disturbed: the share of these passes during which the process was taken off the processor; 0
-            where those could be left out.
+        median: the median time, in seconds.
+        error: half-width of the 95 % confidence interval of the median, in seconds.
+        repeats: the number of passes, without the warm-up and discarded passes.
+        spread: the difference between the 90th and the 10th percentile, relative to the median.
+        drift: the median of the second half divided by that of the first half, minus 1.
+        disturbed: the share of passes during which the process was suspended; 0 if these passes
+            were discarded.
     """
 
     median: float
@@ -76,13 +77,21 @@ def time_passes(
     clock: Clock = time.perf_counter,
     processor: Clock = time.process_time,
 ) -> Timing:
-    """The timing of `run`, called until the error is at most the share `within` of the median, or
-    for `limit` seconds; at least ten times.
+    """The timing of `run`, which is called at least ten times after a warm-up.
+
+    It is called until the error is at most the share `within` of the median, or `limit` seconds
+    have passed.
 
     Args:
-        run: one pass, over when it returns.
-        clock: gives seconds; never goes back.
-        processor: the same, of this process's own time on the processor.
+        run: performs one pass.
+        within, limit: see `LatencySettings`.
+        clock: the current time in seconds; monotonic.
+        processor: the processor time of this process in seconds.
+
+    Example::
+
+        timing = time_passes(lambda: sum(range(10_000)), within=0.05, limit=1.0)
+        print(f"{1e6 * timing.median:.0f} ± {1e6 * timing.error:.0f} µs")
     """
     _warm_up(run, _WARM_UP_SHARE * limit, clock)
     seconds: list[float] = []
@@ -100,7 +109,7 @@ def time_passes(
 
 
 def summarize(seconds_N: numpy.ndarray) -> Timing:
-    """The median, its error and what tells of a busy machine, of at least ten times in their order."""
+    """The timing of at least ten times, in their order."""
     median = float(numpy.median(seconds_N))
     blocks = [float(numpy.median(block)) for block in numpy.array_split(seconds_N, BLOCKS)]
     low, high = numpy.quantile(seconds_N, [0.1, 0.9])
@@ -110,7 +119,7 @@ def summarize(seconds_N: numpy.ndarray) -> Timing:
 
 
 def _undisturbed(seconds_N: numpy.ndarray, own_N: numpy.ndarray) -> Timing:
-    """Of the undisturbed passes, if there are enough; else of all."""
+    """The timing of the undisturbed passes if there are at least ten, else of all passes."""
     calm_N = own_N >= _UNDISTURBED * seconds_N
     if calm_N.sum() >= BLOCKS:
         return summarize(seconds_N[calm_N])
@@ -118,15 +127,13 @@ def _undisturbed(seconds_N: numpy.ndarray, own_N: numpy.ndarray) -> Timing:
 
 
 def trouble(timing: Timing, within: float) -> str:
-    """What is wrong with a timing, in a few words; empty where nothing is."""
+    """What makes a timing unreliable, in a few words; empty if nothing does."""
     found = [] if timing.disturbed == 0 else [f"disturbed in {timing.disturbed:.0%} of the passes"]
     if timing.error > within * timing.median:
         found.append(f"known to {timing.error / timing.median:.1%} only")
     if abs(timing.drift) > DRIFT and abs(timing.drift) * timing.median > timing.error:
-        found.append(
-            f"{abs(timing.drift):.0%} {'slower' if timing.drift > 0 else 'faster'} in the second "
-            "half"
-        )
+        direction = "slower" if timing.drift > 0 else "faster"
+        found.append(f"{abs(timing.drift):.0%} {direction} in the second half")
     if found and timing.spread > 1:
         found.append(
             f"nine tenths and one tenth of the passes are {timing.spread:.1f} medians apart"
@@ -135,7 +142,7 @@ def trouble(timing: Timing, within: float) -> str:
 
 
 def _warm_up(run: Callable[[], object], limit: float, clock: Callable[[], float]) -> None:
-    """Passes that do not count: caches fill, memory is allocated, a processor reaches its speed."""
+    """Untimed passes, in which caches fill, memory is allocated, and the processor speeds up."""
     began, before = clock(), math.inf
     while True:
         window = []
@@ -150,6 +157,7 @@ def _warm_up(run: Callable[[], object], limit: float, clock: Callable[[], float]
 
 
 def _pass(run: Callable[[], object], clock: Callable[[], float]) -> float:
+    """The seconds that one pass takes."""
     began = clock()
     run()
     return clock() - began

@@ -1,1 +1,1 @@
-"""What is better, and what must be kept: objectives, constraints and fronts."""
+"""Objectives, constraints, Pareto fronts, and the numbers of a graph that they are about."""

@@ -1,8 +1,9 @@
 """Bounds that an architecture has to keep: `parameters <= 1e6`, `latency <= 5`, `score >= 0.9`.
 
-What the graph alone tells is refused before any training (`nas.objectives.constrained_space`). What
-only an evaluation tells leaves its observation in the journal; the trial is then not feasible: it
-is never the best, no finalist, and not on the front.
+A bound on a number of the graph is checked before any training, and architectures that break it are
+never proposed (`nas.objectives.constrained_space`). A bound on a number that only an evaluation
+gives is checked afterwards. The observation then stays in the journal, but the trial is not
+feasible: it is never the best, never a finalist, and not on the front.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import Any, Literal
 from nas.evaluators.evaluator import Failed, Observation
 from nas.objectives.objective import Objective, values
 from nas.objectives.pareto import ranked
-from nas.record.history import History, Trial
+from nas.record.history import History
+from nas.record.trials import Trial
 
-# The kind of the failure that an infeasible trial is to a strategy without knowledge of
-# constraints.
+# A strategy that does not handle constraints sees an infeasible trial as a failure of this kind.
 CONSTRAINT = "constraint"
 
 _FORM = re.compile(
@@ -43,7 +44,7 @@ class Constraint:
     bound: float
 
     def missed(self, value: float) -> float:
-        """How far the value is on the wrong side of the bound; 0 where the constraint is kept."""
+        """How far the value is on the wrong side of the bound; 0 if the constraint is kept."""
         return max(0.0, value - self.bound if self.sense == "<=" else self.bound - value)
 
     def __str__(self) -> str:
@@ -52,9 +53,7 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Broken:
-    """A constraint that a trial does not keep, and its value; None where the evaluation did not
-    tell it.
-    """
+    """A constraint that a trial breaks, with the trial's value; None if it was not measured."""
 
     constraint: Constraint
     value: float | None
@@ -63,16 +62,19 @@ class Broken:
         if self.value is None:
             return f"breaks {self.constraint} (not known)"
         near = f"{self.value:.6g}"
-        # Never rounded onto the bound that it breaks.
+        # Never shown rounded to the bound that it breaks.
         exact = float(self.value).is_integer() or self.constraint.missed(float(near)) == 0
         return f"breaks {self.constraint} ({shown(self.value) if exact else near})"
 
 
 def parse(text: str) -> Constraint:
-    """The constraint that is written so, `NAME <= NUMBER` or `NAME >= NUMBER`.
+    """The constraint written as `NAME <= NUMBER` or `NAME >= NUMBER`.
 
     Raises:
-        ValueError: it is not written so.
+        ValueError: the text does not have this form.
+
+    >>> parse("parameters <= 1e6")
+    Constraint(name='parameters', sense='<=', bound=1000000.0)
     """
     matched = _FORM.fullmatch(text)
     bound = _number(matched["bound"]) if matched else None
@@ -85,10 +87,10 @@ def parse(text: str) -> Constraint:
 
 
 def check(constraints: Sequence[Constraint]) -> None:
-    """Nothing, if one number can keep all the bounds on it.
+    """Checks that no two bounds on the same number contradict each other.
 
     Raises:
-        ValueError: two contradict each other.
+        ValueError: two do.
     """
     for low in (each for each in constraints if each.sense == ">="):
         for high in (each for each in constraints if each.sense == "<=" and each.name == low.name):
@@ -97,8 +99,9 @@ def check(constraints: Sequence[Constraint]) -> None:
 
 
 def broken(trial: Trial, constraints: Sequence[Constraint]) -> tuple[Broken, ...]:
-    """The constraints that an observed trial does not keep, in their order; none for a trial that
-    failed or is pending.
+    """The constraints that an observed trial breaks, in their order.
+
+    Empty for a trial that failed or is pending.
     """
     if not constraints or not isinstance(trial.outcome, Observation):
         return ()
@@ -110,8 +113,10 @@ def broken(trial: Trial, constraints: Sequence[Constraint]) -> tuple[Broken, ...
 
 
 def violation(trial: Trial, constraints: Sequence[Constraint]) -> float:
-    """How far an observed trial is from being feasible: the sum over constraints of what is missed,
-    in shares of the bound; 0 for a feasible one.
+    """How far an observed trial is from being feasible; 0 for a feasible one.
+
+    It is the sum over constraints of the distance to the bound, as a share of the bound. It is
+    infinite if a constrained number was not measured.
     """
     return sum(
         math.inf
@@ -124,10 +129,10 @@ def violation(trial: Trial, constraints: Sequence[Constraint]) -> float:
 def best_first(
     observed: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> list[Trial]:
-    """The observed trials, the best first: those that keep the constraints as
-    `nas.objectives.pareto.ranked` says, then the others by how far they miss them.
+    """The observed trials, the best first, by constrained domination (Deb et al. 2002, section VI).
 
-    That is constrained domination (Deb et al. 2002, section VI).
+    Feasible trials come first, in the order of `nas.objectives.pareto.ranked`. The others follow by
+    rising `violation`.
     """
     missed = {trial.number: violation(trial, constraints) for trial in observed}
     kept = [trial for trial in observed if not missed[trial.number]]
@@ -139,8 +144,10 @@ def best_first(
 
 
 def feasible(history: History, constraints: Sequence[Constraint]) -> History:
-    """The history with each trial that breaks a constraint as a failure: what a strategy sees that
-    knows of no constraints, and what the best is of.
+    """The history in which each trial that breaks a constraint is a failure.
+
+    A strategy that does not handle constraints is given this view. The best trial of a run is the
+    best of this view.
     """
     if not constraints:
         return history
@@ -151,28 +158,30 @@ def feasible(history: History, constraints: Sequence[Constraint]) -> History:
 
 
 def seen_by(strategy: Any, history: History, constraints: Sequence[Constraint]) -> History:
-    """What the strategy is asked with: the whole history where it is given the constraints, in a
-    field of that name without repr; else the feasible view.
+    """The history that the strategy is given.
+
+    It is the whole history if the strategy handles constraints itself, that is, if it has a field
+    `constraints` with `repr=False`. Otherwise it is the feasible view.
     """
     field = getattr(strategy, "__dataclass_fields__", {}).get("constraints")
     return history if field is not None and not field.repr else feasible(history, constraints)
 
 
 def none_feasible(history: History, constraints: Sequence[Constraint]) -> str | None:
-    """A sentence where trials were observed and none is feasible; None otherwise."""
+    """A sentence if trials were observed but none is feasible; None otherwise."""
     observed = history.observed
     if not observed or any(not broken(trial, constraints) for trial in observed):
         return None
     nearest = min(observed, key=lambda trial: (violation(trial, constraints), trial.number))
-    said = ", ".join(map(str, broken(nearest, constraints)))
+    reasons = ", ".join(map(str, broken(nearest, constraints)))
     return (
         f"none of {len(observed)} evaluated architectures keeps the constraints; the nearest, "
-        f"trial {nearest.number}, {said}"
+        f"trial {nearest.number}, {reasons}"
     )
 
 
 def shown(value: float) -> str:
-    """The number as people write it, exactly: whole ones without a point."""
+    """The exact number as text; whole numbers are written without a decimal point."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(value)
 
 

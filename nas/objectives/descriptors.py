@@ -1,16 +1,18 @@
-"""What tells architectures apart beside their score: numbers that the graph alone gives, before any
-evaluation, and cells of such numbers.
+"""Numbers of an architecture's graph by name, and the cells that they divide a space into.
+
+They describe how architectures differ beside their score, and need no evaluation:
 
     depth                 edges of the longest path from the input to the output
     nodes                 operations, the input and the output not counted
     count:OP              nodes of the operation OP
-    longest:OP,OP         the most nodes of these operations on one path from the input to the output; -1 where there is no such path
-    written:OP            nodes of OP as the space's program writes them, those without effect too
+    longest:OP,OP         the most nodes of these operations on one path from the input to the
+                          output; -1 if the output does not depend on the input
+    written:OP            nodes of OP as the space's program writes them, also those without effect
     parameters            trained numbers of the whole network
     multiply_adds         of the whole network, for one sample
 
-All but the last three are read from the simplified graph, so architectures that are one network get
-one number. Where a space's graph is a cell, they are of the cell.
+All but the last three are computed from the simplified graph, so isomorphic architectures have
+equal numbers. If the space's graph is a cell, these numbers describe the cell.
 """
 
 from __future__ import annotations
@@ -37,9 +39,9 @@ class Descriptor:
     """A dimension of an archive.
 
     Attributes:
-        name: which number, see above.
-        edges: where one cell ends and the next begins, rising; a value at an edge is in the cell
-            above it. Without edges each whole number has a cell.
+        name: which number, see the module's docstring.
+        edges: where one cell ends and the next begins, in rising order; a value at an edge is in
+            the cell above it. Without edges each whole number has a cell of its own.
     """
 
     # A misspelt key in a configuration is an error, as it is elsewhere.
@@ -50,11 +52,11 @@ class Descriptor:
 
 
 def check(descriptors: tuple[Descriptor, ...]) -> None:
-    """Nothing, if these can span an archive.
+    """Checks that these descriptors can be the dimensions of an archive.
 
     Raises:
-        ValueError: there are none, two of one name, one that is unknown, or edges that do not rise
-            or are missing.
+        ValueError: there are none, two have the same name, one is unknown, or edges are missing or
+            do not rise.
     """
     names = [descriptor.name for descriptor in descriptors]
     if not names or len(set(names)) < len(names):
@@ -79,11 +81,13 @@ def check(descriptors: tuple[Descriptor, ...]) -> None:
 def cell_of(
     space: SearchSpace, architecture: Architecture, descriptors: tuple[Descriptor, ...]
 ) -> Cell:
-    """Where the architecture lies: one number a descriptor, which is the value itself, or how many
-    of the edges it has reached.
+    """The architecture's cell, one number for each descriptor.
+
+    The number is the value itself or, if the descriptor has edges, how many of them are at or below
+    the value.
 
     Raises:
-        ValueError: a descriptor is unknown, or cannot be told of this space's architectures.
+        ValueError: a descriptor is unknown, or cannot be computed for this space's architectures.
     """
     graph = space.graph(architecture)
     return tuple(
@@ -93,7 +97,7 @@ def cell_of(
 
 
 def operations(name: str) -> frozenset[str]:
-    """The operations that a descriptor counts; none for the others.
+    """The operations that a descriptor counts; empty if it counts none.
 
     Raises:
         ValueError: there is no such descriptor.
@@ -106,13 +110,13 @@ def describe(space: SearchSpace, graph: Graph, name: str) -> int:
     """The number of that name for a graph of the space.
 
     Raises:
-        ValueError: as `cell_of`.
+        ValueError: see `cell_of`.
     """
     return _measure(name)(space, graph)
 
 
 def label(descriptor: Descriptor, place: int) -> str:
-    """What a place in a cell says: the value, or the range between edges."""
+    """The text for one number of a cell: the value, or the range between two edges."""
     edges = [short(edge) for edge in descriptor.edges]
     if not edges:
         return str(place).replace("-", "−")
@@ -177,7 +181,7 @@ def _costs(space: SearchSpace, graph: Graph) -> tuple[int, int]:
         counted = costs(space.network_graph(graph), space.shapes.input)
     except ValueError as error:
         raise ValueError(
-            "the descriptors parameters and multiply_adds cannot be told in the space "
+            "the descriptors parameters and multiply_adds cannot be computed in the space "
             f"{space.name!r}: {error}"
         ) from error
     return counted.parameters, counted.multiply_adds

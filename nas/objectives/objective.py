@@ -1,4 +1,4 @@
-"""What a search is after: its score alone, or several numbers of each observation at once.
+"""The objectives of a search: the score alone, or several numbers of each observation at once.
 
 Shapes: N trials, K objectives.
 """
@@ -12,18 +12,18 @@ from typing import Literal
 import numpy
 
 from nas.evaluators.evaluator import Observation
-from nas.record.history import Trial
+from nas.record.trials import Trial
 
 
 @dataclass(frozen=True)
 class Objective:
-    """One number of an observation, and which way is better.
+    """One number of an observation, to be maximised or minimised.
 
     Attributes:
         name: `score`, `seconds`, or one of the observation's metrics, such as `parameters` or a
-            latency. A run adds those that the graph alone tells
-            (`nas.objectives.constrained_space.completed`).
-        goal: a score is maximised; a cost is minimised.
+            latency. A run adds the metrics that are computed from the graph
+            (`nas.objectives.graph_numbers.completed`).
+        goal: `maximise` for a score, `minimise` for a cost.
     """
 
     name: str
@@ -31,11 +31,11 @@ class Objective:
 
     @property
     def sign(self) -> float:
-        """What the number is multiplied by, so that higher is better."""
+        """1 or -1: the factor that makes a higher number better."""
         return 1.0 if self.goal == "maximise" else -1.0
 
     def of(self, trial: Trial) -> float:
-        """The number of an observed trial, times the sign.
+        """The number of an observed trial, multiplied by the sign.
 
         Raises:
             ValueError: the observation has no such number; the message lists those that it has.
@@ -54,7 +54,7 @@ SCORE = Objective("score")
 
 
 def values(trials: Sequence[Trial], objectives: Sequence[Objective]) -> numpy.ndarray:
-    """(N, K) the observed trials' objectives, higher is better in each.
+    """(N, K) the objectives of the observed trials; higher is better in each.
 
     Raises:
         ValueError: see `Objective.of`.

@@ -1,6 +1,7 @@
-"""Several objectives at once: which points no other beats, and how good a set of points is.
+"""Pareto fronts of several objectives: dominance, crowding, hypervolume and distance.
 
-Shapes: N points, K objectives, higher is better in each (negate a cost).
+Shapes: N points, M points of a reference front, K objectives. Higher is better in each objective,
+so a cost has to be negated.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ import numpy
 
 
 def front(points_NK: numpy.ndarray) -> numpy.ndarray:
-    """(N,) true for the points that no other dominates: none is at least as good in every objective
-    and better in one. Equal points stand together.
+    """(N,) true for the points that no other point dominates.
+
+    A point dominates another if it is at least as good in every objective and better in one. Of
+    equal points all are on the front, or none.
+
+    >>> front(numpy.array([[1.0, 3.0], [2.0, 2.0], [1.0, 1.0]])).tolist()
+    [True, True, False]
     """
     points_NK = _points(points_NK)
-    # From the best in the first objective on, a point can be dominated by an earlier one only, and
-    # those on the front so far decide.
+    # Points are sorted by the first objective, the best first. So only an earlier point can
+    # dominate a point, and it is enough to compare with those on the front so far.
     order_N = numpy.lexsort(tuple(-column for column in points_NK.T[::-1]))
     result = numpy.zeros(len(points_NK), dtype=bool)
     kept = numpy.zeros((0, points_NK.shape[1]))
@@ -27,8 +33,9 @@ def front(points_NK: numpy.ndarray) -> numpy.ndarray:
 
 
 def layers(points_NK: numpy.ndarray) -> numpy.ndarray:
-    """(N,) 0 for the points of the front, 1 for those of the front without them, and so on
-    (non-dominated sorting, Deb et al. 2002).
+    """(N,) the front that each point is on, by non-dominated sorting (Deb et al. 2002).
+
+    0 is the front of all points, 1 the front of the points that are left without it, and so on.
     """
     points_NK = _points(points_NK)
     result = numpy.full(len(points_NK), -1)
@@ -41,10 +48,10 @@ def layers(points_NK: numpy.ndarray) -> numpy.ndarray:
 
 
 def crowding(points_NK: numpy.ndarray) -> numpy.ndarray:
-    """(N,) how much room there is around each point: the sum over objectives of the distance
-    between its two neighbours, in shares of the range.
+    """(N,) the crowding distance of each point (Deb et al. 2002); larger means more room.
 
-    The ends of each objective have an infinite amount (Deb et al. 2002).
+    It is the sum over objectives of the distance between the point's two neighbours, as a share of
+    the objective's range. It is infinite for the best and the worst point of an objective.
     """
     points_NK = _points(points_NK)
     room_N = numpy.zeros(len(points_NK))
@@ -59,8 +66,9 @@ def crowding(points_NK: numpy.ndarray) -> numpy.ndarray:
 
 
 def ranked(points_NK: numpy.ndarray) -> numpy.ndarray:
-    """(N,) the numbers of the points, the best first: by layer, within a layer those with the most
-    room around them, then the first (Deb et al. 2002).
+    """(N,) the indices of the points, the best first (Deb et al. 2002).
+
+    Points are ordered by layer, within a layer by falling crowding distance, then by index.
     """
     layer_N = layers(points_NK)
     room_N = numpy.zeros(len(layer_N))
@@ -70,11 +78,18 @@ def ranked(points_NK: numpy.ndarray) -> numpy.ndarray:
 
 
 def hypervolume(points_NK: numpy.ndarray, reference_K: numpy.ndarray) -> float:
-    """The volume that the points dominate above the reference, exactly (Zitzler and Thiele 1999);
-    points not above it in every objective add nothing.
+    """The exact volume that the points dominate above the reference (Zitzler and Thiele 1999).
 
-    Sweeps along the last objective and adds up slices, so that time grows with N^(K-1): for fronts
-    of thousands in two objectives, hundreds in four.
+    A point that is not above the reference in every objective adds nothing. The method adds up
+    slices along the last objective, so its time grows with N^(K-1). That is fast enough for
+    thousands of points in two objectives, and for hundreds in four.
+
+    Raises:
+        ValueError: the reference does not have one number for each objective, or the points are not
+            a matrix of finite numbers.
+
+    >>> hypervolume(numpy.array([[1.0, 2.0], [2.0, 1.0]]), numpy.zeros(2))
+    3.0
     """
     points_NK, reference_K = _points(points_NK), numpy.asarray(reference_K, dtype=numpy.float64)
     if reference_K.shape != points_NK.shape[1:]:
@@ -86,8 +101,9 @@ def hypervolume(points_NK: numpy.ndarray, reference_K: numpy.ndarray) -> float:
 
 
 def inverted_generational_distance(points_NK: numpy.ndarray, front_MK: numpy.ndarray) -> float:
-    """The mean Euclidean distance of the true front's points to the nearest of the points, each
-    objective in shares of the front's range.
+    """The mean Euclidean distance from a point of the true front to the nearest of the points.
+
+    Each objective is scaled by its range on the true front.
     """
     points_NK, front_MK = _points(points_NK), _points(front_MK)
     span_K = numpy.ptp(front_MK, axis=0)
@@ -97,7 +113,7 @@ def inverted_generational_distance(points_NK: numpy.ndarray, front_MK: numpy.nda
 
 
 def _volume(points_NK: numpy.ndarray) -> float:
-    """Above the origin, all points being above it."""
+    """The volume above the origin, for points that are all above it."""
     if len(points_NK) == 0:
         return 0.0
     if points_NK.shape[1] == 1:

@@ -1,6 +1,4 @@
-"""What comes of the architectures that an agent proposes: evaluated together where their network is
-new, else what is known.
-"""
+"""The results of an agent's architectures: new networks are evaluated, others are looked up."""
 
 from __future__ import annotations
 
@@ -8,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas.config.arms import OUTSIDE, SEARCH
 from nas.evaluators.evaluator import Observation
 from nas.executors import Executor
-from nas.record.arms import OUTSIDE, SEARCH
-from nas.record.history import Proposal, Trial
-from nas.search.run import Run
+from nas.record.trials import Proposal, Trial
+from nas.search.loop import Run
 from nas.strategies.strategy import key_of
 from spaces import Architecture
 
@@ -21,11 +19,14 @@ BUDGET_USED = "the budget is used"
 
 @dataclass(frozen=True)
 class Ending:
-    """How an episode ended: with a trial, new or known, or for a reason without one.
+    """The end of an episode: a trial, or the reason why there is none.
 
     Attributes:
-        cached: the network was known before and not evaluated again.
-        skipped: nothing was decided about the architecture, as the run evaluates no more.
+        architecture: the architecture, if the options lead to one.
+        trial: its trial, new or known.
+        cached: whether the network was known before, so that it was not evaluated again.
+        reason: why there is no trial.
+        skipped: whether the architecture has no result because the run evaluates no more.
     """
 
     architecture: Architecture | None = None
@@ -35,7 +36,7 @@ class Ending:
     skipped: bool = False
 
     def info(self) -> dict[str, Any]:
-        """What the agent is told of it."""
+        """The entries of the step's `info`."""
         outcome = None if self.trial is None else self.trial.outcome
         observed = outcome if isinstance(outcome, Observation) else None
         return {
@@ -50,12 +51,17 @@ class Ending:
 
 def left_of(run: Run) -> int:
     """How many architectures the run may still evaluate."""
-    return run.config.budget - len(run.history.of_arm(SEARCH).trials)
+    return run.plan.budget - len(run.history.of_arm(SEARCH).trials)
 
 
 def evaluate(run: Run, executor: Executor, found: Sequence[Architecture | str]) -> list[Ending]:
-    """What comes of each; a text says why there is no architecture. The new networks are one round,
-    as far as the budget reaches.
+    """The ending of each episode; the new networks are evaluated in one round.
+
+    Networks beyond the run's budget are skipped.
+
+    Args:
+        run, executor: what evaluates them.
+        found: an architecture for each episode, or a text that says why there is none.
     """
     keys = ["" if isinstance(item, str) else key_of(run.parts.space, item) for item in found]
     known, new = run.history.of_arm(SEARCH).keys, dict[str, Proposal]()

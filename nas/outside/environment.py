@@ -1,106 +1,75 @@
-"""A run whose architectures an agent outside proposes: a reinforcement learner, an ant colony,
-anybody's program.
+"""The environment through which an agent outside proposes the architectures of a run.
 
-    reset -> question -> step(option) -> question -> ... -> step(option): the architecture is
-    evaluated, its score is the reward
+    reset -> question -> step(option) -> question -> ... -> step(option) -> reward
 
-The contract is Gymnasium's, which need not be installed. What is evaluated is journalled as by any
-strategy, so `nas status`, `nas report`, `nas trials` and `nas export` read the run, and opening its
-directory again goes on with it.
+The last option completes the architecture. It is evaluated, and its score is the reward.
+
+The interface is Gymnasium's, which need not be installed. Evaluations are journalled as in any
+search, so `nas status`, `nas report`, `nas trials` and `nas export` read the run. Opening its
+directory again continues it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy
 
-from nas.config.compose import executor_of
-from nas.config.config import ConfigError, load_config, parse_config
+from nas.config.arms import SEARCH
+from nas.config.loading import load_config, parse_config
+from nas.config.sections import ConfigError
 from nas.evaluators.evaluator import Observation
 from nas.outside.endings import BUDGET_USED, Ending, evaluate, left_of
+from nas.outside.observations import (
+    action_space,
+    gymnasium_module,
+    info_of,
+    observation_of,
+    observation_space,
+)
 from nas.outside.opening import open_run
 from nas.outside.questions import NoOption, Question, after, check_option, first, played, survey
-from nas.outside.rewards import Reward
-from nas.record.arms import SEARCH
-from nas.record.history import History, Trial
-from nas.search.run import Run, Watch
+from nas.outside.rules import Rules
+from nas.record.history import History
+from nas.record.trials import Trial
+from nas.search.loop import Run, Watch
 from spaces import Architecture
 from spaces.choices import Rejected
 
 Step = tuple[numpy.ndarray, float, bool, bool, dict[str, Any]]
-"""What `step` gives: observation, reward, terminated, truncated, info."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How the run looks to the agent.
-
-    Attributes:
-        steps: `questions`: a step answers the next question; `whole`: a step answers all of them,
-            where they are the same for every architecture.
-        reward: of an observation; None: its score.
-        penalty: the reward of an architecture that the space rejects or that fails, and of an
-            action that is no option.
-        bins: how many values a real number has, or a whole number with more of them.
-        patience: after so many episodes in a row without a new architecture the run is truncated,
-            as when the budget is used.
-        num_actions, num_steps: the sizes of the mask and of the observation; None: as a hundred
-            random architectures need them.
-    """
-
-    steps: Literal["questions", "whole"] = "questions"
-    reward: Reward | None = None
-    penalty: float = 0.0
-    bins: int = 16
-    patience: int = 1000
-    num_actions: int | None = None
-    num_steps: int | None = None
-
-    def __post_init__(self) -> None:
-        if (
-            self.steps not in ("questions", "whole")
-            or self.bins < 2
-            or self.patience < 1
-            or not math.isfinite(self.penalty)
-        ):
-            raise ValueError(
-                "the rules need steps questions or whole, bins >= 2, patience >= 1 and a finite "
-                f"penalty; got {self}"
-            )
+"""The result of `step`: observation, reward, terminated, truncated, info."""
 
 
 class SearchEnvironment:
-    """A run, and the episode that is under way. A context manager that closes it.
+    """A run with the current episode; a context manager that closes the run.
 
     The observation is (num_steps,) whole numbers: the options taken in this episode, in order, then
-        -1. A space's program is deterministic, so they say all of
-    the state. `info` has the next question: its `path`, its `options`, and `mask`, (num_actions,)
-        of 1 where the action is an option. After the last step it has
-    the `trial`, the `architecture` (answers by path), `score` and `metrics`, whether it was
-    `cached`, that is, known before and not evaluated again, and the `reason` where there is no
-    score. The environment draws nothing: `reset`'s seed is there for the contract, and evaluations
-    have the run's seeds.
+    -1. A space's program is deterministic, so the options are the whole state.
+
+    `info` has the next question: its `path`, its `options`, and `mask`, (num_actions,), which is 1
+    where the action is an option. After the last step of an episode it also has the `trial`, the
+    `architecture` (answers by path), its `score` and `metrics`, whether the result was `cached`
+    (known before, so not evaluated again), and the `reason` if there is no score.
+
+    The environment draws no random numbers. `reset` has a seed only because the interface asks for
+    one; evaluations have the run's seeds. `docs/outside_agents.md` has an example that runs.
     """
 
     def __init__(self, run: Run, rules: Rules) -> None:
-        self.rules, self._run, self._executor = rules, run, executor_of(run.config)
+        self.rules, self._run, self._executor = rules, run, run.parts.workers.executor()
         self._space = run.parts.space
         seen = survey(self._space, rules.bins)
         self._widths = seen.widths
-        self.num_actions, self.num_steps = (
-            rules.num_actions or seen.num_actions,
-            rules.num_steps or seen.num_steps,
-        )
+        self.num_actions = rules.num_actions or seen.num_actions
+        self.num_steps = rules.num_steps or seen.num_steps
         if rules.steps == "whole" and seen.widths is None:
             raise ConfigError(
                 "a whole architecture in one step needs a space that asks every architecture "
-                f"the same questions, each with one option; {self._space.name!r} "
-                'does not: take Rules(steps="questions")'
+                f"the same questions, each with one option; {self._space.name!r} does not: take "
+                'Rules(steps="questions")'
             )
         self._question: Question | None = None
         self._taken: tuple[int, ...] = ()
@@ -117,28 +86,26 @@ class SearchEnvironment:
         overrides: Sequence[str] = (),
         watch: Watch = lambda history, events: None,
     ) -> SearchEnvironment:
-        """The environment of a new run in the directory, or of the one that is there, which must
-        have this configuration.
+        """The environment of a run in the directory, which is begun or continued.
 
         Args:
-            config: a configuration file, or its keys and values. Its strategy does not count.
-            directory: the run's.
-            agent: what the agent is, its name and hyper-parameters, as JSON; the journal keeps it
-                as the settings of the strategy `outside`.
+            config: a configuration file, or its keys and values. Its strategy is ignored.
+            directory: the run's directory. A run that it holds must have this configuration.
+            agent: the agent's name and hyper-parameters, as JSON; the journal keeps them as the
+                settings of the strategy `outside`.
             rules: see `Rules`.
-            overrides: of the configuration file, `key=value`.
+            overrides: `key=value`, override keys of the configuration file.
             watch: called after every event of the journal.
 
         Raises:
-            ValueError: the configuration is wrong, or the run in the directory has another or is
-                finished.
+            ValueError: the configuration is wrong, or the run in the directory has another one or
+                is finished.
             nas.record.journal.JournalError: the directory cannot be used.
         """
-        read = (
-            parse_config(config, "the configuration")
-            if isinstance(config, Mapping)
-            else load_config(config, overrides)
-        )
+        if isinstance(config, Mapping):
+            read = parse_config(config, "the configuration")
+        else:
+            read = load_config(config, overrides)
         run = open_run(read, Path(directory), agent, watch)
         try:
             environment = cls(run, rules or Rules())
@@ -150,7 +117,7 @@ class SearchEnvironment:
 
     @property
     def history(self) -> History:
-        """Everything that happened in the run."""
+        """The history of the run so far."""
         return self._run.history
 
     @property
@@ -160,36 +127,29 @@ class SearchEnvironment:
 
     @property
     def truncated(self) -> str | None:
-        """Why no further architecture is evaluated; None while one is."""
+        """The reason why no further architecture is evaluated; None while evaluations go on."""
         if self.history.finished is not None:
             return f"the run is finished: {self.history.finished}"
         if self.left <= 0:
             return BUDGET_USED
-        return (
-            f"no new architecture in {self._idle} episodes"
-            if self._idle >= self.rules.patience
-            else None
-        )
+        if self._idle >= self.rules.patience:
+            return f"no new architecture in {self._idle} episodes"
+        return None
 
     @property
     def observation_space(self) -> Any:
         """The observations, as a space of gymnasium."""
-        high = max(self.num_actions - 1, 0)
-        return _gymnasium().spaces.Box(-1, high, (self.num_steps,), numpy.int64)
+        return observation_space(self.num_actions, self.num_steps)
 
     @property
     def action_space(self) -> Any:
         """The actions, as a space of gymnasium: an option's number, or one for each question."""
-        spaces = _gymnasium().spaces
-        return (
-            spaces.MultiDiscrete(self._widths)
-            if self.rules.steps == "whole"
-            else spaces.Discrete(self.num_actions)
-        )
+        widths = self._widths if self.rules.steps == "whole" else None
+        return action_space(self.num_actions, widths)
 
     def gymnasium(self) -> Any:
         """This environment as a `gymnasium.Env`, for libraries that ask for one."""
-        _gymnasium()
+        gymnasium_module()
         from nas.outside.gymnasium_environment import GymnasiumEnvironment
 
         return GymnasiumEnvironment(self)
@@ -197,7 +157,7 @@ class SearchEnvironment:
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[numpy.ndarray, dict[str, Any]]:
-        """Begins an episode: the observation and the info."""
+        """Begins an episode; returns the observation and the info."""
         self._taken = ()
         found = first(self._space, self.rules.bins)
         if not isinstance(found, Question):
@@ -209,7 +169,7 @@ class SearchEnvironment:
         return self._observation(()), self._info()
 
     def step(self, action: Any) -> Step:
-        """Takes the option of that number; with `Rules(steps="whole")`, an option of each question.
+        """Takes the option with the number `action`; with `Rules(steps="whole")` one per question.
 
         Raises:
             ValueError: the episode is over, or has not begun.
@@ -236,12 +196,11 @@ class SearchEnvironment:
         return self._observation(self._taken), 0.0, False, False, self._info()
 
     def step_all(self, population: Sequence[Architecture | Sequence[int]]) -> list[Step]:
-        """One whole episode for each of the population, evaluated together by all workers, in one
-        round.
+        """One whole episode for each item, all evaluated in one round by all workers.
 
         Args:
-            population: architectures, or the options that lead to them (an observation after its
-                last step, say).
+            population: architectures, or the options that lead to them, such as the observation
+                after the last step of an episode.
         """
         taken = [
             () if isinstance(item, Architecture) else tuple(map(int, item)) for item in population
@@ -251,33 +210,31 @@ class SearchEnvironment:
             for item, options in zip(population, taken, strict=True)
         ]
         if self.truncated is not None:
-            return [
-                self._end(Ending(reason=self.truncated, skipped=True), options) for options in taken
-            ]
-        return [
-            self._end(ending, options)
-            for ending, options in zip(self._evaluate(found), taken, strict=True)
-        ]
+            ended = Ending(reason=self.truncated, skipped=True)
+            return [self._end(ended, options) for options in taken]
+        endings = self._evaluate(found)
+        return [self._end(ending, options) for ending, options in zip(endings, taken, strict=True)]
 
     def finish(self) -> History:
-        """Ends the run as a search's: the random baseline and the finalists that the configuration
-        asks for, and the event `finished`.
+        """Ends the run as a search ends.
+
+        That is: the random baseline and the finalists that the configuration asks for, then the
+        event `finished`.
 
         Raises:
             ValueError: the run is finished already, or nothing was evaluated.
-            nas.search.run.RunFailed: nothing succeeded.
+            nas.search.loop.RunFailed: nothing succeeded.
         """
         if self.history.finished is not None or not self.history.of_arm(SEARCH).trials:
-            raise ValueError(
-                "there is nothing to finish: "
-                f"{self.history.finished or 'no architecture was evaluated yet'}"
-            )
+            reason = self.history.finished or "no architecture was evaluated yet"
+            raise ValueError(f"there is nothing to finish: {reason}")
         self._executor.close()
         return self._run.to_its_end(self.truncated or "the agent ended it")
 
     def close(self) -> None:
-        """Ends the workers and closes the journal; opening the directory again goes on. Calling it
-        twice is allowed.
+        """Ends the workers and closes the journal; opening the directory again continues the run.
+
+        It may be called twice.
         """
         self._question = None
         self._executor.close()
@@ -290,13 +247,13 @@ class SearchEnvironment:
         self.close()
 
     def _finish_round(self) -> None:
-        """What was under way when the program ended."""
+        """Evaluates what was in progress when the program ended."""
         rounds = self.history.of_arm(SEARCH).rounds
         if rounds and rounds[-1].ranking is None:
             self._run.finish_round(SEARCH, self._executor)
 
     def _played(self, options: Sequence[int]) -> Architecture | str:
-        """The architecture, or why there is none."""
+        """The architecture, or the reason why there is none."""
         try:
             return played(self._space, options, self.rules.bins)
         except (Rejected, NoOption) as error:
@@ -309,23 +266,19 @@ class SearchEnvironment:
         return endings
 
     def _end(self, ending: Ending, taken: tuple[int, ...]) -> Step:
-        """The last step of an episode."""
+        """The result of the last step of an episode."""
         self._question = None
         reward = 0.0 if ending.skipped else self._reward(ending.trial)
-        return (
-            self._observation(taken),
-            reward,
-            not ending.skipped,
-            self.truncated is not None,
-            {**self._info(), **ending.info()},
-        )
+        observation, terminated = self._observation(taken), not ending.skipped
+        info = {**self._info(), **ending.info()}
+        return observation, reward, terminated, self.truncated is not None, info
 
     def _reward(self, trial: Trial | None) -> float:
         if trial is None or not isinstance(trial.outcome, Observation):
             return self.rules.penalty
-        reward = (
-            trial.score if self.rules.reward is None else float(self.rules.reward(trial.outcome))
-        )
+        reward = trial.score
+        if self.rules.reward is not None:
+            reward = float(self.rules.reward(trial.outcome))
         if not math.isfinite(reward):
             raise ValueError(
                 f"the reward of trial {trial.number} is {reward}; it has to be a finite number"
@@ -333,39 +286,7 @@ class SearchEnvironment:
         return reward
 
     def _observation(self, taken: Sequence[int]) -> numpy.ndarray:
-        if len(taken) > self.num_steps:
-            raise ValueError(
-                f"an architecture of {self._space.name!r} takes more than {self.num_steps} "
-                "steps: give Rules(num_steps=...) a larger number"
-            )
-        observation = numpy.full(self.num_steps, -1, dtype=numpy.int64)
-        observation[: len(taken)] = taken
-        return observation
+        return observation_of(taken, self.num_steps, self._space.name)
 
     def _info(self) -> dict[str, Any]:
-        options = () if self._question is None else self._question.options
-        if len(options) > self.num_actions:
-            assert self._question is not None
-            raise ValueError(
-                f"the question {self._question.name!r} has {len(options)} options, and "
-                f"{self.num_actions} were the most among random architectures: "
-                f"give Rules(num_actions={len(options)}), or more"
-            )
-        mask = numpy.zeros(self.num_actions, dtype=numpy.int8)
-        mask[: len(options)] = 1
-        return {
-            "path": None if self._question is None else self._question.name,
-            "options": options,
-            "mask": mask,
-        }
-
-
-def _gymnasium() -> Any:
-    try:
-        import gymnasium  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise ValueError(
-            "gymnasium is not installed, and only its spaces need it: pip install "
-            "'surrogate-nas[gymnasium]'"
-        ) from error
-    return gymnasium
+        return info_of(self._question, self.num_actions)

@@ -1,6 +1,4 @@
-"""`SearchEnvironment` as an environment of gymnasium: the only module that imports it, and only on
-demand.
-"""
+"""`SearchEnvironment` as a `gymnasium.Env`; imported only on demand, as it needs gymnasium."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import gymnasium  # pyright: ignore[reportMissingImports]
 
 
 class Wrapped(Protocol):
-    """What is asked of the wrapped environment: `nas.outside.SearchEnvironment` has it."""
+    """The interface of the wrapped environment, which is `nas.outside.SearchEnvironment`."""
 
     @property
     def observation_space(self) -> Any: ...
@@ -28,16 +26,14 @@ class Wrapped(Protocol):
 
 
 class GymnasiumEnvironment(gymnasium.Env):
-    """Passes all on. `environment` is what it wraps."""
+    """A `gymnasium.Env` that passes every call on to `environment`."""
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
 
     def __init__(self, environment: Wrapped) -> None:
         self.environment = environment
-        self.observation_space, self.action_space = (
-            environment.observation_space,
-            environment.action_space,
-        )
+        self.observation_space = environment.observation_space
+        self.action_space = environment.action_space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""The run behind an environment: made, or opened again."""
+"""Opening the run behind an environment: a new one, or the one that the directory holds."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nas.config.arms import OUTSIDE, SEARCH
 from nas.config.compose import Parts, compose
-from nas.config.config import ConfigError, Named, RunConfig, parse_config
-from nas.record.arms import OUTSIDE, SEARCH
-from nas.record.history import EMPTY, History, fold
-from nas.record.journal import FILE, Journal, create, open_for_writing
-from nas.search.run import Run, Watch, described
+from nas.config.loading import parse_config
+from nas.config.sections import ConfigError, Named, RunConfig
+from nas.record.folding import fold
+from nas.record.history import EMPTY, History
+from nas.record.journal import Journal, create, open_for_writing
+from nas.record.journal_file import FILE
+from nas.search.loop import Run, Watch
+from nas.search.run import described
 from nas.strategies import Asked
 from spaces import SearchSpace
 
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """The strategy of an arm whose architectures come from outside: it has none to propose by
-    itself.
-    """
+    """The strategy of an arm whose architectures come from outside; it proposes nothing itself."""
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
@@ -35,14 +37,14 @@ def open_run(
     """A new run in the directory, or the one that is there.
 
     Args:
-        config: whose strategy does not count: the run's is `outside`, with the agent as its
-            setting.
-        directory: the run's.
-        agent: what the agent is, as JSON.
+        config: the configuration. Its strategy is ignored: that of the run is `outside`, with the
+            agent as its setting.
+        directory: the run's directory.
+        agent: the agent's name and hyper-parameters, as JSON.
         watch: called after every event.
 
     Raises:
-        ValueError: the configuration names what is not there, or the run in the directory has
+        ValueError: the configuration names what does not exist, or the run in the directory has
             another configuration or is finished.
         nas.record.journal.JournalError: the directory cannot be used.
     """
@@ -52,10 +54,10 @@ def open_run(
     parts = _parts(config)
     if not (directory / FILE).is_file():
         journal = create(directory, resolved, described(parts, resolved))
-        return Run(config, parts, journal, EMPTY, watch)
+        return Run(parts, journal, EMPTY, watch)
     journal = open_for_writing(directory)
     try:
-        run = Run(config, parts, journal, _history(journal, resolved), watch)
+        run = Run(parts, journal, _history(journal, resolved), watch)
         run.take_up()
     except BaseException:
         journal.close()
@@ -64,8 +66,9 @@ def open_run(
 
 
 def _parts(config: RunConfig) -> Parts:
-    """The run's parts, checked as those of any search: a strategy for any objectives stands in for
-    the one outside.
+    """The run's parts, checked as those of any search.
+
+    `nsga2` stands in for the agent during the checks, since it accepts any objectives.
     """
     composed = compose(config.model_copy(update={"strategy": Named(name="nsga2")}))
     return replace(composed, arms={**composed.arms, SEARCH: Elsewhere()})
@@ -76,7 +79,7 @@ def _settings(agent: Mapping[str, Any] | None) -> dict[str, Any]:
         return {} if agent is None else {"agent": json.loads(json.dumps(agent, allow_nan=False))}
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"what `agent` says is kept as JSON, with finite numbers: {error}; got {agent}"
+            f"`agent` is kept as JSON, with finite numbers: {error}; got {agent}"
         ) from error
 
 
@@ -85,12 +88,12 @@ def _history(journal: Journal, given: Mapping[str, Any]) -> History:
         key for key in {**journal.config, **given} if journal.config.get(key) != given.get(key)
     ]
     if differing:
-        said = ", ".join(
+        difference = ", ".join(
             f"{key} is {journal.config.get(key)!r}, not {given.get(key)!r}" for key in differing
         )
         raise ConfigError(
-            f"the run in {journal.directory} has another configuration: {said}; go on with its "
-            "own, or name another directory"
+            f"the run in {journal.directory} has another configuration: {difference}; go on with "
+            "its own, or name another directory"
         )
     history = fold(journal.events())
     if history.finished is not None:

@@ -1,11 +1,10 @@
-"""A space's program as a game of questions: each is answered by the number of one of its options,
-and the last answer makes an architecture.
+"""A space's program as a sequence of questions, each answered by the number of an option.
 
     first -> Question -> after(question, option) -> Question -> ... -> Architecture, or Rejected
 
-Questions with a single answer are not asked. A real number, or a whole number with more values than
-`bins`, has `bins` values with equal steps on its own scale, both ends among them. A subset is asked
-label by label (without it, or with it), a permutation place by place.
+The last answer makes an architecture. Questions with a single answer are not asked. A real number,
+or a whole number with more values than `bins`, has `bins` options in equal steps on its own scale,
+both ends included. A subset is asked label by label (out, or in), a permutation place by place.
 """
 
 from __future__ import annotations
@@ -16,26 +15,27 @@ from dataclasses import dataclass
 from nas.seeds import generator
 from spaces import Architecture, SearchSpace
 from spaces.domains import Answer, Domain, Integer, OneOf, Permutation, Real, Subset
-from spaces.operators import Steady, domains, next_question, sample
+from spaces.operators import domains, next_question, sample
+from spaces.steady import Steady
 
-# How many random architectures a survey looks at.
+# The number of random architectures in a survey.
 SURVEYED = 100
 
 
 class NoOption(Exception):
-    """An action that is no answer to the question; the message says which there are."""
+    """An action that is no option of the question; the message gives the options."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked next, and all that was answered before it.
+    """The next question, with all answers before it.
 
     Attributes:
-        path: of the choice.
-        options: the answers, or of a subset or permutation the next part of the answer.
-        domain: all answers to the choice.
+        path: the path of the choice.
+        options: the possible answers; for a subset or permutation those to its next part.
+        domain: the domain of the choice.
         picked: the parts of its answer so far.
-        answers: to the choices before it.
+        answers: the answers to the choices before it, by path.
     """
 
     path: str
@@ -46,27 +46,23 @@ class Question:
 
     @property
     def name(self) -> str:
-        """The path; of a subset with the label that is in question, of a permutation with the
-        place.
-        """
+        """The path; for a subset with the label that is asked for, for a permutation the place."""
         if isinstance(self.domain, Subset):
             return f"{self.path}[{self.domain.labels[len(self.picked)]}]"
-        return (
-            f"{self.path}[{len(self.picked)}]"
-            if isinstance(self.domain, Permutation)
-            else self.path
-        )
+        if isinstance(self.domain, Permutation):
+            return f"{self.path}[{len(self.picked)}]"
+        return self.path
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What random architectures tell of a space's questions.
+    """The sizes of a space's questions, from random architectures.
 
     Attributes:
-        num_actions: the largest number of options.
-        num_steps: no architecture took more questions.
-        widths: the number of options of each question where all architectures were asked the same;
-            None elsewhere.
+        num_actions: the largest number of options of a question.
+        num_steps: the largest number of questions of an architecture.
+        widths: the number of options of each question, if all architectures have the same
+            questions and none is a subset or permutation; else None.
     """
 
     num_actions: int
@@ -75,10 +71,10 @@ class Survey:
 
 
 def first(space: SearchSpace, bins: int) -> Question | Architecture:
-    """The first question; an architecture where the space has no other.
+    """The first question; or the architecture, if the space has only one.
 
     Raises:
-        Rejected: the program refuses everything.
+        Rejected: the program rejects everything.
     """
     return _next(space, (), bins)
 
@@ -86,21 +82,25 @@ def first(space: SearchSpace, bins: int) -> Question | Architecture:
 def after(
     space: SearchSpace, question: Question, option: int, bins: int
 ) -> Question | Architecture:
-    """What comes after the question is answered by its option of that number, 0 <= option <
-    len(question.options).
+    """The next question or the architecture, after the question is answered by one of its options.
+
+    Args:
+        space: the space.
+        question: the question.
+        option: the number of the option, 0 <= option < len(question.options).
+        bins: the number of options of a real number.
 
     Raises:
-        Rejected: the program refuses the answers.
+        Rejected: the program rejects the answers.
     """
     return _within(space, question, (*question.picked, question.options[option]), bins)
 
 
 def played(space: SearchSpace, options: Sequence[int], bins: int) -> Architecture:
-    """The architecture to which the options lead; what stands behind the last question may be -1
-    only.
+    """The architecture to which the options lead; after the last question only -1 may follow.
 
     Raises:
-        Rejected: the program refuses them.
+        Rejected: the program rejects the answers.
         NoOption: a question has no such option, or the options end before the questions do.
     """
     state = first(space, bins)
@@ -122,10 +122,10 @@ def played(space: SearchSpace, options: Sequence[int], bins: int) -> Architectur
 
 
 def check_option(question: Question, option: int) -> None:
-    """Refuses what is no option of the question.
+    """Refuses a number that is no option of the question.
 
     Raises:
-        NoOption: with what there is.
+        NoOption: it is none.
     """
     if not 0 <= option < len(question.options):
         raise NoOption(
@@ -135,52 +135,48 @@ def check_option(question: Question, option: int) -> None:
 
 
 def survey(space: SearchSpace, bins: int) -> Survey:
-    """The measures of the space's questions, from random architectures."""
+    """The sizes of the space's questions, from `SURVEYED` random architectures."""
     random = generator(0, "survey")
     widths = set[tuple[tuple[str, int], ...]]()
     num_steps, plain = 0, True
     for _ in range(SURVEYED):
-        asked = [
-            (path, domain)
-            for path, domain in domains(space, sample(space, random)).items()
-            if domain.size != 1
-        ]
+        decided = domains(space, sample(space, random))
+        asked = [(path, domain) for path, domain in decided.items() if domain.size != 1]
         plain = plain and not any(isinstance(domain, Subset | Permutation) for _, domain in asked)
         widths.add(tuple((path, len(_options(domain, (), bins))) for path, domain in asked))
         num_steps = max(num_steps, sum(_most_parts(domain) for _, domain in asked))
     num_actions = max((width for item in widths for _, width in item), default=0)
     (alike, *others) = widths
-    return Survey(
-        num_actions, num_steps, tuple(width for _, width in alike) if plain and not others else None
-    )
+    if others or not plain:
+        return Survey(num_actions, num_steps, None)
+    return Survey(num_actions, num_steps, tuple(width for _, width in alike))
 
 
 def _next(
     space: SearchSpace, answers: tuple[tuple[str, Answer], ...], bins: int
 ) -> Question | Architecture:
+    """The next question after all these answers, or the architecture if there is none."""
     found = next_question(space, dict(answers))
-    return (
-        found
-        if isinstance(found, Architecture)
-        else _within(space, Question(found[0], (), found[1], (), answers), (), bins)
-    )
+    if isinstance(found, Architecture):
+        return found
+    path, domain = found
+    return _within(space, Question(path, (), domain, (), answers), (), bins)
 
 
 def _within(
     space: SearchSpace, question: Question, picked: tuple[Answer, ...], bins: int
 ) -> Question | Architecture:
-    """The next part of the question's answer, or the next question where all parts are picked."""
+    """The next part of the question's answer, or the next question if all parts are picked."""
     while len(options := _options(question.domain, picked, bins)) == 1:
         picked = (*picked, *options)
     if options:
         return Question(question.path, options, question.domain, picked, question.answers)
-    return _next(
-        space, (*question.answers, (question.path, _answer(question.domain, picked))), bins
-    )
+    answer = _answer(question.domain, picked)
+    return _next(space, (*question.answers, (question.path, answer)), bins)
 
 
 def _options(domain: Domain, picked: tuple[Answer, ...], bins: int) -> tuple[Answer, ...]:
-    """The next parts that an answer may have; none where it is complete."""
+    """The possible next parts of an answer; none if it is complete."""
     if isinstance(domain, Subset):
         left, taken = len(domain.labels) - len(picked), sum(map(bool, picked))
         can = {False: taken + left - 1 >= domain.minimum, True: taken < domain.maximum}
@@ -192,24 +188,22 @@ def _options(domain: Domain, picked: tuple[Answer, ...], bins: int) -> tuple[Ans
     if isinstance(domain, Real):
         return tuple(domain.draw(Steady(step / (bins - 1))) for step in range(bins))
     if isinstance(domain, Integer) and domain.size > bins:
-        return tuple(
-            domain.low + round(step * (domain.size - 1) / (bins - 1)) for step in range(bins)
-        )
+        last = domain.size - 1
+        return tuple(domain.low + round(step * last / (bins - 1)) for step in range(bins))
     assert isinstance(domain, OneOf | Integer)
     return tuple(domain.at(index) for index in range(domain.size))
 
 
 def _answer(domain: Domain, picked: tuple[Answer, ...]) -> Answer:
+    """The answer that consists of the picked parts."""
     if isinstance(domain, Subset):
         return tuple(label for label, taken in zip(domain.labels, picked, strict=True) if taken)
     return picked if isinstance(domain, Permutation) else picked[0]
 
 
 def _most_parts(domain: Domain) -> int:
-    return (
-        len(domain.labels)
-        if isinstance(domain, Subset)
-        else len(domain.labels) - 1
-        if isinstance(domain, Permutation)
-        else 1
-    )
+    """The largest number of questions for one answer."""
+    if isinstance(domain, Subset):
+        return len(domain.labels)
+    # The last label of a permutation is not asked for: it is the only one left.
+    return len(domain.labels) - 1 if isinstance(domain, Permutation) else 1

@@ -1,12 +1,14 @@
-"""Rewards relative to targets, for an agent outside: as in ArchGym (Krishnan et al., 2023, arXiv
-2306.08888), but one-sided.
+"""Rewards of an agent outside that are relative to targets.
 
-    sum_of_excess       - sum over the targets of max((value - target) / target, 0)      0 where all targets are met, below it elsewhere
-    product_of_ratios   product over the targets of 1 / (1 + max((value - target) / target, 0))      1 where all are met, towards 0 elsewhere
+They are those of ArchGym (Krishnan et al., 2023, arXiv 2306.08888), but one-sided. For a cost, with
+excess = max((value - target) / |target|, 0):
 
-so for a cost. For a number to be maximised it is (target - value) / target. The published product
-is of target / |value - target|: it is infinite at the target and falls again beyond it.
-`two_sided=True` gives that one.
+    sum_of_excess       -sum of excess over the targets: 0 if all are met, else negative
+    product_of_ratios   product of 1 / (1 + excess): 1 if all are met, else between 0 and 1
+
+For a number to be maximised the excess is max((target - value) / |target|, 0). The published
+product is that of |target| / |value - target|. It is infinite at the target and falls again beyond
+it; `two_sided=True` gives it.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ class Target:
 
     Attributes:
         name: `score`, `seconds`, or one of the observation's metrics.
-        value: not 0, for what is missing is relative to it.
-        goal: a cost should be at most the value, a score at least.
+        value: the value to reach. It is not 0, because differences are relative to it.
+        goal: whether the number should be at most the value (a cost) or at least (a score).
     """
 
     name: str
@@ -38,12 +40,12 @@ class Target:
     def __post_init__(self) -> None:
         if not math.isfinite(self.value) or self.value == 0:
             raise ValueError(
-                "a target is a finite number other than 0, for what is missing is relative to "
-                f"it; {self.name!r} got {self.value}"
+                "a target is a finite number other than 0, because differences are relative to it; "
+                f"{self.name!r} got {self.value}"
             )
 
     def beyond(self, observation: Observation) -> float:
-        """By which share of the target the number is worse than it; negative where it is better.
+        """The share of the target by which the number is worse than it; negative if it is better.
 
         Raises:
             ValueError: the observation has no such number.
@@ -63,7 +65,12 @@ class Target:
 
 
 def sum_of_excess(targets: Sequence[Target]) -> Reward:
-    """Minus the sum of what is missing to each target: 0 where all are met."""
+    """Minus the sum of the excess over each target: 0 if all are met.
+
+    >>> reward = sum_of_excess([Target("seconds", 10.0)])
+    >>> reward(Observation(0.9, seconds=15.0))
+    -0.5
+    """
 
     def reward(observation: Observation) -> float:
         return 0.0 - sum(max(target.beyond(observation), 0.0) for target in targets)
@@ -72,8 +79,9 @@ def sum_of_excess(targets: Sequence[Target]) -> Reward:
 
 
 def product_of_ratios(targets: Sequence[Target], *, two_sided: bool = False) -> Reward:
-    """The product of how nearly each target is met: 1 where all are. `two_sided` is the published
-    form, whose reward grows without bound at a target.
+    """The product of a ratio for each target: 1 if all targets are met.
+
+    `two_sided` gives the published form, whose reward grows without bound at a target.
     """
 
     def ratio(target: Target, observation: Observation) -> float:

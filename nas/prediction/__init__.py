@@ -1,1 +1,1 @@
-"""A predictor without a search: fitted to labels, kept, judged and asked."""
+"""A predictor without a search: fitted to labels, saved, evaluated, and used to predict."""

@@ -1,7 +1,7 @@
-"""A predictor fitted to labels.
+"""Fitting a named predictor to labels, and checking it on held-out labels.
 
-Scores are higher-is-better inside. Where the labels' lower is better (latency, loss), they are
-negated on the way in and predictions on the way out.
+Predictors take scores that are higher-is-better. If lower labels are better (latency, loss), the
+labels are negated before the fit, and the predictions after it.
 
 Shapes: N architectures or labels.
 """
@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy
 
-from nas.config.config import Named, RunConfig, settings_of
-from nas.config.shapes import shapes_to_json
+from nas.config.plug_ins import settings_of
+from nas.config.sections import Named, RunConfig
 from nas.prediction.labels import Labels, as_path
-from nas.prediction.saved import About, Trained
+from nas.prediction.saved import About, SavedPredictor
 from nas.record.environment import environment
+from nas.record.shapes import shapes_to_json
 from nas.record.trust import seal
 from nas.seeds import derive
 from predictors import PREDICTORS, Prediction
@@ -30,21 +31,23 @@ from spaces import Graph
 from spaces.canonical import canonical_key
 
 DEFAULT: str = RunConfig.model_fields["predictor"].default.name
-# Fewer labels than this are not held out in folds: the figures would say nothing.
+# A check with fewer labels than this is refused: its figures would mean nothing.
 LEAST_FOR_CHECK = 20
 FOLDS = 5
 
 
 def named_predictor(name: str, settings: dict[str, Any]) -> Predictor:
-    """The predictor of this name, built in or the user's own (`my_file.py:Name`), made with its
-    settings.
+    """The predictor of this name with these settings.
+
+    Args:
+        name: a built-in predictor, or the user's own (`my_file.py:Name`).
+        settings: by name.
 
     Raises:
-        ValueError: the name or a setting is unknown, or one of the user's own could not be read
-            back from where it is saved.
+        ValueError: the name or a setting is unknown, or the user's own predictor has no `load`.
     """
     if "name" in settings:
-        raise ValueError("a predictor is named by --predictor; `name` is none of its settings")
+        raise ValueError("a predictor is named by --predictor; `name` is not a setting of it")
     made = settings_of("predictor", PREDICTORS, Named(name=name, **settings))
     if name not in PREDICTORS and not hasattr(made, "load"):
         raise ValueError(
@@ -55,10 +58,10 @@ def named_predictor(name: str, settings: dict[str, Any]) -> Predictor:
 
 
 def drawn(labels: Labels, count: int, seed: int) -> Labels:
-    """So many of the labels that are numbers, drawn at random.
+    """`count` of the labels that are numbers, drawn at random without replacement.
 
     Raises:
-        ValueError: there are not so many.
+        ValueError: `count` is below 2, or above the number of such labels.
     """
     rows = numpy.flatnonzero(numpy.isfinite(labels.values_N))
     if not 2 <= count <= len(rows):
@@ -82,17 +85,18 @@ def fit(
     seed: int = 0,
     lower_is_better: bool = False,
     check: bool = False,
-) -> Trained:
-    """The predictor fitted to the labels that are numbers, every row a label: isomorphic
-    architectures need not share it (a latency).
+) -> SavedPredictor:
+    """The predictor fitted to all labels that are numbers.
+
+    Each row is a label of its own, as isomorphic architectures may differ (in latency).
 
     Args:
-        labels: what it learns from.
+        labels: the training data.
         name, settings: see `named_predictor`.
         seed: of the fit.
-        lower_is_better: of the labels' own units.
-        check: also fit five times without a fifth of the labels, and say how what was left out is
-            predicted.
+        lower_is_better: whether a lower label is better.
+        check: also fit five times without a fifth of the labels, and keep how well the held-out
+            labels are predicted.
 
     Raises:
         ValueError: there are too few labels, or see `named_predictor`.
@@ -129,7 +133,7 @@ def fit(
         environment=environment(),
         seal=seal({"space": labels.where, "predictor": kept}),
     )
-    return Trained(fitted, about)
+    return SavedPredictor(fitted, about)
 
 
 def _by_canonical_key(graphs: Sequence[Graph], values_N: numpy.ndarray) -> dict[str, float]:
@@ -143,8 +147,9 @@ def _by_canonical_key(graphs: Sequence[Graph], values_N: numpy.ndarray) -> dict[
 def _held_out(
     predictor: Predictor, graphs: Sequence[Graph], scores_N: numpy.ndarray, seed: int
 ) -> dict[str, float]:
-    """Spearman's correlation and the coverage of 90 % intervals of predictions by fits that had not
-    the fold's labels.
+    """Spearman's correlation and the coverage of 90 % intervals on held-out labels.
+
+    Each fold is predicted by a fit on the other folds.
     """
     fold_N = folds_of(graphs, FOLDS, derive(seed, "check"))
     parts = numpy.zeros((3, len(graphs)))

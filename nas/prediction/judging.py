@@ -1,4 +1,4 @@
-"""How right a fitted predictor is about labels that it was not fitted on.
+"""How well a fitted predictor predicts labels that it was not fitted on.
 
 Shapes: N architectures or labels.
 """
@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy
 
-from nas.prediction.asking import BATCH
 from nas.prediction.labels import Labels
-from nas.prediction.saved import Trained
+from nas.prediction.predicting import BATCH
+from nas.prediction.saved import SavedPredictor
 from predictors import Fitted, Prediction
 from predictors.calibration import LEVELS, coverage, negative_log_likelihood
 from predictors.ranking import kendall_tau, precision_at, regret_of_top, spearman
@@ -23,20 +23,20 @@ from spaces.canonical import canonical_key
 TOP_SHARE, TOP_COUNT = 0.005, 10
 
 
-def evaluate(trained: Trained, labels: Labels) -> dict[str, Any]:
-    """How the predictor ranks the labels that are not isomorphic to one it was fitted on, and
-    whether its intervals are true.
+def evaluate(trained: SavedPredictor, labels: Labels) -> dict[str, Any]:
+    """How well the predictor ranks new architectures, and whether its intervals hold.
 
-    Isomorphic is what has a canonical key of a label, or what the table's column `isomorph` numbers
-    like such a row.
+    An architecture is new if it is not isomorphic to one that the predictor was fitted on.
+    Isomorphic architectures have the same canonical key, or the same number in the table's column
+    `isomorph`.
 
     Returns:
-        `number` of architectures, `left_out` as isomorphic, `without` a number, `kendall_tau`,
-        `spearman`, `precision_at_0.005`, `regret_of_top_10` (own units, 0 or more), `nll` (nats),
-        `coverage` by level, `predicted_per_second`.
+        A dict: `number` of architectures, `left_out` as isomorphic, `without` a number,
+        `kendall_tau`, `spearman`, `precision_at_0.005`, `regret_of_top_10` (own units, 0 or more),
+        `nll` (nats), `coverage` by level, `predicted_per_second`.
 
     Raises:
-        ValueError: fewer than two are left.
+        ValueError: fewer than two architectures are new.
     """
     about = trained.about
     graphs = [labels.space.graph(architecture) for architecture in labels.architectures]
@@ -48,8 +48,7 @@ def evaluate(trained: Trained, labels: Labels) -> dict[str, Any]:
     if len(asked) < 2:
         raise ValueError(
             f"at least 2 architectures of {labels.source} must have a number in {labels.column} "
-            "and not be isomorphic to one that the predictor was "
-            f"fitted on; got {len(asked)}"
+            f"and not be isomorphic to one that the predictor was fitted on; got {len(asked)}"
         )
     began = time.perf_counter()
     prediction = _in_batches(trained.fitted, [graphs[row] for row in asked])

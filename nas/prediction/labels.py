@@ -1,30 +1,27 @@
-"""Architectures with a number each, out of a run's journal or a published table: what a predictor
-is fitted on or judged by.
-"""
+"""Labels for predictors: architectures with a number each, from a run or a published table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy
 
-from nas.config.config import parse_config
-from nas.config.shapes import shapes_from_json
+from nas.config.stored_run import read_run
 from nas.evaluators.evaluator import Observation
 from nas.evaluators.table import BUILTIN, find_table
-from nas.record.history import Trial, fold
-from nas.record.journal import FILE, open_for_reading
-from nas.record.trust import is_sealed
-from nas.search.run import check_unchanged
+from nas.record.journal_file import FILE
+from nas.record.shapes import with_shapes
+from nas.record.trials import Trial
+from nas.record.trust import refuse_foreign_code
+from nas.record.unchanged import check_unchanged
 from nas.tasks.arrays import ARCHITECTURE, read_npz
 from spaces import Architecture, SearchSpace
 from spaces.load import known_spaces, load_space
 
-# Numberings of isomorphic rows that some tables bring along; they may see more than the canonical
-# key does.
+# The column in which some tables number classes of isomorphic rows. Such a class may join
+# architectures whose canonical keys differ.
 ISOMORPH = "isomorph"
 
 
@@ -34,12 +31,12 @@ class Labels:
 
     Attributes:
         source: where they came from, for messages.
-        column: which number of it, for messages.
-        space: whose architectures they are, for the shapes of the run's task.
-        where: what a configuration calls the space; files by their absolute path.
-        architectures: one a label.
-        values_N: in the source's own units; not a number where there is none.
-        classes_N: the table's own numbering of isomorphic architectures, or None.
+        column: which column or metric of the source, for messages.
+        space: the space of the architectures; for a run with the shapes of its task.
+        where: the space's name in a configuration; a file by its absolute path.
+        architectures: one for each label.
+        values_N: the labels in the source's own units; NaN for a row without one.
+        classes_N: the table's own numbers of classes of isomorphic architectures, or None.
     """
 
     source: str
@@ -58,14 +55,14 @@ def read_labels(
 
     Args:
         source: the directory, file or name.
-        space: as a configuration names it. A table needs it; a run knows its own, which is taken
-            where this user began the run on this machine.
-        column: a table's column, `NAME` or `NAME:INDEX` for one of two dimensions. Of a run `score`
-            (the default), `seconds`, or a metric of its observations; where it trained some
-            architectures for fewer epochs, those of the highest fidelity alone.
+        space: as a configuration names it. A table needs it. For a run the default is its own
+            space, but code runs only if this user began the run on this machine.
+        column: a table's column, `NAME`, or `NAME:INDEX` if it has two dimensions. For a run
+            `score` (the default), `seconds`, or a metric of its observations; if the run trained at
+            several fidelities, only the labels of the highest one are read.
 
     Raises:
-        ValueError: there is no such source, space or column, or the table is not one of the space.
+        ValueError: there is no such source, space or column, or the table does not fit the space.
         nas.record.journal.JournalError: the run cannot be read.
     """
     if is_table(source):
@@ -79,13 +76,14 @@ def read_labels(
 
 
 def is_table(source: str | Path) -> bool:
-    """Whether the source is called like a table, not like a run's directory."""
+    """Whether the source is named like a table, not like a run's directory."""
     return str(source).startswith(BUILTIN) or str(source).endswith(".npz")
 
 
 def as_path(where: str) -> str:
-    """The space's or plug-in's name, a file in it by its absolute path, so that it is found from
-    anywhere.
+    """The name of a space or plug-in, with a file's path made absolute.
+
+    So it is found from any directory.
     """
     file, colon, attribute = where.rpartition(":")
     return f"{Path(file).resolve()}:{attribute}" if colon and file.endswith(".py") else where
@@ -94,13 +92,13 @@ def as_path(where: str) -> str:
 def _of_table(source: str, where: str | None, column: str | None) -> Labels:
     if where is None:
         raise ValueError(
-            f"say which space the architectures of {source} are of, with --space; known are "
+            f"give the space of the architectures of {source} with --space; known are "
             f"{', '.join(sorted(known_spaces()))}"
         )
     space, columns = load_space(where), read_npz(find_table(source))
     if column is None:
         raise ValueError(
-            f"say which column of {source} holds the scores, with --score; it has "
+            f"give the column of {source} that holds the scores with --score; it has "
             f"{', '.join(columns)}"
         )
     architectures = _architectures(source, columns, space)
@@ -128,9 +126,8 @@ def _architectures(
         return [Architecture.from_json(text) for text in listed.tolist()]
     if space.rows is None:
         raise ValueError(
-            f"the space {space.name!r} has no `rows` to tell which architecture each row of "
-            f"{source} is, so the table needs the column "
-            f"{ARCHITECTURE!r} with each as JSON; {held}"
+            f"the space {space.name!r} has no `rows`, which gives the architecture of each row of "
+            f"a table, so {source} needs the column {ARCHITECTURE!r} with each as JSON; {held}"
         )
     try:
         return space.rows(columns)
@@ -144,9 +141,9 @@ def _architectures(
 def _column(
     source: str, columns: Mapping[str, numpy.ndarray], named: str, rows: int
 ) -> numpy.ndarray:
-    name, colon, index = (named, "", "") if named in columns else named.rpartition(":")
-    if not colon:
-        name = named
+    name, colon, index = named.rpartition(":")
+    if named in columns or not colon:
+        name, colon, index = named, "", ""
     if name not in columns:
         raise ValueError(f"the table {source} has no column {name!r}; it has {', '.join(columns)}")
     values, shape = columns[name], columns[name].shape
@@ -171,19 +168,21 @@ def _column(
 
 
 def _of_run(directory: Path, where: str | None, column: str) -> Labels:
-    with open_for_reading(directory) as journal:
-        config = parse_config(journal.config, f"the configuration in {directory}")
-        environment, history = journal.environment, fold(journal.events())
-        ours = is_sealed(journal.config, environment.get("seal", ""))
-    if where is None and ":" in config.space and not ours:
-        raise ValueError(
-            f"the run {directory} says that its space is the code {config.space}, and code is "
-            "not run because a run says so: "
-            f"name it yourself, with --space {config.space}"
+    run = read_run(directory)
+    if where is None:
+        where = run.config.space
+        refuse_foreign_code(
+            [where],
+            own=run.is_own,
+            claim=f"the run {directory} says that its space is",
+            kind="run",
+            remedy=f"name it yourself, with --space {where}",
         )
-    where = config.space if where is None else as_path(where)
-    space = with_shapes(load_space(where), environment.get("shapes"), f"the journal of {directory}")
-    trials = history.fullest
+    else:
+        where = as_path(where)
+    journal = f"the journal of {directory}"
+    space = with_shapes(load_space(where), run.environment.get("shapes"), journal)
+    trials = run.history.fullest
     if not trials:
         raise ValueError(
             f"no evaluation of the run {directory} has succeeded yet, so it has no scores to "
@@ -192,20 +191,8 @@ def _of_run(directory: Path, where: str | None, column: str) -> Labels:
     for trial in trials:
         check_unchanged(space, trial)
     values_N = numpy.array([_measured(trial, column) for trial in trials], dtype=numpy.float64)
-    return Labels(
-        str(directory), column, space, where, [trial.architecture for trial in trials], values_N
-    )
-
-
-def with_shapes(space: SearchSpace, shapes: Any, where: str) -> SearchSpace:
-    """The space for shapes that were kept as JSON; as it is where none were.
-
-    Raises:
-        ValueError: they are not shapes; `where` says in the message whose.
-    """
-    if shapes is None:
-        return space
-    return space.for_shapes(shapes_from_json(shapes, where))
+    architectures = [trial.architecture for trial in trials]
+    return Labels(str(directory), column, space, where, architectures, values_N)
 
 
 def _measured(trial: Trial, column: str) -> float:

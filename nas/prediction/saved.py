@@ -1,6 +1,4 @@
-"""A fitted predictor with what it was fitted on: `about.json` beside the files of the predictor
-itself.
-"""
+"""Saving and loading a fitted predictor, with `about.json`, which says what it was fitted on."""
 
 from __future__ import annotations
 
@@ -10,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nas.prediction.labels import with_shapes
-from nas.record.trust import is_sealed
+from nas.record.shapes import with_shapes
+from nas.record.trust import is_sealed, refuse_foreign_code
 from predictors import Fitted, load_predictor
 from spaces import SearchSpace
 from spaces.load import load_object, load_space
@@ -24,17 +22,18 @@ class About(BaseModel):
 
     Attributes:
         predictor, settings: its name and settings.
-        space: as a configuration names it; `space_name` is what its architectures say, and `shapes`
-            what its networks take and give.
+        space: the space's name in a configuration.
+        space_name: the space's name in its architectures.
+        shapes: the shapes of inputs and outputs of the space's networks.
         source, column: where the labels came from.
-        lower_is_better: of the labels' own units.
+        lower_is_better: whether a lower label is better.
         seed: of the sample of rows and of the fit.
-        rows: how many labels it was fitted to.
-        labels: their mean by canonical key, in the labels' own units.
-        seconds: how long the fit took.
-        check: what held-out folds said, or None.
+        rows: the number of labels that it was fitted to.
+        labels: the mean label by canonical key, in the labels' own units.
+        seconds: the duration of the fit.
+        check: the figures on held-out labels, or None.
         environment: versions and machine.
-        seal: whether the code that is named was named by this user on this machine
+        seal: proves that this user named the code in `space` and `predictor` on this machine
             (`nas.record.trust`).
     """
 
@@ -58,23 +57,23 @@ class About(BaseModel):
 
     @property
     def sign(self) -> float:
-        """What the labels are multiplied by, so that higher is better."""
+        """The factor of the labels that makes higher better: 1 or -1."""
         return -1.0 if self.lower_is_better else 1.0
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A fitted predictor, whose scores are higher-is-better, and what it was fitted on."""
+class SavedPredictor:
+    """A fitted predictor, which predicts higher-is-better scores, and what it was fitted on."""
 
     fitted: Fitted
     about: About
 
 
 def check_free(out: Path) -> None:
-    """Refuses a place where something is already.
+    """Refuses a path where a predictor would overwrite something.
 
     Raises:
-        ValueError: it is a file, or a directory that is not empty.
+        ValueError: the path is a file, or a directory that is not empty.
     """
     if out.exists() and not out.is_dir():
         raise ValueError(
@@ -87,22 +86,23 @@ def check_free(out: Path) -> None:
         )
 
 
-def save(trained: Trained, out: Path) -> None:
+def save(trained: SavedPredictor, out: Path) -> None:
     """Writes the predictor's files and `about.json` to a new or empty directory.
 
     Raises:
-        ValueError: the directory is taken.
+        ValueError: see `check_free`.
     """
     check_free(out)
     trained.fitted.save(out)
     (out / ABOUT).write_text(trained.about.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
-def load(directory: Path) -> Trained:
-    """What `save` wrote.
+def load(directory: Path) -> SavedPredictor:
+    """The predictor that `save` wrote.
 
     Raises:
-        ValueError: a file is missing or malformed, or the predictor is somebody else's code.
+        ValueError: a file is missing or malformed, or the predictor is code that this user did not
+            name on this machine.
     """
     try:
         about = About.model_validate_json((directory / ABOUT).read_text(encoding="utf-8"))
@@ -123,32 +123,38 @@ def load(directory: Path) -> Trained:
             f"{first['msg'].lower()}; fit the predictor again"
         ) from error
     if ":" not in about.predictor:
-        return Trained(load_predictor(directory), about)
-    if not _ours(about):
-        raise ValueError(
-            f"{directory} says that its predictor is the code {about.predictor}, and code is not "
-            "run because a file says so: fit it here"
-        )
+        return SavedPredictor(load_predictor(directory), about)
+    refuse_foreign_code(
+        [about.predictor],
+        own=_is_own(about),
+        claim=f"{directory} says that its predictor is",
+        kind="file",
+        remedy="fit it here",
+    )
     where, _, attribute = about.predictor.rpartition(":")
-    return Trained(load_object(where, attribute, "predictor").load(directory), about)
+    return SavedPredictor(load_object(where, attribute, "predictor").load(directory), about)
 
 
 def space_name(about: About, named: str | None) -> str:
-    """The space that the user names; or the one that the predictor was fitted on.
+    """The name of the space that the user gives, else of the one that the predictor was fitted on.
 
     Raises:
-        ValueError: it is code that somebody else has named.
+        ValueError: the latter is code that this user did not name on this machine.
     """
-    if named is None and ":" in about.space and not _ours(about):
-        raise ValueError(
-            f"the predictor's space is the code {about.space}, and code is not run because a "
-            "file says so: name it, with --space"
-        )
-    return named or about.space
+    if named is not None:
+        return named
+    refuse_foreign_code(
+        [about.space],
+        own=_is_own(about),
+        claim="the predictor's space is",
+        kind="file",
+        remedy="name it, with --space",
+    )
+    return about.space
 
 
 def space_of(about: About, named: str | None) -> SearchSpace:
-    """The same as a space, that of the predictor for the shapes it had then.
+    """The space of that name; if it is the predictor's own, with the shapes of the fit.
 
     Raises:
         ValueError: see `space_name`, or there is no such space.
@@ -157,5 +163,5 @@ def space_of(about: About, named: str | None) -> SearchSpace:
     return with_shapes(space, about.shapes, ABOUT) if space.name == about.space_name else space
 
 
-def _ours(about: About) -> bool:
+def _is_own(about: About) -> bool:
     return is_sealed({"space": about.space, "predictor": about.predictor}, about.seal)

@@ -1,5 +1,7 @@
-"""Zero-cost proxies: what an untrained network and one batch tell about how well it would train.
-Each is `score(module, batch) -> float`.
+"""Zero-cost proxies: scores of untrained networks on one batch, and their size and latency.
+
+A proxy is a function `score(module, batch) -> float`. It is meant to predict how well the network
+would train. `nas.proxies.profiling` measures the latency of untrained networks.
 """
 
 from __future__ import annotations
@@ -39,22 +41,23 @@ PROXIES: dict[str, Proxy] = {
     "multiply_adds": multiply_adds,
 }
 
-# Those that need the gradient of the inputs.
+# The proxies that need the gradient with respect to the inputs, which tokens do not have.
 _OF_INPUTS = ("jacobian_covariance",)
 
 
 def suiting_proxies(shapes: Shapes) -> tuple[str, ...]:
-    """All that networks of these shapes can be asked: where the inputs are tokens, those without
-    the gradient of the inputs.
+    """The names of all proxies that can be computed for networks of these shapes.
+
+    If the inputs are tokens, the proxies that need the inputs' gradient are left out.
     """
     return tuple(name for name in PROXIES if shapes.vocabulary is None or name not in _OF_INPUTS)
 
 
 def known_proxies(text: str) -> tuple[str, ...]:
-    """The names in a list with commas, each once, in its order.
+    """The proxy names in a comma-separated list, each once and in the order of the list.
 
     Raises:
-        ValueError: there is no proxy of such a name; the message lists those there are.
+        ValueError: a name is unknown (the message lists the known ones), or the list is empty.
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:

@@ -1,7 +1,6 @@
-"""The one batch that a proxy looks at: noise with random targets, or samples of a task's training
-split.
+"""The batch of a proxy: noise with random targets, or samples of a task's training split.
 
-Shapes: N samples, K classes.
+Shapes: N samples, K classes, L positions, V tokens of the vocabulary.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ class Batch:
     """Inputs, targets and loss.
 
     Attributes:
-        inputs: (N, ...), as the network takes them.
-        targets: (N, ...), as the loss takes them.
-        loss: `loss(outputs, targets)`, a scalar tensor.
-        seed: of what a network in training draws at random, such as dropout.
+        inputs: (N, ...), in the form that the network takes.
+        targets: (N, ...), in the form that the loss takes.
+        loss: a function `loss(outputs, targets)` that returns a scalar tensor.
+        seed: of the network's own random draws in training mode, such as dropout.
     """
 
     inputs: Tensor
@@ -40,13 +39,21 @@ class Batch:
 
 
 def noise_batch(shapes: Shapes, size: int, seed: int, *, tokens: int | None = None) -> Batch:
-    """Gaussian noise of mean 0 and variance 1; or, where the network takes token numbers, each of
-    `tokens` equally often.
+    """A batch of standard Gaussian noise, or of uniformly drawn tokens, with random targets.
 
-    For outputs (K, ...) with K of at least 2 the targets are random class numbers (N, ...) and the
-    loss is cross-entropy; where the shapes have a vocabulary, outputs (L, V) are V scores at each
-    of L places, as those of a language model, and the targets are tokens (N, L). For others the
-    targets are Gaussian noise and the loss is the mean squared error.
+    The form of the targets and the loss follow from the output shape:
+
+    - (L, V), if the shapes have a vocabulary: a language model. The targets are tokens (N, L), and
+      the loss is the cross-entropy of tokens.
+    - (K, ...) with K of at least 2: the targets are class numbers (N, ...), and the loss is the
+      cross-entropy.
+    - Others: the targets are Gaussian noise, and the loss is the mean squared error.
+
+    Args:
+        shapes: of one input and one output.
+        size: the number of samples N.
+        seed: of all random draws.
+        tokens: the inputs are token numbers below this; None: the inputs are Gaussian noise.
     """
     generator = torch.Generator().manual_seed(seed)
     if tokens is None:
@@ -55,23 +62,19 @@ def noise_batch(shapes: Shapes, size: int, seed: int, *, tokens: int | None = No
         inputs = torch.randint(tokens, (size, *shapes.input), generator=generator)
     if shapes.vocabulary is not None and len(shapes.output) == 2:
         length, scores = shapes.output
-        return Batch(
-            inputs,
-            torch.randint(scores, (size, length), generator=generator),
-            token_cross_entropy,
-            seed,
-        )
+        targets = torch.randint(scores, (size, length), generator=generator)
+        return Batch(inputs, targets, token_cross_entropy, seed)
     if math.prod(shapes.output[:1]) > 1:
         targets = torch.randint(shapes.output[0], (size, *shapes.output[1:]), generator=generator)
         return Batch(inputs, targets, functional.cross_entropy, seed)
-    return Batch(
-        inputs, torch.randn((size, *shapes.output), generator=generator), functional.mse_loss, seed
-    )
+    targets = torch.randn((size, *shapes.output), generator=generator)
+    return Batch(inputs, targets, functional.mse_loss, seed)
 
 
 def task_batch(task: Task, size: int, seed: int) -> Batch:
-    """Samples of the training split, drawn without repetition, corrupted and prepared as for
-    training, but not augmented; with the task's loss.
+    """A batch of training samples with the task's loss, drawn without replacement.
+
+    The samples are corrupted and prepared as for training, but not augmented.
 
     Raises:
         ValueError: the split has fewer than `size` samples.
@@ -85,6 +88,6 @@ def task_batch(task: Task, size: int, seed: int) -> Batch:
     rows = torch.randperm(len(task.train), generator=generator)[:size]
     inputs, targets = task.train.inputs[rows], task.train.targets[rows]
     if task.corrupt is not None:
-        # Without it there is nothing to learn: what a corrupted input hides is its target.
+        # Without the corruption there is nothing to learn: its hidden tokens are the targets.
         inputs, targets = task.corrupt(inputs, targets, generator)
     return Batch(task.prepare(inputs), targets, task.loss_function(), seed)

@@ -1,5 +1,6 @@
-"""Builds architectures and scores them, in this process or in several. What an architecture gets
-depends on the plan and on itself alone.
+"""Scores untrained architectures by proxies, in this process or in several.
+
+The scores of an architecture depend only on the plan and on the architecture.
 """
 
 from __future__ import annotations
@@ -24,16 +25,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is computed, in plain values, so that another process can.
+    """What is computed, in plain values that can be sent to another process.
 
     Attributes:
-        space: as `spaces.load.load_space` takes it.
+        space: a name for `spaces.load.load_space`.
         shapes: of the data.
-        proxies: names among `nas.proxies.PROXIES`.
-        task: whose training split the batch comes from, as `named_task` takes it; None: noise.
-        seed: of the weights and of the batch, by repeat, the same for all architectures.
-        repeats: over how many networks, each with weights and a batch of its own, a score is
-            averaged.
+        proxies: names in `nas.proxies.PROXIES`.
+        task: the batch comes from this task's training split, given as for `named_task`; None: the
+            batch is noise.
+        batch_size: the number of samples in the batch.
+        seed: of the weights and of the batch. They differ between repeats, and the draws are the
+            same for all architectures.
+        repeats: the number of networks whose scores are averaged. Each has its own weights and its
+            own batch.
+        device: the device of the networks, as `nas.training.devices.find_device` takes it.
     """
 
     space: str
@@ -55,8 +60,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Scored:
-    """An architecture's scores in the order of the plan's proxies, not a number where they are not
-    finite; and the seconds that each took.
+    """The scores of an architecture, and the seconds that each took.
+
+    Attributes:
+        values: in the order of the plan's proxies; NaN if a score is not finite.
+        seconds: in the same order, the sum over the repeats.
     """
 
     values: tuple[float, ...]
@@ -69,11 +77,12 @@ Measure = Callable[[Architecture], Scored]
 def measure_all(
     plan: Plan, architectures: Sequence[Architecture], *, workers: int = 1
 ) -> Iterator[tuple[int, Scored]]:
-    """Each architecture's index and scores, as they are done. Where this is left early, the workers
-    are let go.
+    """The index and the scores of each architecture, in the order in which they finish.
+
+    If the iterator is closed early, the workers are stopped.
 
     Raises:
-        ValueError: the space, the task, or an architecture's network is not as the plan needs it.
+        ValueError: the space, the task or an architecture's network does not fit the plan.
         nas.executors.WorkerError: a worker process died.
     """
     if workers == 1 or len(architectures) < 2:
@@ -81,7 +90,7 @@ def measure_all(
         for index, architecture in enumerate(architectures):
             yield index, measure(architecture)
         return
-    # Spawned, as a process that computed with torch's threads cannot be forked safely.
+    # Spawned, because a process that has used torch's threads cannot be forked safely.
     pool = ProcessPoolExecutor(
         min(workers, len(architectures)), get_context("spawn"), _start, (plan,)
     )
@@ -97,7 +106,7 @@ def measure_all(
             yield indices[future], done
     except BrokenProcessPool as error:
         raise WorkerError(
-            "a worker process died, perhaps for want of memory: ask for fewer workers or a "
+            "a worker process died, perhaps because memory ran out: ask for fewer workers or a "
             "smaller batch"
         ) from error
     finally:
@@ -108,39 +117,33 @@ def prepare(plan: Plan) -> Measure:
     """The function that scores one architecture.
 
     Raises:
-        ValueError: there is no such space, task or device, or the task has fewer samples than the
-            batch.
+        ValueError: the space, the task or the device is unknown, or the task has fewer samples
+            than the batch.
     """
     from nas.proxies import PROXIES, Batch, noise_batch, task_batch
     from nas.seeds import derive
-    from nas.training.loop import find_device, own_randomness
+    from nas.training.devices import find_device, own_randomness
 
     space, device = load_space(plan.space).for_shapes(plan.shapes), find_device(plan.device)
-    seeds = [
-        (derive(plan.seed, "proxies: weights", repeat), derive(plan.seed, "proxies: batch", repeat))
-        for repeat in range(plan.repeats)
-    ]
-    task = named_task(plan.task) if plan.task is not None else None
-    fixed = (
-        [task_batch(task, plan.batch_size, seed).to(device) for _, seed in seeds]
-        if task is not None
-        else None
-    )
+    repeats = range(plan.repeats)
+    weight_seeds = [derive(plan.seed, "proxies: weights", repeat) for repeat in repeats]
+    batch_seeds = [derive(plan.seed, "proxies: batch", repeat) for repeat in repeats]
+    task_batches: list[Batch] | None = None
+    if plan.task is not None:
+        task = named_task(plan.task)
+        task_batches = [task_batch(task, plan.batch_size, seed).to(device) for seed in batch_seeds]
 
     def batch_of(architecture: Architecture, repeat: int) -> Batch:
-        if fixed is not None:
-            return fixed[repeat]
-        return noise_batch(
-            plan.shapes,
-            plan.batch_size,
-            seeds[repeat][1],
-            tokens=vocabulary(_network(space, architecture)),
-        ).to(device)
+        if task_batches is not None:
+            return task_batches[repeat]
+        tokens = vocabulary(_network(space, architecture))
+        seed = batch_seeds[repeat]
+        return noise_batch(plan.shapes, plan.batch_size, seed, tokens=tokens).to(device)
 
     def measure(architecture: Architecture) -> Scored:
         totals, seconds = [0.0] * len(plan.proxies), [0.0] * len(plan.proxies)
-        for repeat, (weights, _) in enumerate(seeds):
-            with own_randomness(weights, device):
+        for repeat in repeats:
+            with own_randomness(weight_seeds[repeat], device):
                 module = space.build(architecture).to(device)
             batch = batch_of(architecture, repeat)
             for number, name in enumerate(plan.proxies):
@@ -148,19 +151,19 @@ def prepare(plan: Plan) -> Measure:
                 totals[number] += PROXIES[name](module, batch)
                 seconds[number] += time.perf_counter() - began
         means = (total / plan.repeats for total in totals)
-        return Scored(
-            tuple(mean if math.isfinite(mean) else math.nan for mean in means), tuple(seconds)
-        )
+        values = tuple(mean if math.isfinite(mean) else math.nan for mean in means)
+        return Scored(values, tuple(seconds))
 
     return measure
 
 
 def named_task(text: str) -> Task:
-    """The task that stands in a configuration as `task: text`: a name, or a mapping such as {name:
-    images, path: photos}. Its splits have the seed 0.
+    """The task that a configuration would give as `task: text`; the seed of its splits is 0.
+
+    The text is a name, or a YAML mapping such as {name: images, path: photos}.
 
     Raises:
-        ValueError: it is neither, or there is no such task.
+        ValueError: the text is neither, or there is no such task.
     """
     import yaml
 
@@ -178,14 +181,12 @@ def named_task(text: str) -> Task:
         raise ValueError(
             f"a task is a name, or a mapping such as {{name: images, path: photos}}; got {text!r}"
         )
-    return load_task(
-        settings["name"],
-        **{"seed": 0, **{key: value for key, value in settings.items() if key != "name"}},
-    )
+    options = {key: value for key, value in settings.items() if key != "name"}
+    return load_task(settings["name"], **{"seed": 0, **options})
 
 
 def vocabulary(network: Graph) -> int | None:
-    """How many different tokens a network takes at its input; None where it takes other numbers."""
+    """The number of tokens that a network takes as inputs; None if it takes other numbers."""
     sizes = [network.nodes[target].get("num_embeddings") for target in network.outgoing[0]]
     return min((size for size in sizes if isinstance(size, int)), default=None)
 
@@ -194,8 +195,7 @@ def _network(space: SearchSpace, architecture: Architecture) -> Graph:
     return space.network_graph(space.graph(architecture))
 
 
-# The measure of a worker process, which is started with its plan once; or the sentence that says
-# why there is none.
+# The measure of a worker process, set once when the process starts; or an error message.
 _measure: Measure | str = "the worker was not started"
 
 
@@ -203,7 +203,7 @@ def _start(plan: Plan) -> None:
     import torch
 
     global _measure
-    # Ctrl-C is the parent's to answer.
+    # Only the parent reacts to Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     try:
@@ -213,7 +213,7 @@ def _start(plan: Plan) -> None:
 
 
 def _work(architecture: str) -> Scored | str:
-    """The scores, or the sentence of an error that the user can mend."""
+    """The scores, or the message of an error that the user can correct."""
     if isinstance(_measure, str):
         return _measure
     try:

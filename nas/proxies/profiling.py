@@ -1,4 +1,7 @@
-"""Latencies of many architectures: of a run's trials or of a space, and the files that hold them."""
+"""Size and measured latency of untrained networks: of a run's trials or of a space's architectures.
+
+The networks have fresh weights and see noise, so no task is needed.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +14,35 @@ from typing import Any
 
 import numpy
 
+from nas.config.arms import SEARCH
 from nas.latency.measuring import Latency, measure
 from nas.latency.settings import LatencySettings
 from nas.objectives.pareto import front
 from nas.proxies.batch import noise_batch
 from nas.proxies.measuring import vocabulary
-from nas.record.arms import SEARCH
-from nas.record.history import History, Trial
+from nas.record.history import History
 from nas.record.scorecard import rank_correlation
-from nas.search.run import check_unchanged, winner
+from nas.record.trials import Trial
+from nas.record.unchanged import check_unchanged
+from nas.search.finalists import winner
 from nas.seeds import derive
 from nas.tasks.arrays import ARCHITECTURE
-from nas.training.loop import find_device, own_randomness
+from nas.training.devices import find_device, own_randomness
 from spaces import Architecture, SearchSpace
 from spaces.ops import costs
 
 
 @dataclass(frozen=True)
 class Profiled:
-    """An architecture, how long its network takes, and what can be counted of it; of a run's trial
-    also which it is, and its validation score.
+    """An architecture with the measured latency and the size of its network.
+
+    Attributes:
+        architecture: that was measured.
+        latency: of a network with fresh weights.
+        parameters: their number.
+        multiply_adds: of one sample.
+        trial: the number of the run's trial; None if the architecture is of no run.
+        score: the trial's validation score; None if there is none.
     """
 
     architecture: Architecture
@@ -41,7 +53,7 @@ class Profiled:
     score: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON values; the latency in milliseconds."""
+        """The fields as JSON values. The latency is in milliseconds."""
         measured = asdict(self.latency)
         named = {
             "latency": measured.pop("milliseconds"),
@@ -56,10 +68,10 @@ class Profiled:
 def profile(
     space: SearchSpace, architectures: Sequence[Architecture], settings: LatencySettings, seed: int
 ) -> Iterator[Profiled]:
-    """Each architecture's network with fresh weights, measured one after the other on noise.
+    """The measurements of each architecture's network, with fresh weights and on noise.
 
     Raises:
-        ValueError: there is no such device, or the space builds no networks.
+        ValueError: there is no such device, or the space cannot build networks.
     """
     device = find_device(settings.device)
     for architecture in architectures:
@@ -84,8 +96,14 @@ def profile(
 def chosen_trials(
     space: SearchSpace, history: History, number: int | None, *, every: bool
 ) -> list[Trial]:
-    """The trial of that number; or all that were observed, each network once; or the search's
-    winner, and where there is none its best.
+    """The trials of a run to measure.
+
+    Args:
+        space: that the run searched.
+        history: of the run.
+        number: of the only trial to measure. None: see `every`.
+        every: whether all observed trials are measured, isomorphic ones once. Otherwise the
+            search's winner is measured, or its best trial if there is no winner.
 
     Raises:
         ValueError: there is no such trial, nothing was observed, or the space has changed since.
@@ -93,14 +111,15 @@ def chosen_trials(
     if number is not None:
         trials = [history.trial(number)]
     elif every:
-        trials = list({trial.canonical: trial for trial in reversed(history.observed)}.values())[
-            ::-1
-        ]
+        # The first of several isomorphic trials is kept, because it comes last here.
+        first = {trial.canonical: trial for trial in reversed(history.observed)}
+        trials = list(reversed(first.values()))
     else:
         best = winner(history, SEARCH)
-        found = (
-            history.trial(best) if best is not None else history.of_arm(SEARCH).best or history.best
-        )
+        if best is not None:
+            found = history.trial(best)
+        else:
+            found = history.of_arm(SEARCH).best or history.best
         trials = [] if found is None else [found]
     if not trials:
         raise ValueError(
@@ -112,7 +131,7 @@ def chosen_trials(
 
 
 def rank_correlations(rows: Sequence[Profiled]) -> dict[str, float | None]:
-    """Spearman's correlation of the latency with what needs no measuring."""
+    """Spearman's correlation of the latency with the multiply-adds and with the parameters."""
     latency_N = numpy.array([row.latency.milliseconds for row in rows])
     return {
         name: rank_correlation(numpy.array([getattr(row, name) for row in rows]), latency_N)
@@ -121,20 +140,20 @@ def rank_correlations(rows: Sequence[Profiled]) -> dict[str, float | None]:
 
 
 def unbeaten(rows: Sequence[Profiled]) -> list[bool]:
-    """Which rows no other beats in score and latency together; none where there are no scores."""
+    """Which rows are on the Pareto front of score and latency; none if a row has no score."""
     if not rows or any(row.score is None for row in rows):
         return [False] * len(rows)
-    return front(
-        numpy.array([[row.score, -row.latency.milliseconds] for row in rows], dtype=float)
-    ).tolist()
+    values = [[row.score, -row.latency.milliseconds] for row in rows]
+    return front(numpy.array(values, dtype=float)).tolist()
 
 
 def write(rows: Sequence[Profiled], path: Path) -> None:
-    """Columns by name, as npz or CSV by the file's name: a table whose column `architecture` says
-    what each row is.
+    """Writes the rows as a table, in CSV or npz by the file's name.
+
+    The column `architecture` holds the architecture of each row as JSON.
 
     Raises:
-        ValueError: it cannot be written.
+        ValueError: the file cannot be written.
     """
     listed = [row.to_dict() for row in rows]
     columns = {name: [row[name] for row in listed] for name in (listed[0] if listed else ())}
@@ -146,17 +165,11 @@ def write(rows: Sequence[Profiled], path: Path) -> None:
             writer.writerows(zip(*columns.values(), strict=True))
             path.write_text(text.getvalue(), encoding="utf-8")
         else:
-            scores = (
-                {
-                    "score": numpy.array(
-                        [numpy.nan if row.score is None else row.score for row in rows]
-                    )
-                }
-                if "score" in columns
-                else {}
-            )
             arrays = {name: numpy.array(values) for name, values in columns.items()}
-            numpy.savez_compressed(path, allow_pickle=False, **{**arrays, **scores})
+            if "score" in columns:
+                scores = [numpy.nan if row.score is None else row.score for row in rows]
+                arrays["score"] = numpy.array(scores)
+            numpy.savez_compressed(path, allow_pickle=False, **arrays)
     except OSError as error:
         raise ValueError(
             f"the latencies could not be written to {path}: {error}; name another file"

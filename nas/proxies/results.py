@@ -1,5 +1,6 @@
-"""Scores by row, and the files that hold them. An npz file can be gone on with; a CSV file is for
-reading.
+"""The scores of many architectures, and the npz or CSV files that hold them.
+
+An unfinished npz file can be continued; a CSV file is only for reading.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from pathlib import Path
 
 import numpy
 
-from nas.config.shapes import shapes_to_json
 from nas.proxies.measuring import Plan
+from nas.record.shapes import shapes_to_json
 from nas.tasks.arrays import read_npz
 from spaces import Architecture
 
@@ -27,12 +28,13 @@ class Results:
     """The scores of N architectures, filled in as they are computed.
 
     Attributes:
-        settings: JSON that says what the scores depend on; results with other settings are others.
-        architectures: one a row.
-        listed: whether a file shall hold the architectures, as there is no table beside it that
-            does.
-        values: (N, proxies); not a number where not computed, or not finite.
-        computed: (N,) of bool.
+        settings: everything that the scores depend on, as JSON. Results with other settings cannot
+            be continued.
+        proxies: the names of the columns.
+        architectures: one for each row.
+        listed: whether the file holds the architectures; not needed if a table beside it does.
+        values: (N, proxies); NaN where a score is not computed or not finite.
+        computed: (N,), bool.
     """
 
     settings: str
@@ -48,31 +50,23 @@ class Results:
         self.computed[rows] = True
 
     def columns(self) -> dict[str, numpy.ndarray]:
-        """What a file holds: a column for each proxy, and `computed`; `architecture` as JSON where
-        it is asked for; `settings`.
+        """The arrays of a file: one for each proxy, `computed` and `settings`.
+
+        If `listed`, the first is `architecture`, as JSON.
         """
-        listed = (
-            {
-                "architecture": numpy.array(
-                    [architecture.to_json() for architecture in self.architectures]
-                )
-            }
-            if self.listed
-            else {}
-        )
-        scores = {name: self.values[:, number] for number, name in enumerate(self.proxies)}
-        return {
-            **listed,
-            **scores,
-            "computed": self.computed,
-            "settings": numpy.array(self.settings),
-        }
+        columns: dict[str, numpy.ndarray] = {}
+        if self.listed:
+            architectures = [architecture.to_json() for architecture in self.architectures]
+            columns["architecture"] = numpy.array(architectures)
+        for number, name in enumerate(self.proxies):
+            columns[name] = self.values[:, number]
+        return {**columns, "computed": self.computed, "settings": numpy.array(self.settings)}
 
     def write(self, path: Path) -> None:
-        """Writes the file whole or not at all, as CSV or npz by its name.
+        """Writes the file completely or not at all, as CSV or npz by its name.
 
         Raises:
-            ValueError: it cannot be written.
+            ValueError: the file cannot be written.
         """
         part = path.with_name(f"{path.name}.part")
         try:
@@ -105,12 +99,11 @@ class Results:
 def begin(
     plan: Plan, architectures: Sequence[Architecture], path: Path, *, listed: bool
 ) -> Results:
-    """Empty results; or those of the npz file at the path, where it was written with the same
-    settings.
+    """The results in the npz file at the path; empty results if there is no file yet.
 
     Raises:
-        ValueError: the path holds something else, its folder is missing, or its name says neither
-            npz nor CSV.
+        ValueError: the file was written with other settings or is not of this form, its folder is
+            missing, or its name ends neither in .npz nor in .csv.
     """
     if path.suffix not in (".npz", ".csv"):
         raise ValueError(f"scores are written as .npz or .csv; got {path}")
@@ -132,14 +125,14 @@ def begin(
         return empty
     if path.suffix == ".csv":
         raise ValueError(
-            f"{path} is there already, and only an .npz file can be gone on with: name another "
-            "file, or remove this one"
+            f"{path} exists already, and only an .npz file can be continued: name another file, "
+            "or remove this one"
         )
     held = read_npz(path)
     before = str(held["settings"]) if "settings" in held else "nothing of proxies"
     if before != settings:
         raise ValueError(
-            f"{path} is there already, with other settings: {_difference(before, settings)}. "
+            f"{path} exists already, with other settings: {_difference(before, settings)}. "
             "Name another file, or remove this one"
         )
     empty.values[:] = numpy.stack([held[name] for name in plan.proxies], axis=1)
@@ -148,22 +141,20 @@ def begin(
 
 
 def table_of(results: Results, seconds: dict[str, float]) -> Iterator[dict[str, object]]:
-    """For each proxy its name, minimum, median and maximum of the finite scores, how many are not
-    finite, and the seconds an architecture took.
+    """A row of statistics for each proxy.
+
+    It holds the proxy's name, the minimum, median and maximum of its finite scores, the number of
+    scores that are not finite, and the seconds for each architecture.
     """
     for number, name in enumerate(results.proxies):
         values = results.values[results.computed, number]
         finite = values[numpy.isfinite(values)]
-        low, middle, high = (
-            (float(statistic(finite)) for statistic in (numpy.min, numpy.median, numpy.max))
-            if len(finite)
-            else (None,) * 3
-        )
+        some = len(finite) > 0
         yield {
             "proxy": name,
-            "min": low,
-            "median": middle,
-            "max": high,
+            "min": float(numpy.min(finite)) if some else None,
+            "median": float(numpy.median(finite)) if some else None,
+            "max": float(numpy.max(finite)) if some else None,
             "not_finite": len(values) - len(finite),
             "seconds": seconds.get(name),
         }
@@ -173,15 +164,11 @@ def _settings(plan: Plan, architectures: Sequence[Architecture]) -> str:
     digest = blake2b(digest_size=8)
     for architecture in architectures:
         digest.update(architecture.key.encode())
-    # The device changes the rounding only.
-    stated = {
-        name: value
-        for name, value in {**asdict(plan), "shapes": shapes_to_json(plan.shapes)}.items()
-        if name != "device"
-    }
-    return json.dumps(
-        {**stated, "architectures": f"{len(architectures)}, digest {digest.hexdigest()}"}
-    )
+    stated = {**asdict(plan), "shapes": shapes_to_json(plan.shapes)}
+    # The device only changes the rounding.
+    del stated["device"]
+    stated["architectures"] = f"{len(architectures)}, digest {digest.hexdigest()}"
+    return json.dumps(stated)
 
 
 def _difference(before: str, after: str) -> str:

@@ -1,8 +1,8 @@
-"""The proxies. Each is a pure function of a module and a batch: it works on a copy of the module,
-and leaves torch's generators as they were.
+"""The zero-cost proxies, as pure functions of a module and a batch.
 
-What cannot be said of a network is not finite: minus infinity where a logarithm's argument is zero,
-else not a number. That is so of dead networks, whose outputs do not depend on their inputs.
+A proxy works on a copy of the module and restores the states of torch's random generators. A score
+that is undefined is not finite: minus infinity if the argument of a logarithm is zero, otherwise
+NaN. This happens for disconnected networks, whose outputs do not depend on their inputs.
 
 Shapes: N samples, U units of an activation, D numbers of an input.
 """
@@ -19,41 +19,28 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nas.proxies.batch import Batch
-from nas.training.loop import own_randomness
+from nas.training.devices import own_randomness
 
 Proxy = Callable[[nn.Module, Batch], float]
 
-# By the name of torch's function, without the underscore of its in-place form. ReLU6 is called as
+# The names of torch's functions, without the underscore of an in-place form. The module ReLU6 calls
 # hardtanh.
-ACTIVATIONS = frozenset(
-    (
-        *("relu", "relu6", "leaky_relu", "rrelu", "prelu", "elu", "celu", "selu", "gelu"),
-        *(
-            "silu",
-            "mish",
-            "hardswish",
-            "hardtanh",
-            "softplus",
-            "sigmoid",
-            "hardsigmoid",
-            "tanh",
-            "softsign",
-        ),
-    )
-)
+_RECTIFIERS = ("relu", "relu6", "leaky_relu", "rrelu", "prelu")
+_SMOOTH_RECTIFIERS = ("elu", "celu", "selu", "gelu", "silu", "mish", "hardswish", "softplus")
+_SATURATING = ("hardtanh", "sigmoid", "hardsigmoid", "tanh", "softsign")
+ACTIVATIONS = frozenset((*_RECTIFIERS, *_SMOOTH_RECTIFIERS, *_SATURATING))
 
 # The offset of the eigenvalues in jacobian_covariance, as its authors set it.
 _OFFSET = 1e-5
 
 
 def parameters(module: nn.Module, batch: Batch) -> float:
-    """How many parameters the module has."""
+    """The number of the module's parameters."""
     return float(sum(parameter.numel() for parameter in module.parameters()))
 
 
 def multiply_adds(module: nn.Module, batch: Batch) -> float:
-    """The multiply-adds of one sample, counted in the module's traced graph by the vocabulary's
-    rules.
+    """The multiply-adds of one sample, counted in the traced graph of the module.
 
     Raises:
         ValueError: the module cannot be traced.
@@ -66,14 +53,14 @@ def multiply_adds(module: nn.Module, batch: Batch) -> float:
 
 
 def synflow(module: nn.Module, batch: Batch) -> float:
-    """The natural logarithm of sum |w dR/dw|, R the sum of the outputs for an input of ones. Tanaka
-    et al. 2020, arXiv:2006.05467, equation 2.
+    """SynFlow: log of the sum of |w dR/dw|, where R is the sum of the outputs for an input of ones.
 
-    Parameters and buffers are replaced by their absolute values, norms and dropouts are in
-    evaluation, and the sum goes over weights (parameters of two
-    or more dimensions: no biases or norms). The numbers of the batch are not read, only its shape;
-        tokens are all number 1. Computed in float64, which
-    suffices for scores up to 709: beyond, it is infinite.
+    Source: Tanaka et al. 2020, arXiv:2006.05467, equation 2.
+
+    Parameters and buffers are replaced by their absolute values, and the module is in evaluation
+    mode. The sum goes over the weights, which are the parameters of two or more dimensions: no
+    biases and no norms. Of the batch only the shape is used; tokens are all number 1. The
+    computation is in float64, so a score above 709 is infinite.
     """
     network = copy.deepcopy(module).double().eval()
     with torch.no_grad():
@@ -81,52 +68,46 @@ def synflow(module: nn.Module, batch: Batch) -> float:
             if tensor.is_floating_point():
                 tensor.abs_()
     inputs = torch.ones_like(batch.inputs[:1])
-    flow = _outputs(
-        network, inputs.double() if inputs.is_floating_point() else inputs, batch.seed
-    ).sum()
-    return _log(
-        sum(
-            float((weight * gradient).abs().sum())
-            for weight, gradient in _weight_gradients(network, flow)
-        )
-    )
+    if inputs.is_floating_point():
+        inputs = inputs.double()
+    flow = _outputs(network, inputs, batch.seed).sum()
+    return _log(_saliency(_weight_gradients(network, flow)))
 
 
 def gradient_norm(module: nn.Module, batch: Batch) -> float:
-    """The sum over weights of the Euclidean norm of the loss's gradient. Abdelfattah et al. 2021,
-    arXiv:2101.08134, section 3.1.
+    """The sum over all weights of the Euclidean norm of the loss's gradient.
 
-    Weights are the parameters of two or more dimensions; norms and dropouts are in training.
+    Source: Abdelfattah et al. 2021, arXiv:2101.08134, section 3.1. Weights are the parameters of
+    two or more dimensions. The module is in training mode.
     """
     return sum(float(gradient.norm()) for _, gradient in _loss_gradients(module, batch))
 
 
 def snip(module: nn.Module, batch: Batch) -> float:
-    """The sum |w dL/dw| over weights, L the loss. Lee et al. 2019, arXiv:1810.02340, summed as by
-    Abdelfattah et al. 2021, arXiv:2101.08134.
+    """SNIP: the sum of |w dL/dw| over all weights, where L is the loss.
 
-    Weights are the parameters of two or more dimensions; norms and dropouts are in training.
+    Source: Lee et al. 2019, arXiv:1810.02340, summed as by Abdelfattah et al. 2021,
+    arXiv:2101.08134. Weights are the parameters of two or more dimensions. The module is in
+    training mode.
     """
-    return sum(
-        float((weight * gradient).abs().sum())
-        for weight, gradient in _loss_gradients(module, batch)
-    )
+    return _saliency(_loss_gradients(module, batch))
 
 
 def naswot(module: nn.Module, batch: Batch) -> float:
-    """log |det K|, where K (N, N) counts the units whose binary codes agree for two samples. Mellor
-    et al. 2021, arXiv:2006.04647, equation 2.
+    """NASWOT: log |det K|, where K (N, N) counts the units whose codes agree for two samples.
 
-    A unit's code is 1 where the input of its activation function is positive, else 0. For ReLU this
-    is whether it is active, as in the paper; for all others of `ACTIVATIONS`, which have no such on
-    and off, it is the sign of the pre-activation. Functions are seen wherever they are called, also
-    inside of modules of torch, but not inside multi-head attention; those whose first dimension is
-    not the batch's are left out. Norms and dropouts are in training.
+    Source: Mellor et al. 2021, arXiv:2006.04647, equation 2.
+
+    The code of a unit is 1 if the input of its activation function is positive, else 0. For ReLU it
+    says whether the unit is active, as in the paper. For the other functions of `ACTIVATIONS`,
+    which have no such two states, it is the sign of the pre-activation. Calls of these functions
+    are found anywhere, also inside torch's modules, but not inside multi-head attention. Calls
+    whose first dimension is not the batch are left out. The module is in training mode.
 
     Returns:
-        Minus infinity where K is singular (to float64's precision: two samples have the same code,
-        or there are more samples than units tell apart), which is so of networks without
-        activations too.
+        The score; minus infinity if K is singular to the precision of float64. This is so if two
+        samples have the same code, if there are more samples than the units can distinguish, and
+        for networks without activations.
     """
     network, codes = copy.deepcopy(module).train(), _Codes(len(batch.inputs))
     with torch.no_grad(), codes:
@@ -138,13 +119,14 @@ def naswot(module: nn.Module, batch: Batch) -> float:
 
 
 def jacobian_covariance(module: nn.Module, batch: Batch) -> float:
-    """How little the samples' gradients are correlated: - sum_i (log(s_i + k) + 1 / (s_i + k)) with
-    k = 1e-5.
+    """How little the gradients of the samples are correlated; higher is less.
 
-    s_i are the eigenvalues of the correlation matrix (N, N) of the rows of the Jacobian (N, D), the
-    gradients of the outputs' sum with respect to each input. Mellor et al. 2020,
-    arXiv:2006.04647v1, as computed by Abdelfattah et al. 2021, arXiv:2101.08134. Norms and dropouts
-    are in training.
+    The score is - sum_i (log(s_i + k) + 1 / (s_i + k)) with k = 1e-5. The s_i are the eigenvalues
+    of the correlation matrix (N, N) of the rows of the Jacobian (N, D), which are the gradients of
+    the sum of the outputs with respect to each input. The module is in training mode.
+
+    Source: Mellor et al. 2020, arXiv:2006.04647v1, as computed by Abdelfattah et al. 2021,
+    arXiv:2101.08134.
 
     Raises:
         ValueError: the inputs are token numbers, which have no gradient.
@@ -160,14 +142,15 @@ def jacobian_covariance(module: nn.Module, batch: Batch) -> float:
     correlation_NN = torch.corrcoef(jacobian_ND.flatten(1).double())
     if not bool(torch.isfinite(correlation_NN).all()):
         return math.nan
-    # The matrix has no negative eigenvalues but by rounding, which the logarithm would not forgive.
+    # Rounding can make an eigenvalue negative, and its logarithm would be undefined.
     shifted = torch.linalg.eigvalsh(correlation_NN).clamp(min=0) + _OFFSET
     return float(-(shifted.log() + 1 / shifted).sum())
 
 
 class _Codes(TorchFunctionMode):
-    """While it is entered, each activation's binary codes c (N, U) add c c^T + (1 - c)(1 - c)^T to
-    the kernel (N, N).
+    """Inside, the binary codes c (N, U) of each activation are added to the kernel (N, N).
+
+    They add c c^T + (1 - c)(1 - c)^T.
     """
 
     def __init__(self, size: int) -> None:
@@ -182,7 +165,7 @@ class _Codes(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         if getattr(func, "__name__", "").rstrip("_") in ACTIVATIONS:
-            # Before the call, which may be in place.
+            # Before the call, because it may change its input in place.
             self._add(args[0] if args else (kwargs or {}).get("input"))
         return func(*args, **(kwargs or {}))
 
@@ -201,13 +184,12 @@ def _outputs(network: nn.Module, inputs: Tensor, seed: int) -> Tensor:
 
 def _loss_gradients(module: nn.Module, batch: Batch) -> list[tuple[Tensor, Tensor]]:
     network = copy.deepcopy(module).train()
-    return _weight_gradients(
-        network, batch.loss(_outputs(network, batch.inputs, batch.seed), batch.targets)
-    )
+    outputs = _outputs(network, batch.inputs, batch.seed)
+    return _weight_gradients(network, batch.loss(outputs, batch.targets))
 
 
 def _weight_gradients(network: nn.Module, value: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """The weights that are trained, each with the gradient of `value`."""
+    """The trainable weights, each with the gradient of `value`."""
     weights = [
         parameter
         for parameter in network.parameters()
@@ -220,11 +202,17 @@ def _weight_gradients(network: nn.Module, value: Tensor) -> list[tuple[Tensor, T
 
 
 def _gradients(value: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Zeros for what `value` does not depend on."""
+    """The gradient of `value` for each tensor; zeros for a tensor that it does not depend on."""
     if not tensors or not value.requires_grad:
         return [torch.zeros_like(tensor) for tensor in tensors]
     return list(torch.autograd.grad(value, tensors, allow_unused=True, materialize_grads=True))
 
 
+def _saliency(weight_gradients: Sequence[tuple[Tensor, Tensor]]) -> float:
+    return sum(float((weight * gradient).abs().sum()) for weight, gradient in weight_gradients)
+
+
 def _log(value: float) -> float:
-    return math.log(value) if value > 0 else -math.inf if value == 0 else math.nan
+    if value > 0:
+        return math.log(value)
+    return -math.inf if value == 0 else math.nan

@@ -1,7 +1,9 @@
 """A run's journal: one SQLite file with every event in order, the only truth about the run.
 
-    meta(name, value)                  the format's version, when the run was created, its configuration and environment, who writes
-    events(number, time, kind, body)   appended, never changed; `body` is a JSON object (`nas.record.history` says what stands in it)
+    meta(name, value)                  the format's version, when the run was created, its
+                                       configuration and environment, who writes
+    events(number, time, kind, body)   appended, never changed; `body` is a JSON object
+                                       (`nas.record.events` lists the kinds)
 
 The file is in write-ahead-log mode: readers never wait for the writer, and what was appended before
 a crash stays. There is one writer at a time: it holds an SQLite lock on the side file
@@ -10,53 +12,27 @@ a crash stays. There is one writer at a time: it holds an SQLite lock on the sid
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import shutil
 import socket
 import sqlite3
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1
-FILE = "journal.sqlite"
-LOCK = "controller.lock"
-
-# Errors of a directory that the user can choose better.
-_MISPLACED = (
-    errno.EEXIST,
-    errno.ENOTDIR,
-    errno.ENOENT,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENAMETOOLONG,
+from nas.record.journal_file import (
+    FILE,
+    JournalError,
+    connect,
+    connect_to_copy,
+    error_code,
+    journal_errors,
+    lock,
+    transaction,
 )
-
-_TABLES = (
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE events (number INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, "
-    "body TEXT NOT NULL)",
-)
-
-
-class JournalError(Exception):
-    """A run directory that cannot be used as asked. The message is a sentence for the user.
-
-    Attributes:
-        exit_code: what a command ends with: 2 where the directory named is the wrong one, in use or
-            damaged, 1 where the disk is full or cannot be written.
-    """
-
-    def __init__(self, sentence: str, exit_code: int) -> None:
-        super().__init__(sentence)
-        self.exit_code = exit_code
+from nas.record.journal_format import FORMAT, TABLES, as_json, read_meta
 
 
 @dataclass(frozen=True)
@@ -64,7 +40,7 @@ class Event:
     """Something that happened in a run.
 
     Attributes:
-        kind: one of `nas.record.history.KINDS`.
+        kind: one of `nas.record.folding.KINDS`.
         body: JSON values by name.
         number: its place in the journal, from 1; 0 before it is appended.
         time: when it was appended, in seconds since the epoch.
@@ -77,8 +53,16 @@ class Event:
 
 
 class Journal:
-    """An open journal. Made by `create`, `open_for_writing` and `open_for_reading`; a context
-    manager that closes it.
+    """An open journal, and a context manager that closes it.
+
+    Made by `create`, `open_for_writing` and `open_for_reading`.
+
+    Attributes:
+        directory: the run's.
+        config: the run's whole configuration, as JSON values.
+        environment: versions, machine and data, as JSON values.
+        created: when the run was begun, in seconds since the epoch.
+        format: the version of the journal's format.
     """
 
     def __init__(
@@ -93,8 +77,8 @@ class Journal:
         self._connection = connection
         self._close = close
         self._writable = writable
-        with _sentences(directory):
-            meta = _read_meta(directory, connection)
+        with journal_errors(directory):
+            meta = read_meta(directory, connection)
             self.config: dict[str, Any] = json.loads(meta["config"])
             self.environment: dict[str, Any] = json.loads(meta["environment"])
         if not isinstance(self.config, dict) or not isinstance(self.environment, dict):
@@ -121,19 +105,20 @@ class Journal:
             )
         now = time.time()
         rows = [(now, event.kind, _to_json(event)) for event in events]
-        with _sentences(self.directory), _transaction(self._connection):
+        with journal_errors(self.directory), transaction(self._connection):
             self._connection.executemany(
                 "INSERT INTO events (time, kind, body) VALUES (?, ?, ?)", rows
             )
 
     def events(self, after: int = 0) -> tuple[Event, ...]:
-        """The events whose number is greater than `after`, in order. While another process writes,
-        a later call gives more.
+        """The events whose number is greater than `after`, in order.
+
+        While another process writes, a later call gives more.
 
         Raises:
             JournalError: the journal is damaged.
         """
-        with _sentences(self.directory):
+        with journal_errors(self.directory):
             rows = self._connection.execute(
                 "SELECT number, time, kind, body FROM events WHERE number > ? ORDER BY number",
                 (after,),
@@ -173,10 +158,10 @@ def create(
     meta = {
         "format": str(FORMAT),
         "created": repr(time.time()),
-        "config": _json("the configuration", config),
-        "environment": _json("the environment", environment),
+        "config": as_json("the configuration", config),
+        "environment": as_json("the environment", environment),
     }
-    with _sentences(directory):
+    with journal_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
 
     def prepare(connection: sqlite3.Connection) -> None:
@@ -187,10 +172,10 @@ def create(
                 2,
             )
         connection.execute("PRAGMA journal_mode = WAL")
-        # In one transaction, so that a creation cut short leaves an empty file, which the next one
-        # may fill.
-        with _transaction(connection):
-            for table in _TABLES:
+        # In one transaction: a creation that is cut short leaves an empty file, which the next
+        # creation may fill.
+        with transaction(connection):
+            for table in TABLES:
                 connection.execute(table)
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
 
@@ -210,25 +195,26 @@ def open_for_writing(directory: str | Path) -> Journal:
 
 
 def open_for_reading(directory: str | Path) -> Journal:
-    """The journal of an existing run, to read: also while another process writes to it, and from a
-    read-only file system.
+    """The journal of an existing run, to read.
+
+    This works while another process writes to it, and on a read-only file system.
 
     Raises:
         JournalError: the directory is not a run, was written by a newer version, or is damaged.
     """
     directory = Path(directory)
     _check_exists(directory)
-    with _sentences(directory):
+    with journal_errors(directory):
         try:
-            connection = _connect(directory / FILE, "ro")
+            connection = connect(directory / FILE, "ro")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             remove = None
         except sqlite3.OperationalError as error:
-            if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            if error_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
-            # The log's index is a file beside the journal; where none can be made, a copy elsewhere
-            # is read.
-            connection, remove = _connect_to_copy(directory)
+            # SQLite needs a file for the log's index beside the journal. If it cannot be made, a
+            # copy of the journal is read.
+            connection, remove = connect_to_copy(directory)
 
     def close() -> None:
         connection.close()
@@ -241,17 +227,17 @@ def open_for_reading(directory: str | Path) -> Journal:
 def _open_locked(
     directory: Path, mode: str, prepare: Callable[[sqlite3.Connection], None]
 ) -> Journal:
-    lock = _lock(directory)
+    held = lock(directory)
     connection: sqlite3.Connection | None = None
 
     def close() -> None:
         if connection is not None:
             connection.close()
-        lock.close()
+        held.close()
 
     try:
-        with _sentences(directory):
-            connection = _connect(directory / FILE, mode)
+        with journal_errors(directory):
+            connection = connect(directory / FILE, mode)
             connection.execute("PRAGMA synchronous = NORMAL")
             prepare(connection)
     except BaseException:
@@ -259,7 +245,7 @@ def _open_locked(
         raise
     journal = _opened(directory, connection, close, writable=True)
     try:
-        with _sentences(directory), _transaction(connection):
+        with journal_errors(directory), transaction(connection):
             holder = json.dumps(
                 {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
             )
@@ -280,53 +266,6 @@ def _opened(
         raise
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    # Without an isolation level the transactions are the ones written here, none that the module
-    # opens by itself.
-    return sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30.0, isolation_level=None
-    )
-
-
-def _connect_to_copy(directory: Path) -> tuple[sqlite3.Connection, Callable[[], None]]:
-    copies = tempfile.mkdtemp(prefix="journal-")
-    for path in directory.glob(f"{FILE}*"):
-        if not path.name.endswith("-shm"):
-            shutil.copyfile(path, Path(copies, path.name))
-    return _connect(Path(copies, FILE), "rw"), lambda: shutil.rmtree(copies, ignore_errors=True)
-
-
-def _lock(directory: Path) -> sqlite3.Connection:
-    with _sentences(directory):
-        lock = sqlite3.connect(directory / LOCK, timeout=0.0, isolation_level=None)
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            lock.close()
-            if _code(error) != sqlite3.SQLITE_BUSY:
-                raise
-            raise JournalError(
-                f"{_holder(directory)} is running the search in {directory}; wait for it or stop "
-                "it first; reading works meanwhile",
-                2,
-            ) from None
-    return lock
-
-
-def _holder(directory: Path) -> str:
-    unknown = "another process"
-    with suppress(sqlite3.Error, json.JSONDecodeError, KeyError):
-        connection = _connect(directory / FILE, "ro")
-        try:
-            row = connection.execute("SELECT value FROM meta WHERE name = 'controller'").fetchone()
-        finally:
-            connection.close()
-        if row is not None:
-            holder = json.loads(row[0])
-            return f"{unknown} (pid {holder['pid']} on {holder['host']})"
-    return unknown
-
-
 def _check_exists(directory: Path) -> None:
     if not (directory / FILE).is_file():
         raise JournalError(
@@ -334,115 +273,5 @@ def _check_exists(directory: Path) -> None:
         )
 
 
-def _read_meta(directory: Path, connection: sqlite3.Connection) -> dict[str, str]:
-    tables = {
-        name
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-    }
-    if not tables:
-        raise JournalError(
-            f"{directory} is not a run: its {FILE} is empty, the search ended before it began. "
-            "`nas search CONFIG` begins anew",
-            2,
-        )
-    if not {"meta", "events"} <= tables:
-        raise JournalError(
-            f"{directory / FILE} is not a journal: it has the tables "
-            f"{', '.join(sorted(tables))}, expected meta and events",
-            2,
-        )
-    meta = dict(connection.execute("SELECT name, value FROM meta"))
-    missing = {"format", "created", "config", "environment"} - set(meta)
-    if missing or not meta["format"].isdecimal() or not _is_number(meta["created"]):
-        lacking = ", ".join(sorted(missing)) or "numbers for the format and the time of creation"
-        raise JournalError(f"{directory / FILE} is damaged: its table meta lacks {lacking}", 2)
-    if int(meta["format"]) > FORMAT:
-        raise JournalError(
-            f"{directory} was written in journal format {meta['format']}, and this version reads "
-            f"formats up to {FORMAT}: "
-            "use the version of surrogate-nas that made the run, or a newer one (`pip install "
-            "--upgrade surrogate-nas`)",
-            2,
-        )
-    return meta
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # On a full disk SQLite may have rolled back by itself.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-@contextmanager
-def _sentences(directory: Path) -> Iterator[None]:
-    """Turns the errors of SQLite and of the file system into `JournalError`."""
-    path = directory / FILE
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = _code(error)
-        if code == sqlite3.SQLITE_FULL:
-            raise _full(directory) from error
-        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise JournalError(
-                f"{path} is damaged or not a journal ({error}); restore it from a copy, or begin "
-                "a new run in another directory",
-                2,
-            ) from error
-        raise JournalError(
-            f"{path} cannot be used ({error}); check that the directory can be read and written, "
-            "and that the disk is well",
-            1,
-        ) from error
-    except json.JSONDecodeError as error:
-        raise JournalError(
-            f"{path} is damaged: a text in it is not JSON ({error}); restore it from a copy", 2
-        ) from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _full(directory) from error
-        raise JournalError(
-            f"{directory} cannot be used as a run's directory ({error})",
-            2 if error.errno in _MISPLACED else 1,
-        ) from error
-
-
-def _full(directory: Path) -> JournalError:
-    return JournalError(
-        f"the disk is full: the journal of {directory} could not grow. What was there stays "
-        f"readable; free space and `nas resume {directory}`",
-        1,
-    )
-
-
-def _code(error: sqlite3.Error) -> int | None:
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
 def _to_json(event: Event) -> str:
-    return _json(f"the body of a {event.kind!r} event", event.body)
-
-
-def _json(what: str, value: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{what} must hold JSON values, with finite numbers: {error}; got {str(value)[:200]}"
-        ) from error
+    return as_json(f"the body of a {event.kind!r} event", event.body)

@@ -1,4 +1,4 @@
-"""How right the surrogate was: what it said before the evaluations beside what came out."""
+"""How right the surrogate was: its predictions before the evaluations against the scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 
-from nas.record.history import Trial
+from nas.record.trials import Trial
 
 # Half-width, in standard deviations, of the central 90 % interval of a Gaussian.
 NINETY = 1.6448536269514722
@@ -24,19 +24,17 @@ def scorecard(trials: Sequence[Trial]) -> dict[str, Any]:
         of the trial predicted best).
     """
     judged = [
-        trial
+        (trial.score, trial.prediction)
         for trial in trials
-        if trial.prediction is not None
-        and trial.outcome is not None
-        and hasattr(trial.outcome, "score")
+        if trial.prediction is not None and trial.is_observed
     ]
     if not judged:
         return {"predicted": 0}
-    observed = numpy.array([trial.score for trial in judged])
-    mean = numpy.array([trial.prediction.mean for trial in judged])  # type: ignore[union-attr]
+    observed = numpy.array([score for score, _ in judged])
+    mean = numpy.array([predicted.mean for _, predicted in judged])
     std = numpy.array(
-        [numpy.hypot(trial.prediction.aleatoric, trial.prediction.epistemic) for trial in judged]
-    )  # type: ignore[union-attr]
+        [numpy.hypot(predicted.aleatoric, predicted.epistemic) for _, predicted in judged]
+    )
     return {
         "predicted": len(judged),
         "rank_correlation": rank_correlation(mean, observed),

@@ -1,4 +1,4 @@
-"""The report's drawings of the architectures that came out best, with their decisions."""
+"""The report's section on the best architectures: their drawings and their decisions."""
 
 from __future__ import annotations
 
@@ -7,53 +7,57 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.config.config import RunConfig
-from nas.config.shapes import shapes_from_json
-from nas.record.history import History, Trial
+from nas.record.history import History
+from nas.record.shapes import shapes_from_json
+from nas.record.trials import Trial
 from nas.report.figures import at_fidelity, figure, with_spread
 from nas.report.markup import Html, details, element, section, table
 from spaces import SearchSpace
 from spaces.load import known_spaces, load_space
 
-# How many architectures are shown while there are no finalists.
+# How many architectures are shown before there are finalists.
 SHOWN = 2
 
 
 @dataclass(frozen=True)
 class Drawable:
-    """The space to draw with, or None and the sentence that says why there is none."""
+    """The space to draw with, or None and a sentence with the reason."""
 
     space: SearchSpace | None
     why_not: str = ""
 
 
 def drawable(
-    config: RunConfig, environment: Mapping[str, Any], given: SearchSpace | None
+    space_name: str, environment: Mapping[str, Any], given: SearchSpace | None
 ) -> Drawable:
-    """The space for a run's drawings: the one that the caller passes, or a built-in or installed
-    one; no code runs because a run directory names it.
+    """The space for a run's drawings: the given one, or else a built-in or installed one.
+
+    Code that only the run's directory names is not run.
+
+    Args:
+        space_name: from the run's configuration.
+        environment: of the run; its `shapes` are those of the task's data.
+        given: the space that the caller passes, if any.
     """
     space = given
-    if space is None and config.space not in known_spaces():
+    if space is None and space_name not in known_spaces():
         return Drawable(
             None,
-            f"Not drawn: the space {config.space} is code of its own, and runs only when the "
+            f"Not drawn: the space {space_name} is code of its own, and runs only when the "
             "report is asked for with it (--space).",
         )
     try:
-        space = load_space(config.space) if space is None else space
+        space = load_space(space_name) if space is None else space
         shapes = environment.get("shapes")
-        return Drawable(
-            space if shapes is None else space.for_shapes(shapes_from_json(shapes, "the journal"))
-        )
+        if shapes is not None:
+            space = space.for_shapes(shapes_from_json(shapes, "the journal"))
+        return Drawable(space)
     except ValueError as error:
         return Drawable(None, f"Not drawn: {error}.")
 
 
 def architectures(history: History, summary: Mapping[str, Any], source: Drawable) -> Html:
-    """The winner of each arm drawn, then the other finalists behind a line each; before there are
-    any, the best trials.
-    """
+    """The winner of each arm, and the other finalists folded; before these, the best trials."""
     shown = _shown(history, summary)
     if not shown:
         return Html("")
@@ -72,34 +76,22 @@ def architectures(history: History, summary: Mapping[str, Any], source: Drawable
 
 
 def _shown(history: History, summary: Mapping[str, Any]) -> list[tuple[Trial, str, bool]]:
+    """The trials to show, each with its title and whether it stands open, those first."""
     decimals, result = summary["decimals"], []
     for name, arm in summary["arms"].items():
         for item in arm["finalists"]:
             first = item["trial"] == arm["winner"] or (arm["winner"] is None and item["rank"] == 1)
-            score = (
-                f"test {with_spread(item['test'], decimals)}"
-                if item["test"]
-                else f"validation {figure(item['search_validation'], decimals)}"
-            )
+            if item["test"]:
+                score = f"test {with_spread(item['test'], decimals)}"
+            else:
+                score = f"validation {figure(item['search_validation'], decimals)}"
             role = "winner" if item["trial"] == arm["winner"] else f"finalist {item['rank']}"
-            result.append(
-                (
-                    history.trial(item["trial"]),
-                    f"{name}, {role}: trial {item['trial']}, {score}",
-                    first,
-                )
-            )
+            title = f"{name}, {role}: trial {item['trial']}, {score}"
+            result.append((history.trial(item["trial"]), title, first))
     if not result:
-        best = history.ranked[:SHOWN]
-        result = [
-            (
-                trial,
-                f"{trial.arm}: trial {trial.number}{at_fidelity(trial.fidelity)}, validation "
-                f"{figure(trial.score, decimals)}",
-                True,
-            )
-            for trial in best
-        ]
+        for trial in history.ranked[:SHOWN]:
+            which = f"{trial.arm}: trial {trial.number}{at_fidelity(trial.fidelity)}"
+            result.append((trial, f"{which}, validation {figure(trial.score, decimals)}", True))
     return sorted(result, key=lambda item: not item[2])
 
 
@@ -126,10 +118,8 @@ def _answer(answer: Any) -> str:
 
 
 def _own_names(svg: str, prefix: str) -> str:
-    """The drawing with names of its own: on one page two drawings must not share theirs."""
-    names = re.findall(r'\bid="([^"]+)"', svg)
-    for name in names:
-        svg = svg.replace(f'id="{name}"', f'id="{prefix}{name}"').replace(
-            f"url(#{name})", f"url(#{prefix}{name})"
-        )
+    """The drawing with a prefix to its ids, which must be unique on a page of several drawings."""
+    for name in re.findall(r'\bid="([^"]+)"', svg):
+        svg = svg.replace(f'id="{name}"', f'id="{prefix}{name}"')
+        svg = svg.replace(f"url(#{name})", f"url(#{prefix}{name})")
     return svg

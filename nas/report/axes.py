@@ -1,5 +1,4 @@
-"""The axes that every chart shares: from values to places, ticks that people would have chosen, and
-the SVG around a plot.
+"""The axes of all charts: scales from values to places, round ticks, and the SVG around a plot.
 
 Colours and fonts come from the page's style sheet by class, so one drawing serves light and dark,
 screen and paper.
@@ -16,13 +15,18 @@ from itertools import pairwise
 from nas.objectives.descriptors import short
 from nas.report.markup import Html
 
+# Of every chart, in pixels at its natural size.
 WIDTH = 540
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Values from `low` to `high` lie between the places `start` and `end`; what is outside lies at
-    the edge. `log`: equal factors are equally far.
+    """Values from `low` to `high` are mapped to places from `start` to `end`.
+
+    Values outside the range are mapped to its edge.
+
+    Attributes:
+        log: whether equal factors are equally far apart.
     """
 
     low: float
@@ -33,22 +37,22 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         value = min(max(value, self.low), self.high)
-        share = (
-            math.log(value / self.low) / math.log(self.high / self.low)
-            if self.log
-            else (value - self.low) / (self.high - self.low)
-        )
+        if self.log:
+            share = math.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
     def holds(self, value: float) -> bool:
-        """Whether the value is not outside."""
+        """Whether the value is within the range."""
         return self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
 class Axes:
-    """Two scales, with the ticks shown on each and what they measure. The plot's height is that of
-    the y scale, downwards.
+    """Two scales, each with its ticks and its label.
+
+    Places on y are counted downwards, so `y.start` is the lower edge of the plot.
     """
 
     x: Scale
@@ -60,7 +64,7 @@ class Axes:
 
     @property
     def height(self) -> float:
-        """Of the whole drawing."""
+        """The height of the whole drawing."""
         return self.y.start + 44
 
 
@@ -73,12 +77,12 @@ def axes(
     height: int = 320,
     right: int = 16,
 ) -> Axes:
-    """Axes for a plot of the page's usual width; `right` leaves room for labels beside the last
-    points.
+    """Axes for a plot of the page's usual width.
 
     Args:
-        x_range, y_range: the lowest and highest value to show; made wider where they are equal.
+        x_range, y_range: the lowest and highest value to show; widened if both are equal.
         height: of the whole drawing, in pixels at its natural size.
+        right: the room for labels beside the last points, in pixels.
     """
     (x_low, x_high), (y_low, y_high) = _widened(x_range), _widened(y_range)
     y_ticks = ticks(y_low, y_high)
@@ -89,12 +93,12 @@ def axes(
 
 
 def log_ticks(low: float, high: float) -> tuple[float, ...]:
-    """1, 2 and 5 times powers of ten between low and high, above 0; the powers alone where that
-    would be many.
+    """Ticks of a logarithmic axis: 1, 2 and 5 times powers of ten between low and high.
+
+    Only the powers of ten are used if there are more than four. Both ends are above 0.
     """
-    powers = [
-        10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ]
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    powers = [10.0**power for power in range(first, last + 1)]
     factors = (1,) if len(powers) > 4 else (1, 2, 5)
     return tuple(
         factor * power for power in powers for factor in factors if low <= factor * power <= high
@@ -102,8 +106,10 @@ def log_ticks(low: float, high: float) -> tuple[float, ...]:
 
 
 def ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:
-    """Round values between low and high, about so many: multiples of 1, 2 or 5 times a power of
-    ten.
+    """Round values between low and high: multiples of 1, 2 or 5 times a power of ten.
+
+    Args:
+        about: the number of ticks aimed at.
     """
     span = high - low
     if not (math.isfinite(span) and span > 0):
@@ -118,19 +124,18 @@ def ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:
 
 
 def labels(values: Sequence[float]) -> tuple[str, ...]:
-    """The values with the decimals that their steps need; a letter for thousands and millions,
-    powers of ten beyond these or where they are very small.
+    """The values as text, with as many decimals as their steps need.
+
+    Thousands and millions have a letter; larger and very small values have powers of ten.
     """
-    step = (
-        min(
-            (abs(after - before) for before, after in pairwise(values)),
-            default=max(map(abs, values), default=1.0),
-        )
-        or 1.0
-    )
-    if step >= 100 and 1e4 <= max(map(abs, values)) < 1e12:
+    if not values:
+        return ()
+    largest = max(map(abs, values))
+    steps = (abs(after - before) for before, after in pairwise(values))
+    step = min(steps, default=largest) or 1.0
+    if step >= 100 and 1e4 <= largest < 1e12:
         return tuple(short(value).replace("-", "−") for value in values)
-    if not 1e-6 < step < 1e7 or max(map(abs, values), default=0.0) >= 1e7:
+    if not 1e-6 < step < 1e7 or largest >= 1e7:
         return tuple(f"{value:.3g}".replace("-", "−") for value in values)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     return tuple(f"{value + 0.0:.{decimals}f}".replace("-", "−") for value in values)
@@ -139,11 +144,14 @@ def labels(values: Sequence[float]) -> tuple[str, ...]:
 def shown_range(
     values: Sequence[float], always: Sequence[float] = (), pad: float = 0.05
 ) -> tuple[float, float]:
-    """The range to show so that the good values can be told apart: values far below the bulk are
-    left to the edge.
+    """The range to show so that good values can be distinguished; outliers below it are left out.
 
-    Far below is more than three times as far from the median as the highest value is; at most a
-    tenth of the values is left out. `always` are inside whatever they are.
+    An outlier is more than three times as far from the median as the highest value is. At most a
+    tenth of the values is left out.
+
+    Args:
+        always: values that are never left out.
+        pad: the margin on each side, as a share of the range.
     """
     ordered = sorted(value for value in (*values, *always) if math.isfinite(value))
     if not ordered:
@@ -155,8 +163,9 @@ def shown_range(
 
 
 def spread_out(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """The places moved apart until neighbours are `gap` from each other, in their order, and none
-    is outside low..high where there is room.
+    """The places, moved apart in their order until neighbours are at least `gap` apart.
+
+    None is outside low..high if there is room for all.
     """
     order = sorted(range(len(places)), key=lambda index: places[index])
     result = list(places)
@@ -171,7 +180,7 @@ def spread_out(places: Sequence[float], gap: float, low: float, high: float) -> 
 
 
 def drawing(height: float, description: str, *content: str) -> Html:
-    """An SVG of the page's chart width; the description is read to those who do not see it."""
+    """An SVG of the page's chart width; screen readers read the description."""
     return Html(
         f'<svg class="chart" viewBox="0 0 {WIDTH} {number(height)}" '
         f'xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(description)}">'
@@ -211,16 +220,14 @@ def line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
 
 
 def text(x: float, y: float, words: str, style: str) -> str:
-    """A line of text; the classes `middle` and `end` say which part of it is at x."""
+    """A line of text; its start is at x, or its middle or end with the class of that name."""
     return f'<text class="{style}" x="{number(x)}" y="{number(y)}">{escape(words)}</text>'
 
 
 def path(points: Sequence[tuple[float, float]], style: str) -> str:
     """A line through the points."""
-    return (
-        f'<polyline class="{style}" '
-        f'points="{" ".join(f"{number(x)},{number(y)}" for x, y in points)}"/>'
-    )
+    places = " ".join(f"{number(x)},{number(y)}" for x, y in points)
+    return f'<polyline class="{style}" points="{places}"/>'
 
 
 def dot(x: float, y: float, radius: float, style: str, title: str = "") -> str:

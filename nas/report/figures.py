@@ -1,6 +1,4 @@
-"""Numbers as a reader wants them: as many decimals as tell a run's scores apart, deviations beside
-means, seconds as hours and minutes.
-"""
+"""Numbers as text: scores with enough decimals, means with deviations, seconds as hours."""
 
 from __future__ import annotations
 
@@ -10,8 +8,9 @@ from typing import Any
 
 
 def decimals_for(values: Sequence[float]) -> int:
-    """How many decimals tell values of this spread apart: three digits of their range, 1 to 6; 4
-    where they are all alike.
+    """How many decimals distinguish the values: enough for three digits of their range.
+
+    The number is from 1 to 6, and 4 if all values are equal.
     """
     finite = [value for value in values if math.isfinite(value)]
     span = max(finite) - min(finite) if finite else 0.0
@@ -21,31 +20,30 @@ def decimals_for(values: Sequence[float]) -> int:
 
 
 def figure(value: float | None, decimals: int) -> str:
-    """The number with a true minus sign; a dash for None, powers of ten beyond a million."""
+    """The number with a true minus sign; a dash for None, powers of ten from a million on."""
     if value is None:
         return "–"
-    return (f"{value:.{decimals}f}" if abs(value) < 1e6 else f"{value:.3g}").replace("-", "−")
+    shown = f"{value:.{decimals}f}" if abs(value) < 1e6 else f"{value:.3g}"
+    return shown.replace("-", "−")
 
 
 def with_spread(statistics: Mapping[str, Any] | None, decimals: int) -> str:
-    """`mean ± deviation`; the mean alone where there is one seed."""
+    """`mean ± deviation`; only the mean for one seed, a dash for None."""
     if statistics is None:
         return "–"
     mean = figure(statistics["mean"], decimals)
-    return (
-        mean
-        if statistics["deviation"] is None
-        else f"{mean} ± {figure(statistics['deviation'], decimals)}"
-    )
+    if statistics["deviation"] is None:
+        return mean
+    return f"{mean} ± {figure(statistics['deviation'], decimals)}"
 
 
 def percent(share: float | None) -> str:
-    """A share as whole per cent."""
+    """A share as a whole percentage; a dash for None."""
     return "–" if share is None else f"{100 * share:.0f} %"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as the two largest units: `41 s`, `12 min`, `3 h 05 min`, `2 d 04 h`."""
+    """Seconds in at most two units: `41 s`, `12 min`, `3 h 05 min`, `2 d 04 h`."""
     minutes = round(seconds / 60)
     if seconds < 60:
         return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{seconds:.0f} s"
@@ -64,12 +62,10 @@ def counted(count: int, noun: str) -> str:
 
 
 def amount(spent: float) -> str:
-    """What is used of a budget: `7`, or `7.33` where trainings of fewer epochs count as parts."""
+    """The used budget: `7`, or `7.33` if trainings of fewer epochs count as fractions."""
     return f"{spent:.2f}".rstrip("0").rstrip(".")
 
 
 def at_fidelity(fidelity: float) -> str:
-    """` at 0.333 of the epochs`, to put behind a trial; nothing where it was trained for all of
-    them.
-    """
+    """` at 0.333 of the epochs`, to put behind a trial; empty if it was trained for all epochs."""
     return "" if fidelity == 1.0 else f" at {fidelity:.3g} of the epochs"

@@ -1,38 +1,43 @@
-"""The front of a run in figures: the best trade-offs of each arm, how much they cover, and which
-arm's cover more.
-"""
+"""The front of a run in figures: the best trade-offs of each arm, and which arm covers more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nas.config.config import RunConfig
-from nas.record.arms import BASELINE, SEARCH
+from nas.config.arms import BASELINE, SEARCH
+from nas.objectives.fronts import box, covered, growth, members
+from nas.objectives.objective import Objective
 from nas.record.history import History
 from nas.report.figures import counted, decimals_for, figure
-from nas.search.finalists import box, covered, growth, members
 
-# So many members of a front are shown in the terminal, spread evenly over it.
+# How many members of a front the terminal shows; they are spread evenly over it.
 ROWS = 10
+# Where better is.
 ARROWS = {"maximise": "↑", "minimise": "↓"}
 
 
-def front(seen: History, config: RunConfig, arms: Sequence[str]) -> dict[str, Any] | None:
-    """The fronts of the arms, JSON values throughout; None where there is one objective.
+def front(
+    seen: History, objectives: Sequence[Objective], arms: Sequence[str]
+) -> dict[str, Any] | None:
+    """The fronts of the arms, as JSON values; None with one objective.
 
     Args:
         seen: the feasible view of the run's history.
+        objectives: at least two, else there is no front.
+        arms: their names.
 
     Returns:
-        `objectives` with `name` and `goal`; `worst` (the reference of the hypervolume) and `best`:
-        of each objective the extreme values among the feasible trials of all arms (None while there
-        are none); `arms` by name: `members` (`trial` and `values`, the best in the first objective
-        first), `hypervolume` as a share of the box between worst and best, and its `growth`, pairs
-        of a number of trials and a share; `verdict` (`ahead`, `level`, `behind` or None) and the
-        `sentence` that says so.
+        `objectives`: each with `name` and `goal`.
+        `worst`, `best`: the extreme values of each objective among the feasible trials of all
+            arms; None while there are no such trials. `worst` is the reference point of the
+            hypervolume.
+        `arms` by name: `members` (`trial` and `values`, the best in the first objective first),
+            `hypervolume` as a share of the box between worst and best, and its `growth`: pairs of
+            a number of trials and a share.
+        `verdict`: `ahead`, `level`, `behind` or None.
+        `sentence`: the verdict in words.
     """
-    objectives = config.objectives
     if len(objectives) < 2:
         return None
     described = {
@@ -57,11 +62,10 @@ def front(seen: History, config: RunConfig, arms: Sequence[str]) -> dict[str, An
             {"trial": trial.number, "values": [each.sign * each.of(trial) for each in objectives]}
             for trial in chosen
         ]
-        steps = (
-            [list(step) for step in growth(arm, objectives, worst_K, best_K)] if arm.trials else []
-        )
+        steps = growth(arm, objectives, worst_K, best_K) if arm.trials else ()
         share = covered(chosen, objectives, worst_K, best_K) if chosen else None
-        shown[name] = {"members": values, "hypervolume": share, "growth": steps}
+        grown = [list(step) for step in steps]
+        shown[name] = {"members": values, "hypervolume": share, "growth": grown}
     signs = [each.sign for each in objectives]
     described["worst"], described["best"] = (
         [sign * value for sign, value in zip(signs, ends, strict=True)]
@@ -73,15 +77,10 @@ def front(seen: History, config: RunConfig, arms: Sequence[str]) -> dict[str, An
 
 
 def terminal_front(summary: Mapping[str, Any]) -> Iterator[str]:
-    """The fronts as lines of a table: a row a member, an arrow at each objective's name for where
-    better is.
-    """
+    """The fronts as lines of a table, with a row for each member; arrows show where better is."""
     shown = summary["front"]
-    heads = [
-        "front",
-        "trial",
-        *(f"{item['name']} {ARROWS[item['goal']]}" for item in shown["objectives"]),
-    ]
+    names = [f"{item['name']} {ARROWS[item['goal']]}" for item in shown["objectives"]]
+    heads = ["front", "trial", *names]
     rows, more = list[list[str]](), list[str]()
     for name, arm in shown["arms"].items():
         chosen = spaced(arm["members"], ROWS)
@@ -94,21 +93,19 @@ def terminal_front(summary: Mapping[str, Any]) -> Iterator[str]:
             more.append(f"{len(chosen)} of the {len(arm['members'])} of {name}")
     if not rows:
         return
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    for row in (heads, *rows):
-        yield "   ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-            ]
-        )
+    first_width, *widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for first, *others in (heads, *rows):
+        right = [cell.rjust(width) for cell, width in zip(others, widths, strict=True)]
+        yield "   ".join([first.ljust(first_width), *right])
     if more:
         yield f"(shown: {', '.join(more)}; `nas report` and --json have all)"
 
 
 def columns(rows: Sequence[Sequence[float]]) -> list[list[str]]:
-    """The values of each row as people read them: whole numbers grouped, others with the decimals
-    that tell their column apart.
+    """The values of each row as text.
+
+    Whole numbers are grouped by thousands; others have the decimals that distinguish the values of
+    their column.
     """
     by_column = []
     for column in zip(*rows, strict=True):
@@ -124,31 +121,27 @@ def columns(rows: Sequence[Sequence[float]]) -> list[list[str]]:
 
 
 def spaced(items: Sequence[Any], count: int) -> list[Any]:
-    """At most `count` of the items, evenly spread, the first and the last among them."""
+    """At most `count` of the items, evenly spread, including the first and the last."""
     if len(items) <= count:
         return list(items)
     return [items[round(place * (len(items) - 1) / (count - 1))] for place in range(count)]
 
 
 def _judged(arms: Mapping[str, Any], done: Mapping[str, int]) -> tuple[str | None, str]:
+    """The verdict and its sentence; `done` is the number of ended trials of each arm."""
     ours, theirs = arms[SEARCH], arms.get(BASELINE)
     reference = "of the box between the worst and the best feasible values seen"
     if ours["hypervolume"] is None:
         said = "The search has no feasible trial, so it has no front"
-        return None, said + (
-            "."
-            if theirs is None or theirs["hypervolume"] is None
-            else f"; {_held('random search', theirs)}."
-        )
+        if theirs is None or theirs["hypervolume"] is None:
+            return None, f"{said}."
+        return None, f"{said}; {_held('random search', theirs)}."
     said = _held("The search", ours)
     if theirs is None:
         return None, f"{said} {reference}."
     if theirs["hypervolume"] is None:
-        return (
-            None,
-            f"{said} {reference}; random search has no feasible trial "
-            f"{'yet' if done[BASELINE] < done[SEARCH] else 'at the same budget'}.",
-        )
+        when = "yet" if done[BASELINE] < done[SEARCH] else "at the same budget"
+        return None, f"{said} {reference}; random search has no feasible trial {when}."
     said = f"{said}, {_held('random search', theirs)}"
     if done[BASELINE] < done[SEARCH]:
         return None, f"{said} so far, {reference}."

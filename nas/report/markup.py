@@ -1,5 +1,6 @@
-"""HTML from values. Text is escaped here and nowhere else: what is HTML already has the type
-`Html`.
+"""HTML is made from values; plain text is escaped here, and only here.
+
+Strings that are HTML already have the type `Html`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from html import escape
 
 
 class Html(str):
-    """Text that is HTML: it is put into a page as it is. Any other string is escaped."""
+    """Text that is HTML: it is put into a page unchanged. Any other string is escaped."""
 
     __slots__ = ()
 
@@ -22,7 +23,7 @@ def element(tag: str, *content: str, style: str = "", **attributes: str) -> Html
 
 
 def joined(*content: str) -> Html:
-    """The parts one after another, escaped where they are plain text."""
+    """The parts one after another; plain text is escaped."""
     return Html("".join(part if isinstance(part, Html) else escape(part) for part in content))
 
 
@@ -37,7 +38,7 @@ def card(title: str, *content: str) -> Html:
 
 
 def pair(*cards: str) -> Html:
-    """Boxes side by side where there is room."""
+    """Boxes side by side if there is room."""
     return element("div", *cards, style="pair")
 
 
@@ -47,7 +48,7 @@ def how(words: str) -> Html:
 
 
 def details(title: str, *content: str, is_open: bool = False) -> Html:
-    """Content behind a line that opens it."""
+    """Content that is folded behind a line with its title."""
     inside = joined(element("summary", title), *content)
     return Html(f"<details{' open' if is_open else ''}>{inside}</details>")
 
@@ -58,26 +59,23 @@ def table(
     styles: Sequence[str] = (),
     marked: Sequence[bool] = (),
 ) -> Html:
-    """A table, without a head where no column has a name; `styles` are the classes of its columns,
-    and `marked` says which rows stand out.
+    """A table; it has no head if no column has a name.
+
+    Args:
+        heads: the names of the columns.
+        rows: their cells.
+        styles: the class of each column; none by default.
+        marked: whether each row is bold; none is by default.
     """
     styles, marked = styles or [""] * len(heads), marked or [False] * len(rows)
-    head = (
-        element(
-            "tr",
-            *(element("th", name, style=style) for name, style in zip(heads, styles, strict=True)),
-        )
-        if any(heads)
-        else Html("")
-    )
+
+    def row_of(tag: str, cells: Sequence[str], style: str = "") -> Html:
+        shown = (element(tag, cell, style=each) for cell, each in zip(cells, styles, strict=True))
+        return element("tr", *shown, style=style)
+
+    head = row_of("th", heads) if any(heads) else Html("")
     body = [
-        element(
-            "tr",
-            *(element("td", cell, style=style) for cell, style in zip(row, styles, strict=True)),
-            style="won" if mark else "",
-        )
-        for row, mark in zip(rows, marked, strict=True)
+        row_of("td", row, "won" if mark else "") for row, mark in zip(rows, marked, strict=True)
     ]
-    return element(
-        "div", element("table", element("thead", head), element("tbody", *body)), style="wide"
-    )
+    listing = element("table", element("thead", head), element("tbody", *body))
+    return element("div", listing, style="wide")

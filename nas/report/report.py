@@ -1,5 +1,6 @@
-"""A run's report: one HTML file to open anywhere, offline, without scripts; written at any moment
-of a run.
+"""A run's report is one HTML file without scripts, which can be opened offline.
+
+It can be written at any moment of a run.
 """
 
 from __future__ import annotations
@@ -13,34 +14,43 @@ from typing import Any
 
 import yaml
 
-from nas.config.config import RunConfig, parse_config
+from nas.config.sections import RunConfig
+from nas.config.stored_run import read_run
 from nas.objectives.constraints import feasible
-from nas.record.history import History, fold
-from nas.record.journal import Event, open_for_reading
-from nas.report import front_section, sections
+from nas.record.history import History
+from nas.record.journal import Event
+from nas.report import front_section
 from nas.report.architectures import Drawable, architectures, drawable
+from nas.report.conclusion import headline
+from nas.report.failures_section import failures
+from nas.report.finalists_section import finalists
 from nas.report.markup import Html, card, element, joined, pair, section, table
 from nas.report.outlook import outlook
-from nas.report.style import STYLE
-from nas.report.summary import headline, summarize
+from nas.report.search_section import search
+from nas.report.style import style_sheet
+from nas.report.summary import summarize
+from nas.report.surrogate_section import surrogate
+from nas.report.tiles import tiles
 from spaces import SearchSpace
 
 
 def write_report(
     directory: Path, out: Path | None = None, *, space: SearchSpace | None = None
 ) -> Path:
-    """The report's file: `out`, or `report.html` in the run's directory. It replaces an older one.
+    """The path of the written report: `out`, or `report.html` in the run's directory.
+
+    An older report is replaced. An example: `write_report(Path("runs/digits"))`.
 
     Args:
-        directory: the run's, which may be going on meanwhile.
+        directory: of the run, which may still be going on.
         out: the file to write.
-        space: draws the architectures; needed for a space that is neither built in nor installed,
-            else they are shown as tables.
+        space: with which the architectures are drawn. It is needed only for a space that is neither
+            built in nor installed; without it, that space's architectures are shown as tables.
 
     Raises:
-        nas.record.journal.JournalError: the directory is no run, or its journal cannot be read.
-        ValueError: the run's configuration is not one that this version knows, or the file cannot
-            be written.
+        nas.record.journal.JournalError: the directory is not a run, or its journal cannot be read.
+        ValueError: this version does not know the run's configuration, or the file cannot be
+            written.
     """
     directory = Path(directory)
     out = directory / "report.html" if out is None else Path(out)
@@ -49,23 +59,21 @@ def write_report(
             f"the report is one file, and {out} is a directory: name a file in it, such as "
             f"{out / 'report.html'}"
         )
-    with open_for_reading(directory) as journal:
-        events = journal.events()
-        config = parse_config(journal.config, f"the configuration in {directory}")
-        name, environment, begun = directory.resolve().name, journal.environment, journal.created
+    run = read_run(directory)
+    events, begun = run.events, run.created
     last = events[-1].time if events else begun
     html = page(
-        name,
-        fold(events),
-        config,
-        environment,
+        directory.resolve().name,
+        run.history,
+        run.config,
+        run.environment,
         events=events,
         times=(begun, last),
-        drawn=drawable(config, environment, space),
+        drawn=drawable(run.config.space, run.environment, space),
     )
     part = out.with_name(out.name + ".part")
     try:
-        # Whole or not at all: a browser that reloads never sees half a page.
+        # The page is renamed into place, so a browser that reloads never shows half of it.
         part.write_text(html, encoding="utf-8")
         os.replace(part, out)
     except OSError as error:
@@ -87,8 +95,14 @@ def page(
     times: tuple[float, float],
     drawn: Drawable,
 ) -> str:
-    """The whole page. `events`: those of the history; `times`: when the run was created, and of its
-    last event, in seconds since the epoch.
+    """The whole page, as HTML.
+
+    Args:
+        name: of the run; the heading.
+        history, config, environment: of the run.
+        events: those from which the history was folded.
+        times: of the run's creation and of its last event, in seconds since the epoch.
+        drawn: the space with which the architectures are drawn.
     """
     summary = summarize(history, config, events)
     seen = feasible(history, config.constraints)
@@ -98,7 +112,7 @@ def page(
             '<meta charset="utf-8"><meta name="viewport" content="width=device-width, '
             'initial-scale=1">'
         ),
-        element("style", Html(STYLE)),
+        element("style", Html(style_sheet())),
     )
     top = element(
         "header",
@@ -106,17 +120,17 @@ def page(
         element("h1", name),
         element("p", _state(summary, times), style="state"),
         element("p", headline(summary).replace(" ± ", "\u00a0±\u00a0"), style="headline"),
-        sections.tiles(summary),
+        tiles(summary),
     )
     body = element(
         "main",
         front_section.front(seen, summary),
-        sections.finalists(summary),
-        sections.search(seen, summary),
-        sections.surrogate(history, summary),
+        finalists(summary),
+        search(seen, summary),
+        surrogate(history, summary),
         architectures(seen, summary, drawn),
         front_section.constraints(summary),
-        sections.failures(history),
+        failures(history),
         _settings(config, environment),
     )
     return (
@@ -126,11 +140,8 @@ def page(
 
 def _what(summary: Mapping[str, Any]) -> str:
     by = summary["strategy"] + (f" ({summary['predictor']})" if summary["predictor"] else "")
-    return (
-        f"Architecture search in {summary['space']}"
-        + (f" for {summary['task']}" if summary["task"] else "")
-        + f", by {by}, seed {summary['seed']}"
-    )
+    task = f" for {summary['task']}" if summary["task"] else ""
+    return f"Architecture search in {summary['space']}{task}, by {by}, seed {summary['seed']}"
 
 
 def _state(summary: Mapping[str, Any], times: tuple[float, float]) -> str:
@@ -140,10 +151,8 @@ def _state(summary: Mapping[str, Any], times: tuple[float, float]) -> str:
     pending = sum(arm["pending"] for arm in summary["arms"].values())
     ahead = outlook(summary["forecast"], summary["decimals"])
     said = f" {ahead[0].upper()}{ahead[1:]}." if ahead else ""
-    return (
-        f"Not finished{f', {pending} pending' if pending else ''}. Begun {begun}; last event "
-        f"{last}.{said}"
-    )
+    waiting = f", {pending} pending" if pending else ""
+    return f"Not finished{waiting}. Begun {begun}; last event {last}.{said}"
 
 
 def _settings(config: RunConfig, environment: Mapping[str, Any]) -> Html:

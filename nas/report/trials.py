@@ -1,4 +1,4 @@
-"""A run as rows, one a trial: what was proposed, by what, what was expected and what came out."""
+"""A run as a table, one row for each trial: proposal, prediction and result."""
 
 from __future__ import annotations
 
@@ -10,48 +10,75 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.config.config import RunConfig, parse_config
+from nas.config.stored_run import read_run
 from nas.evaluators.evaluator import Failed, Observation
-from nas.record.history import History, Trial, fold
-from nas.record.journal import open_for_reading
+from nas.record.history import History
+from nas.record.trials import Trial
+
+# The columns of the text for a terminal, and those that are aligned to the left.
+HEADS = (
+    "run",
+    "trial",
+    "round",
+    "arm",
+    "origin",
+    "donor",
+    "epochs",
+    "score",
+    "expected",
+    "seconds",
+    "architecture",
+)
+LEFT = ("run", "arm", "origin", "architecture")
 
 
 def trajectory(history: History) -> list[dict[str, Any]]:
-    """The trials in the order of their numbers, JSON values throughout.
+    """The trials in the order of their numbers, as JSON values.
 
     Returns:
-        Of each: `trial`, `round`, `arm`, `origin`; `fidelity`, which trial it `continues`, and with
-            which one's weights it began, `donor`; `decisions` by
-        path; `canonical`; `seed`; `state` (`observed`, `failed`, `pending`); `score`, `seconds`,
-        `metrics` by name; `reason` of a failure; `prediction` (`mean`, `aleatoric`, `epistemic`).
-        What there is none of is None.
+        One row for each trial. A field without a value is None.
+        `trial`, `round`, `arm`, `origin`, `canonical`, `seed`: of the trial.
+        `fidelity`: the share of the epochs that it was trained for.
+        `continues`: the trial that it was promoted from.
+        `donor`: the trial with whose weights it began.
+        `decisions`: by path.
+        `state`: `observed`, `failed` or `pending`.
+        `score`, `seconds`, `metrics` (by name): of its evaluation; `reason`: of a failure.
+        `prediction`: `mean`, `aleatoric` and `epistemic`.
     """
     return [_row(trial) for trial in history.trials]
 
 
 def of_runs(directories: Sequence[Path]) -> list[dict[str, Any]]:
-    """The trajectories of several runs one after another, so that what several agents and
-    strategies tried can be pooled.
+    """The trials of several runs, so that trials of different agents and strategies can be pooled.
 
     Returns:
-        `trajectory`'s rows behind `run`, `space`, `evaluator`, `strategy` with its settings (of a
-        run from outside they hold `agent`), and the run's `run_seed`.
+        The rows of `trajectory`, with `run`, `space`, `evaluator`, `strategy` and `run_seed` before
+        them. `strategy` holds its settings; for a run that an outside agent drives, they include
+        `agent`.
 
     Raises:
-        nas.record.journal.JournalError: a directory is no run.
+        nas.record.journal.JournalError: a directory is not a run.
     """
     rows = []
     for directory in directories:
-        with open_for_reading(directory) as journal:
-            config = parse_config(journal.config, f"the configuration in {directory}")
-            about = {"run": str(directory), **_described(config)}
-            rows += [{**about, **row} for row in trajectory(fold(journal.events()))]
+        run = read_run(directory)
+        about = {
+            "run": str(directory),
+            "space": run.config.space,
+            "evaluator": run.config.evaluator.name,
+            "strategy": run.config.strategy.model_dump(mode="json"),
+            "run_seed": run.config.seed,
+        }
+        rows += [{**about, **row} for row in trajectory(run.history)]
     return rows
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as CSV: decisions and settings as JSON, the prediction as its three numbers, each
-    metric as a column `metrics.NAME`.
+    """The rows as CSV.
+
+    Decisions and settings are JSON; a prediction has three columns, and each metric has a column
+    `metrics.NAME`.
     """
     flat = [_flat(row) for row in rows]
     columns = dict.fromkeys(name for row in flat for name in row)
@@ -63,44 +90,31 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def to_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows for a terminal."""
-    several = len({row["run"] for row in rows}) > 1
-    heads = (
-        *(("run",) if several else ()),
-        "trial",
-        "round",
-        "arm",
-        "origin",
-        "donor",
-        "epochs",
-        "score",
-        "expected",
-        "seconds",
-        "architecture",
-    )
-    cells = [heads, *(_cells(row, several) for row in rows)]
-    silent = {"donor"} if all(row["donor"] is None for row in rows) else set[str]()
-    silent |= {"epochs"} if all(row["fidelity"] == 1.0 for row in rows) else set()
-    cells = [
-        tuple(cell for cell, head in zip(line, heads, strict=True) if head not in silent)
-        for line in cells
-    ]
-    heads = cells[0]
+    """The rows as lines for a terminal; columns in which all rows are alike are left out."""
+    left_out = set()
+    if len({row["run"] for row in rows}) <= 1:
+        left_out.add("run")
+    if all(row["donor"] is None for row in rows):
+        left_out.add("donor")
+    if all(row["fidelity"] == 1.0 for row in rows):
+        left_out.add("epochs")
+    heads = [head for head in HEADS if head not in left_out]
+    cells = [heads, *([_cells(row)[head] for head in heads] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    left = {"run", "arm", "origin", "architecture"}
-    lines = [
-        "  ".join(
-            cell.ljust(width) if head in left else cell.rjust(width)
+    lines = []
+    for line in cells:
+        aligned = [
+            cell.ljust(width) if head in LEFT else cell.rjust(width)
             for cell, width, head in zip(line, widths, heads, strict=True)
-        )
-        for line in cells
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+        ]
+        lines.append("  ".join(aligned).rstrip())
+    return "\n".join(lines)
 
 
 def _row(trial: Trial) -> dict[str, Any]:
     outcome = trial.outcome
     observed = outcome if isinstance(outcome, Observation) else None
+    failed = outcome if isinstance(outcome, Failed) else None
     return {
         "trial": trial.number,
         "round": trial.round,
@@ -112,25 +126,12 @@ def _row(trial: Trial) -> dict[str, Any]:
         "decisions": trial.architecture.answers,
         "canonical": trial.canonical,
         "seed": trial.seed,
-        "state": "pending"
-        if outcome is None
-        else "failed"
-        if isinstance(outcome, Failed)
-        else "observed",
+        "state": "pending" if outcome is None else "failed" if failed else "observed",
         "score": None if observed is None else observed.score,
         "seconds": None if outcome is None else outcome.seconds,
         "metrics": {} if observed is None else dict(observed.metrics),
-        "reason": f"{outcome.kind}: {outcome.reason}" if isinstance(outcome, Failed) else None,
+        "reason": None if failed is None else f"{failed.kind}: {failed.reason}",
         "prediction": None if trial.prediction is None else asdict(trial.prediction),
-    }
-
-
-def _described(config: RunConfig) -> dict[str, Any]:
-    return {
-        "space": config.space,
-        "evaluator": config.evaluator.name,
-        "strategy": config.strategy.model_dump(mode="json"),
-        "run_seed": config.seed,
     }
 
 
@@ -148,25 +149,23 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _cells(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
-    score = f"{row['score']:.6g}" if row["state"] == "observed" else row["state"]
-    expected = "–" if row["prediction"] is None else f"{row['prediction']['mean']:.6g}"
-    seconds = "–" if row["seconds"] is None else f"{row['seconds']:.4g}"
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """The row's cells by the head of their column."""
+    prediction, seconds, donor = row["prediction"], row["seconds"], row["donor"]
     decided = ", ".join(
         f"{path}={value:.4g}" if isinstance(value, float) else f"{path}={value}"
         for path, value in row["decisions"].items()
     )
-    donor = "–" if row["donor"] is None else str(row["donor"])
-    own = (
-        str(row["trial"]),
-        str(row["round"]),
-        row["arm"],
-        row["origin"],
-        donor,
-        f"{row['fidelity']:.3g}",
-        score,
-        expected,
-        seconds,
-        decided,
-    )
-    return (row["run"], *own) if several else own
+    return {
+        "run": row["run"],
+        "trial": str(row["trial"]),
+        "round": str(row["round"]),
+        "arm": row["arm"],
+        "origin": row["origin"],
+        "donor": "–" if donor is None else str(donor),
+        "epochs": f"{row['fidelity']:.3g}",
+        "score": f"{row['score']:.6g}" if row["state"] == "observed" else row["state"],
+        "expected": "–" if prediction is None else f"{prediction['mean']:.6g}",
+        "seconds": "–" if seconds is None else f"{seconds:.4g}",
+        "architecture": decided,
+    }

@@ -1,4 +1,4 @@
-"""The search's winner beside random search's, said plainly: also when random search is as good."""
+"""The search's winner is compared with random search's, also if random search is as good."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from nas.report.figures import at_fidelity, counted, decimals_for, figure, with_spread
 
-# Two means of a few seeds are called different when they are further apart than this many standard
+# Two means over a few seeds are called different if they are further apart than this many standard
 # errors of their difference.
 TELLING = 2.0
 
@@ -16,18 +16,31 @@ TELLING = 2.0
 def compare(
     search: Mapping[str, Any], baseline: Mapping[str, Any], *, same_network: bool, decimals: int
 ) -> dict[str, Any]:
-    """The winners of two arms, each as `nas.report.summary` describes it: on test where both are
-    tested, else on validation.
+    """Two arms compared by the test scores of their winners, else by validation scores.
+
+    Args:
+        search, baseline: the arms, as `nas.report.summary.summarize` describes them.
+        same_network: whether both winners have isomorphic graphs.
+        decimals: with how many to show scores.
 
     Returns:
-        `on` (`test`, `validation`, or None while there is nothing to compare), `difference` (search
-        less baseline), `standard_error` of it (None for fewer than two seeds), `verdict` (`ahead`,
-        `level`, `behind` or None) and the `sentence` that says so.
+        `on`: `test`, `validation`, or None while there is nothing to compare.
+        `difference`: the score of the search less that of the baseline.
+        `standard_error`: of the difference; None with fewer than two seeds.
+        `verdict`: `ahead`, `level`, `behind` or None.
+        `sentence`: the verdict in words.
     """
-    ours, theirs = _won(search), _won(baseline)
+    ours, theirs = winning(search), winning(baseline)
     if ours is not None and theirs is not None:
         return _on_test(ours, theirs, same_network, decimals)
     return _on_validation(search, baseline, decimals)
+
+
+def winning(arm: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The winner among the arm's finalists in the summary; None if there is none yet."""
+    return next(
+        (finalist for finalist in arm["finalists"] if finalist["trial"] == arm["winner"]), None
+    )
 
 
 def _on_test(
@@ -41,33 +54,11 @@ def _on_test(
         f"random search's at the same budget (trial {theirs['trial']}) "
         f"{with_spread(theirs['test'], decimals)}, over {_seeds(ours, theirs)}."
     )
-    apart = figure(abs(difference), max(decimals, decimals_for([0.0, difference]) - 2))
     if same_network:
         verdict, said = "level", "Both found the same network: random search was as good."
-    elif difference <= 0:
-        equal = difference == 0 or (error is not None and -difference <= TELLING * error)
-        verdict, said = (
-            ("level", "Random search was as good.")
-            if equal
-            else ("behind", f"Random search was better, by {apart}.")
-        )
-    elif error is None:
-        verdict, said = (
-            "ahead",
-            f"The search is ahead by {apart}; one seed says nothing about the spread.",
-        )
-    elif difference <= TELLING * error:
-        verdict, said = (
-            "level",
-            f"The search is ahead by {apart}, no more than the seeds alone bring about: random "
-            "search was as good.",
-        )
     else:
-        verdict, said = (
-            "ahead",
-            f"The search is ahead by {apart}"
-            + (", more than the seeds alone bring about." if error else "."),
-        )
+        apart = figure(abs(difference), max(decimals, decimals_for([0.0, difference]) - 2))
+        verdict, said = _judged(difference, error, apart)
     return {
         "on": "test",
         "difference": difference,
@@ -75,6 +66,25 @@ def _on_test(
         "verdict": verdict,
         "sentence": f"{scores} {said}",
     }
+
+
+def _judged(difference: float, error: float | None, apart: str) -> tuple[str, str]:
+    """The verdict and its sentence; `apart` is the size of the difference as text."""
+    if difference <= 0:
+        if difference == 0 or (error is not None and -difference <= TELLING * error):
+            return "level", "Random search was as good."
+        return "behind", f"Random search was better, by {apart}."
+    lead = f"The search is ahead by {apart}"
+    if error is None:
+        return "ahead", f"{lead}; one seed says nothing about the spread."
+    if difference <= TELLING * error:
+        return (
+            "level",
+            f"{lead}, no more than the seeds alone bring about: random search was as good.",
+        )
+    if error == 0:
+        return "ahead", f"{lead}."
+    return "ahead", f"{lead}, more than the seeds alone bring about."
 
 
 def _on_validation(
@@ -97,27 +107,18 @@ def _on_validation(
     said += (
         f", random search's {figure(other['validation'], decimals)} after {baseline['evaluated']}."
     )
-    verdict = "ahead" if difference > 0 else "behind" if difference < 0 else "level"
     if best["fidelity"] != other["fidelity"]:
-        return {
-            **undecided,
-            "sentence": f"{said} Of different numbers of epochs they cannot be compared.",
-        }
+        unlike = "Of different numbers of epochs they cannot be compared."
+        return {**undecided, "sentence": f"{said} {unlike}"}
     if baseline["spent"] >= search["spent"] and difference <= 0:
         said += " So far random search is as good or better."
     return {
         "on": "validation",
         "difference": difference,
         "standard_error": None,
-        "verdict": verdict,
+        "verdict": "ahead" if difference > 0 else "behind" if difference < 0 else "level",
         "sentence": said,
     }
-
-
-def _won(arm: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    return next(
-        (finalist for finalist in arm["finalists"] if finalist["trial"] == arm["winner"]), None
-    )
 
 
 def _standard_error(one: Mapping[str, Any], other: Mapping[str, Any]) -> float | None:

@@ -1,3 +1,1 @@
-"""The loop of a run: what happens next, when it stops, what is ahead, and which architectures are
-trained fully.
-"""
+"""The loop of a run: what happens next, when it stops, what is ahead, who is trained fully."""

@@ -1,10 +1,9 @@
-"""Which trial's weights a new trial begins with: a pure function of the history, so that a run that
-goes on chooses as one that never stopped.
-"""
+"""Which trial's trained weights a new trial begins with: a pure function of the history."""
 
 from __future__ import annotations
 
-from nas.record.history import History, Proposal, Trial
+from nas.record.history import History
+from nas.record.trials import Proposal, Trial
 from nas.transfer.settings import TransferSettings
 from spaces import Architecture, SearchSpace
 from spaces.graph import Graph
@@ -13,13 +12,15 @@ from spaces.graph import Graph
 def donor_of(
     space: SearchSpace, history: History, arm: str, proposal: Proposal, settings: TransferSettings
 ) -> int | None:
-    """The number of the trial with the largest overlap, if that is `settings.least` or more; of
-    equals the longer trained, the better, the earlier one.
+    """The number of the trial whose weights the proposal begins with; None for fresh weights.
 
-    Only observed trials of the same arm are looked at: a search and its baseline learn nothing from
-        each other. Where one of them was evaluated in the
-    other arm already, as its twin there, the twin's number is given, since it is the one that has
-    weights. A promotion has none, as it goes on with weights of its own.
+    It is the observed trial of the same arm with the largest overlap of weights, if the overlap is
+    `settings.least` or more. Ties go to the higher fidelity, then the higher score, then the lower
+    number. Trials of other arms are not considered: the search and its baseline are independent.
+
+    If that trial took over the result of an identical evaluation in another arm, the number is that
+    of the trial that was evaluated, for only that one has weights. A promotion has no donor, since
+    it continues with weights of its own.
     """
     if proposal.continues is not None:
         return None
@@ -40,9 +41,7 @@ def donor_of(
 
 
 def original(history: History, trial: Trial) -> Trial:
-    """The first trial that was the same evaluation: the one that was made; all later ones took over
-    its result.
-    """
+    """The trial whose evaluation gave this trial its result: the first of the same evaluation."""
     made = evaluation(history, trial)
     return next(
         other
@@ -52,8 +51,9 @@ def original(history: History, trial: Trial) -> Trial:
 
 
 def evaluation(history: History, trial: Trial) -> tuple[str, float, int | None]:
-    """What two trials have in common of which only one has to be evaluated: the network, the
-    epochs, and what the training began with.
+    """What identifies an evaluation: network, fidelity, and the donor of its first weights.
+
+    Two trials with the same evaluation are evaluated once, and both get the result.
     """
     return trial.canonical, trial.fidelity, history.beginning(trial).donor
 

@@ -1,8 +1,7 @@
-"""How fast a run goes, from its journal: what evaluations, full trainings and the strategy's own
-thinking cost in wall clock.
+"""How long the pieces of a run take, from its journal: evaluations, full trainings, thinking.
 
-Each is a `Pace`; a sum of so many pieces of each is a `Range`. All workers together count: two that
-train side by side halve a piece's cost. Knows nothing of scores.
+Each kind of piece has a `Pace`; the sum of several pieces is an `Interval`. Times are of the wall
+clock with all workers together: two workers halve the time of a piece. Scores play no part.
 """
 
 from __future__ import annotations
@@ -13,19 +12,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nas.record.history import History, Round
+from nas.record.history import History
 from nas.record.journal import Event
+from nas.record.trials import Round
 
 NINETY = 1.6448536269514722
-# Without two measurements a piece's deviation is taken to be so many times its mean.
+# The standard deviation between pieces, as a share of their mean, if fewer than two were measured.
 UNKNOWN = 0.5
 
 
 @dataclass(frozen=True)
-class Range:
-    """A number that is not known yet: its mean, and the ends of an interval that holds it nine
-    times in ten.
-    """
+class Interval:
+    """A predicted number: its mean, and the ends of a 90 % prediction interval."""
 
     mean: float
     low: float
@@ -38,49 +36,57 @@ class Pace:
 
     Attributes:
         mean: seconds of wall clock, all workers together.
-        deviation: between pieces, in seconds.
+        deviation: the standard deviation between pieces, in seconds.
         count: how many pieces were measured.
-        doubt: how far the mean may lie off for other reasons, as a share of it: what was measured
-            is not quite what comes.
+        uncertainty: a further standard deviation of the mean, as a share of the mean: the pieces to
+            come are not quite like those that were measured.
     """
 
     mean: float
     deviation: float
     count: int
-    doubt: float = 0.1
+    uncertainty: float = 0.1
 
 
-def total(work: Iterable[tuple[float, Pace]]) -> Range:
-    """The seconds that so many pieces of each pace take together.
+def total(work: Iterable[tuple[float, Pace]]) -> Interval:
+    """The seconds of all pieces together.
 
-    The sum of n pieces varies by n * deviation², and by n² times the variance of a mean of `count`
-    pieces, and by the doubt. The interval is that of a log-normal number with this mean and
-    deviation, so its ends are positive.
+    The variance of the sum of n pieces has three parts: n deviation², n² deviation² / count for the
+    measured mean, and (n uncertainty mean)². The interval is that of a log-normal variable with
+    this mean and variance, so its ends are positive.
+
+    Args:
+        work: pairs of a number of pieces and their pace.
     """
     mean = variance = 0.0
     for pieces, pace in work:
         mean += pieces * pace.mean
-        of_mean = pace.deviation**2 / max(pace.count, 1) + (pace.doubt * pace.mean) ** 2
+        of_mean = pace.deviation**2 / max(pace.count, 1) + (pace.uncertainty * pace.mean) ** 2
         variance += pieces * pace.deviation**2 + pieces**2 * of_mean
     if mean < 1e-9:
-        return Range(mean, mean, mean)
+        return Interval(mean, mean, mean)
     spread = math.sqrt(math.log1p(variance / mean**2))
     low, high = (mean * math.exp(side * NINETY * spread - spread**2 / 2) for side in (-1, 1))
-    # Of a very wide one the median is far below the mean.
-    return Range(mean, min(low, mean), max(high, mean))
+    # The median of a very wide distribution is far below its mean.
+    return Interval(mean, min(low, mean), max(high, mean))
 
 
-def pace_of(pieces: Sequence[float], *, doubt: float = 0.1) -> Pace:
+def pace_of(pieces: Sequence[float], *, uncertainty: float = 0.1) -> Pace:
     """The pace of measured pieces, at least one."""
     mean = statistics.fmean(pieces)
     return Pace(
-        mean, statistics.stdev(pieces) if len(pieces) > 1 else UNKNOWN * mean, len(pieces), doubt
+        mean,
+        statistics.stdev(pieces) if len(pieces) > 1 else UNKNOWN * mean,
+        len(pieces),
+        uncertainty,
     )
 
 
 def running_clock(events: Sequence[Event]) -> tuple[float, ...]:
-    """For how many seconds the run had been running at each event; the time between its death and
-    `resumed` does not count, nor a clock set back.
+    """The seconds for which the run had been running at each event.
+
+    The time between an interruption and `resumed` does not count. A clock that was set back counts
+    as no time.
     """
     clock = [0.0]
     for before, event in pairwise(events):
@@ -91,8 +97,9 @@ def running_clock(events: Sequence[Event]) -> tuple[float, ...]:
 
 
 def search_seconds(events: Sequence[Event], arm: str) -> float:
-    """For how long the run had been running when the arm's last finished round ended. The same
-    before a crash and after it.
+    """The seconds for which the run had been running when the arm's last finished round ended.
+
+    A crash does not change them.
     """
     clock = running_clock(events)
     return next(
@@ -102,8 +109,12 @@ def search_seconds(events: Sequence[Event], arm: str) -> float:
 
 @dataclass(frozen=True)
 class Measured:
-    """One round of the running clock: the seconds from its proposals to its end (or to the last
-    event), and those of thinking before it.
+    """The times of one round.
+
+    Attributes:
+        round: the round.
+        thinking: seconds before its proposals.
+        evaluating: seconds from its proposals to its end, or to the last event.
     """
 
     round: Round
@@ -130,8 +141,9 @@ def measured_rounds(events: Sequence[Event], history: History) -> tuple[Measured
 
 
 def trained(history: History) -> frozenset[int]:
-    """The trials that were evaluated themselves: those whose network another arm had evaluated
-    before them took its result over and cost nothing.
+    """The numbers of the trials that were really evaluated.
+
+    The others took over the result of the same network in another arm, which costs nothing.
     """
     seen, result = set[str](), set[int]()
     for trial in history.trials:
@@ -143,10 +155,10 @@ def trained(history: History) -> frozenset[int]:
 
 
 def evaluation_pace(rounds: Sequence[Measured], history: History) -> Pace | None:
-    """What an evaluation costs, from these rounds; None where they hold none that was finished.
+    """The pace of an evaluation in these rounds; None if none of their trials has ended.
 
-    A lower fidelity is so much of an evaluation. What evaluations differ by is seen in their own
-    seconds, where these are told, else between rounds.
+    An evaluation of a lower fidelity counts as that share of one. The standard deviation comes from
+    the evaluations' own seconds if they are known, otherwise from the differences between rounds.
     """
     paid = trained(history)
     pieces = [
@@ -171,9 +183,7 @@ def evaluation_pace(rounds: Sequence[Measured], history: History) -> Pace | None
 
 
 def side_by_side(rounds: Sequence[Measured], history: History) -> float:
-    """How many evaluations went on at once, at least 1: their own seconds over those of the wall
-    clock.
-    """
+    """How many evaluations ran at once, at least 1: their own seconds over the wall clock's."""
     paid = trained(history)
     work = sum(
         trial.outcome.seconds

@@ -1,7 +1,6 @@
-"""How far the best score of a search will rise in the evaluations that are left, from its scores so
-far.
+"""How far the best score of a search is expected to rise in the evaluations that are left.
 
-Which model is honest was measured by `benchmarks/forecast.py`.
+The model was chosen by `benchmarks/forecast.py`, on tuning seeds.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from dataclasses import dataclass
 
 from nas.record.history import History
 
-# Fewer scores say nothing of the next ones.
+# With fewer scores there is no forecast.
 LEAST = 10
-# These were chosen on tuning seeds, by `benchmarks/forecast.py`. Improvements are counted since
-# this share of the evaluations, beside so many seen beforehand; their sizes are those of the latest
-# few; the next ones are so much smaller; and a gain is so much less regular than an exponential
-# number.
+# Chosen on tuning seeds by `benchmarks/forecast.py`: the share of the evaluations after which
+# improvements are counted; the pseudo-count of improvements in the prior; the number of latest
+# improvements whose sizes are averaged; the factor by which the next improvements are smaller; and
+# the shape of the Weibull distribution of a gain (below 1: less regular than an exponential).
 SINCE, BEFOREHAND, LATEST, SHRINK, SHAPE = 0.5, 1.5, 3, 0.35, 0.75
 
 
@@ -27,7 +26,7 @@ class Gain:
     """How much the best validation score will rise.
 
     Attributes:
-        evaluations: within so many more.
+        evaluations: the number of further evaluations that this is about.
         mean, low, high: the expected rise, and the ends of its 90 % interval; never negative.
         probability: that it rises at all.
     """
@@ -40,8 +39,9 @@ class Gain:
 
 
 def gain_ahead(arm: History, evaluations: int) -> Gain | None:
-    """The gain of so many more evaluations in an arm, of which as large a share will give a score
-    of the highest fidelity as has; None for too few.
+    """The gain of a number of further evaluations in an arm; None with too few scores.
+
+    The share of them that gives a score of the highest fidelity is taken to be what it was so far.
     """
     scores = [trial.score for trial in arm.fullest]
     if len(scores) < LEAST:
@@ -52,7 +52,7 @@ def gain_ahead(arm: History, evaluations: int) -> Gain | None:
 
 
 def evaluations_left(arm: History, budget: float) -> int:
-    """How many more evaluations the budget has room for, if they cost as much as those so far."""
+    """How many more evaluations the budget allows, if they cost as much as those so far."""
     return (
         max(0, round((budget - arm.spent) * len(arm.trials) / arm.spent))
         if arm.trials
@@ -61,24 +61,27 @@ def evaluations_left(arm: History, budget: float) -> int:
 
 
 def gain_of(scores: Sequence[float], evaluations: int, succeeding: float | None = None) -> Gain:
-    """The gain of so many more evaluations, `succeeding` of which give a score, after these scores,
-    oldest first.
+    """The gain of further evaluations after these scores.
 
-    Improvements of the best come at a steady rate in the logarithm of the number of evaluations:
-    one for each factor e where the scores are independent draws (Rényi 1962). The rate is a Gamma
-    variable that has seen 1.5 improvements in one such unit beforehand, and then the r improvements
-    since half of the n evaluations. With a = 1.5 + r, c = 1 + ln 2 and L = ln(1 + k / n), of k more
+    Improvements of the best score come at a steady rate in the logarithm of the number of
+    evaluations. For independent draws this is one improvement for each factor e (Rényi 1962). The
+    rate has a Gamma distribution. Its prior has seen 1.5 improvements in one unit of the logarithm.
+    It is updated with the r improvements in the second half of the n evaluations. With
+    a = 1.5 + r, c = 1 + ln 2 and L = ln(1 + k / n), for k further evaluations:
 
         P(gain > 0) = 1 - (c / (c + L))^a,    E gain = s a L / c,
 
-    where s is the expected size of one, and a gain that comes has a Weibull distribution.
+    where s is the expected size of one improvement. A positive gain has a Weibull distribution.
+
+    Args:
+        scores: oldest first.
+        evaluations: how many more.
+        succeeding: how many of them give a score; all by default.
     """
     ahead = math.log1p((evaluations if succeeding is None else succeeding) / len(scores))
     improved = _improvements(scores)
-    seen, since = (
-        BEFOREHAND + sum(place >= len(scores) * SINCE for place, _ in improved),
-        1 - math.log(SINCE),
-    )
+    seen = BEFOREHAND + sum(place >= len(scores) * SINCE for place, _ in improved)
+    since = 1 - math.log(SINCE)
     probability = -math.expm1(-seen * math.log1p(ahead / since))
     mean = _size(scores, [size for _, size in improved[-LATEST:]]) * seen * ahead / since
     scale = mean / probability / math.gamma(1 + 1 / SHAPE) if probability else 0.0
@@ -89,11 +92,11 @@ def gain_of(scores: Sequence[float], evaluations: int, succeeding: float | None 
 
 
 def _size(scores: Sequence[float], improvements: Sequence[float]) -> float:
-    """Of the next improvement: a share of the geometric mean of what the latest ones were and of
-    how far the best quarter of the scores spreads.
+    """The expected size of the next improvement.
 
-    The latest ones alone are too large where the first scores were poor, and the spread alone where
-    a search has come close to the best there is.
+    It is a share of the geometric mean of two numbers: the size of the latest improvements, and how
+    far the best quarter of the scores spreads. The first alone is too large if the first scores
+    were poor; the second alone if a search is close to the best score there is.
     """
     best = sorted(scores, reverse=True)
     top = max(1, len(best) // 4)
@@ -104,7 +107,7 @@ def _size(scores: Sequence[float], improvements: Sequence[float]) -> float:
 
 
 def _improvements(scores: Sequence[float]) -> list[tuple[int, float]]:
-    """The place, from 0, and the size of each rise of the best score; the first score is none."""
+    """The index and the size of each rise of the best score; the first score is no rise."""
     result, best = list[tuple[int, float]](), scores[0]
     for place, score in enumerate(scores):
         if score > best:

@@ -1,8 +1,4 @@
-"""The front of a run: the feasible trials that no other one beats in all objectives, how much they
-cover, and who of them is trained fully.
-
-Shapes: N trials, K objectives, higher is better in each (a cost times -1).
-"""
+"""Which trials are trained fully at a search's end, with which seeds, and which of them wins."""
 
 from __future__ import annotations
 
@@ -10,114 +6,82 @@ from collections.abc import Sequence
 
 import numpy
 
-from nas.config.config import RunConfig
-from nas.objectives.constraints import feasible
-from nas.objectives.objective import SCORE, Objective, values
-from nas.objectives.pareto import front, hypervolume
-from nas.record.history import Finalist, History, Trial
+from nas.evaluators.evaluator import FinalResult
+from nas.objectives.constraints import Constraint, feasible
+from nas.objectives.fronts import box, covered, members
+from nas.objectives.objective import SCORE, Objective
+from nas.record.history import History
+from nas.record.trials import Finalist, Trial
+from nas.seeds import derive
 
 
-def members(trials: Sequence[Trial], objectives: Sequence[Objective]) -> tuple[Trial, ...]:
-    """Those of the observed trials that no other dominates, the best in the first objective first."""
-    if not trials:
-        return ()
-    points_NK = values(trials, objectives)
-    kept = [
-        (trial, tuple(point))
-        for trial, point, best in zip(trials, points_NK.tolist(), front(points_NK), strict=True)
-        if best
-    ]
-    return tuple(
-        trial
-        for trial, point in sorted(
-            kept, key=lambda item: ([-value for value in item[1]], item[0].number)
-        )
-    )
+def finalists(
+    history: History,
+    arm: str,
+    count: int,
+    objectives: Sequence[Objective] = (SCORE,),
+    constraints: Sequence[Constraint] = (),
+) -> tuple[Finalist, ...]:
+    """The trials of an arm that are trained fully, at most `count`, the best first.
 
-
-def box(
-    trials: Sequence[Trial], objectives: Sequence[Objective]
-) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """(K,) the worst and (K,) the best value of each objective among the observed trials: the first
-    is the reference of their hypervolume.
+    They keep the constraints. With one objective they are the best in it; with several they are
+    members of the front (`spread`).
     """
-    points_NK = values(trials, objectives)
-    return points_NK.min(0), points_NK.max(0)
-
-
-def covered(
-    trials: Sequence[Trial],
-    objectives: Sequence[Objective],
-    worst_K: numpy.ndarray,
-    best_K: numpy.ndarray,
-) -> float:
-    """The trials' hypervolume above the worst values, as a share of the box up to the best ones. An
-    objective in which all are alike plays no part.
-    """
-    apart = best_K > worst_K
-    if not trials or not apart.any():
-        return 0.0
-    points_NK = (values(trials, objectives) - worst_K)[:, apart] / (best_K - worst_K)[apart]
-    return hypervolume(points_NK, numpy.zeros(int(apart.sum())))
-
-
-def growth(
-    history: History, objectives: Sequence[Objective], worst_K: numpy.ndarray, best_K: numpy.ndarray
-) -> tuple[tuple[int, float], ...]:
-    """After which of an arm's trials its front covers how much; only where that changes, and 0 at
-    the start.
-    """
-    result, kept = [(0, 0.0)], tuple[Trial, ...]()
-    for place, trial in enumerate(history.trials, start=1):
-        if not trial.is_observed:
-            continue
-        kept = members((*kept, trial), objectives)
-        if trial not in kept:
-            continue
-        share = covered(kept, objectives, worst_K, best_K)
-        if share > result[-1][1]:
-            result.append((place, share))
-    return tuple(result)
-
-
-def finalists(history: History, config: RunConfig, arm: str) -> tuple[Finalist, ...]:
-    """Who of an arm is trained fully: feasible ones, the best in the objective; with several
-    objectives members of the front, see `spread`.
-    """
-    seen, count = feasible(history.of_arm(arm), config.constraints), config.finalists.count
-    first, *others = config.objectives
+    seen = feasible(history.of_arm(arm), constraints)
+    first, *others = objectives
     if others:
-        chosen = spread(seen.fullest, config.objectives, count)
+        chosen = spread(seen.fullest, objectives, count)
     elif first == SCORE:
         chosen = seen.ranked[:count]
     else:
-        chosen = tuple(sorted(seen.fullest, key=lambda trial: (-first.of(trial), trial.number)))[
-            :count
-        ]
+        best = sorted(seen.fullest, key=lambda trial: (-first.of(trial), trial.number))
+        chosen = tuple(best[:count])
     return tuple(Finalist(trial.number, rank, arm) for rank, trial in enumerate(chosen, start=1))
 
 
 def spread(
     trials: Sequence[Trial], objectives: Sequence[Objective], count: int
 ) -> tuple[Trial, ...]:
-    """Up to `count` members of the front: the best by score, then one after the other the one that
-    adds most hypervolume to those chosen.
+    """Up to `count` members of the front that cover much of it.
 
-    The hypervolume is above the worst value of each objective among all the trials; of equals the
-    lower number comes first.
+    The first is the best by score. Each further one adds the most hypervolume to those chosen
+    before. The reference point of the hypervolume is the worst value of each objective among all
+    the trials. Ties go to the lower trial number.
     """
     left = sorted(members(trials, objectives), key=lambda trial: (-trial.score, trial.number))
     chosen = left[:count][:1]
     left = left[1:]
     worst_K, best_K = box(trials, objectives) if trials else (numpy.zeros(0), numpy.zeros(0))
     while left and len(chosen) < count:
-        gained = max(
-            left,
-            key=lambda trial: (
-                covered((*chosen, trial), objectives, worst_K, best_K),
-                -trial.number,
-            ),
-        )
-        chosen.append(gained)
-        left.remove(gained)
+        shares = [covered((*chosen, trial), objectives, worst_K, best_K) for trial in left]
+        place = max(range(len(left)), key=lambda place: (shares[place], -left[place].number))
+        chosen.append(left.pop(place))
     return tuple(chosen)
+
+
+def winner(history: History, arm: str) -> int | None:
+    """The number of the arm's finalist with the best mean validation score in full trainings.
+
+    None if no full training has succeeded yet.
+    """
+    means = {}
+    for finalist in history.finalists:
+        if finalist.arm == arm:
+            scores = [
+                final.result.validation
+                for final in history.finals
+                if final.trial == finalist.trial and isinstance(final.result, FinalResult)
+            ]
+            if scores:
+                means[finalist.trial] = sum(scores) / len(scores)
+    return max(means, key=lambda trial: (means[trial], -trial), default=None)
+
+
+def final_seed(seed: int, index: int) -> int:
+    """The seed of full training number `index` of a finalist; the search uses no such seed.
+
+    Args:
+        seed: the run's.
+        index: from 0.
+    """
+    return derive(seed, "final", index)

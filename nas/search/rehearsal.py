@@ -1,9 +1,11 @@
-"""What a run will take, measured before it: a few architectures are trained for a part of an epoch,
-by the run's own workers. Writes no run.
+"""What a run will take, measured before it by training a few architectures a little.
 
-architectures drawn -> Rehearsal.evaluate, side by side -> seconds of a whole evaluation, memory,
-bytes of weights the strategy asked about made-up scores -> seconds of its thinking, and how many
-first architectures the baseline takes over
+    architectures drawn at random -> Rehearsal.evaluate by the run's own workers
+        -> seconds of a whole evaluation, memory, bytes of weights
+    the strategy asked with made-up scores
+        -> seconds of its thinking, and how many first architectures the baseline shares
+
+Writes no run.
 """
 
 from __future__ import annotations
@@ -14,24 +16,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.config.compose import Parts, devices_of, executor_of, final_count, final_recipe
-from nas.config.config import RunConfig, TableSection
+from nas.config.arms import BASELINE, SEARCH
+from nas.config.compose import Parts
+from nas.config.plan import Plan
 from nas.evaluators.evaluator import Failed, Observation
 from nas.executors import Job, Outcome
-from nas.record.arms import BASELINE, SEARCH
-from nas.record.history import EMPTY, History, Proposal, fold, outcome_event, round_event
-from nas.search.durations import Pace, Range, pace_of, total
+from nas.record.events import outcome_event, round_event
+from nas.record.folding import fold
+from nas.record.history import EMPTY, History
+from nas.record.trials import Proposal
+from nas.search.durations import Interval, Pace, pace_of, total
 from nas.seeds import derive, generator
 from nas.strategies.strategy import novel, random_draws
 
-# How far a whole training may lie off the extrapolated one, and the strategy's thinking off that
-# about made-up scores.
+# Relative uncertainty of a training's time that was extrapolated, and of the strategy's thinking
+# time that was measured with made-up scores.
 EXTRAPOLATED, MADE_UP = 0.15, 0.5
+# What makes the evaluator of a rehearsal, as `module:function`.
+REHEARSAL = "nas.search.rehearsal_evaluator:rehearsal"
 
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """What a run is likely to take. What is not known, because nothing could be trained, is None.
+    """What a run is likely to take. Numbers are None if no architecture could be trained.
 
     Attributes:
         search: seconds of wall clock for the evaluations of both arms and the strategy's thinking.
@@ -50,9 +57,9 @@ class Rehearsed:
         too_long: how many would pass `executor.time_limit`.
     """
 
-    search: Range | None
-    finalists: Range | None
-    run: Range | None
+    search: Interval | None
+    finalists: Interval | None
+    run: Interval | None
     evaluation: float | None
     thinking: float
     evaluations: int
@@ -65,32 +72,36 @@ class Rehearsed:
     too_long: int
 
 
-def rehearse(config: RunConfig, parts: Parts, count: int, seed: int = 0) -> Rehearsed:
-    """The forecast, from `count` architectures drawn at random; a table's are not tried, as looking
-    up takes no time.
+def rehearse(parts: Parts, count: int, seed: int = 0) -> Rehearsed:
+    """What the run is likely to take.
+
+    Args:
+        parts: of the run.
+        count: how many random architectures are trained a little. With a table none is, since a
+            look-up takes no time.
+        seed: of these architectures and trainings.
 
     Raises:
         nas.executors.WorkerError: a worker cannot start.
     """
-    shared, thinking = _thinking(config, parts)
-    table = isinstance(config.evaluator, TableSection)
-    outcomes, sizes = ([], []) if table else _train(config, parts, count, seed)
+    plan, table = parts.plan, not parts.plan.trains
+    shared, thinking = _thinking(parts)
+    outcomes, sizes = ([], []) if table else _train(parts, count, seed)
     observed = [outcome for outcome in outcomes if isinstance(outcome, Observation)]
     seconds = [0.0] if table else [outcome.seconds for outcome in observed]
-    workers = 1 if config.executor.name == "inline" else len(devices_of(config))
-    evaluations = config.budget * len(parts.arms) - (shared if BASELINE in parts.arms else 0)
-    trainings = config.finalists.count * len(parts.arms) * final_count(config)
+    workers = parts.workers.count
+    evaluations = plan.budget * len(parts.arms) - (shared if BASELINE in parts.arms else 0)
+    trainings = plan.finalists * len(parts.arms) * plan.trainings
     search = finalists = run = None
     if seconds:
-        one = pace_of(seconds, doubt=EXTRAPOLATED)
-        longer = 1.0 if table else final_recipe(config).epochs / config.training.epochs
-        asks = (-(-config.budget // config.batch), Pace(thinking, 0.0, 1, MADE_UP))
-        work = (evaluations, _by_workers(one, config.batch, workers)), asks
-        full = (trainings, _by_workers(one, trainings, workers, longer))
+        one = pace_of(seconds, uncertainty=EXTRAPOLATED)
+        asks = (-(-plan.budget // plan.batch), Pace(thinking, 0.0, 1, MADE_UP))
+        work = (evaluations, _by_workers(one, plan.batch, workers)), asks
+        full = (trainings, _by_workers(one, trainings, workers, plan.longer))
         search, finalists, run = total(work), total([full]), total([*work, full])
-    kept = trainings + (evaluations if config.keep_weights == "all" else 0)
+    kept = trainings + (evaluations if plan.keeps_weights else 0)
     memory = [value for outcome in observed for name, value in outcome.metrics if name == "memory"]
-    limit = config.executor.time_limit
+    limits = parts.workers.time_limits
     return Rehearsed(
         search=search,
         finalists=finalists,
@@ -104,20 +115,18 @@ def rehearse(config: RunConfig, parts: Parts, count: int, seed: int = 0) -> Rehe
         memory=round(max(memory)) if memory else None,
         drawn=len(outcomes),
         failures=tuple(outcome.reason for outcome in outcomes if isinstance(outcome, Failed)),
-        too_long=0 if limit is None else sum(value > limit for value in seconds),
+        too_long=0 if limits is None else sum(value > limits[0] for value in seconds),
     )
 
 
-def _train(
-    config: RunConfig, parts: Parts, count: int, seed: int
-) -> tuple[list[Outcome], list[int]]:
-    """The outcome of each, and the bytes of the weights that were written, for this one moment."""
+def _train(parts: Parts, count: int, seed: int) -> tuple[list[Outcome], list[int]]:
+    """The outcomes, and the sizes in bytes of the weights, which are written to be measured."""
     drawn = novel(
         parts.space, EMPTY, random_draws(parts.space, EMPTY, derive(seed, "rehearsal")), count
     )
     with (
         tempfile.TemporaryDirectory(prefix="rehearsal-") as folder,
-        executor_of(config, "nas.search.rehearsal_evaluator:rehearsal") as executor,
+        parts.workers.executor(REHEARSAL) as executor,
     ):
         jobs = [
             Job(
@@ -134,53 +143,45 @@ def _train(
 
 
 def _by_workers(one: Pace, together: int, workers: int, longer: float = 1.0) -> Pace:
-    """The pace of evaluations that are begun so many together: the last of them do not fill the
-    workers.
-    """
+    """The pace of evaluations in batches of `together`: the last of a batch leave workers idle."""
     share = longer * -(-together // workers) / together if together else 0.0
-    return Pace(one.mean * share, one.deviation * share, one.count, one.doubt)
+    return Pace(one.mean * share, one.deviation * share, one.count, one.uncertainty)
 
 
-def _thinking(config: RunConfig, parts: Parts) -> tuple[int, float]:
-    """How many architectures the strategy draws at random first, which are the baseline's too; and
-    seconds of asking it when half of the budget is used.
+def _thinking(parts: Parts) -> tuple[int, float]:
+    """How many architectures the search and the baseline share, and the strategy's thinking time.
+
+    They share those that the strategy draws at random at first. The time, in seconds, is that of
+    one call when half of the budget is used.
     """
-    history, shared = EMPTY, 0
-    while len(history.trials) < config.budget:
-        proposals, seconds = _ask(config, parts, history)
-        history = _made_up(config, history, proposals)
+    plan, history, shared = parts.plan, EMPTY, 0
+    while len(history.trials) < plan.budget:
+        proposals, seconds = _ask(parts, history)
+        history = _made_up(plan, history, proposals)
         if not proposals or any(proposal.origin != "random" for proposal in proposals):
             break
         shared += len(proposals)
-    missing = config.budget // 2 - len(history.trials)
+    missing = plan.budget // 2 - len(history.trials)
     if missing > 0:
-        draws = novel(
-            parts.space, history, random_draws(parts.space, history, config.seed), missing
-        )
-        seconds = _ask(config, parts, _made_up(config, history, draws))[1]
+        draws = novel(parts.space, history, random_draws(parts.space, history, plan.seed), missing)
+        seconds = _ask(parts, _made_up(plan, history, draws))[1]
     return shared, seconds
 
 
-def _ask(config: RunConfig, parts: Parts, history: History) -> tuple[Sequence[Proposal], float]:
-    began = time.perf_counter()
-    asked = parts.arms[SEARCH].ask(parts.space, history, config.batch, config.seed)
+def _ask(parts: Parts, history: History) -> tuple[Sequence[Proposal], float]:
+    plan, began = parts.plan, time.perf_counter()
+    asked = parts.arms[SEARCH].ask(parts.space, history, plan.batch, plan.seed)
     return asked.proposals, time.perf_counter() - began
 
 
-def _made_up(config: RunConfig, history: History, proposals: Sequence[Proposal]) -> History:
-    """The history after a round in which these had scores at random."""
-    random, trials = (
-        generator(config.seed, "made up", len(history.trials)),
-        history.next_round(SEARCH, proposals, config.seed),
-    )
-    names = [objective.name for objective in config.objectives]
-    ends = [
-        outcome_event(
-            trial.number,
-            Observation(
-                random.random(), 1.0, metrics=tuple((name, 1 + random.random()) for name in names)
-            ),
-        )
-        for trial in trials
-    ]
+def _made_up(plan: Plan, history: History, proposals: Sequence[Proposal]) -> History:
+    """The history after a round in which these proposals got random scores."""
+    random = generator(plan.seed, "made up", len(history.trials))
+    trials = history.next_round(SEARCH, proposals, plan.seed)
+    names = [objective.name for objective in plan.objectives]
+    ends = []
+    for trial in trials:
+        score = random.random()
+        metrics = tuple((name, 1 + random.random()) for name in names)
+        ends.append(outcome_event(trial.number, Observation(score, 1.0, metrics=metrics)))
     return fold([round_event(len(history.rounds), SEARCH, trials), *ends], history)

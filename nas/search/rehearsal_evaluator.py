@@ -1,4 +1,4 @@
-"""An evaluator that trains a small part of an epoch, to tell what a whole evaluation would take."""
+"""An evaluator that trains a small part of an epoch, to measure what an evaluation will take."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from typing import Any
 
 import torch
 
-from nas.config.compose import task_of
-from nas.config.config import parse_config
+from nas.config.evaluator import evaluator
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
 from nas.evaluators.train import TrainEvaluator
 from nas.tasks.task import Split, Task
-from nas.training.loop import find_device
+from nas.training.devices import find_device
 from nas.training.recipe import Recipe
 from spaces import Architecture
-from spaces.load import load_space
 
-# Of an epoch, trained twice: to warm up, and to measure.
+# Batches of an epoch that are trained, twice: once to warm up, once to measure.
 BATCHES = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Rehearsal:
-    """What an evaluation by `whole` would take. `small` does the same with a share of the data, for
-    two epochs.
+    """Measures what an evaluation by `whole` would take.
+
+    `small` is the same evaluator with a share of the data and two epochs.
     """
 
     whole: TrainEvaluator
@@ -44,11 +43,11 @@ class Rehearsal:
         fidelity: float = 1.0,
         checkpoint: Path | None = None,
     ) -> Observation | Failed:
-        """The `seconds` are those of a whole evaluation; the score means nothing. The metric
-        `memory` is in bytes.
+        """An observation whose `seconds` are those of a whole evaluation. Its score means nothing.
 
-        All epochs take as long as the second one, which had the warm-up behind it; what comes
-        before the first, the building too, is there once.
+        Every epoch is taken to be as long as the second one, which comes after the warm-up. What
+        comes before the first epoch, such as building the network, counts once. The metric `memory`
+        is in bytes.
 
         Raises:
             ValueError: as `TrainEvaluator.evaluate`.
@@ -76,19 +75,17 @@ class Rehearsal:
     def finalize(
         self, architecture: Architecture, *, seed: int, weights: Path | None = None
     ) -> FinalResult | Failed:
-        """There is no full training in a rehearsal.
+        """Refuses: there is no full training in a rehearsal.
 
         Raises:
             ValueError: always.
         """
         raise ValueError(
-            "a rehearsal trains no finalists; its evaluations tell what they would take"
+            "a rehearsal trains no finalists; their time is computed from its evaluations"
         )
 
     def _memory(self, device: torch.device) -> int:
-        """The peak of the card, with all of the data on it; on a CPU that of this process, where
-        the data are already.
-        """
+        """The peak memory in bytes: of the GPU with all of the data on it, else of this process."""
         if device.type == "cuda":
             return (
                 torch.cuda.max_memory_allocated(device)
@@ -100,23 +97,25 @@ class Rehearsal:
 
 
 def rehearsal(settings: Mapping[str, Any], device: str) -> Rehearsal:
-    """The rehearsal of a run on a device: made in the process that uses it, from the configuration
-    as JSON.
+    """The rehearsal of a run on a device.
+
+    Args:
+        settings: the run's configuration as JSON values, for they travel between processes.
+        device: such as `cpu` or `cuda:0`.
     """
-    config = parse_config(settings, "the run's configuration")
-    task = task_of(config)
-    space = load_space(config.space).for_shapes(task.shapes)
-    recipe = replace(config.training, epochs=2, warmup_epochs=0.0)
-    return Rehearsal(
-        TrainEvaluator(space, task, config.training, device=device),
-        TrainEvaluator(space, part_of(task, config.training), recipe, device=device),
+    whole = evaluator(settings, device)
+    assert isinstance(whole, TrainEvaluator)
+    small = TrainEvaluator(
+        whole.space,
+        part_of(whole.task, whole.recipe),
+        replace(whole.recipe, epochs=2, warmup_epochs=0.0),
+        device=device,
     )
+    return Rehearsal(whole, small)
 
 
 def part_of(task: Task, recipe: Recipe) -> Task:
-    """The task with a few batches of its training split, and as large a share of the validation
-    split.
-    """
+    """The task with a few batches of its training split, and the same share of its validation."""
     count = min(len(task.train), BATCHES * recipe.batch_size)
     share = count / len(task.train)
     return replace(

@@ -1,63 +1,46 @@
-"""When a search ends before its budget is used: rules of the configuration's section `stop`, read
-off the journal alone.
+"""When a search ends before its budget is used: the rules of the configuration's section `stop`.
 
-They look at the search arm between rounds, at nothing that changes after it has ended, so a resumed
-run comes to the same answer. The baseline then gets as many evaluations as the search has used.
+They are computed from the journal alone. They look at the search arm between rounds, and at nothing
+that changes after it has ended. So a resumed run comes to the same answer. The baseline then gets
+as many evaluations as the search has used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
+from nas.config.plan import Plan
 from nas.objectives.constraints import feasible
-from nas.record.arms import SEARCH
+from nas.objectives.objective import Objective
 from nas.record.history import History
 from nas.search.expected_gain import evaluations_left, gain_ahead
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-    from nas.config.config import RunConfig
-    from nas.objectives.objective import Objective
-
-
-def reason_to_stop(arm: History, config: RunConfig, seconds: Callable[[], float]) -> str | None:
-    """The sentence of the first rule that says so; None where the search goes on.
+def reason_to_stop(arm: History, plan: Plan, seconds: Callable[[], float]) -> str | None:
+    """The sentence of the first rule that ends the search; None while it goes on.
 
     Args:
         arm: the search's own trials, none of them pending.
+        plan: the run's.
         seconds: for how long the run has been running (`nas.search.durations.search_seconds`);
-            asked only where a rule needs it.
+            called only if a rule needs it.
     """
-    stop, arm = config.stop, feasible(arm, config.constraints)
+    stop, arm = plan.stop, feasible(arm, plan.constraints)
     if stop.hours is not None and seconds() >= 3600 * stop.hours:
         return f"the search has run for {_hours(stop.hours)}"
-    if (
-        stop.stale is not None
-        and arm.observed
-        and (stale := evaluations_since_better(arm, config.objectives)) >= stop.stale
-    ):
-        better = "better score" if len(config.objectives) == 1 else "change of the front"
-        return f"no {better} in {stale} evaluations"
-    if (
-        stop.gain is not None
-        and (gain := gain_ahead(arm, evaluations_left(arm, config.budget))) is not None
-        and gain.mean < stop.gain
-    ):
-        return (
-            f"the rest of the budget is expected to bring {gain.mean:+.2g}, less than {stop.gain:g}"
-        )
+    if stop.stale is not None and arm.observed:
+        stale = evaluations_since_better(arm, plan.objectives)
+        if stale >= stop.stale:
+            better = "better score" if len(plan.objectives) == 1 else "change of the front"
+            return f"no {better} in {stale} evaluations"
+    if stop.gain is not None:
+        gain = gain_ahead(arm, evaluations_left(arm, plan.budget))
+        if gain is not None and gain.mean < stop.gain:
+            return (
+                f"the rest of the budget is expected to bring {gain.mean:+.2g}, less than "
+                f"{stop.gain:g}"
+            )
     return None
-
-
-def budget_of(arm: str, history: History, config: RunConfig) -> int:
-    """How many evaluations the arm gets: the budget; under rules that end the search, every other
-    arm as many as the search has used.
-    """
-    if arm == SEARCH or config.stop == type(config.stop)():
-        return config.budget
-    return min(config.budget, max(1, round(history.of_arm(SEARCH).spent)))
 
 
 def evaluations_since_better(arm: History, objectives: Sequence[Objective]) -> int:

@@ -1,4 +1,4 @@
-"""Search strategies: which architectures to evaluate next."""
+"""Search strategies, which choose the architectures to evaluate next, by name."""
 
 from collections.abc import Callable, Mapping
 

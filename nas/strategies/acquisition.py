@@ -1,8 +1,9 @@
-"""How good it would be to evaluate an architecture, from what the surrogate says of it. Pure
-functions; higher is better.
+"""Acquisition functions: how worthwhile the evaluation of each candidate is; higher is better.
 
-Shapes: N candidates, M observed, K objectives, S draws, L directions; mean_N and std_N in score
-units. Randomness (Thompson) is an argument.
+They are pure functions of the surrogate's predictions, and of a random generator.
+
+Shapes: N candidates, M observed, K objectives, S draws, C chosen, L directions. Means and standard
+deviations are in units of the score.
 """
 
 from __future__ import annotations
@@ -17,18 +18,19 @@ from nas.objectives.constraints import Constraint
 from predictors.predictor import Prediction
 
 Array = numpy.ndarray
-# Draws that `noisy_ei` and `top` average over.
+# How many draws `noisy_ei` and `top` average over.
 OUTCOMES = 256
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the surrogate says of one objective.
+    """The surrogate's predictions of one objective, higher being better.
 
     Attributes:
-        mean_N, std_N: of the candidates.
-        known_mean_M, known_std_M: of what was observed, now that it has learnt from that.
-        best: the best value observed.
+        mean_N, std_N: for the candidates.
+        known_mean_M, known_std_M: for the observed architectures, by the surrogate that was fitted
+            to them.
+        best: the best observed value.
     """
 
     mean_N: Array
@@ -38,7 +40,7 @@ class Outlook:
     best: float
 
 
-# Of an outlook, kappa, how many candidates are to be chosen, and the generator: (N,) gains.
+# From an outlook, kappa, the number of candidates to be chosen and a generator to (N,) gains.
 Acquisition = Callable[[Outlook, float, int, numpy.random.Generator], Array]
 
 
@@ -52,8 +54,9 @@ def upper_confidence_bound(
 def expected_improvement(
     outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator
 ) -> Array:
-    """E[max(0, f - best)] of a Gaussian (Mockus, 1978): (mean - best) Phi(z) + std phi(z), z =
-    (mean - best) / std.
+    """E[max(0, f - best)] of a Gaussian f (Mockus, 1978).
+
+    That is (mean - best) Phi(z) + std phi(z) with z = (mean - best) / std.
     """
     return _improvement(outlook.mean_N, outlook.std_N, numpy.array([outlook.best]))
 
@@ -61,8 +64,10 @@ def expected_improvement(
 def noisy_expected_improvement(
     outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator
 ) -> Array:
-    """The expected improvement over the best of what the observed may really be worth, their scores
-    being noisy (Letham et al., 2019).
+    """The expected improvement over the best true value, if observations are noisy.
+
+    The true values of the observed architectures are drawn from their predictions, and the
+    improvement over the best of them is averaged over the draws (Letham et al., 2019).
     """
     draw_SM = outlook.known_mean_M + outlook.known_std_M * random.standard_normal(
         (OUTCOMES, len(outlook.known_mean_M))
@@ -78,15 +83,16 @@ def thompson(outlook: Outlook, kappa: float, count: int, random: numpy.random.Ge
 def among_the_best(
     outlook: Outlook, kappa: float, count: int, random: numpy.random.Generator
 ) -> Array:
-    """The probability of being one of the `count` best candidates: expected top-k (as in top-two
-    and top-k selection, Russo, 2016).
+    """The probability of being one of the `count` best candidates.
+
+    This is top-k selection, a generalisation of top-two selection (Russo, 2016).
     """
     draw_SN = outlook.mean_N + outlook.std_N * random.standard_normal(
         (OUTCOMES, len(outlook.mean_N))
     )
     best_SC = numpy.argpartition(-draw_SN, min(count, draw_SN.shape[1]) - 1, axis=1)[:, :count]
     share_N = numpy.bincount(best_SC.ravel(), minlength=draw_SN.shape[1]) / OUTCOMES
-    # Those that are among the best in no draw stand behind, in the order of their means.
+    # Candidates that are among the best in no draw come last, in the order of their means.
     return share_N + 1e-6 * numpy.argsort(numpy.argsort(outlook.mean_N)) / len(share_N)
 
 
@@ -105,34 +111,37 @@ ACQUISITIONS: Mapping[str, Acquisition] = {
 }
 
 
-def likely_kept(told: Mapping[str, Prediction], constraints: Sequence[Constraint]) -> Array:
-    """(N,) the probability that a candidate keeps all constraints, as if their numbers were
-    independent Gaussians (Gardner et al. 2014).
+def likely_kept(predictions: Mapping[str, Prediction], constraints: Sequence[Constraint]) -> Array:
+    """(N,) the probability that a candidate keeps all constraints (Gardner et al. 2014).
+
+    The constrained numbers are taken for independent Gaussians.
+
+    Args:
+        predictions: of the N candidates, by the name of the number; at least one.
+        constraints: bounds on numbers that are predicted.
     """
-    likely_N = numpy.ones(len(next(iter(told.values())).mean))
+    likely_N = numpy.ones(len(next(iter(predictions.values())).mean))
     for constraint in constraints:
-        said = told[constraint.name]
-        room_N = (
-            constraint.bound - said.mean
-            if constraint.sense == "<="
-            else said.mean - constraint.bound
-        )
-        # A value at the bound keeps it, also where it is known for certain.
-        likely_N *= norm.cdf(
-            (room_N + 1e-9 * abs(constraint.bound)) / numpy.maximum(said.std, 1e-12)
-        )
+        prediction = predictions[constraint.name]
+        room_N = constraint.bound - prediction.mean
+        if constraint.sense == ">=":
+            room_N = -room_N
+        # A value at the bound keeps the constraint, even if its standard deviation is 0.
+        tolerance = 1e-9 * abs(constraint.bound)
+        likely_N *= norm.cdf((room_N + tolerance) / numpy.maximum(prediction.std, 1e-12))
     return likely_N
 
 
-# Directions in which a front's growth is measured, and draws of what candidates may turn out to be.
+# Directions in which the growth of a front is measured, and draws of the candidates' objectives.
 DIRECTIONS, DRAWS = 512, 16
 
 
 def possible(
     acquisition: str, mean_NK: Array, std_NK: Array, kappa: float, random: numpy.random.Generator
 ) -> Array:
-    """(S, N, K) what candidates may turn out to be, as the acquisition sees them: at their upper
-    bound (`ucb`), in one draw (`thompson`), or in many.
+    """(S, N, K) possible objectives of the candidates, as the acquisition assumes them.
+
+    `ucb` assumes their upper confidence bounds, `thompson` one draw, the others several draws.
     """
     if acquisition == "ucb":
         return (mean_NK + kappa * std_NK)[None]
@@ -143,14 +152,22 @@ def possible(
 def front_extensions(
     possible_SNK: Array, observed_MK: Array, count: int, random: numpy.random.Generator
 ) -> list[int]:
-    """The numbers of `count` candidates, one after the other the one that together with those
-    before adds most hypervolume to the front.
+    """The indices of `count` candidates that together add much hypervolume to the front.
 
-    The hypervolume above the worst observed values, each objective in shares of the observed range,
-    is the mean over directions on the positive sphere of max over points of min over objectives of
-    (value / direction) ** K, up to a constant (Zhang and Golovin 2020, arXiv 2006.04655). So one
-    product of matrices judges all candidates, for any K. Where nothing adds to it, the candidate
-    that comes nearest to doing so in some direction is taken.
+    They are chosen greedily: each adds the most to the front of the observed points and of the
+    candidates chosen before it.
+
+    Each objective is scaled by its observed range, and the hypervolume is measured above the worst
+    observed values. Up to a constant, it is the mean over directions on the positive sphere of max
+    over points of min over objectives of (value / direction) ** K (Zhang and Golovin 2020,
+    arXiv 2006.04655). So all candidates are compared by array operations, for any K. If no
+    candidate adds hypervolume, the one that comes nearest to it in some direction is chosen.
+
+    Args:
+        possible_SNK: draws of the candidates' objectives.
+        observed_MK: the observed objectives.
+        count: how many candidates to choose, at most.
+        random: draws the directions.
     """
     objectives = observed_MK.shape[1]
     low_K, span_K = observed_MK.min(0), numpy.ptp(observed_MK, axis=0)

@@ -1,31 +1,37 @@
-"""Asynchronous successive halving: whoever is among the best of a rung goes on to the next (Li et
-al., 2020, arXiv 1810.05934).
-"""
+"""Asynchronous successive halving (Li et al., 2020, arXiv 1810.05934)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas.record.history import History, Proposal
-from nas.strategies.rungs import RANDOM, begin, best_first, check, promoted, promotion, rungs, said
+from nas.record.history import History
+from nas.record.trials import Proposal
+from nas.strategies.rungs import (
+    RANDOM,
+    begin,
+    best_first,
+    check,
+    promoted,
+    promotion,
+    round_note,
+    rungs,
+)
 from nas.strategies.strategy import Asked, Strategy
 from spaces import SearchSpace
 
 
 @dataclass(frozen=True)
 class ASHA:
-    """Promotions first, from the highest rung down; where there are none left, new architectures on
-    the lowest.
+    """Promotions from the highest rung down, then new architectures on the lowest rung.
 
-    A trial is promoted as soon as it is among the best 1/eta of what has ended on its rung. Those
-    promoted earlier may have fallen out of them since, so
-    in all more than 1/eta can be promoted: that is the price for never waiting, and where the
-        search improves it is what one wants.
+    A trial is promoted as soon as it is among the best 1/eta of the completed trials on its rung.
+    Trials promoted earlier may no longer be among them, so in total more than 1/eta can be
+    promoted. That is the price for never waiting. It is even desired if the search improves.
 
     Attributes:
-        over: which architectures are new.
-        eta: one of so many is promoted, to so many times the epochs.
-        least: the lowest share of the epochs.
+        over: the strategy that proposes the new architectures.
+        eta: one trial in `eta` is promoted, and is then trained for `eta` times as many epochs.
+        least: the lowest fidelity, as a share of the epochs.
     """
 
     over: Strategy = RANDOM
@@ -43,10 +49,9 @@ class ASHA:
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
         promotions = self._promotions(history)[:count]
-        begun = begin(
-            self.over, space, history, self.rungs, [self.rungs[0]] * (count - len(promotions)), seed
-        )
-        return Asked((*promotions, *begun.proposals), said(promotions, begun.note))
+        lowest = [self.rungs[0]] * (count - len(promotions))
+        begun = begin(self.over, space, history, self.rungs, lowest, seed)
+        return Asked((*promotions, *begun.proposals), round_note(promotions, begun.note))
 
     def _promotions(self, history: History) -> list[Proposal]:
         gone, found = promoted(history), list[Proposal]()
@@ -57,9 +62,6 @@ class ASHA:
                 if trial.fidelity == self.rungs[place] and trial.outcome is not None
             ]
             best = best_first(ended)[: len(ended) // self.eta]
-            found += [
-                promotion(trial, self.rungs[place + 1])
-                for trial in best
-                if trial.number not in gone
-            ]
+            waiting = [trial for trial in best if trial.number not in gone]
+            found += [promotion(trial, self.rungs[place + 1]) for trial in waiting]
         return found

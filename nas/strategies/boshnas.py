@@ -1,11 +1,12 @@
-"""BOSHNAS (Tuli et al., FlexiBERT, 2022, arXiv 2205.11656): the inputs of a surrogate of three
-networks climb to where its upper confidence bound is highest.
+"""BOSHNAS: gradients carry a surrogate's inputs to where its upper confidence bound is highest.
+
+The method is of Tuli et al., FlexiBERT, 2022 (arXiv 2205.11656); its surrogate has three networks.
 
     observed -> fit -> starts in an embedding -> climb -> the nearest candidates -> the best of them
 
-Of ten proposals eight are found so, one is what the surrogate knows least about, and one is random.
-How long the best has stood decides whether noise counts too; that is read off the history, as
-everything is.
+By default eight of ten proposals are found so, one is the candidate with the largest epistemic
+uncertainty, and one is random. The aleatoric uncertainty is part of the bound only after some
+rounds without a better score. These rounds are counted in the history, so there is no other state.
 
 Shapes: N candidates, K starts, D numbers of an embedding.
 """
@@ -14,67 +15,73 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy
 from numpy import ndarray
 
-from nas.record.history import History, Proposal, Trial
+from nas.record.history import History
+from nas.record.trials import Proposal, Trial
 from nas.seeds import derive, generator
-from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
-from nas.strategies.surrogate import candidates, predicted
+from nas.strategies.boshnas_climb import bound, boxes, nearest_first
+from nas.strategies.candidates import candidates
+from nas.strategies.strategy import (
+    Asked,
+    predicted,
+    random_proposals,
+    with_prediction,
+)
 from predictors.boshnas.gobi import Ascent, climb
+from predictors.boshnas.learner import Boshnas
 from predictors.boshnas.relaxed import climb_operations, graph_features
-from predictors.boshnas.surrogate import Boshnas, Surrogate
+from predictors.boshnas.surrogate import Surrogate
 from predictors.frame.fitted import FittedModel
 from predictors.network.ensemble import GNN, Networks
 from predictors.reading.batch import Encoded
 from spaces import Architecture, Graph, SearchSpace
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 ORDERS, INPUTS = ("second", "first", "zeroth"), ("embedding", "relaxed")
-# Where a proposal comes from: the acquisition's maximum, or the largest doubt.
+# Origins of proposals: the maximum of the acquisition, or the largest epistemic uncertainty.
 OPTIMISED, UNSURE = "optimised", "unsure"
-# Rounds that optimised and brought nothing better, after which noise counts; after twice as many
-# the search has converged.
+# After this many rounds of optimisation without a better score, the aleatoric uncertainty counts;
+# after twice as many the search has converged.
 STALE = 5
 
 
 @dataclass(frozen=True)
 class BOSHNAS:
-    """Candidates near the maxima of mean + k1 aleatoric + k2 epistemic, both standard deviations in
-    units of the score.
+    """Candidates near the maxima of mean + k1 aleatoric + k2 epistemic.
+
+    Both uncertainties are standard deviations in units of the score.
 
     Attributes:
-        initial: at least so many are drawn at random before the first fit (whole batches).
-        order: how inputs climb: `second` by AdaHessian, `first` by Adam. `zeroth` is the control:
-            no climb, all candidates are compared.
-        inputs: what climbs: places in an `embedding`, from candidates at random; or, `relaxed`, the
-            shares of the operations at the nodes of the best graphs so far, under a graph network,
-            whose members' disagreement is then the epistemic deviation.
-        embedding: of the surrogate, see `predictors.boshnas.surrogate.Boshnas`.
-        heteroscedastic: whether the noise depends on the architecture; not under a graph network.
-        aleatoric: weight of that deviation, k1 in the paper, once 5 rounds of optimisation in a row
-            brought nothing better; before it is 0.
-        epistemic: weight of that deviation, k2.
-        unsure: the share of proposals that the surrogate knows least about.
-        random: the share drawn at random.
-        candidates: architectures that a climb may end at, drawn anew in every round.
-        parents: how many of the best are mutated and crossed to make them.
-        starts: places among these that climb; or so many of the parents' graphs, whose operations
-            do.
+        initial: at least this many are drawn at random before the first fit (whole batches).
+        order: the optimiser of the inputs: AdaHessian (`second`) or Adam (`first`). `zeroth` is the
+            control: nothing is optimised, and all candidates are compared.
+        inputs: what is optimised. `embedding`: places in an embedding, from those of random
+            candidates. `relaxed`: the shares of the operations at the nodes of the best graphs so
+            far, under an ensemble of graph networks, whose disagreement is then the epistemic
+            uncertainty.
+        embedding: of the surrogate, see `predictors.boshnas.learner.Boshnas`.
+        heteroscedastic: whether the noise depends on the architecture; not for `relaxed` inputs.
+        aleatoric: weight of the aleatoric standard deviation (k1 in the paper), once 5 rounds of
+            optimisation in a row brought nothing better; it is 0 before.
+        epistemic: weight of the epistemic standard deviation (k2 in the paper).
+        unsure: the share of proposals with the largest epistemic uncertainty.
+        random: the share of proposals drawn at random.
+        candidates: how many architectures a climb may end at, drawn anew in every round.
+        parents: how many of the best are mutated and crossed to make candidates.
+        starts: how many places among the candidates are optimised, or, for `relaxed` inputs, how
+            many graphs of the parents.
         trust: how far a place may move from its start in each number, as a share of the candidates'
-            range; 1 is no limit. Without one, climbs leave for the corners of the box around the
-            candidates, where there is none, and the surrogate knows nothing.
-        climb_steps: of a climb, at most.
-        members: networks of each kind in the surrogate that are averaged; the published one has
-            one.
-        fit_steps: of the optimiser in each fit of the surrogate, at most.
+            range; 1 is no limit. Without a limit, places move to the corners of the box around the
+            candidates, where no candidate is and the surrogate has learnt nothing.
+        climb_steps: the most steps of a climb.
+        members: how many networks of each kind the surrogate averages; the published one has one.
+        fit_steps: the most optimiser steps in each fit of the surrogate.
     """
 
     initial: int = 10
@@ -132,39 +139,19 @@ class BOSHNAS:
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
         if len(history.trials) < self.initial:
-            return Asked(
-                novel(space, history, random_draws(space, history, seed), count),
-                "initial design: random",
-            )
+            return Asked(random_proposals(space, history, count, seed), "initial design: random")
         if len(history.observed) < 2:
             return Asked(
-                novel(space, history, random_draws(space, history, seed), count),
+                random_proposals(space, history, count, seed),
                 "fewer than two have succeeded: random",
             )
         number = len(history.trials)
-        coins = generator(seed, "policy", number)
-        drawn = [coins.random() for _ in range(count)]
-        explored = novel(
-            space,
-            history,
-            random_draws(space, history, seed),
-            sum(coin < self.random for coin in drawn),
-        )
-        pool = (
-            *explored,
-            *self._candidates(space, history, [proposal.canonical for proposal in explored], seed),
-        )
-        if len(pool) < count:
-            pool = (
-                *pool,
-                *novel(
-                    space,
-                    history,
-                    random_draws(space, history, seed),
-                    count - len(pool),
-                    [proposal.canonical for proposal in pool],
-                ),
-            )
+        policy = generator(seed, "policy", number)
+        coins = [policy.random() for _ in range(count)]
+        num_random = sum(coin < self.random for coin in coins)
+        num_unsure = sum(self.random <= coin < self.random + self.unsure for coin in coins)
+        explored = random_proposals(space, history, num_random, seed)
+        pool = self._pool(space, history, explored, count, seed)
         if not pool:
             return Asked((), "no new candidate was found")
         stale = stale_rounds(history)
@@ -174,31 +161,30 @@ class BOSHNAS:
             seed=derive(seed, "fit", number),
         )
         encoded = fitted.encode([space.graph(proposal.architecture) for proposal in pool])
-        said, aleatoric = fitted.predict_encoded(encoded), self.aleatoric if stale >= STALE else 0.0
-        gain_N = said.mean + aleatoric * said.aleatoric + self.epistemic * said.epistemic
+        prediction = fitted.predict_encoded(encoded)
+        k1, k2 = (self.aleatoric if stale >= STALE else 0.0), self.epistemic
+        gain_N = prediction.mean + k1 * prediction.aleatoric + k2 * prediction.epistemic
         optimised = numpy.argsort(-gain_N, kind="stable").tolist()
         if self.order != "zeroth":
             best = [space.graph(architecture) for architecture in self._best(history)]
-            weights = aleatoric * fitted.scale, self.epistemic * fitted.scale
-            optimised = nearest_first(
-                *self._ends(fitted, encoded, best, weights, derive(seed, "climb", number)), gain_N
+            weights = k1 * fitted.scale, k2 * fitted.scale
+            end_KD, place_ND = self._ends(
+                fitted, encoded, best, weights, derive(seed, "climb", number)
             )
-        unsure = sum(self.random <= coin < self.random + self.unsure for coin in drawn)
+            optimised = nearest_first(end_KD, place_ND, gain_N)
+        unsure = numpy.argsort(-prediction.epistemic, kind="stable").tolist()
         chosen = dict.fromkeys(range(len(explored)), "random")
         for origin, order, wanted in (
-            (OPTIMISED, optimised, count - len(explored) - unsure),
-            (UNSURE, numpy.argsort(-said.epistemic, kind="stable").tolist(), unsure),
+            (OPTIMISED, optimised, count - len(explored) - num_unsure),
+            (UNSURE, unsure, num_unsure),
         ):
-            chosen |= dict.fromkeys(
-                islice((place for place in order if place not in chosen), wanted), origin
-            )
-        return Asked(
-            tuple(
-                with_prediction(replace(pool[place], origin=origin), predicted(said, place))
-                for place, origin in chosen.items()
-            ),
-            _note(stale),
+            new = (place for place in order if place not in chosen)
+            chosen |= dict.fromkeys(islice(new, wanted), origin)
+        proposals = tuple(
+            with_prediction(replace(pool[place], origin=origin), predicted(prediction, place))
+            for place, origin in chosen.items()
         )
+        return Asked(proposals, _note(stale))
 
     def _predictor(self) -> Boshnas | GNN:
         if self.inputs == "relaxed":
@@ -210,25 +196,32 @@ class BOSHNAS:
             steps=self.fit_steps,
         )
 
-    def _candidates(
-        self, space: SearchSpace, history: History, taken: Sequence[str], seed: int
+    def _pool(
+        self,
+        space: SearchSpace,
+        history: History,
+        explored: tuple[Proposal, ...],
+        count: int,
+        seed: int,
     ) -> tuple[Proposal, ...]:
-        return candidates(
+        """The explored proposals and the candidates, filled up at random to at least `count`."""
+        found = candidates(
             space,
             history,
             self._best(history),
             self.candidates,
             generator(seed, "candidates", len(history.trials)),
-            taken,
+            [proposal.canonical for proposal in explored],
         )
+        pool = (*explored, *found)
+        if len(pool) >= count:
+            return pool
+        taken = [proposal.canonical for proposal in pool]
+        return (*pool, *random_proposals(space, history, count - len(pool), seed, taken))
 
     def _best(self, history: History) -> list[Architecture]:
-        return [
-            trial.architecture
-            for trial in sorted(history.observed, key=lambda trial: (-trial.score, trial.number))[
-                : self.parents
-            ]
-        ]
+        ranked = sorted(history.observed, key=lambda trial: (-trial.score, trial.number))
+        return [trial.architecture for trial in ranked[: self.parents]]
 
     def _ends(
         self,
@@ -238,67 +231,33 @@ class BOSHNAS:
         weights: tuple[float, float],
         seed: int,
     ) -> tuple[ndarray, ndarray]:
-        """Where climbs end (K, D), and where the candidates are (N, D), in what the surrogate
-        reads.
+        """The ends of the climbs (K, D) and the candidates (N, D), as places of the embedding.
+
+        For `relaxed` inputs, the places are the features that the graph networks compute.
         """
         assert self.order != "zeroth"
         ascent, probes = Ascent(self.order, self.climb_steps), derive(seed, "probes")
         if isinstance(fitted.model, Networks):
             started = fitted.encode(best[: self.starts])
-            return climb_operations(
+            end_KD, _ = climb_operations(
                 fitted.model, fitted.encoding, started, weights, ascent, probes
-            )[0], graph_features(fitted.model, encoded)
+            )
+            return end_KD, graph_features(fitted.model, encoded)
         assert isinstance(fitted.model, Surrogate)
         place_ND = fitted.model.embedding.embed(encoded)
-        start_K = numpy.random.default_rng(derive(seed, "starts")).integers(
-            len(place_ND), size=self.starts
-        )
-        box = boxes(place_ND[start_K], place_ND, self.trust)
-        return climb(bound(fitted.model, weights), place_ND[start_K], *box, ascent, probes)[
-            0
-        ], place_ND
-
-
-def boxes(start_KD: ndarray, place_ND: ndarray, trust: float) -> tuple[ndarray, ndarray]:
-    """(K, D) from where to where each number of each start may move: in the box around all
-    candidates, and no further than this share of its side.
-    """
-    low_D, high_D = place_ND.min(0), place_ND.max(0)
-    return numpy.maximum(low_D, start_KD - trust * (high_D - low_D)), numpy.minimum(
-        high_D, start_KD + trust * (high_D - low_D)
-    )
-
-
-def bound(model: Surrogate, weights: tuple[float, float]) -> Callable[[Tensor], Tensor]:
-    """mean + weights[0] aleatoric + weights[1] epistemic at places of the embedding, in normal
-    scores.
-    """
-
-    def value(x_KD: Tensor) -> Tensor:
-        mean_K, aleatoric_K, epistemic_K = model.believe(x_KD)
-        return mean_K + weights[0] * aleatoric_K + weights[1] * epistemic_K
-
-    return value
-
-
-def nearest_first(end_KD: ndarray, place_ND: ndarray, gain_N: ndarray) -> list[int]:
-    """All candidates: the nearest to the end of each climb, of these the most worthwhile first;
-    then the second nearest to each; and so on.
-    """
-    order_KN = numpy.argsort(
-        [numpy.abs(end_D - place_ND).mean(1) for end_D in end_KD], axis=1, kind="stable"
-    )
-    found: dict[int, None] = {}
-    for nearest_K in order_KN.T:
-        found |= dict.fromkeys(
-            sorted(nearest_K.tolist(), key=lambda place: (-gain_N[place], place))
-        )
-    return list(found)
+        random = numpy.random.default_rng(derive(seed, "starts"))
+        start_KD = place_ND[random.integers(len(place_ND), size=self.starts)]
+        low_KD, high_KD = boxes(start_KD, place_ND, self.trust)
+        value = bound(fitted.model, weights)
+        end_KD, _ = climb(value, start_KD, low_KD, high_KD, ascent, probes)
+        return end_KD, place_ND
 
 
 def stale_rounds(history: History) -> int:
-    """How many rounds that optimised brought nothing better, since the last that did; rounds that
-    did not optimise are not counted and break no row.
+    """How many rounds of optimisation have brought nothing better since the last better score.
+
+    Rounds without a completed proposal of the optimisation are not counted, and do not end the
+    series.
     """
     rounds: defaultdict[int, list[Trial]] = defaultdict(list)
     for trial in history.trials:
@@ -321,8 +280,6 @@ def stale_rounds(history: History) -> int:
 def _note(stale: int) -> str:
     if stale >= 2 * STALE:
         return f"converged: {stale} rounds of optimisation in a row brought nothing better"
-    return (
-        f"nothing better in {stale} rounds of optimisation: noise counts too"
-        if stale >= STALE
-        else ""
-    )
+    if stale >= STALE:
+        return f"nothing better in {stale} rounds of optimisation: noise counts too"
+    return ""

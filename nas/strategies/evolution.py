@@ -1,4 +1,7 @@
-"""Regularised evolution: tournaments among the youngest (Real et al., 2019, arXiv 1802.01548)."""
+"""Regularised evolution: tournaments in a population of the youngest architectures.
+
+The method is of Real et al., 2019 (arXiv 1802.01548).
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,23 @@ from dataclasses import dataclass
 from itertools import chain
 from random import Random
 
-from nas.record.history import History, Trial
+from nas.record.history import History
+from nas.record.trials import Trial
 from nas.seeds import generator
-from nas.strategies.strategy import REFUSED, Asked, novel, random_draws
+from nas.strategies.strategy import REFUSED, Asked, novel, random_draws, random_proposals
 from spaces import Architecture, SearchSpace
 from spaces.operators import crossover, mutate
 
 
 @dataclass(frozen=True)
 class Evolution:
-    """Each child is a mutation of the best of a few drawn from the youngest.
+    """Each child is a mutation of the best of a few members of the population.
 
     Attributes:
-        population: how many of the youngest live; at least as many are drawn at random first (whole
-            batches).
-        tournament: how many are drawn for each parent.
-        crossover: the share of children of two parents, mutated as well.
+        population: how many of the youngest architectures form the population; at least this many
+            are drawn at random first (whole batches).
+        tournament: how many are drawn for each parent, of which the best is taken.
+        crossover: the share of children that have two parents; they are mutated as well.
     """
 
     population: int = 20
@@ -43,17 +47,15 @@ class Evolution:
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
         if len(history.trials) < self.population:
-            return Asked(novel(space, history, random_draws(space, history, seed), count))
+            return Asked(random_proposals(space, history, count, seed))
         living = history.observed[-self.population :]
         if not living:
             return Asked(
-                novel(space, history, random_draws(space, history, seed), count),
-                "nothing has succeeded yet: random",
+                random_proposals(space, history, count, seed), "nothing has succeeded yet: random"
             )
         children = self._children(space, living, generator(seed, "evolution", len(history.trials)))
-        return Asked(
-            novel(space, history, chain(children, random_draws(space, history, seed)), count)
-        )
+        drawn = chain(children, random_draws(space, history, seed))
+        return Asked(novel(space, history, drawn, count))
 
     def _children(
         self, space: SearchSpace, living: tuple[Trial, ...], random: Random
@@ -63,13 +65,11 @@ class Evolution:
             parent, origin = self._parent(living, random), "mutation"
             try:
                 if random.random() < self.crossover:
-                    parent, origin = (
-                        crossover(space, parent, self._parent(living, random), random),
-                        "crossover",
-                    )
+                    other, origin = self._parent(living, random), "crossover"
+                    parent = crossover(space, parent, other, random)
                 yield mutate(space, parent, random), origin
             except ValueError:
-                refused += 1  # The space rejects what comes of these parents; others go on.
+                refused += 1  # The space rejects this child; other parents may have valid ones.
 
     def _parent(self, living: tuple[Trial, ...], random: Random) -> Architecture:
         rivals = random.sample(living, min(self.tournament, len(living)))

@@ -1,5 +1,6 @@
-"""Hyperband: successive halving in brackets that begin on different rungs (Li et al., JMLR 18,
-2018, arXiv 1603.06560).
+"""Hyperband: successive halving in brackets that begin on different rungs.
+
+The method is of Li et al., JMLR 18, 2018 (arXiv 1603.06560).
 """
 
 from __future__ import annotations
@@ -8,25 +9,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count as numbers
 
-from nas.record.history import History, Proposal, Trial
-from nas.strategies.rungs import RANDOM, begin, best_first, check, promotion, rungs, said
+from nas.record.history import History
+from nas.record.trials import Proposal, Trial
+from nas.strategies.rungs import RANDOM, begin, best_first, check, promotion, round_note, rungs
 from nas.strategies.strategy import Asked, Strategy
 from spaces import SearchSpace
 
 
 @dataclass(frozen=True)
 class Hyperband:
-    """Brackets in turn, from many architectures on the lowest rung to few that are trained fully at
-    once, and again.
+    """Brackets one after the other, in an endless cycle.
 
-    With s + 1 rungs, bracket b = s, ..., 0 begins with ceil((s + 1) / (b + 1) * eta^b)
-    architectures, b rungs below the top. When all of a rung have ended, the best floor(n / eta) of
-    them are promoted together. Where a batch has room left, the next bracket begins in it.
+    The first bracket of a cycle begins with many architectures on the lowest rung, the last one
+    with a few that are fully trained at once. With s + 1 rungs, bracket b = s, ..., 0 begins with
+    ceil((s + 1) / (b + 1) * eta^b) architectures, b rungs below the top. When all n trials of a
+    rung have ended, the best floor(n / eta) of them are promoted together. If a batch has room
+    left, the next bracket begins in it.
 
     Attributes:
-        over: which architectures are new.
-        eta: one of so many is promoted, to so many times the epochs.
-        least: the lowest share of the epochs.
+        over: the strategy that proposes the new architectures.
+        eta: one trial in `eta` is promoted, and is then trained for `eta` times as many epochs.
+        least: the lowest fidelity, as a share of the epochs.
     """
 
     over: Strategy = RANDOM
@@ -42,11 +45,12 @@ class Hyperband:
         return rungs(self.eta, self.least)
 
     def size(self, bracket: int) -> int:
-        """How many architectures the bracket with that number begins with; they are numbered from
-        0, the lowest rung first.
+        """How many architectures the bracket with that number begins with.
+
+        Brackets are numbered from 0. Bracket 0 begins on the lowest rung.
         """
         below = len(self.rungs) - 1 - bracket % len(self.rungs)
-        # The same as ceil, in whole numbers.
+        # This is the ceiling, computed in whole numbers.
         return -(-len(self.rungs) * self.eta**below // (below + 1))
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
@@ -64,21 +68,23 @@ class Hyperband:
             self.over, space, history, self.rungs, places[: count - len(promotions)], seed
         )
         if not promotions and not begun.proposals:
-            # Nothing new is left in the space: the brackets that it did not fill are halved as they
-            # are.
+            # The space has no new architectures: brackets that could not be filled are halved as
+            # they are.
             promotions = [
                 item
                 for bracket, members in self._begun(history)
                 for item in self._promotions(history, bracket, members)
             ][:count]
-        return Asked((*promotions, *begun.proposals), said(promotions, begun.note))
+        return Asked((*promotions, *begun.proposals), round_note(promotions, begun.note))
 
     def _first(self, bracket: int) -> float:
         return self.rungs[bracket % len(self.rungs)]
 
     def _brackets(self, history: History) -> Iterator[tuple[int, Sequence[Trial]]]:
-        """Every bracket with the trials that began it, without end: those of its first rung are
-        dealt out in the order of their numbers.
+        """An endless sequence of brackets, each with the trials that it begins with.
+
+        The new trials on a rung are assigned in the order of their numbers to the brackets that
+        begin there.
         """
         began = {
             fidelity: [
@@ -94,6 +100,7 @@ class Hyperband:
             del left[:size]
 
     def _begun(self, history: History) -> Iterator[tuple[int, Sequence[Trial]]]:
+        """The brackets up to the last one that has begun."""
         left = sum(trial.continues is None for trial in history.trials)
         for bracket, members in self._brackets(history):
             if not left:
@@ -104,8 +111,9 @@ class Hyperband:
     def _promotions(
         self, history: History, bracket: int, members: Sequence[Trial]
     ) -> list[Proposal]:
-        """Those of the bracket's highest rung that is full and has ended, as far as they are not
-        promoted yet.
+        """Promotions from the bracket's highest rung on which all trials have ended.
+
+        Trials that are promoted already are left out.
         """
         after: Mapping[int | None, Trial] = {
             trial.continues: trial for trial in history.trials if trial.continues is not None

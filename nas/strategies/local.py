@@ -1,5 +1,6 @@
-"""Local search: the neighbours of the best, then of the next best (White et al., 2021, arXiv
-2005.02960).
+"""Local search: the neighbours of the best architecture, then of the next best.
+
+The method is of White et al., 2021 (arXiv 2005.02960).
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ from dataclasses import dataclass
 
 from nas.record.history import History
 from nas.seeds import generator
-from nas.strategies.strategy import Asked, novel, random_draws
+from nas.strategies.strategy import Asked, novel, random_draws, random_proposals
 from spaces import Architecture, SearchSpace
 from spaces.operators import neighbours
 
 
 @dataclass(frozen=True)
 class LocalSearch:
-    """Unseen neighbours of the best architecture found, in random order; where it has none left, of
-    the next best.
+    """New neighbours of the best architecture found, in random order.
+
+    If it has no more new neighbours, those of the next best follow.
 
     Attributes:
-        initial: at least so many are drawn at random first (whole batches).
+        initial: at least this many are drawn at random first (whole batches).
     """
 
     initial: int = 10
@@ -32,7 +34,7 @@ class LocalSearch:
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
         if len(history.trials) < self.initial:
-            return Asked(novel(space, history, random_draws(space, history, seed), count))
+            return Asked(random_proposals(space, history, count, seed))
         return Asked(novel(space, history, self._steps(space, history, seed), count))
 
     def _steps(

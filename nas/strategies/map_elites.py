@@ -1,12 +1,14 @@
-"""MAP-Elites: the best of each cell is kept and varied, so that a search ends with many good
-architectures that differ (arXiv 1504.04909).
+"""MAP-Elites: variation of the best of each cell, to find many good architectures that differ.
+
+The method is of Mouret and Clune, 2015 (arXiv 1504.04909).
 
     observed -> archive (cell: its best) -> parents from random cells -> mutated or crossed ->
     children -> the batch
 
-Which cell a child falls into its graph tells before any evaluation. So of several children those
-can be taken whose cells were tried least, and a predictor can fill an archive of its own, of which
-only what improves on the observed one is evaluated (Gaier et al., 2018, arXiv 1806.05865).
+The cell of a child is computed from its graph, before any evaluation. So the children can be chosen
+whose cells have the fewest trials. A predictor can also fill an archive of its own. Then only those
+of its architectures are evaluated that improve on the observed archive (Gaier et al., 2018, arXiv
+1806.05865).
 """
 
 from __future__ import annotations
@@ -18,11 +20,19 @@ from random import Random
 
 import numpy
 
-from nas.objectives.archive import archive
 from nas.objectives.descriptors import Cell, Descriptor, cell_of, check
-from nas.record.history import History, Predicted, Proposal, Trial
+from nas.objectives.elite_archive import archive
+from nas.record.history import History
+from nas.record.trials import Proposal, Trial
 from nas.seeds import derive, generator
-from nas.strategies.strategy import REFUSED, Asked, novel, random_draws, with_prediction
+from nas.strategies.strategy import (
+    REFUSED,
+    Asked,
+    novel,
+    predicted,
+    random_proposals,
+    with_prediction,
+)
 from predictors.predictor import Predictor
 from spaces import Architecture, SearchSpace
 from spaces.operators import crossover, mutate
@@ -33,13 +43,14 @@ class MapElites:
     """Children of the elites of random cells.
 
     Attributes:
-        predictor: asked where `candidates` is above 0; fitted anew for every batch.
+        predictor: used if `candidates` is above 0; fitted anew for every batch.
         descriptors: the archive's dimensions.
-        initial: at least so many are drawn at random first (whole batches).
-        crossover: the share of children of two elites, mutated as well.
-        children: for each place in the batch so many are made, and the one whose cell was tried
-            least is taken. 1 is MAP-Elites as published.
-        candidates: 0, or how many the predictor looks at for each batch.
+        initial: at least this many are drawn at random first (whole batches).
+        crossover: the share of children that have two parents; they are mutated as well.
+        children: how many children are made for each place in the batch. The one whose cell has the
+            fewest trials is taken. 1 is MAP-Elites as published.
+        candidates: how many children the predictor is applied to for each batch; 0 for no
+            predictor.
     """
 
     predictor: Predictor | None = field(default=None, repr=False)
@@ -62,7 +73,7 @@ class MapElites:
             )
         if self.candidates and self.predictor is None:
             raise ValueError(
-                f"map_elites with candidates={self.candidates} asks a predictor and has none; "
+                f"map_elites with candidates={self.candidates} needs a predictor and has none; "
                 "give it one, or set candidates to 0"
             )
 
@@ -70,10 +81,10 @@ class MapElites:
         """See `Strategy.ask`.
 
         Raises:
-            ValueError: a descriptor cannot be told of the space's architectures.
+            ValueError: a descriptor cannot be computed for the space's architectures.
         """
         if len(history.trials) < self.initial or len(history.observed) < 2:
-            return Asked(novel(space, history, random_draws(space, history, seed), count))
+            return Asked(random_proposals(space, history, count, seed))
         elites = archive(space, history.observed, self.descriptors)
         varied = self._children(
             space, tuple(elites.values()), generator(seed, "map_elites", len(history.trials))
@@ -87,12 +98,8 @@ class MapElites:
         chosen = (*chosen, *self._least_tried(space, history, chosen, pool, count - len(chosen)))
         if len(chosen) < count:
             taken = [proposal.canonical for proposal in chosen]
-            chosen = (
-                *chosen,
-                *novel(
-                    space, history, random_draws(space, history, seed), count - len(chosen), taken
-                ),
-            )
+            missing = count - len(chosen)
+            chosen = (*chosen, *random_proposals(space, history, missing, seed, taken))
         return Asked(chosen, self._note(elites))
 
     def _children(
@@ -103,13 +110,11 @@ class MapElites:
             parent, origin = random.choice(elites).architecture, "mutation"
             try:
                 if random.random() < self.crossover:
-                    parent, origin = (
-                        crossover(space, parent, random.choice(elites).architecture, random),
-                        "crossover",
-                    )
+                    other, origin = random.choice(elites).architecture, "crossover"
+                    parent = crossover(space, parent, other, random)
                 yield mutate(space, parent, random), origin
             except ValueError:
-                refused += 1  # The space rejects what comes of these parents; others go on.
+                refused += 1  # The space rejects this child; other parents may have valid ones.
 
     def _least_tried(
         self,
@@ -119,8 +124,11 @@ class MapElites:
         pool: tuple[Proposal, ...],
         count: int,
     ) -> Iterator[Proposal]:
-        """One after the other the first of the pool whose cell has the fewest trials, pending and
-        failed ones and those chosen here counted.
+        """Up to `count` proposals of the pool whose cells have the fewest trials.
+
+        They are taken one by one, of equals the first in the pool. Pending and failed trials count,
+        and so do the proposals that are chosen already. With `children` = 1 the pool's order
+        decides.
         """
         tried = Counter(
             cell_of(space, item.architecture, self.descriptors)
@@ -130,11 +138,9 @@ class MapElites:
         left = [proposal for proposal in pool if proposal.canonical not in taken]
         cells = [cell_of(space, proposal.architecture, self.descriptors) for proposal in left]
         for _ in range(min(count, len(left))):
-            place = (
-                min(range(len(left)), key=lambda place: tried[cells[place]])
-                if self.children > 1
-                else 0
-            )
+            place = 0
+            if self.children > 1:
+                place = min(range(len(left)), key=lambda place: tried[cells[place]])
             tried[cells.pop(place)] += 1
             yield left.pop(place)
 
@@ -146,8 +152,10 @@ class MapElites:
         pool: tuple[Proposal, ...],
         seed: int,
     ) -> tuple[Proposal, ...]:
-        """The best predicted of each cell that is empty or, so the predictor says, improved: first
-        the empty ones, each kind in random order.
+        """The proposals with the best prediction in each cell that they are expected to improve.
+
+        Empty cells come first, then those whose elite has a lower score than predicted. Within both
+        groups the order is random.
         """
         if not pool or self.predictor is None:
             return ()
@@ -156,24 +164,17 @@ class MapElites:
         fitted = self.predictor.fit(
             graphs, [trial.score for trial in history.observed], seed=derive(seed, "fit", number)
         )
-        told = fitted.predict([space.graph(proposal.architecture) for proposal in pool])
+        prediction = fitted.predict([space.graph(proposal.architecture) for proposal in pool])
         promised: dict[Cell, int] = {}
-        for place in numpy.argsort(-told.mean, kind="stable").tolist():
+        for place in numpy.argsort(-prediction.mean, kind="stable").tolist():
             cell = cell_of(space, pool[place].architecture, self.descriptors)
-            if cell not in elites or told.mean[place] > elites[cell].score:
+            if cell not in elites or prediction.mean[place] > elites[cell].score:
                 promised.setdefault(cell, place)
         cells = list(promised)
         generator(seed, "cells", number).shuffle(cells)
         cells.sort(key=lambda cell: cell in elites)
         return tuple(
-            with_prediction(
-                pool[place],
-                Predicted(
-                    float(told.mean[place]),
-                    float(told.aleatoric[place]),
-                    float(told.epistemic[place]),
-                ),
-            )
+            with_prediction(pool[place], predicted(prediction, place))
             for place in (promised[cell] for cell in cells)
         )
 
@@ -183,5 +184,5 @@ class MapElites:
             for place, descriptor in enumerate(self.descriptors)
             if len({cell[place] for cell in elites}) == 1
         ]
-        told = f"; all alike in {', '.join(alike)}" if alike else ""
-        return f"{len(elites)} cells are filled{told}"
+        ending = f"; all alike in {', '.join(alike)}" if alike else ""
+        return f"{len(elites)} cells are filled{ending}"

@@ -1,11 +1,13 @@
-"""Monte Carlo tree search over the questions of a space (Negrinho and Gordon, 2017, arXiv
-1704.08792; UCT: Kocsis and Szepesvari, 2006).
+"""Monte Carlo tree search over the questions of a search space.
+
+The method is of Negrinho and Gordon, 2017 (arXiv 1704.08792), with the bounds of UCT (Kocsis and
+Szepesvari, 2006).
 
     descend by upper confidence bounds -> answer the rest at random -> evaluate -> count the score
-    along the way down, with one node added
+    in all nodes on the path, with one node added
 
-A trial's decisions are its way through the tree, so the tree is folded from the history whenever
-the strategy is asked.
+A trial's decisions are its path through the tree. So the tree is built from the history in each
+call of `ask`.
 """
 
 from __future__ import annotations
@@ -15,36 +17,38 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from nas.record.history import History, Trial
+from nas.record.history import History
+from nas.record.trials import Trial
 from nas.seeds import generator
-from nas.strategies.strategy import Asked, novel, random_draws
+from nas.strategies.strategy import Asked, novel, random_draws, random_proposals
 from spaces import Architecture, Chooser, SearchSpace
 from spaces.choices import Rejected
 from spaces.domains import Answer, Domain, Integer, OneOf, Real
-from spaces.operators import ATTEMPTS, Steady, domains
+from spaces.operators import ATTEMPTS, domains
+from spaces.steady import Steady
 
-# A real number is halved until one of so many equal cells of its own scale is left; in it all
-# values are one branch.
+# The range of a real number is halved until one of this many cells is left, which are equal on the
+# number's own scale. All values in a cell are one branch.
 CELLS = 16
 
 
 @dataclass(frozen=True)
 class MCTS:
-    """Questions are answered by upper confidence bounds as far as the tree of past trials reaches,
-    the others at random.
+    """Answers by upper confidence bounds in the tree of past trials, and at random below it.
 
-    An answer's bound is mean + exploration * sqrt(2 ln N / n): the mean score of the n trials that
-    gave it, where N came to the question. An answer not given yet comes first. Scores are scaled to
-    [0, 1] by the best and worst so far, a failure is the worst. What is pending, and what is
-    proposed in the same batch, is a visit that leaves the means as they are.
+    The bound of an answer is mean + exploration * sqrt(2 ln N / n). Here N trials came to the
+    question, n of them gave the answer, and the mean is over their scores. An answer that was never
+    given comes first. Scores are scaled to [0, 1] by the best and the worst so far; a failure
+    counts as the worst. Pending trials and proposals of the same batch count as visits, but do not
+    change the means.
 
     Attributes:
-        initial: at least so many are drawn at random first (whole batches); they are in the tree
+        initial: at least this many are drawn at random first (whole batches); they are in the tree
             like all others.
         exploration: the constant c of UCT.
-        bisection: a question whose answers have an order (whole numbers, options that are ascending
-            or descending numbers) is asked as ceil(log2 k) halvings, so that neighbours share their
-            statistics. Real numbers are always halved.
+        bisection: whether a question with k ordered answers becomes ceil(log2 k) halvings, so that
+            neighbouring answers share their statistics. Whole numbers are ordered, and options that
+            are ascending or descending numbers. Real numbers are always halved.
     """
 
     initial: int = 10
@@ -61,14 +65,16 @@ class MCTS:
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`."""
         if len(history.trials) < self.initial:
-            return Asked(novel(space, history, random_draws(space, history, seed), count))
+            return Asked(random_proposals(space, history, count, seed))
         return Asked(novel(space, history, self._draws(space, history, seed), count))
 
     def _draws(
         self, space: SearchSpace, history: History, seed: int
     ) -> Iterator[tuple[Architecture, str]]:
-        """Roll-outs from the tree. Each is a visit too, so that one that is known already, or
-        rejected, opens another way or closes its own.
+        """Roll-outs from the tree, each of which is counted as a visit.
+
+        So after a duplicate or a rejected architecture, the next roll-out takes another path, or
+        the branch is closed.
         """
         root, random = self._tree(space, history), generator(seed, "mcts", len(history.trials))
         rejected = 0
@@ -102,8 +108,13 @@ class MCTS:
 
 @dataclass(frozen=True)
 class Fork:
-    """A question in the tree. `cells` is what halvings have left of its ordered answers; None where
-    each answer is a branch of its own.
+    """A question, or one halving of its answers, at a node of the tree.
+
+    Attributes:
+        path: the question's name in the space.
+        domain: its possible answers.
+        cells: the ordered answers that earlier halvings have left; None if each answer is a branch
+            of its own.
     """
 
     path: str
@@ -131,17 +142,22 @@ class Fork:
             return branch
         cells = self.half(branch)
         place = cells[0] + random.random() * len(cells)
-        return (
-            self.domain.draw(Steady(place / CELLS))
-            if self.domain.size is None
-            else self.domain.at(int(place))
-        )
+        if self.domain.size is None:
+            return self.domain.draw(Steady(place / CELLS))
+        return self.domain.at(int(place))
 
 
 @dataclass
 class Node:
-    """What is known behind a branch. `closed` says that each architecture there was tried or
-    rejected. `fork` is None until a way leads on.
+    """The statistics of all trials below a branch.
+
+    Attributes:
+        visits: trials and proposals that came here.
+        scored: those of them that have a score; a failure has the score 0.
+        total: the sum of these scores.
+        closed: whether each architecture below was tried or rejected.
+        fork: the next question; None until a path leads further.
+        children: the nodes below the branches taken so far.
     """
 
     visits: int = 0
@@ -152,12 +168,12 @@ class Node:
     children: dict[Answer, Node] = field(default_factory=dict)
 
     def mean(self, otherwise: float) -> float:
-        """The mean score, or `otherwise` where nothing has one yet."""
+        """The mean score, or `otherwise` if there is none yet."""
         return self.total / self.scored if self.scored else otherwise
 
 
 def _descend(root: Node, exploration: float, random: Random) -> dict[str, Answer]:
-    """Answers for the questions from the root to the first branch that was never taken."""
+    """Answers to the questions from the root to the first branch that was never taken."""
     node, answers = root, dict[str, Answer]()
     while (fork := node.fork) is not None:
         if len(node.children) < fork.width:
@@ -174,7 +190,7 @@ def _descend(root: Node, exploration: float, random: Random) -> dict[str, Answer
 
 
 def _bounds(node: Node, exploration: float) -> dict[Answer, float]:
-    """The upper confidence bound of each branch that is not closed."""
+    """The upper confidence bound of each open branch."""
     mean, numerator = node.mean(0.0), 2 * math.log(node.visits)
     return {
         branch: child.mean(mean) + exploration * math.sqrt(numerator / child.visits)
@@ -184,8 +200,9 @@ def _bounds(node: Node, exploration: float) -> dict[Answer, float]:
 
 
 def _visit(root: Node, way: list[tuple[Fork, Answer]], score: float | None) -> None:
-    """Counts a visit along the way's part in the tree, to which one node is added, and its score
-    where it has one.
+    """Counts a visit, and its score unless that is None, in the nodes on the path.
+
+    One node is added where the path leaves the tree.
     """
     nodes = [root]
     for fork, branch in way:
@@ -195,20 +212,10 @@ def _visit(root: Node, way: list[tuple[Fork, Answer]], score: float | None) -> N
         nodes.append(node.children.setdefault(branch, Node()))
         if added:
             break
-    # Behind a real number are more architectures than were tried.
+    # Below a real number there are always more architectures than were tried.
     ended = len(nodes) > len(way) and all(fork.domain.size is not None for fork, _ in way)
     for node in reversed(nodes):
-        fork = node.fork
-        node.closed = node.closed or (
-            ended
-            and (
-                fork is None
-                or (
-                    len(node.children) == fork.width
-                    and all(child.closed for child in node.children.values())
-                )
-            )
-        )
+        node.closed = node.closed or (ended and _is_used_up(node))
         ended = node.closed
         node.visits += 1
         if score is not None:
@@ -216,10 +223,18 @@ def _visit(root: Node, way: list[tuple[Fork, Answer]], score: float | None) -> N
             node.total += score
 
 
+def _is_used_up(node: Node) -> bool:
+    """Whether the node has no further question, or all its branches are taken and closed."""
+    if node.fork is None:
+        return True
+    all_taken = len(node.children) == node.fork.width
+    return all_taken and all(child.closed for child in node.children.values())
+
+
 def _way(
     asked: Mapping[str, Domain], answers: Mapping[str, Answer], bisection: bool
 ) -> list[tuple[Fork, Answer]]:
-    """The forks that the answers lead past, each with the branch taken."""
+    """The path of the answers: the forks in their order, each with the branch taken."""
     way: list[tuple[Fork, Answer]] = []
     for path, domain in asked.items():
         if domain.size == 1:
@@ -243,28 +258,28 @@ def _is_ordered(domain: Domain) -> bool:
     numbers = [
         label for label in labels if isinstance(label, int | float) and not isinstance(label, bool)
     ]
-    return len(numbers) == len(labels) and numbers in (
-        sorted(numbers),
-        sorted(numbers, reverse=True),
-    )
+    ascending = sorted(numbers)
+    descending = sorted(numbers, reverse=True)
+    return len(numbers) == len(labels) and numbers in (ascending, descending)
 
 
 def _cell(domain: Domain, answer: Answer) -> int:
+    """The cell that the answer to an ordered question lies in."""
     if isinstance(domain, OneOf):
         return domain.labels.index(answer)
     assert isinstance(domain, Integer | Real)
     assert isinstance(answer, int | float)
     if isinstance(domain, Integer):
         return int(answer) - domain.low
-    share = (
-        math.log(answer / domain.low) / math.log(domain.high / domain.low)
-        if domain.log
-        else (answer - domain.low) / (domain.high - domain.low)
-    )
+    if domain.log:
+        share = math.log(answer / domain.low) / math.log(domain.high / domain.low)
+    else:
+        share = (answer - domain.low) / (domain.high - domain.low)
     return min(int(share * CELLS), CELLS - 1)
 
 
 def _scaled(trial: Trial, low: float, high: float) -> float | None:
+    """The trial's score, scaled from [low, high] to [0, 1]; 0 for a failure, None if pending."""
     if trial.outcome is None:
         return None
     if not trial.is_observed:
@@ -273,6 +288,7 @@ def _scaled(trial: Trial, low: float, high: float) -> float | None:
 
 
 def _completes(space: SearchSpace, choose: Chooser) -> bool:
+    """Whether the space accepts the answers of the chooser, which are completed at random."""
     try:
         space.run(choose)
     except Rejected:

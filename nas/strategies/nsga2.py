@@ -1,4 +1,4 @@
-"""NSGA-II: evolution towards a whole front (Deb et al., 2002)."""
+"""NSGA-II: evolution towards the Pareto front of several objectives (Deb et al., 2002)."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from nas.objectives.constraints import Constraint, best_first
 from nas.objectives.objective import SCORE, Objective
 from nas.record.history import History
 from nas.seeds import generator
-from nas.strategies.strategy import REFUSED, Asked, novel, random_draws
+from nas.strategies.strategy import REFUSED, Asked, novel, random_draws, random_proposals
 from spaces import Architecture, SearchSpace
 from spaces.operators import crossover, mutate
 
 
 @dataclass(frozen=True)
 class NSGA2:
-    """Parents win tournaments of two: the better layer of the non-dominated sorting, then the one
-    with more room around it.
+    """Children of parents that win tournaments of two.
 
-    The population is the best of all that was observed, in that same order, so that no one is ever
-    lost. Behind all that keep the constraints stand those that do not, by how far they miss them
-    (constrained domination, section VI).
+    The winner is on the better front of the non-dominated sorting or, on the same front, has the
+    larger crowding distance. The population consists of the best of all observed architectures, in
+    the same order, so a good one is never lost. Architectures that break constraints come after all
+    others, by how far they are from keeping them (constrained domination, section VI).
 
     Attributes:
-        objectives: the run's; with one it is a plain evolution with elitism.
+        objectives: the run's. With one objective this is a plain evolution with elitism.
         constraints: the run's.
-        population: how many live; at least as many are drawn at random first (whole batches).
-        crossover: the share of children of two parents, mutated as well.
+        population: the size of the population; at least this many are drawn at random first (whole
+            batches).
+        crossover: the share of children that have two parents; they are mutated as well.
     """
 
     objectives: tuple[Objective, ...] = field(default=(SCORE,), repr=False)
@@ -38,12 +39,11 @@ class NSGA2:
     crossover: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.objectives or len({objective.name for objective in self.objectives}) < len(
-            self.objectives
-        ):
+        names = [objective.name for objective in self.objectives]
+        if not names or len(set(names)) < len(names):
             raise ValueError(
                 "nsga2 needs at least one objective, and none twice; got "
-                f"{', '.join(each.name for each in self.objectives) or 'none'}"
+                f"{', '.join(names) or 'none'}"
             )
         if self.population < 2:
             raise ValueError(f"nsga2 needs a population of at least 2; got {self.population}")
@@ -57,22 +57,17 @@ class NSGA2:
             ValueError: an observation lacks an objective.
         """
         if len(history.trials) < self.population:
-            return Asked(novel(space, history, random_draws(space, history, seed), count))
+            return Asked(random_proposals(space, history, count, seed))
         if len(history.observed) < 2:
             return Asked(
-                novel(space, history, random_draws(space, history, seed), count),
+                random_proposals(space, history, count, seed),
                 "fewer than two have succeeded: random",
             )
-        best = [
-            trial.architecture
-            for trial in best_first(history.observed, self.objectives, self.constraints)[
-                : self.population
-            ]
-        ]
+        ranked = best_first(history.observed, self.objectives, self.constraints)
+        best = [trial.architecture for trial in ranked[: self.population]]
         children = self._children(space, best, generator(seed, "nsga2", len(history.trials)))
-        return Asked(
-            novel(space, history, chain(children, random_draws(space, history, seed)), count)
-        )
+        drawn = chain(children, random_draws(space, history, seed))
+        return Asked(novel(space, history, drawn, count))
 
     def _children(
         self, space: SearchSpace, best: list[Architecture], random: Random
@@ -82,13 +77,11 @@ class NSGA2:
             parent, origin = self._parent(best, random), "mutation"
             try:
                 if random.random() < self.crossover:
-                    parent, origin = (
-                        crossover(space, parent, self._parent(best, random), random),
-                        "crossover",
-                    )
+                    other, origin = self._parent(best, random), "crossover"
+                    parent = crossover(space, parent, other, random)
                 yield mutate(space, parent, random), origin
             except ValueError:
-                refused += 1  # The space rejects what comes of these parents; others go on.
+                refused += 1  # The space rejects this child; other parents may have valid ones.
 
     def _parent(self, best: list[Architecture], random: Random) -> Architecture:
         return best[min(random.randrange(len(best)), random.randrange(len(best)))]

@@ -1,10 +1,11 @@
-"""Draws from a latent space in which good architectures lie near the origin (PGVAE, Ghaffari et
-al., ICLR 2024, arXiv 2305.13650).
+"""PGVAE: draws from a latent space in which good architectures lie near the origin.
+
+The method is of Ghaffari et al., ICLR 2024 (arXiv 2305.13650).
 
     evaluated -> categories -> autoencoder, ordered by score -> places near the origin -> categories
     -> the program replayed -> new ones
 
-Shapes: N evaluated architectures, M drawn ones, G columns of categories, D latent numbers.
+Shapes: N evaluated architectures, M drawn ones, G columns of categories, D latent dimensions.
 """
 
 from __future__ import annotations
@@ -15,43 +16,47 @@ from typing import Literal
 
 import numpy
 
-from nas.record.history import History, Trial
+from nas.record.history import History
+from nas.record.trials import Trial
 from nas.seeds import derive, generator
 from nas.strategies import weighting
-from nas.strategies.strategy import Asked, novel, random_draws
-from predictors.vae import Network, Recipe, fit_vae, sampling_scale
+from nas.strategies.strategy import Asked, novel, random_draws, random_proposals
+from predictors.vae import Network, VAESettings, fit_vae, sampling_scale
 from spaces import Architecture, SearchSpace
 from spaces.codes import Codes, codes
 from spaces.operators import attempt, domains
 
-# Places drawn and decoded at once, and how often before the rest of a batch is drawn at random.
+# How many places are drawn and decoded at once, and how many times this is done before the rest of
+# a batch is drawn at random.
 DRAWN, TIMES = 100, 6
-# Each time, the places are drawn so much farther from the origin: where all near it were seen,
-# others are farther out.
+# Each time, places are drawn this many times farther from the origin than the time before: if all
+# architectures near it are known, new ones lie farther out.
 WIDER = 1.25
 WEIGHTINGS = ("pgvae", "rwr", "dbas", "cbas", "cem")
 
 
 @dataclass(frozen=True)
 class PGVAE:
-    """Architectures decoded from near the origin of an autoencoder's latent space, fitted anew to
-    all that was evaluated.
+    """Architectures decoded from places near the origin of an autoencoder's latent space.
+
+    The autoencoder is fitted anew to all evaluated architectures for every batch.
 
     Attributes:
-        initial: at least so many are drawn at random before the first fit (whole batches).
-        weighting: `pgvae` orders the latent space by score. The others are baselines: they weigh
+        initial: at least this many are drawn at random before the first fit (whole batches).
+        weighting: `pgvae` orders the latent space by score. The others are baselines: they weight
             the architectures by score, and draw from the prior.
-        latent: numbers of a place in the latent space.
+        latent: dimensions of the latent space.
         width: hidden features of the encoder and the decoder.
         steps: optimiser steps of a fit.
-        beta: weight of the divergence from the prior beside the reconstruction.
-        tau: of `pgvae`: the prior log-densities of the best and the worst architecture should
-            differ by so much, those between by rank.
-        order: of `pgvae`: weight of that rule.
-        target: of `pgvae`: draws reach down to this share of the ranks.
-        quantile: of `dbas`, `cbas`, `cem`: architectures above this quantile of the scores count.
-        temperature: of `rwr`: weights are exp(rank / temperature), the worst architecture's rank 0,
-            the best one's 1.
+        beta: weight of the divergence from the prior, relative to the reconstruction loss.
+        tau: for `pgvae`: the wanted difference between the prior log-densities of the best and the
+            worst architecture; those in between are spaced by rank.
+        order: for `pgvae`: weight of the loss that asks for this order.
+        target: for `pgvae`: draws reach down to this share of the ranks.
+        quantile: for `dbas`, `cbas` and `cem`: architectures above this quantile of the scores
+            count.
+        temperature: for `rwr`: weights are exp(rank / temperature), where the rank is 0 for the
+            worst architecture and 1 for the best.
     """
 
     initial: int = 40
@@ -91,14 +96,10 @@ class PGVAE:
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`. A failure counts as the worst score."""
         if len(history.trials) < self.initial:
-            return Asked(
-                novel(space, history, random_draws(space, history, seed), count),
-                "initial design: random",
-            )
+            return Asked(random_proposals(space, history, count, seed), "initial design: random")
         if not history.observed:
             return Asked(
-                novel(space, history, random_draws(space, history, seed), count),
-                "nothing has succeeded yet: random",
+                random_proposals(space, history, count, seed), "nothing has succeeded yet: random"
             )
         return Asked(novel(space, history, self._draws(space, history, seed), count))
 
@@ -114,15 +115,11 @@ class PGVAE:
     def _decoded(
         self, space: SearchSpace, code: Codes, done: list[Trial], seed: int
     ) -> Iterator[tuple[Architecture, str]]:
-        score_N = ranks(done)
-        model = self._fit(
-            code, code.encode([trial.architecture.answers for trial in done]), score_N, seed
-        )
-        scale, noise, random = (
-            self._scale(),
-            numpy.random.default_rng(derive(seed, "places")),
-            generator(seed, "replay"),
-        )
+        code_NG = code.encode([trial.architecture.answers for trial in done])
+        model = self._fit(code, code_NG, ranks(done), seed)
+        scale = self._scale()
+        noise = numpy.random.default_rng(derive(seed, "places"))
+        random = generator(seed, "replay")
         for time in range(TIMES):
             z_MD = scale * WIDER**time * noise.standard_normal((DRAWN, self.latent))
             for code_G in model.decode(z_MD, noise).tolist():
@@ -131,16 +128,15 @@ class PGVAE:
                     yield architecture, "latent"
 
     def _scale(self) -> float:
-        return (
-            sampling_scale(self.latent, self.tau, 1 - self.target)
-            if self.weighting == "pgvae"
-            else 1.0
-        )
+        """The standard deviation of the draws; 1 is the prior's."""
+        if self.weighting == "pgvae":
+            return sampling_scale(self.latent, self.tau, 1 - self.target)
+        return 1.0
 
     def _fit(
         self, code: Codes, code_NG: numpy.ndarray, score_N: numpy.ndarray, seed: int
     ) -> Network:
-        recipe = Recipe(
+        recipe = VAESettings(
             self.latent,
             self.width,
             self.steps,
@@ -168,27 +164,20 @@ class PGVAE:
                 derive(seed, "before"),
             )
             now = fit_vae(recipe, code_NG, code.sizes, score_N, alike_N, derive(seed, "now"))
-            weight_N = weighting.cbas(
-                score_N, self.quantile, before.log_likelihood(code_NG) - now.log_likelihood(code_NG)
-            )
+            log_ratio_N = before.log_likelihood(code_NG) - now.log_likelihood(code_NG)
+            weight_N = weighting.cbas(score_N, self.quantile, log_ratio_N)
         return fit_vae(recipe, code_NG, code.sizes, score_N, weight_N, derive(seed, "fit"))
 
 
 def ranks(done: list[Trial]) -> numpy.ndarray:
-    """(N,) the shares of the others that each score is above, equal ones counting half. A failure
-    counts as the worst score.
+    """(N,) the rank of each score: the share of the other scores that it is above.
 
-    Ranks, because a few dead networks would press all other scores together.
+    Equal scores count half, and a failure counts as the worst score. Ranks are used because a few
+    extremely bad networks would compress the scale of all other scores.
     """
     worst = min(trial.score for trial in done if trial.is_observed)
     score_N = numpy.array([trial.score if trial.is_observed else worst for trial in done])
     ordered_N = numpy.sort(score_N)
-    return (
-        (
-            numpy.searchsorted(ordered_N, score_N, "left")
-            + numpy.searchsorted(ordered_N, score_N, "right")
-            - 1
-        )
-        / 2
-        / max(len(done) - 1, 1)
-    )
+    below_N = numpy.searchsorted(ordered_N, score_N, "left")
+    at_most_N = numpy.searchsorted(ordered_N, score_N, "right")
+    return (below_N + at_most_N - 1) / 2 / max(len(done) - 1, 1)

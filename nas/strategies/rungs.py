@@ -1,9 +1,8 @@
-"""What strategies of several fidelities share: the rungs, promotions from one to the next, and what
-the strategy below them sees.
+"""Rungs of successive halving, promotions between them, and the history on one scale of scores.
 
-A rung is a fidelity, a share of the epochs. An architecture begins on a low one, and the best of a
-rung are promoted: their training goes on to the next. Which architectures are new is asked of
-another strategy, which knows nothing of rungs.
+A rung is a fidelity, a share of the epochs. An architecture begins on a low rung, and the best of a
+rung are promoted: their training continues up to the next rung. New architectures are proposed by
+another strategy, the strategy below, which is not aware of rungs.
 """
 
 from __future__ import annotations
@@ -14,39 +13,42 @@ from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 
-from nas.record.history import History, Predicted, Proposal, Trial
+from nas.record.history import History
+from nas.record.trials import Predicted, Proposal, Trial
 from nas.strategies.random import RandomSearch
 from nas.strategies.strategy import Asked, Strategy
 from spaces import SearchSpace
 
-# What there is below where nothing is named: as published.
+# The default strategy below, as in the publications.
 RANDOM = RandomSearch()
-# `least` may be a rounded share, such as 0.1111 or 0.037: as many steps down as fit but for a
-# hundredth of one.
+# `least` may be a rounded share, such as 0.1111 or 0.037. So the number of steps down to it may be
+# this much less than a whole number.
 _ALMOST = 0.01
 
 
 def rungs(eta: int, least: float) -> tuple[float, ...]:
-    """The fidelities from the lowest up: 1, 1/eta, 1/eta², ..., as far down as `least`."""
+    """The fidelities 1, 1/eta, 1/eta², ... that are at least `least`, in rising order.
+
+    >>> rungs(2, 0.25)
+    (0.25, 0.5, 1.0)
+    """
     steps = math.floor(math.log(1 / least, eta) + _ALMOST)
     return tuple(float(eta) ** -step for step in range(steps, -1, -1))
 
 
 def rungs_of(strategy: Strategy) -> tuple[float, ...]:
-    """The fidelities that the strategy proposes, the lowest first: the whole alone, where it does
-    not say.
-    """
+    """The fidelities that the strategy proposes, the lowest first; by default only 1."""
     return getattr(strategy, "rungs", (1.0,))
 
 
 def check(name: str, eta: int, least: float, over: Strategy) -> None:
-    """Refuses settings that make no rungs.
+    """Checks that the settings give at least two rungs.
 
     Raises:
         ValueError: a setting is out of its range, or the strategy below has rungs of its own.
     """
     if eta < 2:
-        raise ValueError(f"{name} needs eta >= 2, of which one is promoted; got {eta}")
+        raise ValueError(f"{name} needs eta >= 2 (one trial in eta is promoted); got {eta}")
     if not 0 < least < 1 or len(rungs(eta, least)) < 2:
         raise ValueError(
             f"{name} needs least, the lowest share of the epochs, above 0 and at most 1 / eta = "
@@ -60,13 +62,14 @@ def check(name: str, eta: int, least: float, over: Strategy) -> None:
 
 
 def promoted(history: History) -> frozenset[int]:
-    """The numbers of the trials whose training goes on in another, ended or not."""
+    """The numbers of the trials whose training is continued by another trial, ended or not."""
     return frozenset(trial.continues for trial in history.trials if trial.continues is not None)
 
 
 def best_first(trials: Iterable[Trial]) -> list[Trial]:
-    """The observed ones, the highest score first; of equals the lower number. What failed is worst
-    and is left out.
+    """The observed trials, the highest score first; of equal scores the lower number first.
+
+    Failed trials are left out.
     """
     return sorted(
         (trial for trial in trials if trial.is_observed),
@@ -75,8 +78,9 @@ def best_first(trials: Iterable[Trial]) -> list[Trial]:
 
 
 def promotion(trial: Trial, fidelity: float) -> Proposal:
-    """The trial's training goes on to the fidelity. No prediction: the one made of the architecture
-    was of its first score.
+    """The proposal that continues the trial's training up to the fidelity.
+
+    It has no prediction, because the prediction for this architecture was of its first score.
     """
     return Proposal(trial.architecture, "promotion", None, trial.canonical, fidelity, trial.number)
 
@@ -89,32 +93,35 @@ def begin(
     fidelities: Sequence[float],
     seed: int,
 ) -> Asked:
-    """New architectures from the strategy below, as many as fidelities are given, each to begin on
-    its own.
+    """New architectures from the strategy below, one for each of the fidelities.
 
-    What it predicts, the score of a whole training, becomes a prediction of the score on that rung,
-    so that it can be compared with what comes out.
+    The strategy below predicts the score of a full training. This becomes a prediction of the score
+    at the proposal's fidelity, so that it can be compared with the observed score.
+
+    Args:
+        over: the strategy below.
+        space: the search space.
+        history: of the run, with all rungs.
+        ladder: all rungs, the lowest first.
+        fidelities: where the new architectures begin.
+        seed: of the strategy below.
     """
     if not fidelities:
         return Asked(())
-    asked, lift = (
-        over.ask(space, lifted(history, ladder), len(fidelities), seed),
-        lifts(history, ladder),
-    )
-    begun = [
-        replace(
-            proposal, fidelity=fidelity, prediction=_moved(proposal.prediction, -lift[fidelity])
-        )
-        for proposal, fidelity in zip(asked.proposals, fidelities, strict=False)
-    ]
+    asked = over.ask(space, lifted(history, ladder), len(fidelities), seed)
+    lift = lifts(history, ladder)
+    begun = []
+    for proposal, fidelity in zip(asked.proposals, fidelities, strict=False):
+        prediction = _moved(proposal.prediction, -lift[fidelity])
+        begun.append(replace(proposal, fidelity=fidelity, prediction=prediction))
     return Asked(tuple(begun), asked.note)
 
 
 def lifts(history: History, ladder: Sequence[float]) -> dict[float, float]:
-    """By fidelity, what a whole training would add to a score: the sum, over the rungs above, of
-    the median gain of those promoted to them.
+    """By fidelity, the estimated gain in score from a full training.
 
-    Between rungs that no promoted training connects yet the gain counts as 0.
+    It is the sum, over the rungs above, of the median gain of the trials promoted to them. If no
+    trial has completed a promotion to a rung yet, the gain counts as 0.
     """
     scores = {trial.number: trial.score for trial in history.observed}
     gains: dict[float, list[float]] = {fidelity: [] for fidelity in ladder}
@@ -128,15 +135,14 @@ def lifts(history: History, ladder: Sequence[float]) -> dict[float, float]:
 
 
 def lifted(history: History, ladder: Sequence[float]) -> History:
-    """The history as the strategy below sees it: each architecture once, under its first number, as
-    a whole training.
+    """The history for the strategy below: each architecture once, as if it were fully trained.
 
-    Its score is the one of its highest fidelity, lifted to the top by the median gains of those
-    promoted (`lifts`). All of a rung are lifted alike, so their order is kept, and scores of
-    different rungs, which cannot be compared as they are, roughly can. Those promoted are the best
-    of their rung, so what they gained is an estimate for the good ones, and for a poor one usually
-    too little. A prediction is lifted like the score that it was of; an architecture whose
-    promotion failed has failed.
+    An architecture has the number of its first trial. Its score is that of its highest fidelity
+    plus the estimated gain from a full training (`lifts`). All scores of a rung are raised by the
+    same amount, so their order is kept. Scores of different rungs become roughly comparable. The
+    promoted trials are the best of their rung, so their gain is an estimate for good architectures,
+    and usually too low for a poor one. A prediction is raised like the score that it is of. An
+    architecture whose promotion failed counts as failed.
     """
     lift = lifts(history, ladder)
     first: dict[int, Trial] = {}
@@ -159,22 +165,19 @@ def lifted(history: History, ladder: Sequence[float]) -> History:
     return History(tuple(trials), tuple(rounds))
 
 
-def said(promotions: Sequence[Proposal], note: str) -> str:
-    """The note of a round: who was promoted how far, and what the strategy below says."""
+def round_note(promotions: Sequence[Proposal], note: str) -> str:
+    """The round's promotions in words, followed by the note of the strategy below."""
     parts = []
     for fidelity in dict.fromkeys(proposal.fidelity for proposal in promotions):
-        numbers = [
-            str(proposal.continues) for proposal in promotions if proposal.fidelity == fidelity
-        ]
-        parts.append(
-            f"{'trial' if len(numbers) == 1 else 'trials'} {', '.join(numbers)} promoted to "
-            f"{share(fidelity)}"
-        )
+        going = [proposal for proposal in promotions if proposal.fidelity == fidelity]
+        noun = "trial" if len(going) == 1 else "trials"
+        numbers = ", ".join(str(proposal.continues) for proposal in going)
+        parts.append(f"{noun} {numbers} promoted to {share(fidelity)}")
     return "; ".join([*parts, note] if note else parts)
 
 
 def share(fidelity: float) -> str:
-    """`1/9 of the epochs`, `all epochs`."""
+    """The fidelity as text, such as `1/9 of the epochs` or `all epochs`."""
     return "all epochs" if fidelity == 1.0 else f"1/{round(1 / fidelity)} of the epochs"
 
 

@@ -1,5 +1,6 @@
-"""The best of many random candidates, by a linear model of hashed features (Negrinho and Gordon,
-2017, arXiv 1704.08792): a cheap baseline.
+"""A cheap baseline: a linear model of hashed features chooses among random candidates.
+
+The method is of Negrinho and Gordon, 2017 (arXiv 1704.08792).
 
 Shapes: N trials, M candidates, C features.
 """
@@ -14,29 +15,30 @@ from random import Random
 
 import numpy
 
-from nas.record.history import History, Predicted, Proposal
+from nas.record.history import History
+from nas.record.trials import Predicted, Proposal
 from nas.seeds import generator
-from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
+from nas.strategies.strategy import Asked, novel, random_proposals, with_prediction
 from spaces import Architecture, SearchSpace
 from spaces.operators import sample
 
 
 @dataclass(frozen=True)
 class SMBO:
-    """The best of `pool` random candidates by ridge regression, or with probability `epsilon` one
-    at random.
+    """The best of `pool` random candidates by ridge regression.
 
-    An architecture's features are the counts of its strings in three bags, hashed: its operations,
-    the pairs that its edges join, and its decisions.
+    With probability `epsilon` the proposal is random instead. An architecture's features are the
+    counts of three kinds of strings, which are hashed: its operations, the pairs of operations that
+    its edges join, and its decisions.
 
     Attributes:
-        initial: at least so many are drawn at random before the first fit (whole batches).
+        initial: at least this many are drawn at random before the first fit (whole batches).
         pool: how many new candidates are drawn for each proposal.
-        epsilon: the probability of a proposal at random.
-        features: how many places there are for the hashed strings; two that fall into one are not
-            told apart.
-        decay: ridge regression's penalty on the squared weights, beside the sum of squared errors
-            of scores in standard deviations.
+        epsilon: the probability of a random proposal.
+        features: how many features the strings are hashed into; strings with the same hash are
+            counted together.
+        decay: the penalty of ridge regression on the squared weights, relative to the sum of the
+            squared errors of standardised scores.
     """
 
     initial: int = 10
@@ -57,27 +59,19 @@ class SMBO:
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
         """See `Strategy.ask`. A failure counts as the worst score."""
         if len(history.trials) < self.initial:
-            return Asked(
-                novel(space, history, random_draws(space, history, seed), count),
-                "initial design: random",
-            )
+            return Asked(random_proposals(space, history, count, seed), "initial design: random")
         if not history.observed:
             return Asked(
-                novel(space, history, random_draws(space, history, seed), count),
-                "nothing has succeeded yet: random",
+                random_proposals(space, history, count, seed), "nothing has succeeded yet: random"
             )
         line = self._fit(space, history)
         random = generator(seed, "smbo", len(history.trials))
         proposals: list[Proposal] = []
         for _ in range(count):
             explores = random.random() < self.epsilon
-            found = novel(
-                space,
-                history,
-                _draws(space, random),
-                1 if explores else self.pool,
-                [item.canonical for item in proposals],
-            )
+            wanted = 1 if explores else self.pool
+            taken = [item.canonical for item in proposals]
+            found = novel(space, history, _draws(space, random), wanted, taken)
             if not found:
                 break
             proposals.append(found[0] if explores else self._best(space, found, line))
@@ -105,8 +99,11 @@ class SMBO:
 
 @dataclass(frozen=True)
 class Line:
-    """A linear model; `error` is the root mean square of its errors on scores left out one at a
-    time.
+    """A linear model of the score.
+
+    Attributes:
+        weight_C, intercept: the score is feature_C @ weight_C + intercept.
+        error: the root mean square of its leave-one-out errors.
     """
 
     weight_C: numpy.ndarray
@@ -119,10 +116,10 @@ class Line:
 
 
 def ridge(feature_NC: numpy.ndarray, score_N: numpy.ndarray, decay: float) -> Line:
-    """The weights that minimise the squared errors plus `decay` times the squared weights, solved
-    in the trials' space (N x N).
+    """The linear model that minimises the squared errors plus `decay` times the squared weights.
 
-    The intercept is not penalised. The errors left out are closed-form: residual / (1 - leverage).
+    The intercept is not penalised. The dual problem is solved, whose matrix is N x N. The
+    leave-one-out errors have a closed form: residual / (1 - leverage).
     """
     centre_C, mean, scale = feature_NC.mean(0), float(score_N.mean()), float(score_N.std()) or 1.0
     centred_NC, number = feature_NC - centre_C, len(score_N)
@@ -130,15 +127,15 @@ def ridge(feature_NC: numpy.ndarray, score_N: numpy.ndarray, decay: float) -> Li
     inverse_NN = numpy.linalg.inv(centred_NC @ centred_NC.T + decay * numpy.eye(number))
     dual_N = inverse_NN @ normal_N
     weight_C = scale * (centred_NC.T @ dual_N)
-    # The residual is decay * dual, and 1 - leverage is decay * the inverse's diagonal less the
-    # intercept's share 1 / N.
+    # The residual is decay * dual. 1 - leverage is decay * the diagonal of the inverse, minus the
+    # intercept's share of 1 / N.
     kept_N = numpy.maximum(decay * inverse_NN.diagonal() - 1 / number, 1e-6)
     error = scale * float(numpy.sqrt(((decay * dual_N / kept_N) ** 2).mean()))
     return Line(weight_C, mean - float(centre_C @ weight_C), error)
 
 
 def strings(space: SearchSpace, architecture: Architecture) -> Iterator[str]:
-    """The three bags: `op`, `op -> op` for each edge, `path = answer` for each decision."""
+    """The strings `op` of each node, `op -> op` of each edge, `path = answer` of each decision."""
     graph = space.graph(architecture)
     yield from (node.op for node in graph.nodes)
     yield from (
@@ -148,7 +145,7 @@ def strings(space: SearchSpace, architecture: Architecture) -> Iterator[str]:
 
 
 def place_of(text: str, features: int) -> int:
-    """The place that the string falls into, in any process."""
+    """The index of the feature that counts the string; the same in every process."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % features
 
 

@@ -1,9 +1,8 @@
-"""What a strategy is, and the two things that all of them do: draw new architectures, and never
-propose one twice.
+"""The protocol of a search strategy, and how all strategies draw architectures without duplicates.
 
-A strategy is a frozen value that holds settings. Its state is the `History`, the fold of the
-journal, so `tell` is the history's own growth and resuming is replay. It knows no evaluator and no
-store.
+A strategy is a frozen value that holds settings. Its state is the `History`, which is the fold of
+the journal. So there is no `tell`: the history grows, and resuming a run is replaying it. A
+strategy has no access to the evaluator or the store.
 """
 
 from __future__ import annotations
@@ -13,49 +12,51 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
-from nas.record.history import History, Predicted, Proposal
+from nas.record.history import History
+from nas.record.trials import Predicted, Proposal
 from nas.seeds import generator
+from predictors.predictor import Prediction
 from spaces import Architecture, SearchSpace
 from spaces.canonical import canonical_key
 from spaces.operators import NothingDrawn, sample
 
+# `novel` gives up after more than this many duplicates in a row.
 DUPLICATES = 1000
-# After so many refusals of what comes of the parents, the batch is filled at random.
+# After the space has rejected this many children of the parents, the batch is filled at random.
 REFUSED = 50
-
-
-# So many times in a row the space may refuse a thousand draws.
+# Random draws end after this many failures of `spaces.operators.sample` in a row, each of which
+# made a thousand attempts.
 TRIES = 5
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a strategy proposes, and a sentence on how it came to it where that is worth saying."""
+    """The proposals of a strategy, with a sentence on how they were chosen if it is of interest."""
 
     proposals: tuple[Proposal, ...]
     note: str = ""
 
 
 class Strategy(Protocol):
-    """Settings of a search, frozen."""
+    """A search strategy: frozen settings and one pure function, `ask`."""
 
     def ask(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
-        """Up to `count` architectures to evaluate next, none of which the history or the answer
-        itself holds already (by canonical key).
+        """Up to `count` new architectures to evaluate next.
 
-        A pure function of its arguments: the same history and seed give the same proposals, in any
-            process. Fewer than `count`, or none,
-        where no new ones are found. A promotion (`Proposal.continues`) is the one proposal of an
-        architecture that the history holds.
+        No proposal has the canonical key of another one, or of a trial in the history. The one
+        exception is a promotion (`Proposal.continues`), which continues the training of an
+        architecture in the history. There are fewer than `count` proposals, or none, if no more new
+        architectures are found.
+
+        This is a pure function of its arguments: the same history and seed give the same proposals
+        in every process.
         """
         ...
 
 
 @lru_cache(maxsize=200_000)
 def key_of(space: SearchSpace, architecture: Architecture) -> str:
-    """The canonical key of the architecture's graph: architectures that are the same network share
-    it.
-    """
+    """The canonical key of the architecture's graph; isomorphic architectures share it."""
     return canonical_key(space.graph(architecture))
 
 
@@ -68,8 +69,15 @@ def novel(
     *,
     patience: int = DUPLICATES,
 ) -> tuple[Proposal, ...]:
-    """The first `count` of the (architecture, origin) drawn whose canonical key is new. Gives up
-    after more than `patience` duplicates in a row.
+    """The first `count` of the drawn architectures whose canonical key is new.
+
+    Args:
+        space: the search space.
+        history: its architectures are not new.
+        drawn: pairs of an architecture and its origin.
+        count: how many proposals to return, at most.
+        taken: further canonical keys that are not new.
+        patience: drawing ends after more than this many duplicates in a row.
     """
     seen = set(history.keys) | set(taken)
     proposals: list[Proposal] = []
@@ -92,13 +100,13 @@ def novel(
 def random_draws(
     space: SearchSpace, history: History, seed: int
 ) -> Iterator[tuple[Architecture, str]]:
-    """Endless random architectures: a stream of its own for each number of trials so far.
+    """An endless stream of random architectures, a different one for each number of past trials.
 
-    All strategies start from these streams, so that a search and its random baseline share their
-    first evaluations. The stream ends where the space refuses draw after draw.
+    All strategies start with these streams, so a search and its random baseline have their first
+    evaluations in common. The stream ends if the space rejects draw after draw.
 
     Raises:
-        spaces.operators.NothingDrawn: the space does so from the first draw on.
+        spaces.operators.NothingDrawn: it does so in the first round.
     """
     random = generator(seed, "random", len(history.trials))
     refused = 0
@@ -110,12 +118,29 @@ def random_draws(
             if refused < TRIES:
                 continue
             if history.trials:
-                return  # Held so tightly that what is left cannot be found by chance.
+                # The constraints are so tight that no more architectures are found by chance.
+                return
             raise
         refused = 0
         yield architecture, "random"
 
 
+def random_proposals(
+    space: SearchSpace, history: History, count: int, seed: int, taken: Iterable[str] = ()
+) -> tuple[Proposal, ...]:
+    """Up to `count` new architectures of `random_draws`, none with a canonical key in `taken`."""
+    return novel(space, history, random_draws(space, history, seed), count, taken)
+
+
+def predicted(prediction: Prediction, place: int) -> Predicted:
+    """One entry of an array of predictions, in the form that a proposal holds."""
+    return Predicted(
+        float(prediction.mean[place]),
+        float(prediction.aleatoric[place]),
+        float(prediction.epistemic[place]),
+    )
+
+
 def with_prediction(proposal: Proposal, prediction: Predicted) -> Proposal:
-    """The proposal with what the surrogate says of it."""
+    """The proposal with the surrogate's prediction for it."""
     return replace(proposal, prediction=prediction)

@@ -1,28 +1,27 @@
-"""Surrogate search: a predictor is fitted to what has been evaluated, looks at many candidates, and
-only those it believes in are trained.
+"""Surrogate search: a predictor is fitted to past trials and chooses among many candidates.
 
     observed -> fit -> candidates (mutations, crossovers, random) -> predict -> acquisition -> the
     best of them, and some at random
 
-The surrogate is judged by its own past: where what it said before the evaluations did not rank what
-came out, half of the batch is left to evolution and the note says so.
+The surrogate is judged by its own past predictions. If they did not rank the scores that were then
+observed, evolution proposes half of the batch, and the note says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from random import Random
 from typing import Literal
 
 import numpy
 
-from nas.objectives.constrained_space import number_of
 from nas.objectives.constraints import Constraint, best_first, broken, seen_by
+from nas.objectives.graph_numbers import number_of
 from nas.objectives.objective import SCORE, Objective, values
-from nas.record.history import History, Predicted, Proposal, Trial
+from nas.record.history import History
 from nas.record.scorecard import rank_correlation
+from nas.record.trials import Proposal, Trial
 from nas.seeds import derive, generator
 from nas.strategies.acquisition import (
     ACQUISITIONS,
@@ -31,27 +30,29 @@ from nas.strategies.acquisition import (
     likely_kept,
     possible,
 )
+from nas.strategies.candidates import candidates
 from nas.strategies.evolution import Evolution
 from nas.strategies.nsga2 import NSGA2
-from nas.strategies.strategy import Asked, novel, random_draws, with_prediction
+from nas.strategies.strategy import (
+    Asked,
+    predicted,
+    random_proposals,
+    with_prediction,
+)
 from predictors.predictor import Prediction, Predictor
-from spaces import Architecture, SearchSpace
-from spaces.operators import crossover, every_one, mutate, sample
+from spaces import SearchSpace
 
-# The surrogate is distrusted when, over this many of its latest predictions, the rank correlation
-# with what came out is not positive.
+# The surrogate is not trusted if, over this many of its latest predictions, the rank correlation
+# with the observed scores is not positive.
 JUDGED = 16
-# So many duplicates in a row, and the pool is what there is: in a space held tightly each draw
-# takes hundreds of attempts.
-PATIENCE = 100
-# A candidate that keeps the constraints with less probability is taken only where there are no
+# Candidates that keep the constraints with a lower probability are chosen only if there are no
 # others.
 LIKELY = 0.5
 
 
 @dataclass(frozen=True)
-class Told:
-    """What is said of one number: of the candidates, and of what was observed."""
+class NumberPredictions:
+    """Predictions of one number, for the candidates in the pool and for the observed trials."""
 
     pool: Prediction
     observed: Prediction
@@ -59,18 +60,18 @@ class Told:
 
 @dataclass(frozen=True)
 class SurrogateSearch:
-    """The candidates that the predictor, by an acquisition, finds most worth a training.
+    """The candidates for which a predictor and an acquisition function expect the largest gain.
 
     Attributes:
         predictor: fitted anew in every round, to each objective.
-        objectives: the run's; of several the candidates are chosen that, by the acquisition, add
-            most hypervolume to the front.
-        constraints: the run's; what only an evaluation tells is predicted, and candidates that
-            probably break it come last.
-        initial: at least so many are drawn at random before the first fit (whole batches).
+        objectives: the run's. If there are several, the candidates are chosen that add most
+            hypervolume to the front, as the acquisition assumes their objectives.
+        constraints: the run's. Numbers that only an evaluation gives are predicted, and candidates
+            that probably break a constraint come last.
+        initial: at least this many are drawn at random before the first fit (whole batches).
         acquisition: `ucb`, `ei`, `noisy_ei`, `thompson` or `top`.
         kappa: how many standard deviations of epistemic uncertainty `ucb` adds.
-        candidates: how many the predictor looks at in a round.
+        candidates: how many architectures the predictor is applied to in a round.
         parents: how many of the best are mutated and crossed.
         exploration: the share of each batch drawn at random.
     """
@@ -108,74 +109,51 @@ class SurrogateSearch:
             ValueError: an observation lacks an objective.
         """
         if len(history.trials) < self.initial:
-            return Asked(
-                novel(space, history, random_draws(space, history, seed), count),
-                "initial design: random",
-            )
+            return Asked(random_proposals(space, history, count, seed), "initial design: random")
         observed = history.observed
         if len(observed) < 2:
             return Asked(
-                novel(space, history, random_draws(space, history, seed), count),
+                random_proposals(space, history, count, seed),
                 "fewer than two have succeeded: random",
             )
         number = len(history.trials)
-        best = [
-            trial.architecture
-            for trial in best_first(observed, self.objectives, self.constraints)[: self.parents]
-        ]
+        ranked = best_first(observed, self.objectives, self.constraints)
+        best = [trial.architecture for trial in ranked[: self.parents]]
         pool = candidates(
             space, history, best, self.candidates, generator(seed, "candidates", number)
         )
-        explores = generator(seed, "exploration", number)
-        explored = novel(
-            space,
-            history,
-            random_draws(space, history, seed),
-            sum(explores.random() < self.exploration for _ in range(count)),
-        )
+        coins = generator(seed, "exploration", number)
+        num_random = sum(coins.random() < self.exploration for _ in range(count))
+        explored = random_proposals(space, history, num_random, seed)
         evolved, note = self._hedge(space, history, count - len(explored), seed)
         fixed = _distinct((*explored, *evolved))[:count]
         pool = _distinct((*fixed, *pool))
         if len(pool) < count:
-            pool = (
-                *pool,
-                *novel(
-                    space,
-                    history,
-                    random_draws(space, history, seed),
-                    count - len(pool),
-                    [proposal.canonical for proposal in pool],
-                ),
-            )
+            taken = [proposal.canonical for proposal in pool]
+            pool = (*pool, *random_proposals(space, history, count - len(pool), seed, taken))
         if not pool:
             return Asked((), "no new candidate was found")
-        told = {
+        predictions = {
             name: self._predict(space, observed, pool, name, derive(seed, "fit", number))
             for name in self._names
         }
         random = numpy.random.default_rng(derive(seed, "acquisition", number))
-        chosen = (
-            *range(len(fixed)),
-            *self._choose(told, observed, len(fixed), count - len(fixed), random),
+        others = self._choose(predictions, observed, len(fixed), count - len(fixed), random)
+        scores = predictions[SCORE.name].pool
+        proposals = tuple(
+            with_prediction(pool[place], predicted(scores, place))
+            for place in (*range(len(fixed)), *others)
         )
-        return Asked(
-            tuple(
-                with_prediction(pool[place], predicted(told[SCORE.name].pool, place))
-                for place in chosen
-            ),
-            note,
-        )
+        return Asked(proposals, note)
 
     @property
     def _names(self) -> tuple[str, ...]:
-        """The numbers that are predicted: the score, by which the surrogate is judged, and those of
-        the objectives and constraints.
+        """The numbers to predict: the score, the objectives and the constrained numbers.
+
+        The score is always predicted, because the surrogate is judged by it.
         """
-        return tuple(
-            dict.fromkeys(
-                (SCORE.name, *(each.name for each in (*self.objectives, *self.constraints)))
-            )
-        )
+        bounded = (*self.objectives, *self.constraints)
+        return tuple(dict.fromkeys((SCORE.name, *(each.name for each in bounded))))
 
     def _predict(
         self,
@@ -184,47 +162,49 @@ class SurrogateSearch:
         pool: tuple[Proposal, ...],
         name: str,
         seed: int,
-    ) -> Told:
-        """What the predictor says of a number, or the graph itself where it gives that number."""
-        known_N = values(observed, [Objective(name)])[:, 0]
-        if all(
+    ) -> NumberPredictions:
+        """Predictions of the number of that name; exact values if it is computed from the graph."""
+        known_M = values(observed, [Objective(name)])[:, 0]
+        is_exact = all(
             number_of(space, trial.architecture, name) == number
-            for trial, number in zip(observed, known_N.tolist(), strict=True)
-        ):
-            exact_M = numpy.array(
+            for trial, number in zip(observed, known_M.tolist(), strict=True)
+        )
+        if is_exact:
+            exact_N = numpy.array(
                 [number_of(space, proposal.architecture, name) for proposal in pool],
                 dtype=numpy.float64,
             )
-            return Told(_certain(exact_M), _certain(known_N))
+            return NumberPredictions(_certain(exact_N), _certain(known_M))
         known = [space.graph(trial.architecture) for trial in observed]
-        fitted = self.predictor.fit(known, known_N, seed=seed)
-        return Told(
+        fitted = self.predictor.fit(known, known_M, seed=seed)
+        return NumberPredictions(
             fitted.predict([space.graph(proposal.architecture) for proposal in pool]),
             fitted.predict(known),
         )
 
     def _choose(
         self,
-        told: Mapping[str, Told],
+        predictions: Mapping[str, NumberPredictions],
         observed: tuple[Trial, ...],
         fixed: int,
         count: int,
         random: numpy.random.Generator,
     ) -> list[int]:
-        """The places in the pool of the most worthwhile candidates, those that are fixed left out;
-        behind them those that may break a constraint.
+        """The indices in the pool of `count` candidates, the most worthwhile first.
+
+        The first `fixed` candidates are left out, since they are chosen already. Candidates that
+        probably break a constraint come last.
         """
-        likely_N = likely_kept({name: each.pool for name, each in told.items()}, self.constraints)
+        likely_N = likely_kept(
+            {name: each.pool for name, each in predictions.items()}, self.constraints
+        )
         able = numpy.flatnonzero(likely_N >= LIKELY)
-        able, feasible = (
-            able[able >= fixed],
-            [trial for trial in observed if not broken(trial, self.constraints)],
-        )
-        chosen = (
-            able[self._most_worthwhile(told, able, feasible, count, random)].tolist()
-            if feasible and len(able)
-            else []
-        )
+        able = able[able >= fixed]
+        feasible = [trial for trial in observed if not broken(trial, self.constraints)]
+        chosen: list[int] = []
+        if feasible and len(able):
+            best = self._most_worthwhile(predictions, able, feasible, count, random)
+            chosen = able[best].tolist()
         others = (
             place
             for place in numpy.argsort(-likely_N, kind="stable").tolist()
@@ -234,35 +214,25 @@ class SurrogateSearch:
 
     def _most_worthwhile(
         self,
-        told: Mapping[str, Told],
+        predictions: Mapping[str, NumberPredictions],
         able: numpy.ndarray,
         feasible: list[Trial],
         count: int,
         random: numpy.random.Generator,
     ) -> list[int]:
-        """Which of the able ones the acquisition finds best: by the one objective, or by what they
-        add to the front together.
+        """Indices into `able` of the candidates that are best by the acquisition function.
+
+        With several objectives these are the candidates that together add most to the front.
         """
         known_MK = values(feasible, self.objectives)
-        mean_NK = numpy.stack(
-            [
-                objective.sign * told[objective.name].pool.mean[able]
-                for objective in self.objectives
-            ],
-            axis=1,
-        )
-        std_NK = numpy.stack(
-            [told[objective.name].pool.epistemic[able] for objective in self.objectives], axis=1
-        )
+        means = [each.sign * predictions[each.name].pool.mean[able] for each in self.objectives]
+        stds = [predictions[each.name].pool.epistemic[able] for each in self.objectives]
+        mean_NK, std_NK = numpy.stack(means, axis=1), numpy.stack(stds, axis=1)
         objective, *others = self.objectives
         if others:
-            return front_extensions(
-                possible(self.acquisition, mean_NK, std_NK, self.kappa, random),
-                known_MK,
-                count,
-                random,
-            )
-        of_known = told[objective.name].observed
+            possible_SNK = possible(self.acquisition, mean_NK, std_NK, self.kappa, random)
+            return front_extensions(possible_SNK, known_MK, count, random)
+        of_known = predictions[objective.name].observed
         outlook = Outlook(
             mean_NK[:, 0],
             std_NK[:, 0],
@@ -276,97 +246,47 @@ class SurrogateSearch:
     def _hedge(
         self, space: SearchSpace, history: History, count: int, seed: int
     ) -> tuple[tuple[Proposal, ...], str]:
-        """Half of the batch by evolution where the surrogate has not ranked lately."""
-        agreement = trust(history, JUDGED)
-        if agreement is None or agreement > 0:
+        """Half of `count` from evolution, with a note, if the surrogate is not trusted."""
+        correlation = recent_rank_correlation(history, JUDGED)
+        if correlation is None or correlation > 0:
             return (), ""
-        alone = self.objectives == (SCORE,)
-        evolution = (
-            Evolution(population=max(self.initial, 10), tournament=5)
-            if alone
-            else NSGA2(self.objectives, self.constraints)
-        )
-        evolved = evolution.ask(
-            space, seen_by(evolution, history, self.constraints), count // 2, seed
-        ).proposals
+        if self.objectives == (SCORE,):
+            evolution = Evolution(population=max(self.initial, 10), tournament=5)
+        else:
+            evolution = NSGA2(self.objectives, self.constraints)
+        seen = seen_by(evolution, history, self.constraints)
+        evolved = evolution.ask(space, seen, count // 2, seed).proposals
         return (
             evolved,
             f"the surrogate did not rank its latest {JUDGED} predictions (rank correlation "
-            f"{agreement:.2f}): half of the batch by evolution",
+            f"{correlation:.2f}): half of the batch by evolution",
         )
 
 
-def candidates(
-    space: SearchSpace,
-    history: History,
-    best: Sequence[Architecture],
-    count: int,
-    random: Random,
-    taken: Sequence[str] = (),
-) -> tuple[Proposal, ...]:
-    """Up to `count` new networks: all there are in a space of no more, else children of the best
-    and random ones. Not those of the keys that are taken.
+def recent_rank_correlation(history: History, latest: int) -> float | None:
+    """The rank correlation of predicted and observed scores over the latest predictions.
+
+    None if there are fewer than `latest`, or if all predictions or all scores are equal.
     """
-    every = every_one(space, count)
-    if every is not None:
-        return novel(
-            space,
-            history,
-            ((architecture, "enumeration") for architecture in every),
-            count,
-            taken,
-            patience=len(every),
-        )
-    return novel(
-        space, history, _children(space, best, count, random), count, taken, patience=PATIENCE
-    )
-
-
-def _children(
-    space: SearchSpace, best: Sequence[Architecture], count: int, random: Random
-) -> Iterator[tuple[Architecture, str]]:
-    """Of ten candidates six are mutations of the best, half of them of two steps, two are
-    crossovers, and two are random; enough for `count` new ones.
-    """
-    for _ in range(10 * count):
-        kind, parent = random.random(), random.choice(best)
-        try:
-            if kind < 0.6:
-                child = mutate(space, parent, random)
-                yield (mutate(space, child, random) if kind < 0.3 else child), "mutation"
-            elif kind < 0.8:
-                yield crossover(space, parent, random.choice(best), random), "crossover"
-            else:
-                yield sample(space, random), "random"
-        except ValueError:
-            continue  # The space rejects what this operator makes here; the others go on.
-
-
-def trust(history: History, latest: int) -> float | None:
-    """The rank correlation of predicted and observed scores over the latest predictions; None for
-    fewer than `latest`, or all alike.
-    """
-    judged = [trial for trial in history.observed if trial.prediction is not None][-latest:]
+    judged = [
+        (trial.prediction.mean, trial.score)
+        for trial in history.observed
+        if trial.prediction is not None
+    ][-latest:]
     if len(judged) < latest:
         return None
     return rank_correlation(
-        numpy.array([trial.prediction.mean for trial in judged]),
-        numpy.array([trial.score for trial in judged]),
-    )  # type: ignore[union-attr]
-
-
-def _certain(number_N: numpy.ndarray) -> Prediction:
-    return Prediction(number_N, numpy.zeros(len(number_N)), numpy.zeros(len(number_N)))
-
-
-def predicted(said: Prediction, place: int) -> Predicted:
-    """One of what was said, as a proposal carries it."""
-    return Predicted(
-        float(said.mean[place]), float(said.aleatoric[place]), float(said.epistemic[place])
+        numpy.array([mean for mean, _ in judged]), numpy.array([score for _, score in judged])
     )
 
 
+def _certain(number_N: numpy.ndarray) -> Prediction:
+    """These numbers as predictions without uncertainty."""
+    return Prediction(number_N, numpy.zeros(len(number_N)), numpy.zeros(len(number_N)))
+
+
 def _distinct(proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
+    """The proposals without duplicates, of which the first is kept."""
     unique: dict[str, Proposal] = {}
     for proposal in proposals:
         unique.setdefault(proposal.canonical, proposal)

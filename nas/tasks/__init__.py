@@ -1,5 +1,6 @@
-"""Tasks: what the networks are trained for. A task is found by name here; torch is imported only
-when one is made.
+"""Finds and makes a task by name. A task is the data and the score that networks are trained on.
+
+Importing this module does not import torch; making a task does.
 """
 
 from __future__ import annotations
@@ -25,23 +26,29 @@ TASKS: dict[str, str] = {
 
 
 def known_tasks() -> dict[str, str]:
-    """The built-in tasks and those of installed packages (entry points in the group `nas.tasks`),
-    and where each lives.
+    """The `module:function` of each built-in or installed task, by name.
+
+    An installed package registers its tasks as entry points in the group `nas.tasks`.
     """
     installed = {point.name: point.value for point in entry_points(group="nas.tasks")}
     return {**installed, **TASKS}
 
 
 def load_task(name: str, *, seed: int = 0, **options: Any) -> Task:
-    """The task that a config names: `digits` (built in or installed), `my_file.py:function` or
-    `package.module:function`.
+    """The task of this name.
 
-    The function is called with the options, and with `seed` where it has an argument of that name:
-    the seed of its splits.
+    >>> load_task("digits").shapes
+    Shapes(input=(1, 8, 8), output=(10,), vocabulary=None)
+
+    Args:
+        name: of a built-in or installed task, or `my_file.py:function`, or
+            `package.module:function`.
+        seed: of the splits. The function receives it if it has an argument `seed`.
+        options: further arguments of the function.
 
     Raises:
-        ValueError: there is no such task or no such option; the message lists those there are. Or
-            the task's data is not as it should be.
+        ValueError: there is no such task or option (the message lists the known ones), or the
+            task's data is wrong.
     """
     from nas.tasks.task import Task
 
@@ -98,8 +105,9 @@ def _checked(
 
 
 def _typed(name: str, make: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The options, each as the type that the function's annotation says; one without an annotation
-    that can be checked as it is.
+    """The options, each converted to the type of its annotation.
+
+    An option without an annotation that can be checked is left unchanged.
     """
     from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
@@ -112,7 +120,7 @@ def _typed(name: str, make: Callable[..., Any], options: dict[str, Any]) -> dict
         try:
             checked[key] = TypeAdapter(types[key]).validate_python(options[key])
         except PydanticUserError:
-            continue  # A type of somebody else's, which only the function knows how to use.
+            continue  # A type that pydantic does not know; the function checks it itself.
         except ValidationError as error:
             message = error.errors()[0]["msg"]
             raise ValueError(

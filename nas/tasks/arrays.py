@@ -1,6 +1,4 @@
-"""Arrays out of npz files: the columns of tables, and images and labels as tensors with the
-channels first.
-"""
+"""Reads arrays from npz files: the columns of tables, and images with their labels."""
 
 from __future__ import annotations
 
@@ -10,8 +8,8 @@ from pathlib import Path
 
 import numpy
 
-# The column in which a table of any space may say its rows' architectures, each as
-# `Architecture.to_json` writes it.
+# The column of a table, of any space, that holds the architecture of each row as JSON, in the form
+# of `Architecture.to_json`.
 ARCHITECTURE = "architecture"
 
 
@@ -33,7 +31,7 @@ def read_npz(path: str | Path) -> dict[str, numpy.ndarray]:
 
 
 def array_names(path: str | Path) -> list[str]:
-    """The names of the arrays in an npz file, which are not read.
+    """The names of the arrays in an npz file; the arrays themselves are not read.
 
     Raises:
         ValueError: there is no such file, or it is not an npz file.
@@ -53,10 +51,11 @@ def _check_npz(path: str | Path) -> None:
 def labelled(
     arrays: Mapping[str, numpy.ndarray], part: str, path: str | Path
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """The arrays `{part}_x`, channels first, and `{part}_y`.
+    """The images `{part}_x` (N, C, H, W) and the labels `{part}_y` (N,).
 
     Raises:
-        ValueError: one of them is missing, or they are not images and as many labels.
+        ValueError: an array is missing, the first does not hold images, or the numbers of images
+            and labels differ.
     """
     missing = [name for name in (f"{part}_x", f"{part}_y") if name not in arrays]
     if missing:
@@ -68,17 +67,21 @@ def labelled(
     if len(images) != len(labels):
         raise ValueError(
             f"{path} has {len(images)} images in {part}_x and {len(labels)} labels in {part}_y; "
-            "there should be as many"
+            "the two numbers should be equal"
         )
     return channels_first(images, f"{part}_x of {path}"), labels
 
 
 def channels_first(images: numpy.ndarray, where: str) -> numpy.ndarray:
-    """Images (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, C, H, W), uint8 or float32; C is 1, 3
-    or 4.
+    """The images as an array (N, C, H, W) of uint8 or float32.
+
+    Args:
+        images: (N, H, W), (N, H, W, C) or (N, C, H, W), where C is 1, 3 or 4; uint8 or floating
+            point.
+        where: names the array in an error message.
 
     Raises:
-        ValueError: they are something else; `where` says in the message which.
+        ValueError: the array has another shape or type.
     """
     if images.dtype != numpy.uint8 and images.dtype.kind != "f":
         raise ValueError(
@@ -93,6 +96,6 @@ def channels_first(images: numpy.ndarray, where: str) -> numpy.ndarray:
             "images have the shape (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 "
             f"channels; {where} has {images.shape}"
         )
-    return numpy.ascontiguousarray(
-        images if images.dtype == numpy.uint8 else images.astype(numpy.float32)
-    )
+    if images.dtype != numpy.uint8:
+        images = images.astype(numpy.float32)
+    return numpy.ascontiguousarray(images)

@@ -1,4 +1,4 @@
-"""Augmentation of a batch on its own device, the randomness drawn from the generator given."""
+"""Augments a batch of images on its device: random flips and random crops."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class FlipAndCrop:
-    """Each image mirrored with probability one half, then cut at a random place out of itself with
-    a border of zeros around.
+    """Mirrors each image with probability one half, then crops it at a random place.
 
-    The standard augmentation of CIFAR-10 (He et al. 2016, section 4.2: a border of 4 pixels).
+    Before the crop the image gets a border of zeros. This is the standard augmentation of CIFAR-10
+    (He et al. 2016, section 4.2: a border of 4 pixels).
 
     Attributes:
         flip: whether images are mirrored left to right.
-        padding: the width of the border in pixels; 0 leaves the cropping out.
+        padding: the width of the border in pixels; 0: no crops.
     """
 
     flip: bool = True
     padding: int = 4
 
     def __call__(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Inputs (N, C, H, W) of any type; the same shape and type comes out."""
+        """The augmented inputs (N, C, H, W); their shape and type are kept."""
         if self.flip:
-            mirrored = (
-                torch.rand(len(inputs), 1, 1, 1, generator=generator, device=inputs.device) < 0.5
-            )
+            draws = torch.rand(len(inputs), 1, 1, 1, generator=generator, device=inputs.device)
+            mirrored = draws < 0.5
             inputs = torch.where(mirrored, inputs.flip(-1), inputs)
         return _random_crop(inputs, self.padding, generator) if self.padding else inputs
 

@@ -1,6 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009): 32 x 32 colour images of ten classes, from a file on this machine;
-nothing is downloaded.
-"""
+"""The task `cifar10` (Krizhevsky 2009): 32 x 32 colour images of ten classes, from a local file."""
 
 from __future__ import annotations
 
@@ -30,15 +28,20 @@ def cifar10(
     augment: bool = True,
     seed: int = 0,
 ) -> Task:
-    """The training images less the validation share, stratified with the seed; flipped and shifted
-    by up to 4 pixels on the device.
+    """The task of classifying the images of CIFAR-10; nothing is downloaded.
+
+    The validation split is drawn from the training images, class by class.
 
     Args:
-        path: an npz file with `train_x` (N, 32, 32, 3) uint8, `train_y`, `test_x`, `test_y`; or
-            with `train_bytes` (JPEG files one after another), `train_offsets` (N + 1 places between
-            them), `train_labels`, and the same for test, which Pillow decodes.
-        limit: at most so many images for training and validation together, drawn with the seed.
-        test_limit: at most so many for the test.
+        path: an npz file in one of two forms. Either it has the arrays `train_x` (N, 32, 32, 3)
+            uint8, `train_y` (N,), `test_x` and `test_y`. Or it has `train_bytes` (JPEG files one
+            after another), `train_offsets` (N + 1,), where each begins and ends, `train_labels`
+            (N,), and the same for `test`; this form needs Pillow.
+        limit: the most images for training and validation together, drawn at random.
+        test_limit: the most images for the test, drawn at random.
+        validation_share: the share of the training images that become the validation split.
+        augment: whether training images are flipped, and shifted by up to 4 pixels.
+        seed: of the random draws of images and splits.
 
     Raises:
         ValueError: the file is missing or holds other arrays.

@@ -1,5 +1,6 @@
-"""The 1,797 handwritten digits that scikit-learn carries: 8 x 8 pixels, grey. Small enough to train
-on a laptop in seconds.
+"""The task `digits`: scikit-learn's 1,797 handwritten digits, grey images of 8 x 8 pixels.
+
+Networks train on it in seconds on a laptop.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from spaces import Shapes
 
 
 def digits(*, seed: int = 0) -> Task:
-    """60 % training, 20 % validation, 20 % test, stratified; `seed` draws the split. Inputs (1, 8,
-    8), ten classes.
+    """The task of classifying the digits. Inputs (1, 8, 8), ten classes.
+
+    The splits have 60 % (training), 20 % (validation) and 20 % (test) of the images, each with the
+    same share of every class. `seed` draws the splits.
     """
     from sklearn.datasets import load_digits
 

@@ -1,6 +1,4 @@
-"""Images out of a folder of class folders, and out of JPEG bytes, read by Pillow (the extra
-`images`).
-"""
+"""Reads images from class folders and from encoded bytes, with Pillow (the extra `images`)."""
 
 from __future__ import annotations
 
@@ -20,15 +18,18 @@ PARTS = frozenset({"test", "train", "training", "val", "valid", "validation"})
 def read_folder(
     path: Path, image_size: int | None
 ) -> tuple[numpy.ndarray, numpy.ndarray, list[str]]:
-    """Images (N, 3, H, W) uint8, labels (N,) and the classes' names: the sub-folders' names,
-    sorted.
+    """Images (N, 3, H, W) uint8, labels (N,), and the names of the classes.
 
-    With `image_size` each image is scaled until its shorter side has that many pixels, and its
-    middle square is taken.
+    The classes are the sub-folders, sorted by name.
+
+    Args:
+        path: a folder with one sub-folder of image files for each class.
+        image_size: each image is scaled until its shorter side has this many pixels, and then
+            cropped to its middle square; None: the images are left as they are.
 
     Raises:
-        ValueError: fewer than two classes, a class without images, images of different sizes
-            without `image_size`, an unreadable image, or Pillow is not installed.
+        ValueError: there are fewer than two classes, a class has no images, the images differ in
+            size and there is no `image_size`, an image cannot be read, or Pillow is not installed.
     """
     classes = sorted(
         item.name for item in path.iterdir() if item.is_dir() and not item.name.startswith(".")
@@ -62,24 +63,19 @@ def read_folder(
                     f"{file} and the first image differ in size, {sizes} pixels: give image_size "
                     "to bring all to one"
                 )
-    return (
-        numpy.ascontiguousarray(numpy.stack(images).transpose(0, 3, 1, 2)),
-        numpy.array(labels),
-        classes,
-    )
+    pixels = numpy.ascontiguousarray(numpy.stack(images).transpose(0, 3, 1, 2))
+    return pixels, numpy.array(labels), classes
 
 
 def decode(data: numpy.ndarray, offsets: numpy.ndarray, rows: numpy.ndarray) -> numpy.ndarray:
-    """The images number `rows` as uint8 (len(rows), 3, H, W). Image i is the encoded bytes
-    `data[offsets[i]:offsets[i + 1]]`.
+    """The decoded images of these rows, (len(rows), 3, H, W) uint8.
+
+    The encoded bytes of image i are `data[offsets[i]:offsets[i + 1]]`.
     """
-    pillow = _pillow()
-    images = [
-        numpy.asarray(
-            pillow.open(io.BytesIO(data[offsets[row] : offsets[row + 1]].tobytes())).convert("RGB")
-        )
-        for row in rows
-    ]
+    pillow, images = _pillow(), []
+    for row in rows:
+        encoded = io.BytesIO(data[offsets[row] : offsets[row + 1]].tobytes())
+        images.append(numpy.asarray(pillow.open(encoded).convert("RGB")))
     return numpy.ascontiguousarray(numpy.stack(images).transpose(0, 3, 1, 2))
 
 

@@ -1,4 +1,4 @@
-"""Classification of your own images: an npz file of arrays, or a folder of class folders."""
+"""The task `images`: classifying your own images, from an npz file or a folder of class folders."""
 
 from __future__ import annotations
 
@@ -26,22 +26,27 @@ def images(
     crop_padding: int = 4,
     seed: int = 0,
 ) -> Task:
-    """A task on the images under `path`, split by class with the given seed, normalised by the
-    training images' own mean and deviation.
+    """The task of classifying the images under `path`.
+
+    The splits are drawn class by class. The images are normalised by the mean and the standard
+    deviation of the training images.
 
     Args:
         path: an npz file with the arrays `train_x` (N, H, W[, C]) uint8 or float, `train_y` (N,)
             whole numbers, and perhaps `test_x`, `test_y`; or a folder with one folder of image
             files for each class.
         test: a second npz file with `test_x` and `test_y`, or a second folder with the same
-            classes. Without it, and without test arrays in `path`, `test_share` of the images
-            become the test split.
-        image_size: the side of the square that image files are brought to; not for arrays.
+            classes. Without it, and without test arrays in `path`, a share `test_share` of the
+            images becomes the test split.
+        image_size: image files are scaled and cropped to squares of this many pixels; not for
+            arrays.
+        validation_share: the share of the images that becomes the validation split.
         flip: mirror training images at random.
-        crop_padding: shift training images at random by at most so many pixels; 0 leaves that out.
+        crop_padding: shift training images at random by at most this many pixels; 0: not shifted.
+        seed: of the splits.
 
     Raises:
-        ValueError: the data is not so; the message says what was found.
+        ValueError: the data has another form; the message says what was found.
     """
     if (inside := _test_inside(path)) and test is not None:
         raise ValueError(
@@ -58,21 +63,18 @@ def images(
         )
         test_split = _split(pixels, labels, rows)
     else:
-        test_split = _test_split(
-            test or path, image_size, pixels.shape[1:], classes or list(range(labels.max() + 1))
-        )
+        known = classes or list(range(labels.max() + 1))
+        test_split = _test_split(test or path, image_size, pixels.shape[1:], known)
         validation_rows, train_rows = stratified_split(
             labels, (validation_share,), seed, ("validation_share",)
         )
     train = _split(pixels, labels, train_rows)
     augment: Augment | None = FlipAndCrop(flip, crop_padding) if flip or crop_padding else None
     shapes = Shapes(tuple(pixels.shape[1:]), (int(labels.max()) + 1,))
-    name = Path(path).stem
-    validation = _split(pixels, labels, validation_rows)
     return Task(
-        name,
+        Path(path).stem,
         train,
-        validation,
+        _split(pixels, labels, validation_rows),
         test_split,
         shapes,
         augment=augment,
@@ -97,11 +99,9 @@ def _read(
 
 
 def _test_inside(path: str) -> list[str]:
-    return (
-        [name for name in array_names(path) if name.startswith("test_")]
-        if Path(path).is_file()
-        else []
-    )
+    if not Path(path).is_file():
+        return []
+    return [name for name in array_names(path) if name.startswith("test_")]
 
 
 def _test_split(path: str, image_size: int | None, shape: tuple[int, ...], classes: list) -> Split:
@@ -116,14 +116,9 @@ def _test_split(path: str, image_size: int | None, shape: tuple[int, ...], class
             f"the test images of {path} have the shape {pixels.shape[1:]}, the training images "
             f"{shape}; bring them to one"
         )
-    # A small test set may lack a class, so its labels are held against those of the training
-    # images.
-    if (
-        labels.dtype.kind not in "iu"
-        or len(labels) == 0
-        or labels.min() < 0
-        or labels.max() >= len(classes)
-    ):
+    # A small test set may lack a class, so its labels are compared with the training classes.
+    whole = labels.dtype.kind in "iu" and len(labels) > 0
+    if not whole or labels.min() < 0 or labels.max() >= len(classes):
         found = f"{labels.dtype} {numpy.unique(labels).tolist()}"
         raise ValueError(
             f"the test labels of {path} should be whole numbers 0 to {len(classes) - 1} as in "
@@ -137,11 +132,11 @@ def _split(pixels: numpy.ndarray, labels: numpy.ndarray, rows: numpy.ndarray) ->
 
 
 def _statistics(inputs: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation for each channel, one channel at a time to keep the doubles small; a
-    constant channel is left unscaled.
+    """The mean and the standard deviation of each channel, computed in float64.
+
+    The deviation of a constant channel is given as 1, so that it is not scaled.
     """
     scale = 255 if inputs.dtype == torch.uint8 else 1
     channels = [inputs[:, channel].double() / scale for channel in range(inputs.shape[1])]
-    return tuple(values.mean().item() for values in channels), tuple(
-        values.std().item() or 1.0 for values in channels
-    )
+    means = tuple(values.mean().item() for values in channels)
+    return means, tuple(values.std().item() or 1.0 for values in channels)

@@ -1,4 +1,4 @@
-"""Language modelling on your own text: hidden tokens, or the next ones, are told."""
+"""The task `language_model`: predicting hidden tokens or the next token of your own text."""
 
 from __future__ import annotations
 
@@ -28,27 +28,34 @@ def language_model(
     test_share: float = 0.1,
     seed: int = 0,
 ) -> Task:
-    """A task on the windows of one text. Inputs (length,), tokens; outputs (length, vocabulary),
-    the tokens' log-probabilities up to a constant.
+    """The task of predicting tokens in the windows of one text.
 
-    The text is cut by position: training first, then validation, the end for the test. Windows do
-        not overlap, nor reach over a cut.
+    An input is a window of tokens (length,). An output (length, vocabulary) holds the
+    log-probabilities of all tokens at each position, up to a constant.
+
+    The text is split by position: the first part is for training, the next for validation, the last
+    for the test. Windows do not overlap and do not cross the borders of the parts.
 
     Args:
         path: a UTF-8 file.
-        objective: `masked` hides 15 % of each window's tokens, other ones in each training batch;
-            `causal` tells every next token, and refuses networks that see it.
-        length: tokens in a window.
-        vocabulary: at most so many tokens, learned from the training part.
-        metric: minus the mean negative log-likelihood of a token in nats, or the share of tokens
-            that are right; of those hidden, if some are.
-        seed: draws what is hidden of the validation and test windows, once for all networks.
+        objective: with `masked` 15 % of the tokens of each window are hidden and predicted; they
+            are drawn anew for each training batch. With `causal` every next token is predicted, and
+            networks that see it are refused.
+        length: the number of tokens in a window.
+        vocabulary: the most tokens of the vocabulary, which is learned from the training part.
+        metric: `negative_nats_per_token` is the mean log-likelihood of a token in nats;
+            `token_accuracy` is the share of correctly predicted tokens. With `masked` only the
+            hidden tokens count.
+        validation_share: the share of the text that is for validation.
+        test_share: the share of the text that is for the test.
+        seed: draws which tokens of the validation and test windows are hidden. They are the same
+            for all networks.
 
     Raises:
         ValueError: the file is missing or too short, or `tokenizers` is not installed.
     """
     if length < 2:
-        raise ValueError(f"length is how many tokens stand in a window, at least 2; got {length}")
+        raise ValueError(f"length is the number of tokens in a window, at least 2; got {length}")
     if min(validation_share, test_share) <= 0 or validation_share + test_share >= 1:
         raise ValueError(
             "validation_share and test_share are above 0 and together below 1; got "
@@ -57,11 +64,9 @@ def language_model(
     masked, whole = objective == "masked", read_text(path)
     if not whole.strip():
         raise ValueError(f"{path} holds no text, {'only blanks' if whole else 'it is empty'}")
-    cuts = [
-        round(share * len(whole))
-        for share in (0, 1 - validation_share - test_share, 1 - test_share, 1)
-    ]
-    # Lines, because the tokenizer takes many short texts faster than one long one.
+    borders = (0, 1 - validation_share - test_share, 1 - test_share, 1)
+    cuts = [round(share * len(whole)) for share in borders]
+    # Split into lines, because the tokenizer is faster on many short texts than on one long text.
     parts = [whole[first:last].splitlines(keepends=True) for first, last in pairwise(cuts)]
     tokenizer = train_tokenizer(parts[0], vocabulary, mask=masked)
     size = tokenizer.get_vocab_size()
@@ -71,10 +76,8 @@ def language_model(
     )
     masking = Masking(size)
     if masked:
-        validation, test = (
-            _hidden(validation, masking, derive(seed, "masks: validation")),
-            _hidden(test, masking, derive(seed, "masks: test")),
-        )
+        validation = _hidden(validation, masking, derive(seed, "masks: validation"))
+        test = _hidden(test, masking, derive(seed, "masks: test"))
     return Task(
         Path(path).stem,
         train,
@@ -90,8 +93,10 @@ def language_model(
 
 
 def _windows(tokens: Tensor, length: int, masked: bool, where: str) -> Split:
-    """Windows one after the other, each with itself as the targets, or with its tokens one place
-    further on; what is left over at the end is left out.
+    """Consecutive windows with their targets, which are the same tokens or the next ones.
+
+    With `masked` a window is its own target; otherwise its targets are the tokens one position
+    later. Tokens at the end that do not fill a window are dropped.
     """
     count = (len(tokens) - (not masked)) // length
     if count < 1:
@@ -100,9 +105,9 @@ def _windows(tokens: Tensor, length: int, masked: bool, where: str) -> Split:
             "text, a smaller length, or other shares"
         )
     inputs = tokens[: count * length].reshape(count, length)
-    return Split(
-        inputs, inputs if masked else tokens[1 : count * length + 1].reshape(count, length)
-    )
+    if masked:
+        return Split(inputs, inputs)
+    return Split(inputs, tokens[1 : count * length + 1].reshape(count, length))
 
 
 def _hidden(split: Split, masking: Masking, seed: int) -> Split:

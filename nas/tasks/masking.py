@@ -1,5 +1,4 @@
-"""Masked language modelling: some tokens of a batch are hidden, and those are what the network has
-to tell.
+"""Hides some tokens of a batch, for masked language modelling.
 
 Shapes: N samples, L positions.
 """
@@ -19,13 +18,14 @@ SHARE = 0.15
 
 @dataclass(frozen=True)
 class Masking:
-    """BERT's corruption (Devlin et al. 2019, section 3.1): of the 15 % chosen, 80 % become the
-    mask, 10 % any token, and 10 % are left as they are.
+    """BERT's corruption of a batch (Devlin et al. 2019, section 3.1).
+
+    Of the chosen tokens, 80 % become the mask, 10 % a random token, and 10 % keep their value.
 
     Attributes:
-        vocabulary: how many tokens there are. The ordinary ones come after the mask.
-        share: of a sample's positions, rounded, but at least one: a batch without any would have no
-            loss.
+        vocabulary: the number of tokens. The ordinary tokens have the numbers after the mask's.
+        share: the share of a sample's positions that is chosen, rounded, but at least one position:
+            without any the loss would be undefined.
     """
 
     vocabulary: int
@@ -34,8 +34,9 @@ class Masking:
     def __call__(
         self, inputs: Tensor, targets: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """The corrupted inputs (N, L), and the targets (N, L) with `IGNORED` where nothing was
-        chosen. On the inputs' device.
+        """The corrupted inputs (N, L) and the targets (N, L), on the inputs' device.
+
+        The targets are `IGNORED` at the positions that were not chosen.
         """
         count, device = max(1, round(self.share * inputs.shape[1])), inputs.device
         places = torch.rand(inputs.shape, generator=generator, device=device).topk(count, 1).indices

@@ -1,4 +1,4 @@
-"""Splits by class, and labels that are what they should be."""
+"""Draws stratified splits, and checks labels and files before they are used."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ import numpy
 def stratified_split(
     labels: numpy.ndarray, shares: tuple[float, ...], seed: int, names: tuple[str, ...] = ()
 ) -> list[numpy.ndarray]:
-    """Row numbers in `len(shares) + 1` disjoint parts: one for each share, then the rest, each part
-    with the classes' own frequencies.
+    """Disjoint sets of row numbers, one for each share and one for the rest, stratified by class.
 
-    The rows are shuffled, sorted by class, and each part takes evenly spaced ones of those left
-    (systematic sampling), so a part has floor(share * n) rows, and a class's share in it is right
-    to one row. `names` are those by which the user knows the shares, for errors.
+    The rows are shuffled and sorted by class. Each part then takes evenly spaced ones of the
+    remaining rows (systematic sampling). So a part has floor(share * N) rows, and the number of its
+    rows of a class differs from the exact share by at most one.
+
+    Args:
+        labels: (N,).
+        shares: the parts' shares of all rows, each between 0 and 1.
+        seed: of the shuffling.
+        names: what the shares are called in error messages.
+
+    Returns:
+        `len(shares) + 1` arrays of row numbers, each in ascending order.
 
     Raises:
-        ValueError: a part would be empty.
+        ValueError: a share is out of its range, or a part would be empty.
     """
     left = numpy.random.default_rng(seed).permutation(len(labels))
     left = left[numpy.argsort(labels[left], kind="stable")]
@@ -42,11 +50,12 @@ def stratified_split(
 
 
 def refuse_one_file(files: Mapping[str, str]) -> None:
-    """Refuses one file for two splits: what is trained on would be scored on. `files` by the names
-    that the user knows them by.
+    """Refuses one file for two splits, because networks would be scored on their training data.
+
+    `files` are by the names of the options that they came from.
 
     Raises:
-        ValueError: two of them are one file.
+        ValueError: two of the files are the same.
     """
     names: dict[Path, str] = {}
     for name, file in files.items():
@@ -59,7 +68,7 @@ def refuse_one_file(files: Mapping[str, str]) -> None:
 
 
 def random_rows(count: int, limit: int | None, seed: int) -> numpy.ndarray:
-    """At most `limit` of the row numbers below `count`, drawn at random, in order.
+    """At most `limit` of the row numbers below `count`, drawn at random, in ascending order.
 
     Raises:
         ValueError: the limit is not positive.
@@ -75,12 +84,12 @@ def class_numbers(labels: numpy.ndarray, where: str) -> numpy.ndarray:
     """The labels as int64.
 
     Raises:
-        ValueError: they are not whole numbers 0..K-1 of at least two classes; `where` says in the
-            message which labels.
+        ValueError: they are not whole numbers 0..K-1 of at least two classes K. In the message
+            `where` names the labels.
     """
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(
-            f"the labels in {where} should be one row of whole numbers; they are {labels.dtype} "
+            f"the labels in {where} should be a list of whole numbers; they are {labels.dtype} "
             f"of shape {labels.shape}"
         )
     if len(labels) == 0:

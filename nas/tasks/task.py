@@ -1,4 +1,4 @@
-"""What a task is: data in three splits, a loss, a metric, and the shapes that go in and come out.
+"""A task: data in three splits, a loss, a metric, and the shapes of an input and an output.
 
 Shapes: N samples, C channels, H height, W width, L positions of a sequence, K classes or tokens.
 """
@@ -37,13 +37,13 @@ class Split:
     """Inputs and targets of equal length, in memory or on a device.
 
     Attributes:
-        inputs: (N, C, H, W) or (N, features) or (N, L); float32, uint8 (pixels, scaled to 0..1 on
-            the device) or int64 (tokens, left alone).
-        targets: (N,) int64 class numbers for cross-entropy, (N, L) int64 for that of tokens, else
-            float32.
+        inputs: (N, C, H, W), (N, features) or (N, L). They are float32, or uint8 (pixels, which are
+            scaled to 0..1 on the device), or int64 (tokens, which are not scaled).
+        targets: class numbers (N,) int64 for cross-entropy, tokens (N, L) int64 for the
+            cross-entropy of tokens, otherwise float32.
 
     Raises:
-        ValueError: no samples, different lengths, or inputs of another type.
+        ValueError: there are no samples, the lengths differ, or the inputs are of another type.
     """
 
     inputs: Tensor
@@ -53,8 +53,8 @@ class Split:
         if self.inputs.ndim < 2 or self.inputs.dtype not in INPUT_TYPES:
             raise ValueError(
                 "a split's inputs are float32, uint8 or int64 with the samples as the first of "
-                "at least two dimensions; "
-                f"got {self.inputs.dtype} of shape {tuple(self.inputs.shape)}"
+                f"at least two dimensions; got {self.inputs.dtype} of shape "
+                f"{tuple(self.inputs.shape)}"
             )
         if len(self.inputs) != len(self.targets):
             raise ValueError(
@@ -74,28 +74,28 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Data, loss and metric: all that training needs to know beside the network and the recipe.
+    """Data, loss and metric: everything that training needs besides the network and the recipe.
 
     Attributes:
-        train, validation, test: the splits. The test split is read by `finalize` only.
+        train, validation, test: the splits. Only `finalize` reads the test split.
         shapes: of one input and one output, without the batch dimension.
-        loss: `loss(outputs, targets)`, a scalar tensor, or a name among `cross_entropy`, `mse`,
-            `token_cross_entropy`.
-        metric: `metric(outputs, targets)` over a whole split, higher is better, or a name among
-            `accuracy`, `negative_mse`, `negative_nats_per_token`, `token_accuracy`. A
-            `nas.tasks.token_scores.Mean` is taken a batch at a time.
-        augment: `augment(inputs, generator)` on a training batch, on its device, before it is
-            scaled and normalised.
-        corrupt: `corrupt(inputs, targets, generator)` gives a training batch's inputs and targets,
-            where these are drawn together; after `augment`.
-        check: `check(module, inputs)` on a few prepared validation inputs, once before a training:
-            raises a ValueError if the network does not suit the task.
-        normalize: mean and standard deviation for each channel (the second dimension), of inputs
-            scaled to 0..1.
-        classes: their names, in the order of their numbers; empty where they have none. An export
-            hands them on.
-        tokenizer: where the inputs are tokens of a text, the file of the library `tokenizers` that
-            makes them, as JSON. An export hands it on.
+        loss: a function `loss(outputs, targets)` that returns a scalar tensor, or one of the names
+            `cross_entropy`, `mse` and `token_cross_entropy`.
+        metric: a function `metric(outputs, targets)` of a whole split, higher is better, or one of
+            the names `accuracy`, `negative_mse`, `negative_nats_per_token` and `token_accuracy`. A
+            `nas.tasks.token_scores.Mean` is computed batch by batch.
+        augment: `augment(inputs, generator)` changes the inputs of a training batch on their
+            device, before they are scaled and normalised.
+        corrupt: `corrupt(inputs, targets, generator)` returns new inputs and targets of a training
+            batch, for tasks that draw both together. It is called after `augment`.
+        check: `check(module, inputs)` raises a ValueError if the network does not suit the task. It
+            is called once before a training, with a few prepared validation inputs.
+        normalize: the mean and the standard deviation of each channel (the second dimension), of
+            inputs scaled to 0..1.
+        classes: the names of the classes in the order of their numbers; empty if they have none.
+            They become part of an export.
+        tokenizer: for inputs that are tokens of a text, the tokenizer as JSON in the format of the
+            library `tokenizers`. It becomes part of an export.
 
     Raises:
         ValueError: the splits do not fit the shapes, the labels do not fit the classes, or a name
@@ -144,17 +144,15 @@ class Task:
             )
         if self.normalize is not None:
             channels = self.shapes.input[0]
-            if (
-                not all(len(values) == channels for values in self.normalize)
-                or min(self.normalize[1]) <= 0
-            ):
+            complete = all(len(values) == channels for values in self.normalize)
+            if not complete or min(self.normalize[1]) <= 0:
                 raise ValueError(
                     f"the task {self.name!r} has {channels} channels: give a mean and a positive "
                     f"deviation for each, got {self.normalize}"
                 )
 
     def fingerprint(self) -> str:
-        """Of the data of all splits and the shapes, 64 hexadecimal digits: equal for equal data."""
+        """A digest of the data of all splits and of the shapes, as 64 hexadecimal digits."""
         digest = hashlib.sha256(repr(self.shapes).encode())
         for split in (self.train, self.validation, self.test):
             for tensor in (split.inputs, split.targets):
@@ -166,7 +164,7 @@ class Task:
         """The loss as a function.
 
         Raises:
-            ValueError: label smoothing is asked of another loss than cross-entropy.
+            ValueError: label smoothing is not 0, and the loss is not a cross-entropy.
         """
         if self.loss == "cross_entropy":
             return lambda outputs, targets: functional.cross_entropy(
@@ -186,8 +184,10 @@ class Task:
         return self.metric if callable(self.metric) else METRICS[self.metric]
 
     def prepare(self, inputs: Tensor) -> Tensor:
-        """A batch as the network takes it: pixels scaled to 0..1, then (x - mean) / deviation for
-        each channel. Tokens are left alone.
+        """The inputs of a batch in the form that the network takes.
+
+        Pixels are scaled to 0..1, and then each channel becomes (x - mean) / deviation. Tokens are
+        not changed.
         """
         if inputs.dtype == torch.int64:
             return inputs
@@ -209,20 +209,23 @@ class Task:
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> float:
-    """The share of rows whose largest output stands at the target, 0..1. outputs (N, K), targets
-    (N,).
+    """The share of samples whose largest output is that of the target class, 0..1.
+
+    Args:
+        outputs: (N, K).
+        targets: (N,), class numbers.
     """
     return (outputs.argmax(1) == targets).double().mean().item()
 
 
 def negative_mse(outputs: Tensor, targets: Tensor) -> float:
-    """Minus the mean squared error. outputs and targets have one shape."""
+    """Minus the mean squared error. The outputs and the targets have the same shape."""
     return -_mse(outputs.double(), targets.double()).item()
 
 
 def _mse(outputs: Tensor, targets: Tensor) -> Tensor:
     if outputs.shape != targets.shape:
-        # Broadcasting (N, 1) against (N,) would give a finite, wrong loss.
+        # Broadcasting (N, 1) against (N,) would give a finite but wrong loss.
         raise ValueError(
             "the mean squared error needs outputs and targets of one shape; got "
             f"{tuple(outputs.shape)} and {tuple(targets.shape)}"
@@ -245,7 +248,7 @@ METRICS: dict[str, Metric] = {
 
 @lru_cache(maxsize=64)
 def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    # Kept, because each copy to a device makes the host wait for it.
+    # Cached, because the host has to wait for each copy to a device.
     return torch.tensor(values, device=device)
 
 

@@ -1,4 +1,4 @@
-"""Classification of your own texts: a file with a text and its label on each line."""
+"""The task `text`: classifying your own texts, from a file with a text and a label on each line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas.tasks.task import Split, Task
 from nas.tasks.tokens import encode_each, read_text, to_length, train_tokenizer
 from spaces import Shapes
 
-# A text, its label, and where it stands.
+# A text, its label, and its place in the file for messages.
 _Row = tuple[str, str, str]
 
 
@@ -30,22 +30,26 @@ def text(
     test_share: float = 0.1,
     seed: int = 0,
 ) -> Task:
-    """A task on the texts in a file of columns with tabs between them, split by class with the
-    given seed. Inputs (length,), tokens; see `nas.tasks.tokens`.
+    """The task of classifying the texts in a file whose columns are separated by tabs.
+
+    An input is the tokens of a text (length,); see `nas.tasks.tokens`. The splits are drawn class
+    by class.
 
     Args:
-        path: a UTF-8 file, a text and its label on each line, but for empty lines. A label is any
-            word; the classes are the labels, sorted.
-        test, validation: further such files. Without them `test_share` of the texts become the test
-            split, `validation_share` the validation split.
-        length: how many tokens of a text the network sees; shorter ones are padded with token 0,
-            which a network may tell by itself.
-        vocabulary: at most so many tokens, learned from the training split's texts.
+        path: a UTF-8 file with a text and its label on each line; empty lines are skipped. The
+            classes are the labels, sorted.
+        test, validation: further files of this form. Without `test` a share `test_share` of the
+            texts becomes the test split; without `validation` the same holds for
+            `validation_share`.
+        length: the number of tokens of a text that the network sees. Shorter texts are padded with
+            token 0, which the network can recognise.
+        vocabulary: the most tokens of the vocabulary, which is learned from the training texts.
         text_column, label_column: their numbers, from 0.
-        header: the first line names the columns, and is no text.
+        header: whether the first line holds the names of the columns.
+        seed: of the splits.
 
     Raises:
-        ValueError: a file is not so, the message says on which line; or `tokenizers` is not
+        ValueError: a file has another form (the message names the line), or `tokenizers` is not
             installed.
     """
     if length < 1:
@@ -57,32 +61,22 @@ def text(
             f"text_column and label_column are two numbers from 0; got {text_column} and "
             f"{label_column}"
         )
-    files = {
-        part: file
-        for part, file in (("test", test), ("validation", validation))
-        if file is not None
-    }
+    optional = {"test": test, "validation": validation}
+    files = {part: file for part, file in optional.items() if file is not None}
     refuse_one_file({"path": path, **files})
-    whole, *given = (
-        _read(file, text_column, label_column, header) for file in (path, *files.values())
-    )
+    whole = _read(path, text_column, label_column, header)
+    given = [_read(file, text_column, label_column, header) for file in files.values()]
     classes = _sorted({label for _, label, _ in whole})
     _check_classes(whole, label_column, header, path)
     labels = class_numbers(_numbers(whole, classes, path), path)
-    shares = {
-        part: share
-        for part, share in (("test", test_share), ("validation", validation_share))
-        if part not in files
-    }
+    shares = {"test": test_share, "validation": validation_share}
+    shares = {part: share for part, share in shares.items() if part not in files}
     names = tuple(f"{part}_share" for part in shares)
-    drawn = (
-        [whole[row] for row in rows]
-        for rows in stratified_split(labels, tuple(shares.values()), seed, names)
-    )
+    parts = stratified_split(labels, tuple(shares.values()), seed, names)
+    drawn = ([whole[row] for row in part] for part in parts)
     rows = dict(zip((*files, *shares, "train"), (*given, *drawn), strict=True))
-    tokenizer = to_length(
-        train_tokenizer([text for text, _, _ in rows["train"]], vocabulary, sentences=True), length
-    )
+    training_texts = [text for text, _, _ in rows["train"]]
+    tokenizer = to_length(train_tokenizer(training_texts, vocabulary, sentences=True), length)
 
     def split(part: str) -> Split:
         return Split(
@@ -90,10 +84,14 @@ def text(
             torch.from_numpy(_numbers(rows[part], classes, path)),
         )
 
-    shapes = Shapes((length,), (len(classes),), vocabulary=tokenizer.get_vocab_size())
-    described = {"classes": tuple(classes), "tokenizer": tokenizer.to_str()}
     return Task(
-        Path(path).stem, split("train"), split("validation"), split("test"), shapes, **described
+        Path(path).stem,
+        split("train"),
+        split("validation"),
+        split("test"),
+        Shapes((length,), (len(classes),), vocabulary=tokenizer.get_vocab_size()),
+        classes=tuple(classes),
+        tokenizer=tokenizer.to_str(),
     )
 
 
@@ -108,14 +106,14 @@ def _read(path: str, text_column: int, label_column: int, header: bool) -> list[
         if len(columns) <= max(text_column, label_column):
             raise ValueError(
                 f"{where} should have a text in column {text_column} and a label in column "
-                f"{label_column}, with tabs between the columns (the first is "
-                f"column 0); it has {len(columns)}: {line[:60]!r}"
+                f"{label_column}, with tabs between the columns (the first is column 0); it has "
+                f"{len(columns)}: {line[:60]!r}"
             )
         text, label = columns[text_column].strip(), columns[label_column].strip()
         if not text or not label:
             raise ValueError(
-                f"{where} has an empty {'label' if text else 'text'}: {line[:60]!r}; leave the "
-                "line out"
+                f"{where} has an empty {'label' if text else 'text'}: {line[:60]!r}; remove the "
+                "line"
             )
         rows.append((text, label, where))
     if not rows:
@@ -124,7 +122,11 @@ def _read(path: str, text_column: int, label_column: int, header: bool) -> list[
 
 
 def _check_classes(rows: list[_Row], label_column: int, header: bool, path: str) -> None:
-    """Two mistakes of the columns, which would pass for a class."""
+    """Refuses labels that come from a wrong column or from a header line.
+
+    Raises:
+        ValueError: all texts have one label, or the label of the first line occurs only there.
+    """
     first, *others = [label for _, label, _ in rows]
     if not set(others) - {first}:
         raise ValueError(
@@ -134,13 +136,12 @@ def _check_classes(rows: list[_Row], label_column: int, header: bool, path: str)
     if not header and first not in others:
         raise ValueError(
             f"{rows[0][2]} has the label {first!r}, which no other line has: if the line names "
-            "the columns, set header: true; else leave it out, "
-            "for one text is no class"
+            "the columns, set header: true; otherwise remove it, as a class needs several texts"
         )
 
 
 def _sorted(labels: set[str]) -> list[str]:
-    """By their value where all are whole numbers, else as words."""
+    """The labels in ascending order: as numbers if all are whole numbers, else as words."""
     numbers = all(label.isdecimal() for label in labels)
     return sorted(labels, key=lambda label: (int(label) if numbers else 0, label))
 

@@ -1,4 +1,4 @@
-"""Loss and metrics where every position of a sequence has a target of its own, or none.
+"""The loss and the metrics of sequences in which each position has its own target or none.
 
 Shapes: N samples, L positions, K tokens of the vocabulary.
 """
@@ -12,18 +12,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# The target of a position that does not count; torch's own choice.
+# The target of a position that does not count. It is torch's default.
 IGNORED = -100
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A metric that is a mean over all that counts, so that it is taken a batch at a time: a whole
-    split's outputs (N, L, K) may be gigabytes.
+    """A metric that is a mean over positions, and so can be computed batch by batch.
+
+    The outputs (N, L, K) of a whole split may take gigabytes of memory.
 
     Attributes:
-        parts: `parts(outputs, targets)` of a batch: the sum over what counts, and how many that is;
-            two tensors of one number in float64.
+        parts: `parts(outputs, targets)` returns the sum over the positions of a batch that count,
+            and their number, as two float64 tensors of one element.
     """
 
     parts: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -35,8 +36,12 @@ class Mean:
 
 
 def token_cross_entropy(outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """The mean cross-entropy over the positions that count, in nats. outputs (N, L, K), targets (N,
-    L) with `IGNORED` at the others.
+    """The mean cross-entropy over the positions that count, in nats.
+
+    Args:
+        outputs: (N, L, K).
+        targets: (N, L), tokens, or `IGNORED` at positions that do not count.
+        label_smoothing: the share of a label that is spread evenly over all tokens.
     """
     return functional.cross_entropy(
         outputs.flatten(0, 1),
@@ -61,25 +66,30 @@ def _counted(targets: Tensor) -> Tensor:
     return (targets != IGNORED).double().sum()
 
 
-# Minus the mean negative log-likelihood of a token that counts, in nats; guessing evenly among K
-# tokens has -log(K).
+# The mean log-likelihood in nats over the positions that count. Uniform guessing among K tokens has
+# -log(K).
 negative_nats_per_token = Mean(_likelihood)
-# The share of the tokens that count at which the largest output stands at the target, 0..1.
+# The share of correctly predicted tokens among the positions that count, 0..1.
 token_accuracy = Mean(_correct)
 
 
 def check_tokens(name: str, part: str, targets: Tensor, output: tuple[int, ...]) -> None:
-    """Nothing, if the targets (N, L) are tokens of the vocabulary, or `IGNORED`, and some of them
-    count.
+    """Refuses targets (N, L) that are not tokens of the vocabulary or `IGNORED`.
+
+    Args:
+        name: the task's name, for the message.
+        part: the split's name, for the message.
+        targets: (N, L).
+        output: the shape of the task's outputs, (L, K).
 
     Raises:
-        ValueError: they are not; `name` and `part` say in the message whose.
+        ValueError: the targets have another type, shape or range, or all are `IGNORED`.
     """
     if targets.dtype != torch.int64 or len(output) != 2 or tuple(targets.shape[1:]) != output[:1]:
         raise ValueError(
             "cross-entropy of tokens needs outputs (length, vocabulary) and int64 targets "
-            f"(samples, length); the outputs of {name!r} have the shape "
-            f"{output}, its {part} targets are {targets.dtype} of shape {tuple(targets.shape)}"
+            f"(samples, length); the outputs of {name!r} have the shape {output}, its {part} "
+            f"targets are {targets.dtype} of shape {tuple(targets.shape)}"
         )
     counted = targets[targets != IGNORED]
     if len(counted) == 0:

@@ -1,8 +1,8 @@
-"""From text to tokens: byte-pair encoding, trained on the training text alone, by the library
-`tokenizers` (the extra `text`).
+"""Turns text into tokens by byte-pair encoding, with the library `tokenizers` (the extra `text`).
 
-The tokens are pieces of the text's bytes, so that any text can be read and none is lost; 0 is the
-padding, 1 a byte that the training text has not.
+The encoding is learned from the training text alone. The tokens are pieces of the text's bytes, so
+any text can be encoded. Token 0 is the padding, and token 1 stands for each byte that does not
+occur in the training text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 PADDING, UNKNOWN, MASK = range(3)
-# With a space in them, which the byte-level alphabet has not: no text is ever one of these.
+# They contain a space, which the byte-level alphabet does not have. So no text can equal one.
 SPECIAL = ("<padding token>", "<unknown token>", "<mask token>")
 
 
@@ -42,19 +42,21 @@ def read_text(path: str | Path) -> str:
 def train_tokenizer(
     texts: Sequence[str], vocabulary: int, *, mask: bool = False, sentences: bool = False
 ) -> Tokenizer:
-    """Byte-pair encoding (Sennrich et al. 2016) of at most so many tokens, the special ones
-    included; the same for the same texts.
+    """A byte-pair encoding (Sennrich et al. 2016) that is learned from the texts.
 
-    Pairs that occur once are not merged, so a short text makes fewer tokens.
+    The same texts give the same encoding. Pairs that occur only once are not merged, so short texts
+    give fewer tokens than `vocabulary`.
 
     Args:
-        mask: token 2 is the mask.
-        sentences: a text begins as if a space came before it, so that its first word is the token
-            that it is further on.
+        texts: to learn from.
+        vocabulary: the most tokens, the special ones included.
+        mask: whether token 2 is the mask.
+        sentences: whether a text is encoded as if a space preceded it, so that its first word gets
+            the same token as elsewhere in the text.
 
     Raises:
-        ValueError: the library is not installed, or the texts' different bytes alone are more
-            tokens.
+        ValueError: the library is not installed, or the different bytes of the texts alone need
+            more tokens.
     """
     if vocabulary < 1:
         raise ValueError(f"vocabulary is how many tokens there may be at most; got {vocabulary}")
@@ -62,15 +64,15 @@ def train_tokenizer(
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     except ImportError as error:
         raise ValueError(
-            "text is made into tokens by the library `tokenizers`, not installed here: `pip "
+            "the library `tokenizers`, which turns text into tokens, is not installed: `pip "
             "install surrogate-nas[text]`"
         ) from error
     special = SPECIAL[: 3 if mask else 2]
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=sentences)
     tokenizer.decoder = decoders.ByteLevel()
-    # The library makes room for as many as it is told; each merge of a pair leaves fewer
-    # characters, so there are never more than this.
+    # The library reserves memory for `vocab_size` tokens, so a huge vocabulary is reduced. Each
+    # merge shortens the text, so there cannot be more tokens than this bound.
     most = min(vocabulary, len(special) + 256 + sum(len(text.encode()) for text in texts))
     trainer = trainers.BpeTrainer(
         vocab_size=most, min_frequency=2, special_tokens=list(special), show_progress=False
@@ -82,14 +84,15 @@ def train_tokenizer(
             f"the text has {least - len(special)} different bytes, and {len(special)} tokens are "
             f"special: vocabulary is at least {least}, got {vocabulary}"
         )
-    # As the library leaves them, a text that spells a special token would become it.
+    # Without this change a text that spells a special token would be encoded as that token.
     described = {**json.loads(tokenizer.to_str()), "added_tokens": []}
     return Tokenizer.from_str(json.dumps(described))
 
 
 def to_length(tokenizer: Tokenizer, length: int) -> Tokenizer:
-    """The same tokenizer, which gives `length` tokens for each text: longer ones are cut, shorter
-    ones padded at the end.
+    """A copy of the tokenizer that gives exactly `length` tokens for each text.
+
+    Longer texts are cut, and shorter ones are padded at the end.
     """
     fixed = type(tokenizer).from_str(tokenizer.to_str())
     fixed.enable_truncation(length)
@@ -98,13 +101,12 @@ def to_length(tokenizer: Tokenizer, length: int) -> Tokenizer:
 
 
 def encode_each(fixed: Tokenizer, texts: Sequence[str]) -> Tensor:
-    """Tokens (texts, length), int64, by a tokenizer of fixed length."""
+    """The tokens of each text, (texts, length) int64, by a tokenizer of fixed length."""
     return torch.tensor([encoding.ids for encoding in fixed.encode_batch(list(texts))])
 
 
 def encode_all(tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
-    """The tokens of all the texts one after the other, int64."""
-    return torch.tensor(
-        [token for encoding in tokenizer.encode_batch(list(texts)) for token in encoding.ids],
-        dtype=torch.int64,
-    )
+    """The tokens of all texts one after the other, (tokens,) int64."""
+    encodings = tokenizer.encode_batch(list(texts))
+    tokens = [token for encoding in encodings for token in encoding.ids]
+    return torch.tensor(tokens, dtype=torch.int64)

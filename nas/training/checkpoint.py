@@ -1,8 +1,7 @@
-"""A training that is paused between two epochs: all that its next step depends on, as a value and
-as a safetensors file.
+"""The state of a training that is paused between two epochs, as a value and as a safetensors file.
 
-The file is a cache and nothing more. What is missing, damaged or of another training is not read,
-and the training starts over with the same numbers.
+The state holds everything that the next step depends on. The file is only a cache: if it is
+missing, damaged or of another training, the training starts over and gives the same numbers.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ from torch import Tensor, nn
 
 from nas.training.recipe import Recipe
 
-# Of what a file holds; one of another format is not read.
+# The version of a file's content. A file of another version is not read.
 FORMAT = 1
-# What the tensors belong to, by the first part of their names.
+# The first part of a tensor's name: what the tensor belongs to.
 MODULE, OPTIMIZER, RANDOM = "module", "optimizer", "random"
 
 
 @dataclass(frozen=True, eq=False)
 class Paused:
-    """A training after some epochs.
+    """The state of a training after some epochs.
 
     Attributes:
         curve: the validation score after each epoch so far.
-        tensors: by name, on the CPU: the module's, the optimizer's, and the states of the
-            generators.
-        scaler: the state of the loss scaling, empty where there is none.
+        tensors: by name and on the CPU: those of the module and of the optimizer, and the states of
+            the random generators.
+        scaler: the state of the loss scaling; empty if there is none.
     """
 
     curve: tuple[float, ...]
@@ -45,7 +44,7 @@ class Paused:
     scaler: Mapping[str, float]
 
     def fits(self, module: nn.Module) -> bool:
-        """Whether its tensors are those of the module, by name, shape and type."""
+        """Whether it holds tensors of the module's names, shapes and types, and no others."""
         own = {
             f"{MODULE}.{name}": (tensor.shape, tensor.dtype)
             for name, tensor in _tensors(module).items()
@@ -58,9 +57,10 @@ class Paused:
 
 
 @dataclass(frozen=True)
-class Moving:
-    """What changes in the course of a training. Torch's own generators, the CPU's and the device's,
-    belong to it too.
+class TrainingState:
+    """Everything that changes during a training.
+
+    Torch's global generators, the CPU's and the device's, are saved and restored with it.
     """
 
     module: nn.Module
@@ -70,7 +70,7 @@ class Moving:
     device: torch.device
 
     def pause(self, curve: tuple[float, ...]) -> Paused:
-        """A copy of where it stands."""
+        """A copy of the current state."""
         states = {f"{MODULE}.{name}": tensor for name, tensor in _tensors(self.module).items()}
         for place, state in self.optimizer.state_dict()["state"].items():
             states |= {
@@ -91,10 +91,8 @@ class Moving:
         )
 
     @torch.no_grad()
-    def go_on(self, paused: Paused) -> None:
-        """Puts everything back to where it stood. The module must be one that the paused state
-        fits.
-        """
+    def resume(self, paused: Paused) -> None:
+        """Restores the paused state, which must fit the module."""
         for name, tensor in _tensors(self.module).items():
             tensor.copy_(paused.tensors[f"{MODULE}.{name}"])
         parameters = [
@@ -117,8 +115,9 @@ class Moving:
 
 
 def identity(recipe: Recipe, architecture: str, seed: int, device: torch.device) -> str:
-    """What a checkpoint is of: the digest of the recipe, the architecture's key, the seed and the
-    kind of device.
+    """The digest that identifies the training which a checkpoint belongs to.
+
+    It depends on the recipe, the architecture's key, the seed and the kind of device.
     """
     return hashlib.blake2b(
         json.dumps([FORMAT, asdict(recipe), architecture, seed, device.type]).encode(),
@@ -127,7 +126,7 @@ def identity(recipe: Recipe, architecture: str, seed: int, device: torch.device)
 
 
 def write_checkpoint(paused: Paused, path: Path, of: str) -> None:
-    """Writes the file, whole or not at all. `of` is the training's `identity`."""
+    """Writes the file completely or not at all. `of` is the training's `identity`."""
     about = {
         "of": of,
         "content": _digest(paused.tensors),
@@ -138,7 +137,7 @@ def write_checkpoint(paused: Paused, path: Path, of: str) -> None:
 
 
 def read_checkpoint(path: Path, of: str) -> Paused | None:
-    """What the file holds; None where there is none, it is not whole, or it is of another training."""
+    """The state in the file; None if it is missing, damaged, or of another training."""
     with (
         suppress(SafetensorError, OSError, ValueError, KeyError, TypeError),
         safe_open(path, framework="pt") as file,
@@ -158,7 +157,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, by name.
 
     Raises:
-        ValueError: it cannot be read or is not whole.
+        ValueError: the file cannot be read or is incomplete.
     """
     try:
         return load_file(path)
@@ -167,33 +166,33 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
-    """Writes a safetensors file: whole, or not at all where the process ends in between."""
+    """Writes a safetensors file completely, or not at all if the process ends in between."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     try:
         save_file(dict(tensors), unfinished, dict(metadata))
         os.replace(unfinished, path)
     finally:
-        # What is left of it would fill a full disk further.
+        # After a failure, such as a full disk, the unfinished file would waste space.
         unfinished.unlink(missing_ok=True)
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """The parameters and buffers, each once, those too that a state_dict leaves out: the next step
-    depends on them.
+    """The parameters and buffers, each once.
+
+    Unlike a state_dict this includes non-persistent buffers, because the next step depends on them.
     """
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """The value in the parameter's order of memory, as the optimizer has made it: its kernels walk
-    through both alike.
+    """The value with the parameter's memory layout, if both have one shape.
+
+    The optimizer creates its state in this layout, and its kernels read both in the same order.
     """
-    return (
-        torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-        if value.shape == parameter.shape
-        else value
-    )
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

@@ -1,5 +1,6 @@
-"""A training that begins with the weights of a neighbouring architecture. `settings` and `matching`
-know no torch; `copying` is imported where it is used.
+"""Weight transfer: a training starts with the weights of a similar, already trained architecture.
+
+`settings` and `matching` do not import torch; `copying` does and is imported where it is used.
 """
 
 from nas.transfer.matching import counterparts

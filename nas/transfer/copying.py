@@ -1,9 +1,8 @@
-"""What a network takes over of another one's weights: which tensors, how much of each, and with
-what sizes.
+"""The weights that a network takes over from another: which tensors, and which part of each.
 
 share = overlap(donor_graph, child_graph, "ordered")
-state = inherited(module.state_dict(), donor_state, correspondence(donor_graph, child_graph),
-"ordered", seed=0)
+tensors = correspondence(donor_graph, child_graph)
+state = inherited(module.state_dict(), donor_state, tensors, "ordered", seed=0)
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from nas.transfer.settings import Rule
 from spaces.build import members_of
 from spaces.graph import Graph
 from spaces.ops import whole_shapes
-from spaces.ops.shape_rules import Shape
+from spaces.ops.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Holding:
     """A tensor of a network's state.
 
     Attributes:
-        name: in the state_dict.
+        name: its name in the state_dict.
         shape: its sizes.
-        trained: it is a parameter, and no running statistic.
-        window: of a convolution: its sizes from the third on are the places under a window.
+        trained: true for a parameter, false for a running statistic.
+        window: true for a convolution, where the sizes from the third on are those of the kernel.
     """
 
     name: str
@@ -44,31 +44,26 @@ class Holding:
 
 @dataclass(frozen=True)
 class Inheritance:
-    """A tensor of the child, and that of the donor which it may take its numbers from."""
+    """A tensor of the child, and the tensor of the donor from which it may be copied."""
 
     child: Holding
     donor: Holding
 
 
 def overlap(donor: Graph, child: Graph, rule: Rule, input_shape: Shape | None = None) -> float:
-    """The share of the child's trained tensors that would be copied, 0 to 1; a tensor that is
-    copied in part counts by its share. Builds no network.
+    """The share of the child's trained tensors that would be copied, 0 to 1.
 
-    Tensors are counted, as in FlexiBERT, not numbers: of a small network for texts the embedding
-        alone holds most of the numbers.
+    A tensor that is copied in part counts with its copied share. As in FlexiBERT all tensors count
+    equally, whatever their sizes: in a small network for texts the embedding alone has most of the
+    weights. No network is built.
 
     Args:
         donor, child: graphs of primitive operations (`SearchSpace.network_graph`).
+        rule: see `TransferSettings`.
         input_shape: as in `spaces.build.build`.
     """
-    trained = len(
-        {
-            holding.name
-            for held in _holdings(child, labels(child), input_shape).values()
-            for holding in held
-            if holding.trained
-        }
-    )
+    held_by_node = _holdings(child, labels(child), input_shape).values()
+    trained = len({each.name for held in held_by_node for each in held if each.trained})
     copied = [
         copied_share(each, rule)
         for each in correspondence(donor, child, input_shape)
@@ -80,28 +75,24 @@ def overlap(donor: Graph, child: Graph, rule: Rule, input_shape: Shape | None = 
 def correspondence(
     donor: Graph, child: Graph, input_shape: Shape | None = None
 ) -> tuple[Inheritance, ...]:
-    """The tensors of the child whose node has a counterpart that holds a tensor of the same name
-    and of as many dimensions.
+    """The tensors of the child that can be copied, with those of the donor.
 
-    Constants of the network (the operation `buffer`) and counters stay as they are made.
+    The node of the child must have a counterpart with a tensor of the same name and the same number
+    of dimensions. Constants (the operation `buffer`) and counters are not copied.
     """
-    given, own = (
-        _holdings(donor, labels(donor), input_shape),
-        _holdings(child, labels(child), input_shape),
-    )
+    given = _holdings(donor, labels(donor), input_shape)
+    own = _holdings(child, labels(child), input_shape)
     result = dict[str, Inheritance]()
     for number, other in counterparts(donor, child).items():
-        for holding, origin in (
-            (mine, theirs) for mine in own.get(number, ()) for theirs in given.get(other, ())
-        ):
-            if _own_name(holding) == _own_name(origin) and len(holding.shape) == len(origin.shape):
-                # Of nodes that share their weights the first decides.
-                result.setdefault(holding.name, Inheritance(holding, origin))
+        for mine, theirs in product(own.get(number, ()), given.get(other, ())):
+            if _own_name(mine) == _own_name(theirs) and len(mine.shape) == len(theirs.shape):
+                # For nodes with shared weights the first match counts.
+                result.setdefault(mine.name, Inheritance(mine, theirs))
     return tuple(result.values())
 
 
 def copied_share(each: Inheritance, rule: Rule) -> float:
-    """The share of the child's tensor whose numbers come from the donor."""
+    """The share of the child's tensor that is copied from the donor."""
     sizes = list(zip(each.child.shape, each.donor.shape, strict=True))
     if all(size == origin for size, origin in sizes):
         return 1.0
@@ -120,26 +111,31 @@ def inherited(
     *,
     seed: int,
 ) -> dict[str, Tensor]:
-    """The child's state with what the rule takes over of the donor's. Neither of the two is
-    changed.
+    """The child's state with the tensors copied from the donor; both arguments stay unchanged.
 
-    Tensors of equal sizes are copied by every rule. Of others, by `ordered` the leading slice along
-    each dimension that both have, the rest is fresh; by `projection` each dimension whose size
-    differs, from a to b, is multiplied by a matrix (b, a) of N(0, 1 / b), the same one for all
-    dimensions that change from a to b, so that what one layer gives and the next takes stay in the
-    same coordinates: for h' = P h and W' = W Pᵀ it is W' h' ≈ W h. Vectors (biases, norms) are not
-    projected, since a norm's variances would become negative: they are fresh. The windows of
-    convolutions are laid with
-    their middles upon each other, by both rules: a leading slice would shift the image. Heads are
-        not told apart, as FlexiBERT 2.0's are.
+    All rules copy tensors of equal sizes. They differ for the others:
+
+    - `exact` leaves them fresh.
+    - `ordered` copies the leading slice that both tensors have along each dimension. The rest stays
+      fresh.
+    - `projection` multiplies each dimension whose size changes from a to b by a random matrix
+      (b, a) with N(0, 1 / b). All such dimensions use the same matrix, so the outputs of one layer
+      and the inputs of the next stay in the same coordinates: with h' = P h and W' = W Pᵀ,
+      W' h' ≈ W h. Vectors (biases, norms) are not projected but stay fresh, because the variances
+      of a norm could become negative.
+
+    `ordered` and `projection` align the kernels of convolutions at their centres, since a leading
+    slice would shift the image. Unlike FlexiBERT 2.0, attention heads are not copied one by one.
 
     Args:
-        fresh, donor: state_dicts; the donor's is of the network that `tensors` were found for.
-        tensors: `correspondence`.
-        seed: of the projections.
+        fresh: state_dict of the child.
+        donor: state_dict of the donor, whose graph was an argument of `correspondence`.
+        tensors: the result of `correspondence`.
+        rule: see `TransferSettings`.
+        seed: seed of the projections.
 
     Raises:
-        ValueError: the donor's state has not these tensors.
+        ValueError: the donor's state does not have these tensors.
     """
     state = {name: tensor.clone() for name, tensor in fresh.items()}
     for each in tensors:
@@ -161,7 +157,7 @@ def inherited(
 
 
 def _common(child: Holding, origin: Shape) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where in the child's tensor, and of which part of the donor's, the numbers are copied."""
+    """The part of the child's tensor that is overwritten, and the part of the donor's copied."""
     own, theirs = [], []
     for dim, (size, other) in enumerate(zip(child.shape, origin, strict=True)):
         count, middle = min(size, other), child.window and dim >= 2
@@ -172,6 +168,7 @@ def _common(child: Holding, origin: Shape) -> tuple[tuple[slice, ...], tuple[sli
 
 
 def _projected(tensor: Tensor, dim: int, size: int, seed: int) -> Tensor:
+    """The tensor with this dimension projected to the size."""
     before = tensor.shape[dim]
     if before == size:
         return tensor
@@ -184,7 +181,10 @@ def _projected(tensor: Tensor, dim: int, size: int, seed: int) -> Tensor:
 def _holdings(
     graph: Graph, of: tuple[str, ...], input_shape: Shape | None
 ) -> Mapping[int, tuple[Holding, ...]]:
-    """The state of the network by the numbers of the nodes that use it."""
+    """The tensors of the network by the indices of the nodes that use them.
+
+    The labels are an argument for the cache only.
+    """
     result = dict[int, tuple[Holding, ...]]()
     for member in members_of(graph, whole_shapes(graph, input_shape)):
         if not member.is_buffer:
@@ -199,8 +199,9 @@ def _holdings(
 
 @lru_cache(maxsize=4096)
 def _state(constructor: str) -> tuple[tuple[str, Shape, bool], ...]:
-    """Name, sizes, and whether it is trained, of each tensor of numbers (not of counters) that the
-    text makes: run as `build` runs it, but without memory.
+    """Name, sizes and whether it is trained, for each floating-point tensor of a constructor.
+
+    The constructor is run as in `build`, but on the meta device, which allocates no memory.
     """
     with torch.device("meta"):
         made = eval(constructor, {"torch": torch, "nn": nn})
@@ -215,5 +216,5 @@ def _state(constructor: str) -> tuple[tuple[str, Shape, bool], ...]:
 
 
 def _own_name(holding: Holding) -> str:
-    """The name within its module."""
+    """The name of the tensor within its module."""
     return holding.name.partition(".")[2]

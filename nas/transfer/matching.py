@@ -1,25 +1,24 @@
-"""Which node of a network takes the weights of which node of another: their common beginning.
+"""The matching of the nodes of two networks: which node takes the weights of which other node.
 
-FlexiBERT copies layer by layer and stops at the first layer of another operation (Tuli et al., JAIR
-2023), since a layer's weights are worth something only on the input that they were trained on. Here
-the networks are graphs of primitive operations, so the rule is said of nodes: a node of the child
-has a counterpart where the donor has one of the same operation whose inputs are the counterparts of
-the node's inputs. Of a chain that is the longest common beginning; where paths run side by side
-each is followed to its own first difference, whatever the order in which the program has made them.
-Attributes play no part: they change the sizes of weights, which are another matter (`copying`), or
-nothing of them.
+FlexiBERT copies layer by layer and stops at the first layer with another operation (Tuli et al.,
+JAIR 2023), because the weights of a layer are useful only on the input that they were trained on.
+Here the networks are graphs of primitive operations, and the rule is for nodes: the counterpart of
+a node of the child is a node of the donor with the same operation whose inputs are the counterparts
+of the node's inputs. For chains this is the longest common prefix. Parallel paths are followed
+independently, each to its first difference, in whatever order the program has created them.
+Attributes are not compared. They change the sizes of weights, which `copying` handles, or nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from spaces.graph import Graph
 from spaces.ops import find, needed
 
-# They have no weights, and a trained network computes the same without them.
+# Operations without weights that do nothing in evaluation mode.
 _TRANSPARENT = frozenset(
     {"identity", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"}
 )
@@ -27,12 +26,13 @@ _TRANSPARENT = frozenset(
 
 @dataclass(frozen=True)
 class _View:
-    """The nodes that the output needs, without those that compute nothing.
+    """The nodes that the output depends on, without transparent ones.
 
     Attributes:
-        inputs: of each node, by number.
-        users: of each node, in topological order.
+        inputs: the input nodes of each node.
+        users: the nodes that use each node, in topological order.
         moving: the nodes whose value depends on the network's input, in topological order.
+        depends: the same nodes and the input itself, as a set.
     """
 
     graph: Graph
@@ -45,18 +45,24 @@ class _View:
         return self.graph.nodes[number].op
 
     def role(self, number: int) -> str:
-        """The last word of the node's label, by which a query is told from a key."""
+        """The last word of the node's label, such as `query` or `key`."""
         return self.graph.nodes[number].label.replace("/", ".").rpartition(".")[2]
 
 
 def counterparts(donor: Graph, child: Graph) -> dict[int, int]:
-    """For each node of the child that has one the donor's node that it takes its weights from; no
-    node of the donor is taken twice.
+    """The counterpart in the donor for each node of the child that has one.
 
-    Nodes are looked at in topological order. Where several would do, as a query, a key and a value
-    that read one input, the one whose label ends in the same word is taken, else the first. A value
-    that does not depend on the network's input, as a parameter, goes with the first node that uses
-    it.
+    Each node of the donor is the counterpart of at most one node of the child. The nodes of the
+    child are matched in topological order. If there are several candidates, such as a query, a key
+    and a value with the same input, the first whose label ends in the same word is taken, else the
+    first of all. A node that does not depend on the network's input, such as a parameter, is
+    matched together with the first node that uses it.
+
+    Args:
+        donor, child: graphs of primitive operations (`SearchSpace.network_graph`).
+
+    Returns:
+        The indices of the donor's nodes by those of the child's nodes.
     """
     given, own = _view(donor, labels(donor)), _view(child, labels(child))
     found, taken = {0: 0}, {0}
@@ -81,8 +87,9 @@ def counterparts(donor: Graph, child: Graph) -> dict[int, int]:
 def _paired(
     given: _View, other: int, own: _View, number: int, found: Mapping[int, int], taken: set[int]
 ) -> dict[int, int] | None:
-    """The two nodes and, of what they read, all that does not depend on the input and has no
-    counterpart yet; None: they are no counterparts.
+    """The match of two nodes, with the matches of their inputs that it implies; None if impossible.
+
+    The latter are inputs that do not depend on the network's input and have no counterpart yet.
     """
     if number in found or other in taken:
         return {} if found.get(number) == other else None
@@ -92,13 +99,9 @@ def _paired(
     if any(source in own.depends and source not in found for source in mine):
         return None
     if not find(own.op(number)).ordered:
-        # What does not depend on the input keeps its order, behind all that does.
-        mine = tuple(
-            sorted(mine, key=lambda source: (0, found[source]) if source in own.depends else (1, 0))
-        )
-        theirs = tuple(
-            sorted(theirs, key=lambda source: (0, source) if source in given.depends else (1, 0))
-        )
+        # Inputs that do not depend on the network's input keep their order, after all others.
+        mine = _sorted(mine, lambda source: (0, found[source]) if source in own.depends else (1, 0))
+        theirs = _sorted(theirs, lambda source: (0, source) if source in given.depends else (1, 0))
     pairs = {number: other}
     for source, origin in zip(mine, theirs, strict=True):
         if source in own.depends or origin in given.depends:
@@ -112,15 +115,22 @@ def _paired(
     return pairs
 
 
+def _sorted(sources: tuple[int, ...], key: Callable[[int], tuple[int, int]]) -> tuple[int, ...]:
+    return tuple(sorted(sources, key=key))
+
+
 def labels(graph: Graph) -> tuple[str, ...]:
-    """The nodes' labels. Graphs that differ in them alone compare equal, so what depends on labels
-    is remembered by graph and labels.
+    """The labels of the nodes.
+
+    Graphs that differ only in labels compare equal. A cached function whose result depends on the
+    labels therefore takes both as arguments.
     """
     return tuple(item.label for item in graph.nodes)
 
 
 @lru_cache(maxsize=4096)
 def _view(graph: Graph, of: tuple[str, ...]) -> _View:
+    """The view of a graph with these labels, which are an argument for the cache only."""
     live = needed(graph)
     stands_for = list(range(len(graph.nodes)))
     inputs: list[tuple[int, ...]] = [()] * len(graph.nodes)

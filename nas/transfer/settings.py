@@ -1,5 +1,6 @@
-"""How weights are taken over, and from how like a network: a frozen value that a configuration may
-hold. Knows no torch.
+"""The settings of weight transfer: how tensors are copied, and how similar a donor must be.
+
+They are part of a configuration. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -13,22 +14,21 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 
 @dataclass(frozen=True)
 class TransferSettings:
-    """Whose weights a training of the search begins with.
+    """The weights with which a training of the search starts.
 
     Attributes:
-        rule: what becomes of a tensor whose sizes differ: `exact`: it starts fresh; `ordered`: the
-            leading part that both have is copied; `projection`: a Gaussian random projection brings
-            it to the new sizes. See `copying.inherited`.
-        least: the overlap (`copying.overlap`) that an architecture needs with the one whose weights
+        rule: how a tensor is copied whose sizes differ. `exact`: not at all; `ordered`: the leading
+            part that both tensors have; `projection`: by a Gaussian random projection to the new
+            sizes. See `copying.inherited`.
+        least: the least overlap (`copying.overlap`) of an architecture with the one whose weights
             it takes.
 
     Raises:
         ValueError: a value is out of its range.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {
-        "extra": "forbid"
-    }  # A config that misspells a field is told so.
+    # A configuration with an unknown key is refused.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     rule: Rule = "exact"
     least: float = 0.8

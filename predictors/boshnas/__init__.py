@@ -1,3 +1,1 @@
-"""BOSHNAS' surrogate: three networks for the mean and both uncertainties, and ascent to better
-inputs.
-"""
+"""BOSHNAS' surrogate (the predictor `boshnas`), and gradient ascent on a surrogate's inputs."""

@@ -1,11 +1,14 @@
-r"""The networks of BOSHNAS (Tuli et al. 2022) and their training: one for mean and noise, a teacher
-that is unsure, a student that says how unsure it is.
+"""The training of BOSHNAS' networks: mean and noise, a teacher with dropout, and its student.
 
-All members are trained side by side: those that predict, and one for each fold that never sees it.
-How long they are trained the folds' members say, by their error on what they left out, so no label
-that stops a training was trained on.
+BOSHNAS: Tuli et al. 2022. The student learns the standard deviation of the teacher's predictions
+under dropout, which is the epistemic uncertainty.
 
-Shapes: N training rows, M rows, K members, S subnetworks of a teacher, D numbers of an embedding.
+All members are trained at once: those that predict, and for each fold one member that is trained
+without it. Training stops early by the error of the folds' members on their held-out rows, so no
+label that stops a training is used in it.
+
+Shapes: N training rows, M rows, B rows of a batch, K members, S subnetworks of a teacher, D numbers
+of an embedding, H hidden units.
 """
 
 from __future__ import annotations
@@ -24,30 +27,37 @@ from predictors.network.layers import MemberLinear
 from predictors.network.losses import squared_error
 
 WARM_UP = 20
-# Steps between two looks at what was left out, and looks without a lower error after which a
-# training ends.
-LOOK, PATIENCE = 10, 8
-# Rows of a step, at most.
+# Steps between two evaluations of the held-out error, and the number of evaluations without a lower
+# error after which a training ends.
+EVALUATE_EVERY, PATIENCE = 10, 8
+# The largest number of rows in a step.
 BATCH = 512
-# Of the variances in a likelihood: that of a label that is known well.
+# Added to the variances in a likelihood: the variance of an almost exact label.
 LEAST_VARIANCE = 1e-3
-# Rows that a student learns from for each row with a label, and how far out they lie, in shares of
-# the way between two of these.
-INVENTED, BEYOND = 4, 1.5
+# For each labelled row, a student is trained on this number of synthetic rows. Each is on the line
+# from one labelled row through another, at most this multiple of their distance from the first.
+SYNTHETIC, EXTRAPOLATION = 4, 1.5
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a network is trained: AdamW under a cosine schedule, over the steps at most."""
+class Distillation:
+    """The settings with which a network is trained: AdamW under a cosine schedule.
+
+    Attributes:
+        steps: the largest number of steps.
+        learning_rate: the largest learning rate.
+        weight_decay: decoupled weight decay.
+    """
 
     steps: int
     learning_rate: float
     weight_decay: float
 
 
-class Softplus(nn.Module):
-    """Linear maps with softplus between them, and one output, for each member. Softplus, because a
-    climb along the inputs asks for second derivatives.
+class SoftplusNetwork(nn.Module):
+    """A multilayer perceptron with softplus and one output, for each member.
+
+    It uses softplus because second-order ascent on the inputs needs second derivatives.
     """
 
     def __init__(
@@ -60,8 +70,9 @@ class Softplus(nn.Module):
         )
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
-        """(K, N) the answers to (N, D); hidden units are multiplied by the masks, which are
-        broadcast to (K, N, H).
+        """(K, N) the outputs for (N, D).
+
+        The hidden units are multiplied by the masks, which are broadcast to (K, N, H).
         """
         for number, layer in enumerate(self.layers):
             if number:
@@ -71,12 +82,10 @@ class Softplus(nn.Module):
         return x[..., 0]
 
 
-def masks(
+def dropout_masks(
     members: int, widths: Sequence[int], rows: int, dropout: float, generator: torch.Generator
 ) -> list[Tensor]:
-    """Dropout's factors on the hidden units (K, rows, H): 0, or as much more than 1 as keeps the
-    mean.
-    """
+    """For each hidden layer, dropout's factors (K, rows, H): 0, or 1 / (1 - dropout)."""
     return [
         (torch.rand(members, rows, width, generator=generator) >= dropout) / (1 - dropout)
         for width in widths
@@ -85,42 +94,43 @@ def masks(
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network with dropout, and S of its subnetworks for each member: always the same ones, so
-    their spread is a function of the place alone.
+    """A network trained with dropout, and S fixed subnetworks of it for each member.
 
-    A hidden unit is absent from a subnetwork for all rows (Gal and Ghahramani 2016).
+    Because the subnetworks are fixed, their standard deviation is a function of the input alone. A
+    unit that a subnetwork drops is dropped for all rows (Gal and Ghahramani 2016).
     """
 
-    network: Softplus
+    network: SoftplusNetwork
     masks: tuple[Tensor, ...]
 
     def moments(self, x_MD: Tensor) -> tuple[Tensor, Tensor]:
-        """(K, M) the mean and the standard deviation of the subnetworks' answers."""
-        answers = torch.stack(
-            [
-                self.network(x_MD, [mask[:, number : number + 1] for mask in self.masks])
-                for number in range(self.masks[0].shape[1])
-            ]
-        )
-        return answers.mean(0), answers.std(0)
+        """(K, M) the mean and the standard deviation of the subnetworks' outputs."""
+        outputs = [
+            self.network(x_MD, [mask[:, number : number + 1] for mask in self.masks])
+            for number in range(self.masks[0].shape[1])
+        ]
+        output_SKM = torch.stack(outputs)
+        return output_SKM.mean(0), output_SKM.std(0)
 
 
-def natural(
+def train_natural(
     members: int,
     widths: Sequence[int],
     activation: str,
     x_ND: Tensor,
     y_N: Tensor,
     absent_NK: Tensor,
-    recipe: Recipe,
+    distillation: Distillation,
     seed: int,
 ) -> NaturalNetwork:
-    """A trained natural-parameter network: its members' Gaussians are as likely as can be, each
-    residual weighed by its deviation.
+    """A natural-parameter network, trained on the negative log-likelihood of its Gaussians.
 
-    The weight (Seitzer et al. 2022, beta 1/2) keeps a member from calling noise what it could
-    learn. The published loss weighs the squared residual by ten, and so reports a variance ten
-    times too large.
+    The loss of each row is weighted by the predicted standard deviation (Seitzer et al. 2022 with
+    beta = 1/2). This keeps the network from explaining a learnable function as noise. The published
+    loss multiplies the squared residual by ten, and so predicts a variance ten times too large.
+
+    Args:
+        absent_NK: true if the row is held out from the training of the member.
     """
     generator = torch.Generator().manual_seed(seed)
     network = NaturalNetwork(members, x_ND.shape[1], widths, activation, generator)
@@ -128,19 +138,18 @@ def natural(
     def loss(rows: Tensor) -> Tensor:
         mean_KB, variance_KB = network(x_ND[rows])
         likelihood_KB = _likelihood(mean_KB, variance_KB, y_N[rows])
-        return _mean(
-            likelihood_KB * (variance_KB.detach() + LEAST_VARIANCE).sqrt(), ~absent_NK[rows]
-        )
+        deviation_KB = (variance_KB.detach() + LEAST_VARIANCE).sqrt()
+        return _mean(likelihood_KB * deviation_KB, ~absent_NK[rows])
 
-    def judge() -> float | None:
+    def held_out_loss() -> float | None:
         mean_KN, variance_KN = network(x_ND)
-        return _left_out(_likelihood(mean_KN, variance_KN, y_N), absent_NK)
+        return _held_out(_likelihood(mean_KN, variance_KN, y_N), absent_NK)
 
-    _train(network, loss, judge, len(y_N), recipe, generator)
+    _train(network, loss, held_out_loss, len(y_N), distillation, generator)
     return network
 
 
-def taught(
+def train_teacher(
     members: int,
     widths: Sequence[int],
     dropout: float,
@@ -148,109 +157,108 @@ def taught(
     x_ND: Tensor,
     y_N: Tensor,
     absent_NK: Tensor,
-    recipe: Recipe,
+    distillation: Distillation,
     seed: int,
 ) -> Teacher:
-    """A trained teacher: the squared error under dropout is as small as can be."""
+    """A teacher, trained on the squared error under dropout, with `samples` fixed subnetworks.
+
+    Args:
+        absent_NK: true if the row is held out from the training of the member.
+    """
     generator = torch.Generator().manual_seed(seed)
-    network = Softplus(members, x_ND.shape[1], widths, generator)
+    network = SoftplusNetwork(members, x_ND.shape[1], widths, generator)
 
     def loss(rows: Tensor) -> Tensor:
-        answer_KB = network(x_ND[rows], masks(members, widths, len(rows), dropout, generator))
-        return squared_error(answer_KB.T, y_N[rows], (~absent_NK[rows]).float())
+        masks = dropout_masks(members, widths, len(rows), dropout, generator)
+        return squared_error(network(x_ND[rows], masks).T, y_N[rows], (~absent_NK[rows]).float())
 
-    _train(
-        network,
-        loss,
-        lambda: _left_out((network(x_ND) - y_N) ** 2, absent_NK),
-        len(y_N),
-        recipe,
-        generator,
-    )
-    return Teacher(network, tuple(masks(members, widths, samples, dropout, generator)))
+    def held_out_loss() -> float | None:
+        return _held_out((network(x_ND) - y_N) ** 2, absent_NK)
+
+    _train(network, loss, held_out_loss, len(y_N), distillation, generator)
+    return Teacher(network, tuple(dropout_masks(members, widths, samples, dropout, generator)))
 
 
-def distilled(
-    teacher: Teacher, widths: Sequence[int], x_ND: Tensor, recipe: Recipe, seed: int
-) -> Softplus:
-    """A trained student: the softplus of its answer is the standard deviation of its teacher's
-    subnetworks, without a subnetwork.
+def train_student(
+    teacher: Teacher, widths: Sequence[int], x_ND: Tensor, distillation: Distillation, seed: int
+) -> SoftplusNetwork:
+    """A student: the softplus of its output is the standard deviation of the teacher's subnetworks.
 
-    What a teacher says costs no label, so the student asks about invented rows too, between and
-    beyond those with one: a search climbs to such places.
+    The teacher's predictions need no labels, so the student is trained on synthetic rows too, which
+    interpolate and extrapolate the labelled rows. Gradient ascent reaches such inputs.
     """
     generator = torch.Generator().manual_seed(seed)
     members = len(teacher.masks[0])
-    network = Softplus(members, x_ND.shape[1], widths, generator)
-    first, second = torch.randint(len(x_ND), (2, INVENTED * len(x_ND)), generator=generator)
-    share = BEYOND * torch.rand(len(first), 1, generator=generator)
+    network = SoftplusNetwork(members, x_ND.shape[1], widths, generator)
+    first, second = torch.randint(len(x_ND), (2, SYNTHETIC * len(x_ND)), generator=generator)
+    share = EXTRAPOLATION * torch.rand(len(first), 1, generator=generator)
     x_MD = torch.cat([x_ND, x_ND[first] + share * (x_ND[second] - x_ND[first])])
     with torch.no_grad():
         deviation_KM = teacher.moments(x_MD)[1]
         typical = deviation_KM.mean()
 
     def loss(rows: Tensor) -> Tensor:
-        return (
-            ((nn.functional.softplus(network(x_MD[rows])) - deviation_KM[:, rows]) / typical) ** 2
-        ).mean(1)
+        predicted_KB = nn.functional.softplus(network(x_MD[rows]))
+        return (((predicted_KB - deviation_KM[:, rows]) / typical) ** 2).mean(1)
 
-    _train(network, loss, None, len(x_MD), recipe, generator)
+    _train(network, loss, None, len(x_MD), distillation, generator)
     return network
 
 
 def _likelihood(mean: Tensor, variance: Tensor, y: Tensor) -> Tensor:
+    """The negative log-likelihood of a Gaussian, up to a constant."""
     variance = variance + LEAST_VARIANCE
     return 0.5 * ((mean - y) ** 2 / variance + torch.log(variance))
 
 
 def _mean(each_KB: Tensor, counts_BK: Tensor) -> Tensor:
+    """(K,) the mean over the rows that count for each member."""
     return (each_KB * counts_BK.T).sum(1) / counts_BK.sum(0).clamp_min(1)
 
 
-def _left_out(each_KN: Tensor, absent_NK: Tensor) -> float | None:
-    """The mean over what the members left out; None where none leaves any out."""
+def _held_out(each_KN: Tensor, absent_NK: Tensor) -> float | None:
+    """The mean over the held-out rows of all members; None if no row is held out."""
     return float((each_KN * absent_NK.T).sum() / absent_NK.sum()) if absent_NK.any() else None
 
 
 def _train(
     network: nn.Module,
     loss: Callable[[Tensor], Tensor],
-    judge: Callable[[], float | None] | None,
+    held_out_loss: Callable[[], float | None] | None,
     count: int,
-    recipe: Recipe,
+    distillation: Distillation,
     generator: torch.Generator,
 ) -> None:
-    """Train in place down the sum of the members' losses, and leave the weights of the look at
-    which the judge gave the lowest number.
+    """Train in place on the sum of the members' losses, and freeze the network.
+
+    If there is a held-out loss, the training stops early, and the weights with the lowest held-out
+    loss are kept.
     """
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        network.parameters(),
+        lr=distillation.learning_rate,
+        weight_decay=distillation.weight_decay,
+        fused=True,
     )
     lowest, best, since = math.inf, None, 0
-    for step, rows in zip(range(recipe.steps), _batches(count, generator), strict=False):
+    for step, rows in zip(range(distillation.steps), _batches(count, generator), strict=False):
+        warm_up = min(1.0, (step + 1) / WARM_UP)
+        cosine = 1 + math.cos(math.pi * step / distillation.steps)
         for group in optimizer.param_groups:
-            group["lr"] = (
-                recipe.learning_rate
-                * min(1.0, (step + 1) / WARM_UP)
-                * 0.5
-                * (1 + math.cos(math.pi * step / recipe.steps))
-            )
+            group["lr"] = distillation.learning_rate * warm_up * 0.5 * cosine
         optimizer.zero_grad(set_to_none=True)
         loss(rows).sum().backward()
         optimizer.step()
-        if judge is None or (step + 1) % LOOK:
+        if held_out_loss is None or (step + 1) % EVALUATE_EVERY:
             continue
         with torch.no_grad():
-            judged = judge()
-        if judged is None:
+            held_out = held_out_loss()
+        if held_out is None:
             continue
         since += 1
-        if judged < lowest:
-            lowest, since, best = (
-                judged,
-                0,
-                {name: weight.clone() for name, weight in network.state_dict().items()},
-            )
+        if held_out < lowest:
+            lowest, since = held_out, 0
+            best = {name: weight.clone() for name, weight in network.state_dict().items()}
         if since == PATIENCE:
             break
     if best is not None:
@@ -259,20 +267,19 @@ def _train(
 
 
 def _batches(count: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """All rows, or in batches of equal size, in a new order each time."""
+    """All rows if they fit in one batch, else batches of equal size in a new order each epoch."""
     if count <= BATCH:
         while True:
             yield torch.arange(count)
     while True:
-        yield from torch.randperm(count, generator=generator).split(
-            math.ceil(count / math.ceil(count / BATCH))
-        )
+        size = math.ceil(count / math.ceil(count / BATCH))
+        yield from torch.randperm(count, generator=generator).split(size)
 
 
 def tensors(
     x_ND: np.ndarray, y_N: np.ndarray, absent_NK: np.ndarray
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows, targets and who leaves out what, as the functions above take them."""
+    """Rows, targets and held-out rows as the tensors that the functions above take."""
     return (
         torch.from_numpy(x_ND.astype(np.float32)),
         torch.from_numpy(y_N.astype(np.float32)),

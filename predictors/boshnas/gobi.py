@@ -1,7 +1,8 @@
-"""Gradient-based optimisation of inputs (GOBI, Tuli et al. 2021): the networks stay as they are,
-and what they are asked about climbs to where they say most.
+"""Gradient ascent on the inputs of a trained surrogate (GOBI, Tuli et al. 2021).
 
-Shapes: K starts, D numbers that move.
+The weights of the networks stay fixed; the inputs move towards larger values.
+
+Shapes: K starting points, D coordinates.
 """
 
 from __future__ import annotations
@@ -17,23 +18,27 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-# The first step's length of each order: AdaHessian's as published; Adam's in numbers whose mean
-# square is about 1.
+# The initial learning rate of each order. That of AdaHessian is the published one. That of Adam is
+# for coordinates whose mean square is about 1.
 RATE = {"second": 0.5, "first": 0.1}
-# Added to the curvature, which is 0 where a function is straight: a step there would have no end.
+# Added to the curvature. Where a function is linear the curvature is 0, and a step would be
+# infinite.
 EPSILON = 1e-4
-# A climb ends after more than so many steps in a row by which no start gained that much.
+# An ascent ends after more than PATIENCE steps in a row in which no value changed by STILL or more.
 STILL, PATIENCE = 1e-5, 5
 
 
 @dataclass(frozen=True)
 class Ascent:
-    """How inputs climb.
+    """The settings of a gradient ascent on inputs.
 
     Attributes:
-        order: `second` is AdaHessian (Yao et al. 2021), its curvature from one Hutchinson probe a
-            step; `first` is Adam.
-        steps: at most, along half a cosine from the full rate to 0.
+        order: `second` is AdaHessian (Yao et al. 2021) with one Hutchinson probe in each step;
+            `first` is Adam.
+        steps: the largest number of steps. The learning rate falls to 0 along a cosine.
+
+    Raises:
+        ValueError: a value is out of range, or AdaHessian's package is not installed.
     """
 
     order: Literal["second", "first"] = "second"
@@ -41,14 +46,14 @@ class Ascent:
 
     def __post_init__(self) -> None:
         if self.order not in RATE:
-            raise ValueError(f"an ascent knows no order {self.order!r}; known: {', '.join(RATE)}")
+            raise ValueError(f"an ascent has no order {self.order!r}; known: {', '.join(RATE)}")
         if self.steps < 1:
             raise ValueError(f"an ascent needs 1 step or more; got {self.steps}")
         if self.order == "second" and find_spec("pytorch_optimizer") is None:
             raise ValueError(
-                "climbing by the second order needs AdaHessian of the package pytorch-optimizer, "
-                "which is not installed; "
-                "`pip install 'surrogate-nas[optim]'`, or set the order to first"
+                "an ascent of the second order needs AdaHessian of the package pytorch-optimizer, "
+                "which is not installed; `pip install 'surrogate-nas[optim]'`, or set the order to "
+                "first"
             )
 
 
@@ -60,18 +65,26 @@ def climb(
     ascent: Ascent,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the starts end (K, D), and how high that is (K,): the best place on each one's way,
-    inside the box.
+    """The best point on the path of each start (K, D), and its value (K,).
 
-    Every start climbs by itself: nothing is shared but the number of steps. Between two steps
-        nothing of the first is kept but the optimiser's averages.
+    The starts move independently; they share only the number of steps. Between two steps only the
+    averages of the optimiser are kept in memory.
 
     Args:
-        value: of places (K, D), (K,) that each depend on their own place alone, once differentiable
-            or, for the second order, twice.
-        low_D, high_D: the box that places are brought back to after each step; or one for each
-            start (K, D).
-        seed: of the Hutchinson probes.
+        value: the function to maximise. It maps points (K, D) to values (K,), and each value
+            depends only on its own point. It is differentiable, and twice differentiable for the
+            second order.
+        start_KD: the starting points.
+        low_D, high_D: the bounds to which points are clipped after each step; (D,) or (K, D).
+        ascent: the settings.
+        seed: seed of the Hutchinson probes.
+
+    Example:
+        >>> def value(x_KD):
+        ...     return -((x_KD - 1) ** 2).sum(1)
+        >>> low_D, high_D = np.zeros(2), np.full(2, 3.0)
+        >>> climb(value, np.zeros((1, 2)), low_D, high_D, Ascent("first", 200), 0)[0].round(1)
+        array([[1., 1.]])
     """
     import torch
 
@@ -81,7 +94,7 @@ def climb(
         torch.from_numpy(np.array(array, dtype=np.float32)) for array in (start_KD, low_D, high_D)
     )
     x = start.clamp(low, high).requires_grad_()
-    # One group for all: an optimiser of this kind treats every number by itself.
+    # One tensor for all starts: these optimisers treat each coordinate independently.
     optimizer, generator = _optimizer(ascent, x), torch.Generator().manual_seed(seed)
     best_K, best_KD = torch.full((len(x),), -math.inf), x.detach().clone()
     before_K, still = best_K, 0
@@ -96,10 +109,9 @@ def climb(
             before_K = value_K
             if still > PATIENCE or step == ascent.steps:
                 break
+            cosine = 1 + math.cos(math.pi * step / ascent.steps)
             for group in optimizer.param_groups:
-                group["lr"] = (
-                    RATE[ascent.order] * 0.5 * (1 + math.cos(math.pi * step / ascent.steps))
-                )
+                group["lr"] = RATE[ascent.order] * 0.5 * cosine
             x.grad = -gradient
             if curvature is None:
                 optimizer.step()
@@ -114,11 +126,11 @@ def climb(
 def _slope(
     value: Callable[[Tensor], Tensor], x: Tensor, generator: Any
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The values, their gradient, and with a generator an estimate v (H v) of the Hessian's
-    diagonal, v being signs (Hutchinson).
+    """The values, their gradient, and with a generator an estimate of the Hessian's diagonal.
 
-    By `autograd.grad`, which leaves nothing behind: after `backward(create_graph=True)` a place and
-        its gradient would hold each other for ever.
+    The estimate is v * (H v) with random signs v (Hutchinson). It uses `autograd.grad`, because
+    after `backward(create_graph=True)` a tensor and its gradient would refer to each other, and
+    their memory would never be freed.
     """
     import torch
 

@@ -1,12 +1,11 @@
-"""Graphs whose operations are mixtures: through a graph network they climb as places in an
-embedding do.
+"""Gradient ascent on the operations of graphs, relaxed to mixtures, through the graph network.
 
-A node that is one of O operations becomes a share of each, as in DARTS (Liu et al. 2019), but under
-a surrogate and not in a network that is trained. The edges stay. What comes out is no architecture,
-so it is compared with some: by what the network reads in it.
+The operation of a node becomes a mixture of all operations, as in DARTS (Liu et al. 2019), but as
+the input of a surrogate and not in a trained supernet. The edges stay fixed. The result is not an
+architecture, so it is compared with architectures by the graph features that the network computes.
 
-Shapes: M graphs, P places for a graph's nodes, O operations of the encoding, A of them that a node
-may be, K members, H features of a graph.
+Shapes: M graphs, P padded node positions, O operations of the encoding, A of them that an inner
+node may have, K members, H features of a graph, D = P A logits.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from spaces.graph import INPUT, OUTPUT
 if TYPE_CHECKING:
     from torch import Tensor
 
-# A node's own operation starts with this logit, the others with 0; none goes beyond the second
-# number.
+# The initial logit of a node's own operation, where the other operations have 0, and the bound of
+# all logits.
 OWN, FURTHEST = 2.0, 4.0
 
 
@@ -37,48 +36,50 @@ def climb_operations(
     ascent: Ascent,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the network reads (M, K H) where the graphs' operations end, and the shares of the
-    operations there (M, P, O).
+    """The features of the graphs after the ascent (M, K H), and their mixtures (M, P, O).
 
-    What climbs is mean + weights[0] aleatoric + weights[1] epistemic, in normal scores, along the
-    shares' logits. Inputs and outputs stay what they are, and so do the nodes' attributes and
-    degrees.
+    The ascent maximises mean + weights[0] aleatoric + weights[1] epistemic, in normal scores, over
+    the logits of the mixtures. Input and output nodes stay fixed, and so do the attributes and
+    degrees of all nodes.
+
+    Args:
+        model: the trained ensemble.
+        encoding, encoded: the encoding, and the M graphs from which the ascent starts.
+        weights: the weights of the two uncertainties.
+        ascent, seed: see `climb`.
     """
     import torch
 
     from predictors.network.layers import one_thread, to_tensors
 
     tensors = to_tensors(encoded, model.network.device)
-    able_A = torch.tensor(
-        [
-            number
-            for number, op in enumerate(encoding.nodes.ops)
-            if number != UNKNOWN and op not in (INPUT.op, OUTPUT.op)
-        ]
-    )
+    inner_ops = [
+        number
+        for number, op in enumerate(encoding.nodes.ops)
+        if number != UNKNOWN and op not in (INPUT.op, OUTPUT.op)
+    ]
+    able_A = torch.tensor(inner_ops)
+    device = model.network.device
     own_MPO = torch.nn.functional.one_hot(tensors.op_MP, encoding.num_ops).float()
-    free_MP = tensors.present_MP & torch.isin(tensors.op_MP, able_A.to(tensors.op_MP.device))
+    free_MP = tensors.present_MP & torch.isin(tensors.op_MP, able_A.to(device))
 
     def shares(x_MD: Tensor) -> Tensor:
-        mixed_MPA = (
-            x_MD.to(own_MPO.device).unflatten(1, (own_MPO.shape[1], len(able_A))).softmax(-1)
+        logit_MPA = x_MD.to(device).unflatten(1, (own_MPO.shape[1], len(able_A)))
+        mixed_MPO = torch.zeros_like(own_MPO).index_copy(
+            2, able_A.to(device), logit_MPA.softmax(-1)
         )
-        mixed_MPO = torch.zeros_like(own_MPO).index_copy(2, able_A.to(own_MPO.device), mixed_MPA)
         return torch.where(free_MP[..., None], mixed_MPO, own_MPO)
 
     def read(x_MD: Tensor) -> Tensor:
-        return model.network.read_graphs(
-            tensors, torch.einsum("mpo,koh->kmph", shares(x_MD), model.network.op)
-        )
+        op_KMPH = torch.einsum("mpo,koh->kmph", shares(x_MD), model.network.op)
+        return model.network.read_graphs(tensors, op_KMPH)
 
     def bound(x_MD: Tensor) -> Tensor:
-        mean_MK = model.network.judge(read(x_MD))
-        # Where members agree exactly, a root has no slope.
-        return (
-            mean_MK.mean(1)
-            + weights[0] * model.aleatoric
-            + weights[1] * (mean_MK.var(1) + 1e-8).sqrt()
-        ).cpu()
+        mean_MK = model.network.head(read(x_MD))
+        # The root has no derivative at 0, where all members agree.
+        epistemic_M = (mean_MK.var(1) + 1e-8).sqrt()
+        bound_M = mean_MK.mean(1) + weights[0] * model.aleatoric + weights[1] * epistemic_M
+        return bound_M.cpu()
 
     start_MD = OWN * own_MPO[..., able_A].flatten(1).cpu().numpy()
     far_D = np.full(start_MD.shape[1], FURTHEST)
@@ -89,7 +90,7 @@ def climb_operations(
 
 
 def graph_features(model: Networks, encoded: Encoded) -> np.ndarray:
-    """(M, K H) what the network reads in graphs as they are."""
+    """(M, K H) the features of graphs that have their own operations."""
     import torch
 
     from predictors.network.layers import one_thread, to_tensors

@@ -1,1 +1,1 @@
-"""Edit distances between graphs, and an embedding that keeps them."""
+"""Edit distances between graphs, and an embedding that approximates them."""

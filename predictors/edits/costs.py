@@ -1,5 +1,4 @@
-"""What it costs to edit one graph into another: for transformers as FlexiBERT has it, for other
-graphs by what differs between two nodes.
+"""The costs of graph edits: FlexiBERT's for its transformers, graded ones for all other graphs.
 
 Shapes: K distinct nodes, L labels.
 """
@@ -14,9 +13,9 @@ import numpy as np
 
 from spaces.graph import Graph, Node, Value
 
-# FlexiBERT's order: what is the same in all its transformers, then the families, each with the
-# attributes that order its members, the first first. A place is left free before each family, so to
-# pass from one to another costs one more.
+# FlexiBERT's order of labels: first the operations that all its transformers have, then families of
+# operations. The labels of a family are sorted by these attributes, the first attribute first. One
+# position stays free before each family, so a change to another family costs one more.
 _FIXED = ("input", "output", "add_norm")
 _FAMILIES = (
     ("feed_forward", ("features",)),
@@ -24,22 +23,24 @@ _FAMILIES = (
     ("self_attention", ("hidden", "similarity")),
     ("span_convolution", ("hidden", "kernel_size")),
 )
-# Of the words, dft stands before dct and sdp before wma, as the authors list them.
+# Attribute values in the authors' order: dft before dct, and sdp before wma.
 _WORDS = ("dft", "dct", "sdp", "wma")
 
 
 @dataclass(frozen=True)
 class EditCosts:
-    """The costs of edits. A node is removed or inserted at one price; its label may be changed into
-    another; an edge is removed or inserted.
+    """The costs of the edits: insert or remove a node or an edge, or change a node's label.
 
     Attributes:
-        labels: the L labels: nodes with the attributes that count.
-        node: (L,) what a node of each label costs, removed or inserted.
-        change: (L, L) what a change of label costs: symmetric, 0 from a label to itself, and never
-            more than the one removed and the other inserted.
-        edge: what an edge costs.
-        ignored: attributes that do not count.
+        labels: the L labels, each a node with the attributes that count.
+        node: (L,) the cost to insert or remove a node of each label.
+        change: (L, L) the cost to change one label into another: symmetric, 0 on the diagonal, and
+            at most the cost to remove the one and insert the other.
+        edge: the cost to insert or remove an edge.
+        ignored: names of attributes that do not count.
+
+    Raises:
+        ValueError: the costs do not have these properties.
     """
 
     labels: tuple[Node, ...]
@@ -55,8 +56,8 @@ class EditCosts:
             or change_LL.shape[0] != change_LL.shape[1]
         ):
             raise ValueError(
-                f"edit costs need a price for each of the {len(self.labels)} labels and each "
-                f"pair; got {len(node_L)} and {change_LL.shape}"
+                f"edit costs need a price for each of the {len(self.labels)} labels and for each "
+                f"pair of labels; got {len(node_L)} and {change_LL.shape}"
             )
         if not np.isfinite([self.edge, *self.node]).all() or self.edge < 0 or (node_L < 0).any():
             raise ValueError("the prices of nodes and edges must be finite and 0 or more")
@@ -71,60 +72,63 @@ class EditCosts:
             )
         if (change_LL > node_L[:, None] + node_L + 1e-9).any():
             raise ValueError(
-                "a change must not cost more than to remove the one node and insert the other: "
-                "nobody would pay for it"
+                "a change must not cost more than to remove one node and insert the other, because "
+                "it would never be part of a cheapest edit"
             )
 
     def rows(self, kinds: Sequence[Node]) -> np.ndarray:
-        """(K,) the number of each node's label.
+        """(K,) the index of each node's label.
 
         Raises:
-            ValueError: a node has a label without a price.
+            ValueError: a node has a label that these costs do not contain.
         """
         numbers = {label: number for number, label in enumerate(self.labels)}
         labels = [label_of(node, self.ignored) for node in kinds]
         unknown = next((label for label in labels if label not in numbers), None)
         if unknown is not None:
             raise ValueError(
-                f"these edit costs know {len(numbers)} kinds of nodes, and {unknown} is none of "
-                "them: make them from graphs that show it"
+                f"these edit costs are for {len(numbers)} kinds of nodes, and {unknown} is none of "
+                "them: make the costs from graphs that contain it"
             )
         return np.array([numbers[label] for label in labels], dtype=np.int64)
 
 
 def label_of(node: Node, ignored: frozenset[str]) -> Node:
-    """The node without the attributes that do not count."""
-    return (
-        Node(node.op, tuple(pair for pair in node.attributes if pair[0] not in ignored))
-        if ignored
-        else node
-    )
+    """The node without the ignored attributes."""
+    if not ignored:
+        return node
+    return Node(node.op, tuple(pair for pair in node.attributes if pair[0] not in ignored))
 
 
 def suggest_costs(graphs: Iterable[Graph]) -> EditCosts:
-    """FlexiBERT's costs where all operations are those of its transformers, else `graded_costs`."""
+    """`transformer_costs` if all operations are FlexiBERT's, else `graded_costs`."""
     graphs = list(graphs)
     known = {*_FIXED, *(op for op, _ in _FAMILIES)}
-    return (
-        transformer_costs(graphs)
-        if all(node.op in known for node in _kinds(graphs))
-        else graded_costs(graphs)
-    )
+    if all(node.op in known for node in _kinds(graphs)):
+        return transformer_costs(graphs)
+    return graded_costs(graphs)
 
 
 def transformer_costs(graphs: Iterable[Graph], *, edge: float = 0.1) -> EditCosts:
-    """FlexiBERT's costs (Tuli et al., JAIR 2023) for the labels in these graphs; show it all that
-    the space has, since places count what is there.
+    """FlexiBERT's costs (Tuli et al., JAIR 2023) for the labels in these graphs.
 
-    The labels stand in a row: input, output, residual norm, and after a free place each,
-        feed-forward layers by size, linear transforms, self-attention
-    and span convolutions by hidden size and then parameter. A change costs the difference of two
-    places, a node its own place, an edge 0.1. So what computes more costs more. The authors' code
-    takes the sizes out of a set, in no certain order; here they ascend. A head's size and a
-    feed-forward layer's input follow from the other attributes and do not count.
+    The labels are numbered in this order: input, output, residual norm; feed-forward layers by
+    size; linear transforms, self-attention and span convolutions, each by hidden size and then by
+    their parameter. One number is skipped before each of these four families. A change costs the
+    difference of the two numbers, a node its own number, an edge 0.1. So operations that compute
+    more cost more.
+
+    The authors' code takes the sizes out of a set, in an undefined order; here they ascend. The
+    size of a head and the input size of a feed-forward layer follow from the other attributes and
+    do not count.
+
+    Args:
+        graphs: they should contain all labels of the space, since the numbers depend on the labels
+            that are present.
+        edge: the cost of an edge.
 
     Raises:
-        ValueError: a node is none of FlexiBERT's.
+        ValueError: a node has an operation that FlexiBERT does not have.
     """
     attributes = dict(_FAMILIES)
     by_op: dict[str, set[Node]] = {op: set() for op in (*_FIXED, *attributes)}
@@ -146,18 +150,17 @@ def transformer_costs(graphs: Iterable[Graph], *, edge: float = 0.1) -> EditCost
             places[label] = float(place)
             place += 1
     place_L = np.array(list(places.values()))
-    return _costs(
-        tuple(places), place_L, np.abs(place_L[:, None] - place_L), edge, frozenset(ignored)
-    )
+    change_LL = np.abs(place_L[:, None] - place_L)
+    return _costs(tuple(places), place_L, change_LL, edge, frozenset(ignored))
 
 
 def graded_costs(graphs: Iterable[Graph], *, edge: float = 0.5) -> EditCosts:
-    """Costs for the labels in any graphs: a node costs 1, a change of operation 1, a change of
-    attributes up to a half.
+    """Costs for any graphs: 1 for a node or a change of operation, up to 0.5 for attributes.
 
-    That half is shared by the attributes that the operation's nodes have: a number counts by how
-    far apart the two stand among the values that occur, anything else whole or not at all. So no
-    order of the operations is needed.
+    The attributes of an operation share the 0.5 equally. A numeric attribute contributes the
+    difference of the two values' ranks among all values that occur, relative to the largest
+    difference. Any other attribute contributes its full share if the values differ, else 0. So the
+    operations need no order.
     """
     labels = tuple(sorted(_kinds(graphs), key=lambda node: (node.op, str(node))))
     values: dict[tuple[str, str], set[Value]] = {}
@@ -174,7 +177,8 @@ def graded_costs(graphs: Iterable[Graph], *, edge: float = 0.5) -> EditCosts:
             if first.op == second.op:
                 of = names.get(first.op, [])
                 parts = [
-                    _apart(first.get(name), second.get(name), ranks[first.op, name]) for name in of
+                    _difference(first.get(name), second.get(name), ranks[first.op, name])
+                    for name in of
                 ]
                 change_LL[row, column] = 0.5 * sum(parts) / max(len(parts), 1)
     return _costs(labels, np.ones(len(labels)), change_LL, edge, frozenset())
@@ -197,14 +201,14 @@ def _kinds(graphs: Iterable[Graph]) -> set[Node]:
 
 
 def _rank(value: Value) -> tuple[int, float, str]:
-    """Numbers before words, the known words in their order."""
+    """A sort key: numbers first, then the `_WORDS` in their order, then all other values."""
     if isinstance(value, int | float):
         return 0, float(value), ""
     return (1, _WORDS.index(value), "") if value in _WORDS else (2, 0.0, str(value))
 
 
 def _ranks(values: set[Value]) -> Mapping[Value, float] | None:
-    """The place of each among the values, 0 to 1; None where not all of them are numbers."""
+    """The rank of each value, scaled to 0 to 1; None if not all values are numbers."""
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return None
     return {
@@ -213,7 +217,7 @@ def _ranks(values: set[Value]) -> Mapping[Value, float] | None:
     }
 
 
-def _apart(first: Value, second: Value, ranks: Mapping[Value, float] | None) -> float:
+def _difference(first: Value, second: Value, ranks: Mapping[Value, float] | None) -> float:
     if ranks is None or first is None or second is None:
         return float(first != second)
     return abs(ranks[first] - ranks[second])

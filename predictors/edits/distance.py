@@ -1,24 +1,25 @@
-"""Weighted graph edit distance: the least that it costs to turn one graph into another, bounded
-from both sides, many pairs at once.
+"""Weighted graph edit distance of many pairs of graphs, with an upper and a lower bound.
 
-No change of a label costs more than a removal and an insertion, so a cheapest edit keeps as many
-nodes as it can: it is a one-to-one map p of the nodes of the two graphs, the smaller being filled
-up with blanks, and costs
+The edit distance is the least cost of edits that turn one graph into the other. A change of label
+never costs more than a removal and an insertion, so there is a cheapest edit that keeps as many
+nodes as possible. It is a one-to-one map p of the nodes of the two graphs, where the smaller graph
+is padded with blank nodes, and it costs
 
-    sum_i node(i, p(i)) + edge * (edges of both - 2 * edges that p takes to edges).
+    sum_i node(i, p(i)) + edge * (edges of both - 2 * edges that p maps to edges).
 
-To find the best map is a quadratic assignment problem. With at most `SMALLEST` nodes all maps are
-tried, and the distance is exact. Beyond, what is returned is what the best map found costs: an
-upper bound. The search starts from assignments of the nodes by label, degrees and depth, follows
-each down the quadratic form by linear assignments (Leordeanu et al. 2009; for edit distances
-Bougleux et al. 2017), and then exchanges two nodes as long as that helps. A lower bound comes from
-one linear assignment (Riesen and Bunke 2009, made a bound by Blumenthal et al. 2020).
+To find the best map is a quadratic assignment problem. For graphs with at most `SMALLEST` nodes all
+maps are evaluated, and the distance is exact. For larger graphs the result is the cost of the best
+map found, which is an upper bound. The search starts from assignments of the nodes by label,
+degrees and depth. It improves each by linear assignments that follow the gradient of the quadratic
+form (Leordeanu et al. 2009; Bougleux et al. 2017 for edit distances), and then exchanges pairs of
+nodes as long as the cost falls. The lower bound comes from one linear assignment (Riesen and Bunke
+2009; that it is a bound: Blumenthal et al. 2020).
 
-FlexiBERT's graphs are layered, and to align layer with layer would be quick. But there an edge
-costs a tenth and a node up to twenty: the cheapest edit tears layers apart to keep their nodes, and
-the best alignment of layers costs nearly twice as much (benchmarks/edit_distance.py).
+FlexiBERT's graphs have layers, and to align them layer by layer would be faster. But there an edge
+costs 0.1 and a node up to 20, so the cheapest edit splits layers to keep their nodes. The best
+alignment of layers costs nearly twice as much (benchmarks/edit_distance.py).
 
-Shapes: M graphs, P pairs, N places for a graph's nodes, S kinds of edges, Q maps.
+Shapes: M graphs, P pairs, N padded node positions, S kinds of edges, Q maps, X = N N.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ from predictors.edits.costs import EditCosts
 from predictors.edits.pairs import Pairs, along, as_matrix, in_runs
 from spaces.graph import Graph
 
-# With so many nodes all maps are tried: 5,040.
+# All maps are evaluated for graphs with at most this number of nodes; these are 5,040 maps.
 SMALLEST = 7
-# Linear assignments on the way down; more find nothing.
+# The largest number of linear assignments in a descent. More do not improve the result.
 DESCENTS = 8
-# What is less of an improvement is rounding.
+# A smaller improvement may be a rounding error.
 LEAST = 1e-4
-# How much the starts prefer nodes of equal depth, in edges: first little, so that labels decide,
-# then much.
+# The two starts penalise a difference in depth by this number of edge costs. With the small weight
+# the labels decide, with the large one the depths.
 DEPTH_WEIGHTS = (3.0, 100.0)
 
 
 def distance_matrix(graphs: Sequence[Graph], costs: EditCosts) -> np.ndarray:
-    """(M, M) the distances of all graphs from all; see `edit_distances`."""
+    """(M, M) the distances between all pairs of graphs; see `edit_distances`."""
     pair_P2 = np.stack(np.triu_indices(len(graphs), 1), axis=1)
     result_MM = np.zeros((len(graphs), len(graphs)))
     result_MM[pair_P2[:, 0], pair_P2[:, 1]] = edit_distances(graphs, pair_P2, costs)
@@ -53,23 +54,34 @@ def distance_matrix(graphs: Sequence[Graph], costs: EditCosts) -> np.ndarray:
 
 
 def edit_distances(graphs: Sequence[Graph], pair_P2: np.ndarray, costs: EditCosts) -> np.ndarray:
-    """(P,) the edit distance of each pair: exact where both have at most `SMALLEST` nodes, else an
-    upper bound; the same in both directions.
+    """(P,) the edit distance of each pair; symmetric.
+
+    It is exact if both graphs have at most `SMALLEST` nodes, else an upper bound.
 
     Args:
         graphs: M graphs; they are compared as they are, not simplified.
-        pair_P2: the numbers of each pair's graphs.
-        costs: see `EditCosts`.
+        pair_P2: the indices of the two graphs of each pair.
+        costs: the costs of the edits, such as `suggest_costs(graphs)`.
 
     Raises:
-        ValueError: a graph has a node without a price, or a pair is of other graphs.
+        ValueError: a graph has a node that the costs do not contain, or an index is out of range.
+
+    Example:
+        >>> from predictors.edits.costs import suggest_costs
+        >>> from spaces import GraphBuilder
+        >>> builder = GraphBuilder()
+        >>> one = builder.output(builder.input())
+        >>> edit_distances([one, one], np.array([[0, 1]]), suggest_costs([one])).tolist()
+        [0.0]
     """
     return _measured(graphs, pair_P2, costs, _least)
 
 
 def lower_bounds(graphs: Sequence[Graph], pair_P2: np.ndarray, costs: EditCosts) -> np.ndarray:
-    """(P,) what no edit of a pair undercuts: the labels, and the edges that are lost since degrees
-    differ. Where it is the distance, that is exact.
+    """(P,) a lower bound of the edit distance of each pair.
+
+    It counts the labels, and those edges that must be edited because the degrees of two nodes
+    differ. Where the bound equals the result of `edit_distances`, that result is exact.
     """
     return _measured(graphs, pair_P2, costs, _lower)
 
@@ -92,7 +104,7 @@ def _measured(
     with threadpool_limits(1):
         for rows, pairs in in_runs(graphs, pair_P2, costs):
             result_P[rows] = measure(pairs)
-    # In single precision a graph is not quite at 0 from its like.
+    # In single precision the distance of isomorphic graphs is not exactly 0.
     return np.where(result_P < LEAST, 0.0, result_P)
 
 
@@ -106,10 +118,9 @@ def _least(pairs: Pairs) -> np.ndarray:
     for weight in DEPTH_WEIGHTS:
         left = pairs.take(rows)
         to_PN = _assigned(certain_PNN[rows] + np.float32(weight * pairs.edge) * left.apart_PNN)
-        best_P[rows] = np.minimum(
-            best_P[rows], left.cost(_exchanged(left, _descended(left, to_PN)))
-        )
-        # Where the bounds meet there is nothing left to find.
+        to_PN = _exchanged(left, _descended(left, to_PN))
+        best_P[rows] = np.minimum(best_P[rows], left.cost(to_PN))
+        # A pair whose two bounds are equal is solved.
         rows = rows[best_P[rows] > lower_P[rows] + LEAST]
         if len(rows) == 0:
             break
@@ -117,12 +128,13 @@ def _least(pairs: Pairs) -> np.ndarray:
 
 
 def _lower(pairs: Pairs) -> np.ndarray:
+    """(P,) the lower bounds."""
     certain_PNN = pairs.certain()
     return along(certain_PNN, _assigned(certain_PNN))
 
 
 def _least_of_all(pairs: Pairs) -> np.ndarray:
-    """(P,) the cost of the best of all maps."""
+    """(P,) the least cost of all maps."""
     count = pairs.num_places
     to_QN = _all_maps(count)
     onto_QX = (to_QN[:, :, None] * count + to_QN[:, None, :]).reshape(len(to_QN), -1)
@@ -143,10 +155,10 @@ def _all_maps(count: int) -> np.ndarray:
 
 
 def _descended(pairs: Pairs, to_PN: np.ndarray) -> np.ndarray:
-    """(P, N) for each map the best of those met on the way down from it.
+    """(P, N) for each map the best map met on a descent that starts from it.
 
-    The way: from a point x to the map of least cost for the slope at x, or as far towards it as the
-        quadratic form falls, and on from there.
+    A step goes from a point x towards the map that is cheapest under the gradient at x, and stops
+    at the minimum of the quadratic form on the way.
     """
     best_PN, best_P = to_PN.copy(), pairs.cost(to_PN)
     x_PNN, rows, left = as_matrix(to_PN), np.arange(len(pairs)), pairs
@@ -173,21 +185,22 @@ def _descended(pairs: Pairs, to_PN: np.ndarray) -> np.ndarray:
 
 
 def _exchanged(pairs: Pairs, to_PN: np.ndarray) -> np.ndarray:
-    """(P, N) the maps after exchanges of two nodes' partners, the one that helps most at a time,
-    until none helps.
+    """(P, N) the maps after exchanges of the images of two nodes.
+
+    Each exchange is the one that reduces the cost most. The search ends if none reduces it.
     """
     to_PN, rows, left = to_PN.copy(), np.arange(len(pairs)), pairs
     twice = np.float32(2 * pairs.edge)
     while len(rows):
         map_PN = to_PN[rows]
-        # What a node costs in another's place.
+        # The cost of each node if it had the image of each other node.
         cost_PNN = left.node_PNN - twice * left.kept_by(as_matrix(map_PN))
         cost_PNN = np.take_along_axis(
             cost_PNN, np.broadcast_to(map_PN[:, None, :], cost_PNN.shape), 2
         )
         own_PN = np.einsum("pii->pi", cost_PNN)
         change_PNN = cost_PNN + cost_PNN.mT - own_PN[:, :, None] - own_PN[:, None, :]
-        # The edges between the two are kept whichever way round they are, and were counted at both.
+        # The exchange keeps the edges between the two nodes, which were counted at both of them.
         first_PSNN, second_PSNN = left.first_PSNN, left.seen_through(map_PN)
         change_PNN -= twice * ((first_PSNN + first_PSNN.mT) * (second_PSNN + second_PSNN.mT)).sum(1)
         flat_PX = change_PNN.reshape(len(rows), -1)
@@ -201,7 +214,7 @@ def _exchanged(pairs: Pairs, to_PN: np.ndarray) -> np.ndarray:
 
 
 def _assigned(cost_PNN: np.ndarray) -> np.ndarray:
-    """(P, N) the one-to-one map of least cost for each pair."""
+    """(P, N) the one-to-one map of least total cost for each pair."""
     from scipy.optimize import linear_sum_assignment
 
     return np.stack([linear_sum_assignment(cost_NN)[1] for cost_NN in cost_PNN])

@@ -1,7 +1,6 @@
-"""Pairs of graphs as arrays, and what it costs to map the nodes of the one onto those of the other.
+"""Pairs of graphs as arrays, and the costs of maps between their nodes.
 
-Shapes: M graphs, P pairs, N places for a graph's nodes, S kinds of edges, L labels, K distinct
-nodes.
+Shapes: M graphs, P pairs, N padded node positions, S kinds of edges, L labels, K distinct nodes.
 """
 
 from __future__ import annotations
@@ -15,22 +14,23 @@ import numpy as np
 from predictors.edits.costs import EditCosts
 from spaces.graph import Graph, Node
 
-# Pairs of nodes that are worked on at a time: a few such arrays stay in the processor's cache.
+# Pairs of nodes in one batch. A few arrays of this size stay in the processor's cache.
 MOST_CELLS = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """M graphs as arrays, nodes in an order that depends on their surroundings alone, blanks behind
-    them.
+    """M graphs as arrays, padded with blank nodes.
+
+    The order of the nodes depends only on their labels and on the edges around them.
 
     Attributes:
-        label_MN: the number of each node's label; L for a blank.
-        edge_MSNN: 1 where an edge of the kind leads from a node to a node. A kind is a slot, and
-            how many edges of that slot lie beside it.
-        depth_MN: the longest path from the input, as a share of the longest of all; a half for a
-            blank.
-        size_M: nodes.
+        label_MN: the index of each node's label; L for a blank.
+        edge_MSNN: 1 if there is an edge of the kind from the one node to the other. The kind of an
+            edge is its slot together with its number among parallel edges of that slot.
+        depth_MN: the length of the longest path from the input, relative to the longest of the
+            graph; 0.5 for a blank.
+        size_M: numbers of nodes.
     """
 
     label_MN: np.ndarray
@@ -41,13 +41,13 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """P pairs of graphs, each filled up with blanks to N nodes.
+    """P pairs of graphs, each padded with blank nodes to N nodes.
 
     Attributes:
-        node_PNN: what it costs to map a node of the first onto a node of the second.
-        apart_PNN: how far apart they stand in depth, 0 to 1.
-        first_PSNN, second_PSNN: the edges of both.
-        edge: what an edge costs.
+        node_PNN: the cost to map each node of the first graph to each node of the second.
+        apart_PNN: the difference of their depths, 0 to 1.
+        first_PSNN, second_PSNN: the edges of the two graphs.
+        edge: the cost of an edge.
     """
 
     node_PNN: np.ndarray
@@ -65,7 +65,7 @@ class Pairs:
         return self.node_PNN.shape[1]
 
     def take(self, rows: np.ndarray) -> Pairs:
-        """Some of the pairs, in this order."""
+        """The pairs with these indices, in this order."""
         return Pairs(
             self.node_PNN[rows],
             self.apart_PNN[rows],
@@ -75,14 +75,17 @@ class Pairs:
         )
 
     def num_edges(self) -> np.ndarray:
-        """(P,) edges of both."""
+        """(P,) the number of edges of both graphs."""
         return self.first_PSNN.sum((1, 2, 3)) + self.second_PSNN.sum((1, 2, 3))
 
     def kept_by(self, x_PNN: np.ndarray) -> np.ndarray:
-        """(P, N, N) the edges at a node of the first that x takes to edges at a node of the second,
-        were the one mapped onto the other.
+        """(P, N, N) for each pair of nodes the number of edges kept if one is mapped to the other.
 
-        x is a map as a matrix, or between maps.
+        Kept are edges at the node of the first graph that x maps to edges at the node of the second
+        graph.
+
+        Args:
+            x_PNN: the map of all other nodes as a matrix, or a convex combination of such matrices.
         """
         result_PNN = np.zeros_like(self.node_PNN)
         for kind in range(self.first_PSNN.shape[1]):
@@ -92,44 +95,39 @@ class Pairs:
         return result_PNN
 
     def seen_through(self, to_PN: np.ndarray) -> np.ndarray:
-        """(P, S, N, N) the second graph's edges, its nodes numbered as those of the first that are
-        mapped onto them.
-        """
-        pair, kind = (
-            np.arange(len(self))[:, None, None, None],
-            np.arange(self.second_PSNN.shape[1])[:, None, None],
-        )
+        """(P, S, N, N) the edges of the second graph, numbered as the nodes mapped to its nodes."""
+        pair = np.arange(len(self))[:, None, None, None]
+        kind = np.arange(self.second_PSNN.shape[1])[:, None, None]
         return self.second_PSNN[pair, kind, to_PN[:, None, :, None], to_PN[:, None, None, :]]
 
     def cost(self, to_PN: np.ndarray) -> np.ndarray:
-        """(P,) what the maps cost."""
+        """(P,) the costs of the maps."""
         kept_P = np.einsum("psij,psij->p", self.first_PSNN, self.seen_through(to_PN))
         return along(self.node_PNN, to_PN) + np.float32(self.edge) * (self.num_edges() - 2 * kept_P)
 
     def certain(self) -> np.ndarray:
-        """(P, N, N) what it costs to map a node onto a node, and half the edges at it that lose
-        their partner whatever the rest of the map is.
+        """(P, N, N) a lower bound of the cost to map each node to each node.
+
+        It is the cost of the labels plus half the cost of those edges at the two nodes that are
+        edited whatever the rest of the map is.
         """
         result_PNN = self.node_PNN.copy()
         for kind in range(self.first_PSNN.shape[1]):
             for axis in (1, 2):
-                first_PN, second_PN = (
-                    self.first_PSNN[:, kind].sum(axis),
-                    self.second_PSNN[:, kind].sum(axis),
-                )
-                result_PNN += np.float32(self.edge / 2) * np.abs(
-                    first_PN[:, :, None] - second_PN[:, None, :]
-                )
+                first_PN = self.first_PSNN[:, kind].sum(axis)
+                second_PN = self.second_PSNN[:, kind].sum(axis)
+                edited_PNN = np.abs(first_PN[:, :, None] - second_PN[:, None, :])
+                result_PNN += np.float32(self.edge / 2) * edited_PNN
         return result_PNN
 
 
 def along(value_PNN: np.ndarray, to_PN: np.ndarray) -> np.ndarray:
-    """(P,) the sum of the values that the maps pick, one a row."""
+    """(P,) the sum over the nodes of the value of each node and its image."""
     return np.take_along_axis(value_PNN, to_PN[:, :, None], 2).sum((1, 2))
 
 
 def as_matrix(to_PN: np.ndarray) -> np.ndarray:
-    """(P, N, N) 1 where a node is mapped."""
+    """(P, N, N) the maps as permutation matrices."""
     result_PNN = np.zeros((*to_PN.shape, to_PN.shape[1]), dtype=np.float32)
     np.put_along_axis(result_PNN, to_PN[:, :, None], 1, 2)
     return result_PNN
@@ -138,25 +136,21 @@ def as_matrix(to_PN: np.ndarray) -> np.ndarray:
 def in_runs(
     graphs: Sequence[Graph], pair_P2: np.ndarray, costs: EditCosts
 ) -> Iterator[tuple[np.ndarray, Pairs]]:
-    """The pairs in runs of about one size, each with the numbers of its pairs.
+    """The pairs in batches of graphs of similar size, each with the indices of its pairs.
 
-    Of each pair that graph comes first whose content does in some fixed order, so that both
-    directions are one question.
+    The two graphs of a pair are put into a fixed order of their contents, so that the result is the
+    same in both directions.
 
     Raises:
-        ValueError: a graph has a node without a price.
+        ValueError: a graph has a node that the costs do not contain.
     """
     layout, blank = lay_out(graphs, costs), len(costs.labels)
     price_LL = np.zeros((blank + 1, blank + 1), dtype=np.float32)
-    price_LL[:blank, :blank], price_LL[blank, :blank], price_LL[:blank, blank] = (
-        costs.change,
-        costs.node,
-        costs.node,
-    )
+    price_LL[:blank, :blank] = costs.change
+    price_LL[blank, :blank] = price_LL[:blank, blank] = costs.node
     rank_M = _ranked(layout)
-    pair_P2 = np.where(
-        (rank_M[pair_P2[:, 0]] <= rank_M[pair_P2[:, 1]])[:, None], pair_P2, pair_P2[:, ::-1]
-    )
+    in_order_P = rank_M[pair_P2[:, 0]] <= rank_M[pair_P2[:, 1]]
+    pair_P2 = np.where(in_order_P[:, None], pair_P2, pair_P2[:, ::-1])
     size_P = layout.size_M[pair_P2].max(1)
     waiting = np.argsort(size_P, kind="stable")[::-1]
     while len(waiting):
@@ -164,12 +158,9 @@ def in_runs(
         count = max(1, MOST_CELLS // size**2)
         rows, waiting = waiting[:count], waiting[count:]
         first, second = pair_P2[rows].T
-        node_PNN = price_LL[
-            layout.label_MN[first, :size, None], layout.label_MN[second, None, :size]
-        ]
-        apart_PNN = np.abs(
-            layout.depth_MN[first, :size, None] - layout.depth_MN[second, None, :size]
-        )
+        label_MN, depth_MN = layout.label_MN[:, :size], layout.depth_MN[:, :size]
+        node_PNN = price_LL[label_MN[first, :, None], label_MN[second, None, :]]
+        apart_PNN = np.abs(depth_MN[first, :, None] - depth_MN[second, None, :])
         edges = [layout.edge_MSNN[of, :, :size, :size] for of in (first, second)]
         yield rows, Pairs(node_PNN, apart_PNN, edges[0], edges[1], costs.edge)
 
@@ -178,7 +169,7 @@ def lay_out(graphs: Sequence[Graph], costs: EditCosts) -> Layout:
     """The graphs as arrays.
 
     Raises:
-        ValueError: a graph has a node without a price.
+        ValueError: a graph has a node that the costs do not contain.
     """
     kinds: dict[Node, int] = {}
     for graph in graphs:
@@ -189,7 +180,7 @@ def lay_out(graphs: Sequence[Graph], costs: EditCosts) -> Layout:
     largest = int(size_M.max(initial=0))
     label_MN = np.full((len(graphs), largest), len(costs.labels))
     depth_MN = np.full((len(graphs), largest), 0.5, dtype=np.float32)
-    slots: dict[tuple[int, int], int] = {}
+    kinds_of_edges: dict[tuple[int, int], int] = {}
     edges: list[tuple[int, int, int, int]] = []
     for number, graph in enumerate(graphs):
         labels = [label_K[kinds[node]] for node in graph.nodes]
@@ -200,26 +191,22 @@ def lay_out(graphs: Sequence[Graph], costs: EditCosts) -> Layout:
         place = {node: position for position, node in enumerate(order)}
         label_MN[number, : len(order)] = [labels[node] for node in order]
         depth_MN[number, : len(order)] = [depths[node] / max(1, *depths) for node in order]
-        beside: Counter[tuple[int, int, int]] = Counter()
+        parallel: Counter[tuple[int, int, int]] = Counter()
         for edge in graph.edges:
-            edges.append(
-                (
-                    number,
-                    slots.setdefault((edge.slot, beside[edge]), len(slots)),
-                    place[edge.source],
-                    place[edge.target],
-                )
-            )
-            beside[edge] += 1
-    edge_MSNN = np.zeros((len(graphs), max(len(slots), 1), largest, largest), dtype=np.float32)
+            kind = kinds_of_edges.setdefault((edge.slot, parallel[edge]), len(kinds_of_edges))
+            edges.append((number, kind, place[edge.source], place[edge.target]))
+            parallel[edge] += 1
+    num_kinds = max(len(kinds_of_edges), 1)
+    edge_MSNN = np.zeros((len(graphs), num_kinds, largest, largest), dtype=np.float32)
     if edges:
         edge_MSNN[tuple(np.array(edges).T)] = 1
     return Layout(label_MN, edge_MSNN, depth_MN, size_M)
 
 
 def _surroundings(graph: Graph, labels: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Each node's longest path from the input, and a number that tells what flows into it and where
-    it flows (of whole numbers a hash is certain).
+    """Each node's longest path from the input, and a hash of its ancestors and descendants.
+
+    The hash is of integers only, so it does not vary between processes.
     """
     depths, inner, outer = [0] * len(labels), [0] * len(labels), [0] * len(labels)
     for node, sources in enumerate(graph.incoming):
@@ -231,7 +218,7 @@ def _surroundings(graph: Graph, labels: Sequence[int]) -> tuple[list[int], list[
 
 
 def _ranked(layout: Layout) -> np.ndarray:
-    """(M,) a numbering in which equal graphs have equal numbers."""
+    """(M,) the rank of each graph in a fixed order of contents; equal graphs have equal ranks."""
     contents = [
         (size, layout.label_MN[row].tobytes(), layout.edge_MSNN[row].tobytes())
         for row, size in enumerate(layout.size_M.tolist())

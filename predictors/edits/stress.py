@@ -1,5 +1,6 @@
-"""How well points keep distances, and the points that keep those of one library best, without a map
-for other graphs.
+"""Multidimensional scaling: the stress of points, and the points of least stress for given graphs.
+
+Unlike `embedding`, this finds points for the given graphs only, not a map for other graphs.
 
 Shapes: N graphs, P pairs, D dimensions.
 """
@@ -18,25 +19,25 @@ def least_stress(
     iterations: int = 300,
     least: float = 1e-5,
 ) -> np.ndarray:
-    """(N, D) points that bring the stress, the sum of (|z_i - z_j| - d_ij)^2 over the given pairs,
-    to a local minimum.
+    """(N, D) points at a local minimum of the stress.
 
-    SMACOF with weights 1 and 0 (de Leeuw 1977; Borg and Groenen, Modern Multidimensional Scaling,
-    2005, ch. 8), started from the classical scaling of the distances, where a pair is not given,
-    along the shortest path over those that are. So no distance is made up from the order of the
-    graphs. It takes memory for N^2 numbers.
+    The stress is the sum of (|z_i - z_j| - d_ij)^2 over the given pairs. It is minimised by SMACOF
+    with weights 1 for the given pairs and 0 for all others (de Leeuw 1977; Borg and Groenen, Modern
+    Multidimensional Scaling, 2005, ch. 8). The start is the classical scaling, with the length of
+    the shortest path over given pairs as the distance of a pair that is not given. So the result
+    does not depend on the order of the graphs. It needs memory for N^2 numbers.
 
     Args:
         count: N.
-        pair_P2: pairs of different numbers below N, each once; together they must connect all
+        pair_P2: pairs of different indices below N, each once; together they must connect all
             graphs.
         distance_P: their distances, 0 or more.
         dimensions: D.
-        iterations: at most.
-        least: it ends when the stress falls by less than this share of itself.
+        iterations: the largest number of iterations.
+        least: the iterations end if the stress falls by less than this share of itself.
 
     Raises:
-        ValueError: some graphs are not connected by pairs.
+        ValueError: the pairs do not connect all graphs.
     """
     from scipy.sparse.csgraph import shortest_path
 
@@ -44,10 +45,9 @@ def least_stress(
     first, second = pair_P2.T
     weight_NN[first, second] = weight_NN[second, first] = 1.0
     distance_NN[first, second] = distance_NN[second, first] = distance_P
-    # A graph format of scipy takes 0 for no edge.
-    path_NN = shortest_path(
-        np.where(weight_NN > 0, np.maximum(distance_NN, 1e-9), 0.0), directed=False
-    )
+    # Scipy reads a 0 in the matrix of a graph as no edge.
+    edge_NN = np.where(weight_NN > 0, np.maximum(distance_NN, 1e-9), 0.0)
+    path_NN = shortest_path(edge_NN, directed=False)
     if not np.isfinite(path_NN).all():
         raise ValueError(
             f"the {len(pair_P2)} pairs do not connect all of the {count} graphs: give more of them"
@@ -75,27 +75,27 @@ def least_stress(
 
 
 def draw_pairs(count: int, most: int, random: np.random.Generator) -> np.ndarray:
-    """(P, 2) pairs of different numbers below `count`, each once: all, or as many as asked for."""
+    """(P, 2) distinct pairs of different indices below `count`: `most` of them, or all if fewer."""
     total = count * (count - 1) // 2
-    chosen = (
-        np.arange(total) if total <= most else np.sort(random.choice(total, most, replace=False))
-    )
-    # The numbers of the strict lower triangle, row by row.
+    if total <= most:
+        chosen = np.arange(total)
+    else:
+        chosen = np.sort(random.choice(total, most, replace=False))
+    # `chosen` numbers the positions of the strict lower triangle, row by row.
     larger = ((1 + np.sqrt(1 + 8 * chosen)) / 2).astype(np.int64)
     larger -= larger * (larger - 1) // 2 > chosen
     return np.stack([chosen - larger * (larger - 1) // 2, larger], axis=1)
 
 
 def kruskal_stress(embedded_P: np.ndarray, true_P: np.ndarray) -> float:
-    """Kruskal's stress-1 of embedded distances: the root of their squared errors' sum over their
-    squares' sum; 0 is perfect.
+    """Kruskal's stress-1 of embedded distances; 0 is perfect.
+
+    It is the root of the sum of the squared errors over the sum of the squared embedded distances.
     """
     squares = float((embedded_P**2).sum())
-    return (
-        float(np.sqrt(((embedded_P - true_P) ** 2).sum() / squares))
-        if squares > 0
-        else float(np.any(true_P > 0))
-    )
+    if squares > 0:
+        return float(np.sqrt(((embedded_P - true_P) ** 2).sum() / squares))
+    return float(np.any(true_P > 0))
 
 
 def lengths(point_ND: np.ndarray, pair_P2: np.ndarray) -> np.ndarray:
@@ -104,7 +104,7 @@ def lengths(point_ND: np.ndarray, pair_P2: np.ndarray) -> np.ndarray:
 
 
 def _classical(distance_NN: np.ndarray, dimensions: int) -> np.ndarray:
-    """(N, D) the principal coordinates (Torgerson 1952); columns of 0 where there are fewer."""
+    """(N, D) the principal coordinates (Torgerson 1952), padded with columns of 0 if N < D."""
     inner_NN = distance_NN**2
     inner_NN = -(inner_NN - inner_NN.mean(0) - inner_NN.mean(1)[:, None] + inner_NN.mean()) / 2
     value_N, basis_NN = np.linalg.eigh(inner_NN)
@@ -115,5 +115,6 @@ def _classical(distance_NN: np.ndarray, dimensions: int) -> np.ndarray:
 
 
 def _squared(point_ND: np.ndarray) -> np.ndarray:
+    """(N, N) the squared distances between all points."""
     square_N = (point_ND**2).sum(1)
     return square_N[:, None] + square_N - 2 * point_ND @ point_ND.T

@@ -1,3 +1,1 @@
-"""The frame of every built-in predictor: from graphs and scores to a learner and back to score
-units.
-"""
+"""What all built-in predictors share: encoding, target transform, calibration and storage."""

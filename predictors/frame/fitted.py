@@ -1,4 +1,4 @@
-"""A learner's model with what surrounds it: graphs go in, predictions in score units come out.
+"""A fitted predictor: encodes graphs, runs the model and converts to score units.
 
 Shapes: M graphs.
 """
@@ -24,24 +24,26 @@ from predictors.reading.features import Encoding
 from predictors.reading.terms import readable
 from spaces.graph import Graph
 
-# Graphs that are predicted at a time.
+# The number of graphs that are predicted at a time.
 CHUNK = 1024
-# Of so many graphs at most the numbers are kept, for who asks about them again.
+# The encoding of graphs is cached for calls with at most this many graphs.
 REMEMBERED = 4096
 
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A model with what surrounds it.
+    """A trained model, and all that is needed to apply it to graphs.
 
     Attributes:
-        settings: of the learner.
-        encoding: turns graphs into what the model reads.
-        target: the map back to score units.
-        scale: the factor on the model's spread.
-        simplified: whether graphs are simplified before they are read.
-        dead: mean and deviation, in normal scores, of every network whose output does not hear its
-            input; None where the model is asked about them too.
+        settings: the learner's settings.
+        encoding: turns graphs into the numbers that the model reads.
+        target: the map between scores and normal scores.
+        model: predicts normal scores.
+        scale: the calibrated factor on the model's standard deviations.
+        simplified: whether graphs are simplified before they are encoded.
+        disconnected: the mean and standard deviation, in normal scores, that are predicted for
+            every network whose output does not depend on its input; None if the model predicts
+            these networks too.
     """
 
     settings: Any
@@ -50,24 +52,24 @@ class FittedModel:
     model: Model
     scale: float
     simplified: bool = True
-    dead: tuple[float, float] | None = None
+    disconnected: tuple[float, float] | None = None
 
     def predict(self, graphs: Sequence[Graph]) -> Prediction:
-        """Mean and standard deviations of M graphs in score units.
+        """The predicted scores of M graphs, in score units.
 
         Raises:
-            ValueError: a value is no graph.
+            ValueError: a value is not a graph.
         """
         check_graphs(graphs)
         return self.predict_encoded(self.encode(graphs))
 
     def encode(self, graphs: Sequence[Graph]) -> Encoded:
-        """The graphs as numbers, for those who ask about the same ones again."""
+        """The graphs as numbers, which a caller can keep to predict the same graphs again."""
         encoded = _encoded if len(graphs) <= REMEMBERED else _encoded.__wrapped__
         return encoded(self.encoding, tuple(graphs), self.simplified)
 
     def predict_encoded(self, encoded: Encoded) -> Prediction:
-        """The same for graphs encoded before."""
+        """The same as `predict`, for graphs that `encode` has encoded."""
         if len(encoded) == 0:
             return Prediction(np.zeros(0), np.zeros(0), np.zeros(0))
         parts = _side_by_side(self.model.predict, list(encoded.chunks(CHUNK)))
@@ -76,18 +78,19 @@ class FittedModel:
             for name in ("mean", "aleatoric", "epistemic")
         )
         aleatoric_M, epistemic_M = aleatoric_M * self.scale, epistemic_M * self.scale
-        if self.dead is not None:
-            dead_M = encoded.flat.is_dead()
-            mean_M[dead_M], aleatoric_M[dead_M], epistemic_M[dead_M] = *self.dead, 0.0
+        if self.disconnected is not None:
+            disconnected_M = encoded.flat.is_disconnected()
+            mean_M[disconnected_M], aleatoric_M[disconnected_M] = self.disconnected
+            epistemic_M[disconnected_M] = 0.0
         return self.target.prediction(mean_M, aleatoric_M, epistemic_M)
 
     def save(self, directory: str | Path) -> None:
-        """Write the predictor so that `load_predictor` reads it."""
+        """Write the two files that `load_predictor` reads."""
         state = {
             "encoding": asdict(self.encoding),
             "scale": self.scale,
             "simplified": self.simplified,
-            "dead": self.dead,
+            "dead": self.disconnected,
             "model": self.model.state(),
         }
         arrays = {f"model.{name}": array for name, array in self.model.arrays().items()}
@@ -99,14 +102,15 @@ class FittedModel:
 
 @lru_cache(maxsize=2)
 def _encoded(encoding: Encoding, graphs: tuple[Graph, ...], simplified: bool) -> Encoded:
-    # A search of several objectives fits a predictor to each, on the same graphs, and asks all of
-    # them about the same candidates.
+    # A search with several objectives fits one predictor to each, on the same graphs, and all of
+    # them predict the same candidates.
     return encoding.encode([readable(graph, simplified=simplified) for graph in graphs])
 
 
 def _side_by_side(predict: Callable[[Encoded], Belief], chunks: Sequence[Encoded]) -> list[Belief]:
-    """The beliefs about each chunk. Several are worked on at once, each on one thread: no product
-    of matrices here is worth more than one.
+    """The prediction of each chunk, several chunks in parallel.
+
+    Each chunk runs on one thread: the matrix products here are too small to gain from more.
     """
     from threadpoolctl import threadpool_limits
 

@@ -1,7 +1,6 @@
-"""From graphs and scores to a fitted predictor: both become numbers once, the learner learns, and
-its spread is calibrated on left-out labels.
+"""Fitting a predictor: encode graphs and scores, train the learner, calibrate on held-out labels.
 
-Shapes: N training graphs, L of them that are learnt.
+Shapes: N training graphs; L of them, on which the learner is trained; D disconnected networks.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ from predictors.reading.features import learn_encoding
 from predictors.reading.terms import readable, without_whole
 from spaces.graph import Graph
 
-# Graphs are read with their dead parts only where that takes away so much of the discord between
-# two rankings. Seen: 1.2 to 1.5 for accuracies of cells with many dead parts, 0.2 to 0.7 for
-# latencies of the same cells, 0.8 to 1.2 where there is little that simplifying takes away.
+# Graphs are encoded without simplification only if that reduces the discord (one minus Kendall's
+# tau on held-out labels) below this share of the discord with simplified graphs. Measured ratios:
+# 1.2 to 1.5 for accuracies of cells with many unused parts, 0.2 to 0.7 for latencies of the same
+# cells, 0.8 to 1.2 where simplifying removes little.
 WHOLE_IF_DISCORD_BELOW = 0.8
-# Networks that are not dead, at least, for these to be learnt alone.
-LEAST_ALIVE = 2
-# Labels on which that is found out.
-MOST_ASKED = 300
+# If fewer networks than this are connected, the learner is trained on the disconnected ones too.
+LEAST_CONNECTED = 2
+# The discords are compared on at most this many labels.
+MOST_FOR_DISCORD = 300
 
 
 def fit(
     learner: Learner, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, seed: int
 ) -> FittedModel:
-    """The learner's model of these graphs, its spread calibrated on the labels that its parts left
-    out.
+    """The learner's model of these graphs, with standard deviations calibrated on held-out labels.
 
     Raises:
         ValueError: see `predictor.check_training`.
@@ -46,54 +45,59 @@ def fit(
     target = learn_normal_scores(score_N)
     normal_N = target.to_normal(score_N)
     # Many small matrices gain nothing from threads, and threads that wait for each other on busy
-    # cores lose very much (measured: 73 s in place of 1.3).
+    # cores cost much time (measured: 73 s instead of 1.3 s).
     with threadpool_limits(1):
         training, rows_L, simplified = _read(graphs, normal_N, seed)
         learnt = learner.learn(training, seed)
-        # Without folds nothing is known of the error, so the spread becomes that of the scores
-        # themselves.
-        known = training.has_folds
-        scale = (
-            _scale(learnt.left_out, target, score_N[rows_L])
-            if known
-            else 1 / _typical_std(learnt.model.predict(training.encoded))
-        )
-    dead = (
-        _dead(np.delete(normal_N, rows_L), training)
-        if simplified and not training.encoded.flat.is_dead().any()
-        else None
+        if training.has_folds:
+            scale = _scale(learnt.left_out, target, score_N[rows_L])
+        else:
+            # Without folds there are no held-out errors. The standard deviations are then scaled to
+            # about 1 in normal scores, the standard deviation of the training scores themselves.
+            scale = 1 / _typical_std(learnt.model.predict(training.encoded))
+    disconnected = None
+    if simplified and not training.encoded.flat.is_disconnected().any():
+        disconnected = _disconnected(np.delete(normal_N, rows_L), training)
+    return FittedModel(
+        learner, training.encoding, target, learnt.model, scale, simplified, disconnected
     )
-    return FittedModel(learner, training.encoding, target, learnt.model, scale, simplified, dead)
 
 
-def _dead(dead_D: np.ndarray, training: Training) -> tuple[float, float] | None:
-    """Mean and deviation of networks whose output does not hear their input: that of those with a
-    label, else a deviation below the worst of all.
+def _disconnected(normal_D: np.ndarray, training: Training) -> tuple[float, float] | None:
+    """Mean and standard deviation, in normal scores, predicted for every disconnected network.
 
-    They need not be learnt, since nothing can be: whatever their operations, they answer every
-        input alike. Left to a model they are unlike all that it was
-    trained on, and it may say anything of them. But where scores fall as networks grow, the score
-    is a cost (a latency), and what does nothing costs
-    little: without a label of one the model is asked.
+    The output of a disconnected network does not depend on its input, whatever its operations are.
+    So one prediction serves all of these networks, and the learner need not be trained on them. A
+    model that is trained on connected graphs alone would predict them arbitrarily, since they are
+    unlike all of its training graphs.
+
+    If some of them have labels (D,), the prediction is the mean and standard deviation of these.
+    Otherwise the mean is one standard deviation below the worst label. There is one exception: if
+    scores fall as networks grow, the score is a cost (a latency), and a network that does nothing
+    costs little. Without labels of disconnected networks the result is then None, and the model
+    predicts them.
     """
-    if len(dead_D):
-        return float(dead_D.mean()), max(float(dead_D.std()), 0.1)
+    if len(normal_D):
+        return float(normal_D.mean()), max(float(normal_D.std()), 0.1)
     flat = training.encoded.flat
     is_cost = kendall_tau(flat.last_M - flat.first_M, training.normal_N) < 0
     return None if is_cost else (float(training.normal_N.min()) - 1.0, 1.0)
 
 
 def _typical_std(belief: Belief) -> float:
+    """The root of the mean predicted variance."""
     return float(np.sqrt((belief.std**2).mean()))
 
 
 def _scale(left_out: Belief, target: NormalScores, score_N: np.ndarray) -> float:
-    """The factor on the spread with which the intervals, in score units, cover the labels that were
-    left out.
+    """The factor on the standard deviations with which intervals cover the held-out labels.
 
-    Scores crowd at the top, so an interval that is right in normal scores is not once it is made
-    symmetric in score units, and how far it is off depends
-    on its width: hence the repetition, which settles after two or three.
+    It is one scale, from a quantile of the held-out residuals in score units, without a guarantee
+    of coverage (see `calibration.fit_scale`).
+
+    The map from normal scores to scores is not linear, and the symmetric interval in score units
+    depends on the width of the interval in normal scores. A change of the factor changes both, so
+    the factor is fitted repeatedly; it settles after two or three repetitions.
     """
     scale = 1.0
     for _ in range(8):
@@ -109,29 +113,25 @@ def _scale(left_out: Belief, target: NormalScores, score_N: np.ndarray) -> float
 def _read(
     graphs: Sequence[Graph], normal_N: np.ndarray, seed: int
 ) -> tuple[Training, np.ndarray, bool]:
-    """The graphs that are to be learnt as numbers, which of all graphs these are (L,), and whether
-    they were simplified first.
+    """The training data, the numbers (L,) of its graphs, and whether the graphs were simplified.
 
-    What does not matter to a score should not be read, so they are; unless what simplifying takes
-    away tells of the labels. A Gaussian process is
-    asked: reading the whole, it must rank labels that it did not see clearly better. Networks whose
-        output does not hear their input are learnt only then.
+    By default graphs are simplified, so that the learner does not see parts that cannot affect the
+    output, and disconnected networks are removed from the training data. The graphs are encoded
+    whole, disconnected networks included, if the removed parts help to predict the labels: if a
+    Gaussian process ranks held-out labels clearly better when it reads the whole graphs.
     """
     simple, whole = (
         [readable(graph, simplified=simplified) for graph in graphs] for simplified in (True, False)
     )
     everything = np.arange(len(graphs))
-    alive = np.flatnonzero([len(graph.edges) > 0 for graph in simple])
-    rows_L = alive if len(alive) >= LEAST_ALIVE else everything
+    connected = np.flatnonzero([len(graph.edges) > 0 for graph in simple])
+    rows_L = connected if len(connected) >= LEAST_CONNECTED else everything
 
     def training_of(read: Sequence[Graph], rows: np.ndarray) -> Training:
-        encoding, chosen = learn_encoding([read[row] for row in rows]), [read[row] for row in rows]
-        return Training(
-            encoding,
-            encoding.encode(chosen),
-            normal_N[rows],
-            folds_of([without_whole(simple[row]) for row in rows], NUM_FOLDS, seed),
-        )
+        chosen = [read[row] for row in rows]
+        encoding = learn_encoding(chosen)
+        fold_N = folds_of([without_whole(simple[row]) for row in rows], NUM_FOLDS, seed)
+        return Training(encoding, encoding.encode(chosen), normal_N[rows], fold_N)
 
     training = training_of(simple, everything)
     differ = any(
@@ -141,18 +141,20 @@ def _read(
         other = training_of(whole, everything)
         if _discord(other, seed) < WHOLE_IF_DISCORD_BELOW * _discord(training, seed):
             return other, everything, False
-    return (training if len(rows_L) == len(graphs) else training_of(simple, rows_L)), rows_L, True
+    if len(rows_L) < len(graphs):
+        training = training_of(simple, rows_L)
+    return training, rows_L, True
 
 
 def _discord(training: Training, seed: int) -> float:
-    """One less Kendall's tau on left-out labels, of a Gaussian process on some hundreds of them."""
+    """One minus Kendall's tau of a Gaussian process on held-out labels, or a sample of them."""
     rows = np.sort(
-        np.random.default_rng([seed, 4]).permutation(len(training.normal_N))[:MOST_ASKED]
+        np.random.default_rng([seed, 4]).permutation(len(training.normal_N))[:MOST_FOR_DISCORD]
     )
-    asked = Training(
+    sample = Training(
         training.encoding,
         training.encoded.take(rows),
         training.normal_N[rows],
         training.fold_N[rows],
     )
-    return 1 - kendall_tau(learn_process(asked, seed).left_out.mean, asked.normal_N)
+    return 1 - kendall_tau(learn_process(sample, seed).left_out.mean, sample.normal_N)

@@ -1,8 +1,8 @@
-"""What a built-in predictor's learner is given, and what it gives back.
+"""The interface of a learner: its training data, its model and its held-out predictions.
 
-A learner sees neither graphs nor scores: it sees encoded graphs, normal scores and the folds that
-its members leave out. What its members say about the labels that they did not see calibrates the
-spread (`fitting`) and lets `auto` weigh one learner against another.
+A learner sees neither graphs nor scores. It sees encoded graphs, normal scores, and the folds that
+its members hold out. The members' held-out predictions calibrate the standard deviations
+(`fitting`), and `auto` chooses the weights of its learners from them.
 
 Shapes: N training graphs, M graphs, K folds.
 """
@@ -23,8 +23,9 @@ NUM_FOLDS = 5
 
 @dataclass(frozen=True)
 class Belief:
-    """What is believed about M graphs, in normal scores; every array is (M,). See `Prediction` for
-    the parts.
+    """A prediction for M graphs in normal scores; every array is (M,).
+
+    The attributes have the same meaning as those of `Prediction`, which is in score units.
     """
 
     mean: np.ndarray
@@ -39,14 +40,14 @@ class Belief:
 
 @dataclass(frozen=True)
 class Training:
-    """N labelled graphs as learners read them.
+    """The N labelled graphs that a learner is trained on, as numbers.
 
     Attributes:
         encoding: learnt from these graphs.
         encoded: the graphs as numbers.
         normal_N: their normal scores.
-        fold_N: the fold of each, 0 to K - 1, isomorphic graphs in one; -1 where there are too few
-            graphs for folds.
+        fold_N: the fold of each, 0 to K - 1, isomorphic graphs in the same fold; all -1 if there
+            are too few graphs for folds.
     """
 
     encoding: Encoding
@@ -56,12 +57,13 @@ class Training:
 
     @property
     def has_folds(self) -> bool:
-        """Whether the graphs are enough to be split."""
+        """Whether there are enough graphs to be split into folds."""
         return bool(self.fold_N[0] >= 0)
 
     def left_out(self, members: int) -> np.ndarray:
-        """(N, members) true where the member leaves the graph out. Every graph is left out by about
-        a K-th of the members; by none without folds.
+        """(N, members) true where the graph is held out from the member's training.
+
+        Every graph is held out by about one in K members, and by none if there are no folds.
         """
         if not self.has_folds:
             return np.zeros((len(self.fold_N), members), dtype=bool)
@@ -69,31 +71,32 @@ class Training:
 
 
 class Model(Protocol):
-    """What was learnt."""
+    """A trained model."""
 
     def predict(self, encoded: Encoded) -> Belief:
-        """The belief about each graph, which depends on that graph alone."""
+        """The prediction for each graph, which depends on that graph alone."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """What was learnt, as far as it is JSON."""
+        """The part of what was learnt that is stored as JSON."""
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What was learnt, as far as it is arrays, by name."""
+        """The part of what was learnt that is stored as arrays, by name."""
         ...
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """A model, and what its parts say about the training graphs that they did not see.
+    """A trained model with its held-out predictions of the training graphs.
 
     Attributes:
         model: predicts other graphs.
-        left_out: the belief about each training graph (N,) by what was learnt without its fold;
-            without folds, that of somebody who knows nothing.
-        excess: how much larger the variance of `left_out.mean` is than that of the model's mean,
-            which averages more members.
+        left_out: the held-out prediction of each training graph (N,), from training without the
+            graph's fold; `ignorance` if there are no folds.
+        excess: the variance of `left_out.mean` minus that of the model's mean, a mean over the
+            training graphs. It is positive if the model averages more members than the held-out
+            predictions do.
     """
 
     model: Model
@@ -107,40 +110,43 @@ class Learner(Protocol):
     name: ClassVar[str]
 
     def learn(self, training: Training, seed: int) -> Learnt:
-        """Learn from encoded graphs; the result depends on these and the seed alone."""
+        """The model trained on these graphs; it depends on the arguments and settings alone."""
         ...
 
 
 def left_out_by_members(
     mean_NK: np.ndarray, left_out_NK: np.ndarray, normal_N: np.ndarray, averaged: int
 ) -> tuple[Belief, float]:
-    """What those members believe of a graph that left it out, and the excess (see `Learnt`).
+    """The held-out prediction of each training graph, and the excess (see `Learnt`).
 
-    The members' disagreement is the epistemic part. What it does not explain of the errors is the
-    aleatoric part, one number for all graphs: a network that learns where it errs more, from some
-    tens of errors, gave narrower intervals that covered less (docs/predictors.md).
+    The held-out mean of a graph averages the members that did not train on it. The members'
+    disagreement is the epistemic part. The part of the squared errors that it does not explain is
+    the aleatoric part, one number for all graphs: a network that learned larger errors for some
+    graphs than for others, from some tens of errors, gave narrower intervals that covered less
+    (docs/predictors.md).
 
     Args:
-        mean_NK: what each member says of each training graph.
-        left_out_NK: the graphs that each member did not see; each graph was left out by somebody.
+        mean_NK: each member's prediction of each training graph.
+        left_out_NK: true where the member did not train on the graph; at least one member for each
+            graph.
         normal_N: the training graphs' normal scores.
-        averaged: members that the model averages.
+        averaged: the number of members that the model averages.
     """
     absent_N = left_out_NK.sum(1)
     mean_N, variance_N = (mean_NK * left_out_NK).sum(1) / absent_N, mean_NK.var(1, ddof=1)
     aleatoric = np.sqrt(max(float(np.mean((normal_N - mean_N) ** 2 - variance_N)), 1e-4))
-    return Belief(mean_N, np.full(len(mean_N), aleatoric), np.sqrt(variance_N)), float(
-        (variance_N * (1 / absent_N - 1 / averaged)).mean()
-    )
+    left_out = Belief(mean_N, np.full(len(mean_N), aleatoric), np.sqrt(variance_N))
+    excess = float((variance_N * (1 / absent_N - 1 / averaged)).mean())
+    return left_out, excess
 
 
 def ignorance(count: int) -> Belief:
-    """The belief about normal scores before any label: the standard normal distribution."""
+    """The prediction of normal scores before any label: the standard normal distribution."""
     return Belief(np.zeros(count), np.ones(count), np.zeros(count))
 
 
 def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """The arrays whose names start with the prefix, without it."""
+    """The arrays whose names start with the prefix, under their names without it."""
     return {
         name.removeprefix(prefix): array
         for name, array in arrays.items()

@@ -1,5 +1,7 @@
-"""Fitted predictors on disk: `predictor.json` for settings and vocabulary, `predictor.safetensors`
-for arrays. Nothing is pickled.
+"""Fitted predictors on disk: one JSON file and one safetensors file.
+
+`predictor.json` holds the settings and the vocabulary, `predictor.safetensors` the arrays. Nothing
+is pickled.
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ ARRAYS_FILE = "predictor.safetensors"
 
 @dataclass(frozen=True)
 class Stored:
-    """What a saved predictor consists of.
+    """The contents of a saved predictor.
 
     Attributes:
         name: the predictor's name in `PREDICTORS`.
         settings: its settings by name.
-        state: what was learnt, as far as it is JSON.
-        arrays: what was learnt, as far as it is arrays.
+        state: the part of what was learnt that is stored as JSON.
+        arrays: the part of what was learnt that is stored as arrays.
     """
 
     name: str
@@ -35,7 +37,7 @@ class Stored:
 
 
 def write(directory: str | Path, stored: Stored) -> None:
-    """Write the two files; the directory is made where it is missing."""
+    """Write the two files; a missing directory is created."""
     from safetensors.numpy import save_file
 
     directory = Path(directory)
@@ -56,14 +58,16 @@ def write(directory: str | Path, stored: Stored) -> None:
 
 
 def _refuse_constant(text: str) -> float:
+    """Raise for NaN and infinities, which Python's reader of JSON would accept."""
     raise ValueError(f"{text} is no number of JSON")
 
 
 def read(directory: str | Path) -> Stored:
-    """What `write` wrote.
+    """The stored predictor that `write` wrote into this directory.
 
     Raises:
-        ValueError: a file is missing, or is not what it should be.
+        ValueError: a file is missing or malformed, has another format, or holds numbers that are
+            not finite.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file

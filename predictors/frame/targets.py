@@ -1,4 +1,4 @@
-"""Scores as a predictor learns them, and the way back to score units."""
+"""The transform of scores to normal scores, which predictors learn, and its inverse."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from predictors.predictor import Prediction
 
 @dataclass(frozen=True)
 class NormalScores:
-    """A strictly increasing map between scores and standard-normal quantiles of their rank, learnt
-    from training scores.
+    """A strictly increasing map between scores and normal scores, learnt from training scores.
 
-    Scores of architectures have long lower tails; ranks do not, so a squared error is not spent on
-    telling bad networks from worse ones. Between the training scores the map is linear; beyond them
-    it goes on with the slope of the outermost tenth, so better than the best stays distinguishable.
+    The normal score is the standard normal quantile of a score's rank. Scores of architectures have
+    a long lower tail. Normal scores do not, so a squared error in normal scores is not dominated by
+    differences between bad networks. The map is linear between neighbouring training scores. Beyond
+    the ends it continues with the mean slope of the outermost tenth of the scores, so a score above
+    the best training score still has a larger normal score.
 
     Attributes:
-        normal_J, score_J: the J distinct scores in increasing order, and each one's quantile.
-        lower_slope, upper_slope: score units per unit of quantile beyond the ends.
+        normal_J: the normal score of each of the J distinct training scores.
+        score_J: the J distinct training scores in increasing order.
+        lower_slope: score units per unit of normal score below the worst training score.
+        upper_slope: the same above the best training score.
     """
 
     normal_J: np.ndarray
@@ -30,43 +33,39 @@ class NormalScores:
     upper_slope: float
 
     def to_normal(self, score: np.ndarray) -> np.ndarray:
-        """The quantile of each score."""
+        """The normal score of each score, in an array of the same shape."""
         inside = np.interp(score, self.score_J, self.normal_J)
-        below, above = (
-            np.minimum(score - self.score_J[0], 0),
-            np.maximum(score - self.score_J[-1], 0),
-        )
+        below = np.minimum(score - self.score_J[0], 0)
+        above = np.maximum(score - self.score_J[-1], 0)
         return inside + below / self.lower_slope + above / self.upper_slope
 
     def to_score(self, normal: np.ndarray) -> np.ndarray:
-        """The score of each quantile; the inverse of `to_normal`."""
+        """The score of each normal score, in an array of the same shape: inverts `to_normal`."""
         inside = np.interp(normal, self.normal_J, self.score_J)
-        below, above = (
-            np.minimum(normal - self.normal_J[0], 0),
-            np.maximum(normal - self.normal_J[-1], 0),
-        )
+        below = np.minimum(normal - self.normal_J[0], 0)
+        above = np.maximum(normal - self.normal_J[-1], 0)
         return inside + below * self.lower_slope + above * self.upper_slope
 
     def prediction(
         self, mean_M: np.ndarray, aleatoric_M: np.ndarray, epistemic_M: np.ndarray
     ) -> Prediction:
-        """A prediction of quantiles in score units.
+        """A prediction in normal scores, converted to score units; every array is (M,).
 
-        The standard deviations take the mean slope of the map over the interval of one standard
-        deviation on both sides, so one spread of ranks is a large spread of scores where scores are
-        far apart, and a small one where they crowd.
+        The standard deviations are multiplied by the mean slope of the map between one standard
+        deviation below the mean and one above it. So the same standard deviation in normal scores
+        becomes a large one in score units where scores are far apart, and a small one where many
+        scores lie close together.
         """
         total_M = np.maximum(np.hypot(aleatoric_M, epistemic_M), 1e-9)
-        slope_M = (self.to_score(mean_M + total_M) - self.to_score(mean_M - total_M)) / (
-            2 * total_M
-        )
+        width_M = self.to_score(mean_M + total_M) - self.to_score(mean_M - total_M)
+        slope_M = width_M / (2 * total_M)
         least = 1e-9 * max(1.0, float(np.abs(self.score_J).max()))
         return Prediction(
             self.to_score(mean_M), np.maximum(aleatoric_M * slope_M, least), epistemic_M * slope_M
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it by name, for safetensors."""
+        """All attributes as arrays by name, for safetensors."""
         return {
             "target.normal": self.normal_J,
             "target.score": self.score_J,
@@ -75,16 +74,13 @@ class NormalScores:
 
 
 def normal_scores_from(arrays: Mapping[str, np.ndarray]) -> NormalScores:
-    """The map whose `arrays()` these are.
+    """The map that `NormalScores.arrays` turned into these arrays.
 
     Raises:
-        KeyError, ValueError: they are not.
+        KeyError, ValueError: they are not the arrays of such a map.
     """
-    normal_J, score_J, slopes = (
-        arrays["target.normal"],
-        arrays["target.score"],
-        arrays["target.slopes"],
-    )
+    normal_J, score_J = arrays["target.normal"], arrays["target.score"]
+    slopes = arrays["target.slopes"]
     increasing = (
         normal_J.shape == score_J.shape
         and normal_J.ndim == 1
@@ -97,8 +93,9 @@ def normal_scores_from(arrays: Mapping[str, np.ndarray]) -> NormalScores:
 
 
 def learn_normal_scores(score_N: np.ndarray) -> NormalScores:
-    """The map of these scores (N,). Equal scores share their mean rank; where all are equal a slope
-    close to 0 is left.
+    """The map learnt from these scores (N,).
+
+    Equal scores share their mean rank. If all scores are equal, the map has a slope close to 0.
     """
     from scipy.stats import norm, rankdata
 

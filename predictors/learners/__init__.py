@@ -1,1 +1,1 @@
-"""Learners without a network: Gaussian process, trees, ridge; and the stack that weighs learners."""
+"""Learners without a network (Gaussian process, trees, ridge), and stacks of learners."""

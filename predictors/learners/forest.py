@@ -1,4 +1,4 @@
-"""Many decision trees as flat arrays: walked all at once, saved without pickling.
+"""Decision trees as flat arrays, which are evaluated all at once and saved without pickling.
 
 Shapes: M graphs, C features, K members, T trees of all members, L nodes of all trees.
 """
@@ -11,21 +11,24 @@ from typing import Any
 
 import numpy as np
 
-# Graphs times trees that are walked at once: their places stay in the processor's cache.
+# The number of graphs times trees that are evaluated at once. The current nodes of this many pairs
+# fit into the processor's cache.
 CELLS = 1 << 20
 
 
 @dataclass(frozen=True)
 class Forest:
-    """The trees of K boosted ensembles as flat arrays. A child is counted from its tree's root; a
-    leaf is its own child.
+    """The trees of K ensembles as flat arrays, one tree after the other.
 
     Attributes:
-        feature_L, threshold_L, left_L, right_L: a node's question: left where feature <= threshold.
-        value_L: what a leaf adds, the shrinkage included.
-        nodes_T: the nodes of each tree.
-        trees_K: the trees of each member.
-        initial_K: what each member predicts before its first tree.
+        feature_L: the feature that a node compares with its threshold.
+        threshold_L: the threshold; the left child is next if feature <= threshold.
+        left_L: the left child's number within its tree, 0 being the root; a leaf's is its own.
+        right_L: the same for the right child.
+        value_L: what a leaf adds to the prediction, the learning rate or the averaging included.
+        nodes_T: the number of nodes of each tree.
+        trees_K: the number of trees of each member.
+        initial_K: each member's prediction before its trees are added.
     """
 
     feature_L: np.ndarray
@@ -38,7 +41,7 @@ class Forest:
     initial_K: np.ndarray
 
     def predict(self, features_MC: np.ndarray) -> np.ndarray:
-        """(M, K) every member's prediction, all trees walked at once."""
+        """(M, K) every member's prediction from the features (M, C)."""
         root_T = np.cumsum(self.nodes_T) - self.nodes_T
         offset_L = np.repeat(root_T, self.nodes_T)
         children_L2 = np.stack([self.right_L + offset_L, self.left_L + offset_L], axis=1).ravel()
@@ -61,10 +64,10 @@ class Forest:
         return np.concatenate(results)
 
     def check(self, num_features: int) -> None:
-        """Refuses arrays that would not end in leaves.
+        """Check that the arrays are trees, so that evaluation ends at leaves.
 
         Raises:
-            ValueError: they are not a forest over this many features.
+            ValueError: the arrays do not describe trees over this many features.
         """
         count = len(self.feature_L)
         one_length = all(
@@ -83,9 +86,7 @@ class Forest:
             and (self.trees_K > 0).all()
             and ((self.feature_L >= 0) & (self.feature_L < num_features)).all()
         ):
-            raise ValueError(
-                f"the trees ask about features other than the {num_features} there are"
-            )
+            raise ValueError(f"the trees read features other than the {num_features} there are")
         place_L = np.arange(count) - np.repeat(np.cumsum(self.nodes_T) - self.nodes_T, self.nodes_T)
         leaf_L = (self.left_L == place_L) & (self.right_L == place_L)
         inner_L = (np.minimum(self.left_L, self.right_L) > place_L) & (
@@ -96,8 +97,12 @@ class Forest:
 
 
 def forest_of(trees: Sequence[Sequence[Any]], weight: float, initial: Sequence[float]) -> Forest:
-    """The arrays of scikit-learn's trees (their `tree_`), one list a member: all that predicting
-    needs. A leaf adds its value times the weight.
+    """The arrays of scikit-learn's trees, which are all that prediction needs.
+
+    Args:
+        trees: for each member the `tree_` attributes of its trees.
+        weight: the factor on the values of the leaves.
+        initial: each member's prediction before its trees are added.
     """
     each = [tree for member in trees for tree in member]
 

@@ -1,4 +1,4 @@
-"""The predictor `gp`: settings of the Gaussian process, and how a saved one is restored."""
+"""The predictor `gp`: the settings of the Gaussian process, and restoring a saved one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from predictors.frame.fitted import FittedModel
 from predictors.frame.fitting import fit
+from predictors.frame.kernel import Kernel
 from predictors.frame.learner import Learnt, Training
-from predictors.frame.process import DEPTH, MOST, MOST_FOR_SPREAD, Kernel, Posterior, learn_process
+from predictors.frame.process import DEPTH, MOST, MOST_FOR_SPREAD, Posterior, learn_process
 from predictors.reading.features import Encoding
 from predictors.reading.subtrees import subtrees_from
 from spaces.graph import Graph
@@ -21,21 +22,24 @@ from spaces.graph import Graph
 class GP:
     r"""A Gaussian process (Rasmussen and Williams 2006) of normal scores.
 
+    Its kernel is
+
     .. math::
         k(x, z) = a \, m_{5/2}\Big(\sum_g s_g |x_g - z_g|^2 / F_g\Big) + \sum_g l_g \, x_g \cdot z_g
         / F_g
 
-    with m the Matern function of a squared distance, and a group g for each kind of count (see
-    `features.graph_counts`) and for each depth of Weisfeiler-Lehman subtrees (as in NAS-BOWL, Ru et
-    al. 2021). The parameters a, s, l and the noise maximise the likelihood times a log-normal
-    prior.
+    where m is the Matern function of a squared distance. There is a group g of F_g features for
+    each kind of count (see `counts.graph_counts`), and one for each direction and depth of
+    Weisfeiler-Lehman subtrees (as in NAS-BOWL, Ru et al. 2021). The likelihood times a log-normal
+    prior has a local maximum at the chosen parameters a, s, l and noise (see
+    `kernel.choose_kernel`).
 
     Attributes:
-        depth: of the subtrees; 0 counts none.
-        most: training graphs that the parameters are chosen on; the others enter the posterior
-            only.
-        most_for_spread: training graphs that the epistemic spread is computed from; with more it is
-            a little too large.
+        depth: the depth of the subtrees; 0 counts no subtrees.
+        most: the parameters are chosen on at most this many training graphs. The mean is computed
+            from all of them.
+        most_for_spread: the epistemic standard deviation is computed from at most this many
+            training graphs. If there are more, it is a little too large.
     """
 
     name: ClassVar[str] = "gp"
@@ -55,8 +59,9 @@ class GP:
     def fit(
         self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
     ) -> FittedModel:
-        """Choose the kernel's parameters and condition on the labels; the seed draws the folds, and
-        subsets where there are many graphs.
+        """The process with chosen parameters, conditioned on the labels (N,) of the graphs.
+
+        The seed draws the folds, and the subsets if there are more than `most` graphs.
 
         Raises:
             ValueError: see `predictor.check_training`.
@@ -73,7 +78,7 @@ class GP:
 def restore_gp(
     settings: GP, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> Posterior:
-    """The model that was saved.
+    """The saved model.
 
     Raises:
         KeyError, TypeError, ValueError: the parts do not fit together.
@@ -95,10 +100,8 @@ def restore_gp(
         or feature_NF.shape[1:] != columns
     ):
         raise ValueError(f"the kernel is not one of {columns[0]} features")
-    whole = arrays["weight"].shape == (len(feature_NF),) and arrays["inverse"].shape == (
-        len(spread_S),
-        len(spread_S),
-    )
+    square = (len(spread_S), len(spread_S))
+    whole = arrays["weight"].shape == (len(feature_NF),) and arrays["inverse"].shape == square
     if not whole or not ((spread_S >= 0) & (spread_S < len(feature_NF))).all():
         raise ValueError("the posterior's parts are of different sizes")
     return Posterior(kernel, subtrees, feature_NF, arrays["weight"], spread_S, arrays["inverse"])

@@ -1,4 +1,4 @@
-"""Ridge regression on counted features, with the spread that Bayes' rule gives.
+"""The predictor `ridge`: Bayesian linear regression on counted features.
 
 Shapes: N training graphs, M graphs, C features.
 """
@@ -21,11 +21,12 @@ from spaces.graph import Graph
 
 @dataclass(frozen=True)
 class Ridge:
-    """Bayesian linear regression of normal scores (Bishop 2006, section 3.3), the prior's strength
-    chosen by left-out error.
+    """Bayesian linear regression of normal scores (Bishop 2006, section 3.3).
+
+    The strength of the prior is the one with the smallest held-out squared error.
 
     Attributes:
-        penalties: the strengths tried, each relative to the number of features.
+        penalties: the strengths that are tried, each relative to the number of features.
     """
 
     name: ClassVar[str] = "ridge"
@@ -42,7 +43,7 @@ class Ridge:
     def fit(
         self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
     ) -> FittedModel:
-        """Solve for the weights; the seed draws the folds.
+        """The regression fitted to these graphs and scores; the seed draws the folds.
 
         Raises:
             ValueError: see `predictor.check_training`.
@@ -62,11 +63,13 @@ class Ridge:
             strength: _left_out(feature_NC, normal_N, training.fold_N, strength)
             for strength in strengths
         }
-        strength = min(
-            strengths, key=lambda strength: float(((normal_N - left_out[strength][0]) ** 2).mean())
-        )
+
+        def squared_error(strength: float) -> float:
+            return float(((normal_N - left_out[strength][0]) ** 2).mean())
+
+        strength = min(strengths, key=squared_error)
         mean_N, leverage_N = left_out[strength]
-        # The mean square of the residuals is the noise times one and the leverage.
+        # The expected squared residual of a held-out graph is noise^2 * (1 + leverage).
         noise = max(float(np.sqrt(((normal_N - mean_N) ** 2 / (1 + leverage_N)).mean())), 1e-3)
         belief = Belief(mean_N, np.full(len(mean_N), noise), noise * np.sqrt(leverage_N))
         return Learnt(Line(*_solve(feature_NC, normal_N, strength), noise), belief)
@@ -74,8 +77,12 @@ class Ridge:
 
 @dataclass(frozen=True)
 class Line:
-    """The weights' posterior: mean (C,) and covariance (C, C) per unit of noise variance; `noise`
-    is the noise's standard deviation.
+    """The posterior distribution of the regression's weights.
+
+    Attributes:
+        weight_C: its mean.
+        covariance_CC: its covariance per unit of noise variance.
+        noise: the standard deviation of the noise.
     """
 
     weight_C: np.ndarray
@@ -103,7 +110,7 @@ class Line:
 def restore_ridge(
     settings: Ridge, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> Line:
-    """The model that was saved.
+    """The saved model.
 
     Raises:
         KeyError, TypeError, ValueError: the parts do not fit together.
@@ -115,7 +122,7 @@ def restore_ridge(
 
 
 def _features(encoded: Encoded) -> np.ndarray:
-    """(M, C) the counted features and a constant."""
+    """(M, C) the counted features, and a constant feature."""
     return np.concatenate(
         [encoded.counts_MC, np.ones((len(encoded), 1), dtype=np.float32)], axis=1
     ).astype(np.float64)
@@ -124,7 +131,7 @@ def _features(encoded: Encoded) -> np.ndarray:
 def _solve(
     feature_NC: np.ndarray, normal_N: np.ndarray, strength: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The posterior's mean and covariance per unit of noise."""
+    """The mean (C,) of the weights' posterior, and its covariance per unit of noise variance."""
     covariance_CC = np.linalg.inv(
         feature_NC.T @ feature_NC + strength * np.eye(feature_NC.shape[1])
     )
@@ -132,19 +139,18 @@ def _solve(
 
 
 def _leverage(feature_MC: np.ndarray, covariance_CC: np.ndarray) -> np.ndarray:
+    """(M,) the variance of each graph's predicted mean per unit of noise variance."""
     return np.maximum(((feature_MC @ covariance_CC) * feature_MC).sum(1), 0.0)
 
 
 def _left_out(
     feature_NC: np.ndarray, normal_N: np.ndarray, fold_N: np.ndarray, strength: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) what each graph is given by the solution without its fold, and its leverage there."""
+    """(N,) each, the held-out prediction of each graph and its leverage."""
     mean_N, leverage_N = np.zeros(len(normal_N)), np.zeros(len(normal_N))
     for fold in range(NUM_FOLDS):
         out_N = fold_N == fold
         weight_C, covariance_CC = _solve(feature_NC[~out_N], normal_N[~out_N], strength)
-        mean_N[out_N], leverage_N[out_N] = (
-            feature_NC[out_N] @ weight_C,
-            _leverage(feature_NC[out_N], covariance_CC),
-        )
+        mean_N[out_N] = feature_NC[out_N] @ weight_C
+        leverage_N[out_N] = _leverage(feature_NC[out_N], covariance_CC)
     return mean_N, leverage_N

@@ -1,8 +1,4 @@
-"""Several learners at once, each weighed by what it says about labels that it did not see: the
-default predictors.
-
-Shapes: N training graphs, M graphs, L learners.
-"""
+"""The default predictors `auto` and `quick`: stacks of several learners."""
 
 from __future__ import annotations
 
@@ -12,12 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from predictors.boshnas.surrogate import Boshnas, restore_boshnas
+from predictors.boshnas.learner import Boshnas, restore_boshnas
 from predictors.frame.fitted import FittedModel
 from predictors.frame.fitting import fit
 from predictors.frame.learner import Belief, Learner, Learnt, Model, Training, ignorance, part
 from predictors.learners.gp import GP, restore_gp
 from predictors.learners.ridge import Ridge, restore_ridge
+from predictors.learners.stack_weights import mixture, stack_weights
 from predictors.learners.trees import ExtraTrees, Trees, restore_trees
 from predictors.network.ensemble import GNN, restore_gnn
 from predictors.reading.batch import Encoded
@@ -40,26 +37,20 @@ RESTORERS: dict[str, Any] = {
     "ridge": restore_ridge,
     "boshnas": restore_boshnas,
 }
-# A learner of less weight is dropped, and costs nothing when predicting.
-LEAST_WEIGHT = 0.02
-# What the learners say of left-out labels, each from a part of the others, differs more than what
-# their models say of new graphs. Counted in full, it would promise more there than holds; so it
-# counts half. Chosen by coverage on Macro and Graph (docs/predictors.md).
-SHARE_OF_DISAGREEMENT = 0.5
-# Pairs of labels that the weights are chosen on, at most.
-MOST_PAIRS = 50_000
 
 
 @dataclass(frozen=True)
 class Auto:
-    """A stack (Wolpert 1992, Breiman 1996): weights of at least 0 that sum to 1 and rank the
-    left-out labels best.
+    """A stack of learners (Wolpert 1992, Breiman 1996): the default predictor.
+
+    The prediction is that of a mixture of the members. Their weights are at least 0, sum to 1 and
+    are chosen so that the mixture ranks held-out labels well.
 
     Attributes:
         members: the learners, by name.
-        caution: how strongly the weights are drawn to equal ones: as strongly as so many labels
-            would.
-        device: where the graph network is trained and asked, `cpu` or `cuda`.
+        caution: how strongly the weights are drawn to equal ones, as a number of labels: c labels
+            in N make a penalty of c / (2 N) times the squared distance from equal weights.
+        device: where the graph network is trained and applied, `cpu` or `cuda`.
     """
 
     name: ClassVar[str] = "auto"
@@ -80,7 +71,7 @@ class Auto:
         self.learners()
 
     def learners(self) -> dict[str, Learner]:
-        """The members' settings: their own defaults, on this device."""
+        """The settings of the members: their defaults, on this device."""
         return {
             name: GNN(device=self.device) if name == "gnn" else LEARNERS[name]()
             for name in self.members
@@ -89,7 +80,7 @@ class Auto:
     def fit(
         self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
     ) -> FittedModel:
-        """Learn each member and weigh them.
+        """The fitted members and their weights.
 
         Raises:
             ValueError: see `predictor.check_training`.
@@ -103,8 +94,9 @@ class Auto:
 
 @dataclass(frozen=True)
 class Quick:
-    """The stack of the Gaussian process and a smaller graph network: for searches, which learn anew
-    in every round.
+    """A stack of the Gaussian process and a smaller graph network, cheap enough for searches.
+
+    A search fits its predictor again in every round.
 
     Attributes:
         caution, device: as for `Auto`.
@@ -120,13 +112,13 @@ class Quick:
         self.learners()
 
     def learners(self) -> dict[str, Learner]:
-        """The members' settings; chosen on Macro, Graph and Accel (docs/predictors.md)."""
+        """The settings of the members, chosen on Macro, Graph and Accel (docs/predictors.md)."""
         return {"gp": GP(), "gnn": GNN(members=3, width=24, steps=60, device=self.device)}
 
     def fit(
         self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
     ) -> FittedModel:
-        """Learn each member and weigh them.
+        """The fitted members and their weights.
 
         Raises:
             ValueError: see `predictor.check_training`.
@@ -141,14 +133,13 @@ class Quick:
 def learn_stack(
     learners: Mapping[str, Learner], caution: float, training: Training, seed: int
 ) -> Learnt:
-    """Each learner's model, and their weights."""
+    """The stack of the learners' models, with weights chosen on their held-out predictions."""
     learnt = {name: learner.learn(training, seed) for name, learner in learners.items()}
     count = len(training.normal_N)
     if not training.has_folds:
         equal = {name: 1 / len(learnt) for name in learnt}
-        return Learnt(
-            Stack(equal, {name: each.model for name, each in learnt.items()}), ignorance(count)
-        )
+        models = {name: each.model for name, each in learnt.items()}
+        return Learnt(Stack(equal, models), ignorance(count))
     weights = stack_weights(list(learnt.values()), training.normal_N, caution, seed)
     kept = {name: float(weight) for name, weight in zip(learnt, weights, strict=True) if weight > 0}
     left_out = mixture(list(kept.values()), [learnt[name].left_out for name in kept])
@@ -163,7 +154,7 @@ def _check_caution(name: str, caution: float) -> None:
 
 @dataclass(frozen=True)
 class Stack:
-    """The models that have a weight, and their weights, which sum to 1."""
+    """The models with a positive weight, and their weights, which sum to 1."""
 
     weights: Mapping[str, float]
     models: Mapping[str, Model]
@@ -197,15 +188,13 @@ def restore_stack(
     state: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
 ) -> Stack:
-    """The model that was saved.
+    """The saved model.
 
     Raises:
         KeyError, TypeError, ValueError, RuntimeError: the parts do not fit together.
     """
-    weights, learners = (
-        {str(name): float(weight) for name, weight in state["weights"].items()},
-        settings.learners(),
-    )
+    weights = {str(name): float(weight) for name, weight in state["weights"].items()}
+    learners = settings.learners()
     models = {
         name: RESTORERS[name](
             learners[name], encoding, state["models"][name], part(arrays, f"{name}.")
@@ -213,96 +202,3 @@ def restore_stack(
         for name in weights
     }
     return Stack(weights, models)
-
-
-def mixture(weights: Sequence[float], beliefs: Sequence[Belief]) -> Belief:
-    """The belief of a mixture with these weights: the mean of their variances; and the variance of
-    the means, which is epistemic.
-    """
-    weight_L1 = np.array(weights)[:, None]
-    mean_LM = np.stack([belief.mean for belief in beliefs])
-    mean_M = (weight_L1 * mean_LM).sum(0)
-    aleatoric_M = np.sqrt(
-        (weight_L1 * np.stack([belief.aleatoric**2 for belief in beliefs])).sum(0)
-    )
-    epistemic_M = np.sqrt(
-        (
-            weight_L1
-            * (np.stack([belief.epistemic**2 for belief in beliefs]) + (mean_LM - mean_M) ** 2)
-        ).sum(0)
-    )
-    return Belief(mean_M, aleatoric_M, SHARE_OF_DISAGREEMENT * epistemic_M)
-
-
-def stack_weights(
-    learnt: Sequence[Learnt], normal_N: np.ndarray, caution: float, seed: int
-) -> np.ndarray:
-    r"""(L,) the weights, those too small to matter being 0.
-
-    They minimise what a ranking is trained on (RankNet, Burges et al. 2005) over pairs of labels i
-    better than j, f being the left-out means:
-
-    .. math::
-        \mathrm{mean}_{ij} \log(1 + e^{-w \cdot (f_i - f_j)}) + \frac{c}{2N} |w - 1/L|^2
-
-    What a learner says of a left-out label comes from one of its members; its model averages all of
-    them. The loss that the variance which averaging takes
-    away has added, to second order, is subtracted: else the stack would take a learner of varied
-        members for a bad one.
-    """
-    from scipy.optimize import minimize
-    from scipy.special import expit
-
-    mean_LN = np.stack([each.left_out.mean for each in learnt])
-    first, second = _pairs(normal_N, seed)
-    if len(first) == 0:
-        return np.full(len(learnt), 1 / len(learnt))
-    margin_LP = mean_LN[:, first] - mean_LN[:, second]
-    excess_L, equal_L, pull = (
-        np.array([each.excess for each in learnt]),
-        np.full(len(learnt), 1 / len(learnt)),
-        caution / len(normal_N),
-    )
-
-    def loss(weight_L: np.ndarray) -> tuple[float, np.ndarray]:
-        wrong_P = expit(-(weight_L @ margin_LP))
-        curvature, away_L = float((wrong_P * (1 - wrong_P)).mean()), weight_L - equal_L
-        value = (
-            -np.log1p(-wrong_P).mean()
-            - curvature * weight_L**2 @ excess_L
-            + 0.5 * pull * away_L @ away_L
-        )
-        return float(value), -(margin_LP @ wrong_P) / len(
-            wrong_P
-        ) - 2 * curvature * weight_L * excess_L + pull * away_L
-
-    sums_to_one = {
-        "type": "eq",
-        "fun": lambda weight_L: weight_L.sum() - 1,
-        "jac": lambda weight_L: np.ones_like(weight_L),
-    }
-    solution = minimize(
-        loss,
-        equal_L,
-        jac=True,
-        method="SLSQP",
-        bounds=[(0, 1)] * len(learnt),
-        constraints=[sums_to_one],
-        options={"ftol": 1e-10},
-    )
-    weight_L = np.where(solution.x < LEAST_WEIGHT, 0.0, solution.x)
-    return weight_L / weight_L.sum()
-
-
-def _pairs(normal_N: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the better and the worse label of all pairs, or of a sample of them."""
-    random = np.random.default_rng([seed, 3])
-    count = len(normal_N)
-    first, second = (
-        np.triu_indices(count, 1)
-        if count * (count - 1) // 2 <= MOST_PAIRS
-        else random.integers(count, size=(2, MOST_PAIRS))
-    )
-    better = normal_N[first] > normal_N[second]
-    differs = normal_N[first] != normal_N[second]
-    return np.where(better, first, second)[differs], np.where(better, second, first)[differs]

@@ -1,5 +1,4 @@
-"""Trees on counted features, boosted or extremely randomised: several ensembles, each without a
-fold of the labels.
+"""The predictors `trees` and `extra_trees`: ensembles of decision trees on counted features.
 
 Shapes: N training graphs, M graphs, C features, K members.
 """
@@ -20,22 +19,23 @@ from predictors.reading.batch import Encoded
 from predictors.reading.features import Encoding
 from spaces.graph import Graph
 
-# With fewer training graphs every tree sees them all.
+# With fewer training graphs than this, every tree is grown on all of them.
 LEAST_FOR_SAMPLING = 20
 
 
 @dataclass(frozen=True)
 class Trees:
-    """Gradient boosting (Friedman 2002, stochastic) of normal scores on operation, path, degree and
-    attribute counts.
+    """Stochastic gradient boosting (Friedman 2002) of normal scores on counted features.
+
+    The features are the counts of `predictors.reading.counts`.
 
     Attributes:
-        members: boosted ensembles; each leaves out its own fold.
-        rounds: trees of a member.
-        depth: of a tree.
-        learning_rate: shrinkage of each tree.
-        share: of the training graphs that a tree sees.
-        features: share of the features that a split sees.
+        members: the number of boosted ensembles; each holds out one fold.
+        rounds: the number of trees of a member.
+        depth: the largest depth of a tree.
+        learning_rate: the shrinkage of each tree.
+        share: the share of the training graphs that each tree is grown on.
+        features: the share of the features that are considered for a split.
     """
 
     name: ClassVar[str] = "trees"
@@ -55,7 +55,9 @@ class Trees:
     def fit(
         self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
     ) -> FittedModel:
-        """Grow the members' trees.
+        """The trees grown on these graphs and scores.
+
+        The seed draws the folds and all random choices of the trees.
 
         Raises:
             ValueError: see `predictor.check_training`.
@@ -67,8 +69,9 @@ class Trees:
         return _learn(training, self.members, seed, self.grow)
 
     def grow(self, parts: Sequence[tuple[np.ndarray, np.ndarray]], seeds: Sequence[int]) -> Forest:
-        """One member for each part of the training graphs, features (N, C) and normal scores (N,):
-        scikit-learn's boosted trees.
+        """Boosted trees of scikit-learn, one member for each part of the training graphs.
+
+        A part is a pair of features (N, C) and normal scores (N,).
         """
         from sklearn.ensemble import GradientBoostingRegressor
 
@@ -92,14 +95,16 @@ class Trees:
 
 @dataclass(frozen=True)
 class ExtraTrees:
-    """Extremely randomised trees (Geurts et al. 2006) of normal scores on the same counts: splits
-    at random places, averaged, not boosted.
+    """Extremely randomised trees (Geurts et al. 2006) of normal scores on counted features.
+
+    They split at random thresholds and are averaged, not boosted. The features are those of
+    `Trees`.
 
     Attributes:
-        members: forests; each leaves out its own fold.
-        trees: of a member.
-        features: share of the features that a split sees.
-        least: training graphs in a leaf, at least.
+        members: the number of forests; each holds out one fold.
+        trees: the number of trees of a member.
+        features: the share of the features that are considered for a split.
+        least: the smallest number of training graphs in a leaf.
     """
 
     name: ClassVar[str] = "extra_trees"
@@ -115,7 +120,9 @@ class ExtraTrees:
     def fit(
         self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
     ) -> FittedModel:
-        """Grow the members' trees.
+        """The trees grown on these graphs and scores.
+
+        The seed draws the folds and all random choices of the trees.
 
         Raises:
             ValueError: see `predictor.check_training`.
@@ -127,8 +134,9 @@ class ExtraTrees:
         return _learn(training, self.members, seed, self.grow)
 
     def grow(self, parts: Sequence[tuple[np.ndarray, np.ndarray]], seeds: Sequence[int]) -> Forest:
-        """One member for each part of the training graphs, features (N, C) and normal scores (N,):
-        scikit-learn's forests.
+        """Forests of scikit-learn, one member for each part of the training graphs.
+
+        A part is a pair of features (N, C) and normal scores (N,).
         """
         from sklearn.ensemble import ExtraTreesRegressor
 
@@ -150,8 +158,12 @@ class ExtraTrees:
 
 @dataclass(frozen=True)
 class GrownTrees:
-    """The grown trees. `aleatoric` is one number, in normal scores: trees do not say where they err
-    more.
+    """The grown trees of all members.
+
+    Attributes:
+        forest: the trees.
+        aleatoric: the aleatoric standard deviation, in normal scores; it is one number for all
+            graphs, since trees do not predict where their errors are larger.
     """
 
     forest: Forest
@@ -179,7 +191,7 @@ def restore_trees(
     state: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
 ) -> GrownTrees:
-    """The model that was saved.
+    """The saved model.
 
     Raises:
         KeyError, TypeError, ValueError: the parts do not fit together.
@@ -190,11 +202,9 @@ def restore_trees(
 
 
 def _learn(training: Training, members: int, seed: int, grow: Any) -> Learnt:
-    feature_NC, normal_N, left_out_NK = (
-        _features(training.encoded),
-        training.normal_N,
-        training.left_out(members),
-    )
+    """The trees that `grow` makes, with held-out predictions if there are folds."""
+    feature_NC, normal_N = _features(training.encoded), training.normal_N
+    left_out_NK = training.left_out(members)
     seeds = np.random.SeedSequence(seed).generate_state(members).tolist()
     forest = grow([(feature_NC[~out_N], normal_N[~out_N]) for out_N in left_out_NK.T], seeds)
     if not training.has_folds:
@@ -206,13 +216,16 @@ def _learn(training: Training, members: int, seed: int, grow: Any) -> Learnt:
 
 
 def _features(encoded: Encoded) -> np.ndarray:
-    """(M, C + 1) the counted features and a constant, so that there is a feature even where nothing
-    varies.
-    """
+    """(M, C + 1) the counted features, and a constant, so that there is always a feature."""
     return np.concatenate([encoded.counts_MC, np.ones((len(encoded), 1), dtype=np.float32)], axis=1)
 
 
 def _check(settings: Trees | ExtraTrees, least: Mapping[str, int], shares: Sequence[str]) -> None:
+    """Check that settings are whole numbers of at least `least`, or shares above 0 and at most 1.
+
+    Raises:
+        ValueError: names the first setting that is not.
+    """
     for name, smallest in least.items():
         if not isinstance(getattr(settings, name), int) or getattr(settings, name) < smallest:
             raise ValueError(

@@ -1,1 +1,1 @@
-"""The graph network, and the ensemble of them."""
+"""The graph neural network and its ensemble: the predictor `gnn`."""

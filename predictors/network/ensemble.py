@@ -1,5 +1,7 @@
-"""The graph network as a predictor: members trained side by side with others that each leave out a
-fold, whose errors calibrate the spread.
+"""The predictor `gnn`: a deep ensemble of graph networks, calibrated on held-out folds.
+
+For each fold one more network is trained without it. The errors of these networks on the fold that
+they did not see calibrate the standard deviation of the predictions.
 
 Shapes: N training graphs, M graphs, K members.
 """
@@ -29,25 +31,32 @@ from spaces.graph import Graph
 if TYPE_CHECKING:
     from predictors.network.gnn import GraphNetwork, Sizes
 
-# Graphs that the network reads at once: their features stay in the processor's cache.
+# Graphs in one forward pass. With this number the features stay in the processor's cache.
 CHUNK = 128
 
 
 @dataclass(frozen=True)
 class GNN:
-    """A deep ensemble of graph networks (Lakshminarayanan et al. 2017) on normal scores, with a
-    scale of the spread from left-out labels.
+    """A deep ensemble of graph networks (Lakshminarayanan et al. 2017) on normal scores.
+
+    The standard deviation of the predictions is scaled with held-out labels.
 
     Attributes:
-        members: networks that predict; each starts from its own weights and sees all labels. Beside
-            them one is trained for each fold, without it.
+        members: number of networks whose predictions are averaged. Each starts from its own random
+            weights and is trained on all labels. For each fold one more network is trained without
+            that fold.
         width: hidden features of a node.
-        layers: steps of message passing.
-        hidden: the share of the nodes that is hidden from a member in each training step, others
-            each time; the members take turns. As an augmentation it helps where labels are noisy
-            and harms where they are not.
-        steps, batch_size, learning_rate, weight_decay, ranking: see `fit.Recipe`.
-        device: where it is trained and asked, `cpu` or `cuda`.
+        layers: message-passing steps.
+        hidden: shares of the nodes that are hidden during training, at random in each step. Member
+            k uses entry k of this tuple, which is repeated as often as needed. This augmentation
+            improves the predictions if the labels are noisy and worsens them otherwise.
+        steps, batch_size, learning_rate, weight_decay, ranking: see `optimisation.Optimisation`.
+        device: torch device for training and prediction, `cpu` or `cuda`.
+
+    Example::
+
+        fitted = GNN(members=3).fit(graphs, scores, seed=0)
+        fitted.predict(other_graphs).mean
     """
 
     name: ClassVar[str] = "gnn"
@@ -91,14 +100,21 @@ class GNN:
                 )
         if self.device.startswith("cuda") and not _has_gpu():
             raise ValueError(
-                f"the predictor gnn is to use the device {self.device}, and torch finds no GPU "
+                f"the predictor gnn was given the device {self.device}, but torch finds no GPU "
                 "here; set device to cpu"
             )
 
     def fit(
         self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
     ) -> FittedModel:
-        """Train the members; the same graphs, scores and seed give the same network on one machine.
+        """The trained ensemble.
+
+        On one machine the same graphs, scores and seed give the same weights.
+
+        Args:
+            graphs: N training graphs.
+            scores: (N,) their scores; higher is better.
+            seed: seed of the initial weights, batches and hidden nodes.
 
         Raises:
             ValueError: see `predictor.check_training`.
@@ -110,7 +126,7 @@ class GNN:
         import torch
 
         from predictors.network.gnn import GraphNetwork
-        from predictors.network.optimisation import Recipe, train
+        from predictors.network.optimisation import Optimisation, train
 
         left_out_NK = np.zeros((len(training.normal_N), self.members), dtype=bool)
         if training.has_folds:
@@ -119,7 +135,7 @@ class GNN:
             _sizes(left_out_NK.shape[1], self, training.encoding),
             torch.Generator().manual_seed(seed),
         ).to(self.device)
-        recipe = Recipe(
+        optimisation = Optimisation(
             self.steps,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
@@ -132,7 +148,7 @@ class GNN:
             training.normal_N,
             left_out_NK,
             np.resize(self.hidden, left_out_NK.shape[1]),
-            recipe,
+            optimisation,
             seed,
         )
         model = network.only(0, self.members)
@@ -147,13 +163,16 @@ class GNN:
 
 @dataclass(frozen=True)
 class Networks:
-    """Trained members. `aleatoric` is one number, in normal scores."""
+    """The trained members; `aleatoric` is one standard deviation for all graphs.
+
+    Both are in units of normal scores.
+    """
 
     network: GraphNetwork
     aleatoric: float
 
     def predict(self, encoded: Encoded) -> Belief:
-        """See `learner.Model`: the members' disagreement is the epistemic part."""
+        """See `learner.Model`; `epistemic` is the standard deviation over the members."""
         mean_MK = _members(self.network, encoded)
         return Belief(
             mean_MK.mean(1), np.full(len(mean_MK), self.aleatoric), mean_MK.std(1, ddof=1)
@@ -174,10 +193,10 @@ class Networks:
 def restore_gnn(
     settings: GNN, encoding: Encoding, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> Networks:
-    """The model that was saved, on the settings' device.
+    """The saved model, on the device that the settings name.
 
     Raises:
-        KeyError, TypeError, ValueError, RuntimeError: the parts do not fit together.
+        KeyError, TypeError, ValueError, RuntimeError: settings, state and arrays are inconsistent.
     """
     import torch
 
@@ -197,7 +216,7 @@ def _sizes(networks: int, settings: GNN, encoding: Encoding) -> Sizes:
 
 
 def _members(network: GraphNetwork, encoded: Encoded) -> np.ndarray:
-    """(M, K) what every member expects, in normal scores."""
+    """(M, K) the prediction of each member, in normal scores."""
     import torch
 
     from predictors.network.layers import one_thread, to_tensors

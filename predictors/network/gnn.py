@@ -1,10 +1,11 @@
-"""The graph network: node embedding, message passing, a readout at input, output, mean and maximum,
-a head for the mean.
+"""The graph network: node embedding, message passing, readout, and a linear head.
 
-It sees no counted features of the whole graph: those are the other learners' view, and what it
-finds by itself adds more to theirs (docs/predictors.md).
+The readout concatenates the features of the input node, those of the output node, and the mean and
+the maximum over all nodes. The network does not use the counted features of the whole graph. The
+other learners use them, and a network without them adds more to an average with these learners
+(docs/predictors.md).
 
-Shapes: M graphs, P places for a graph's nodes, K members, H hidden features, A node features.
+Shapes: M graphs, P padded node positions, K members, H hidden features, A node features.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from predictors.network.layers import FlowMessages, MemberLinear, Tensors, read_
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a network's weights are shaped by.
+    """The sizes that determine the shapes of the weights.
 
     Attributes:
-        members: K networks side by side that share nothing.
-        num_ops, num_node_features: of the encoding.
+        members: K, the number of networks. They share no weights.
+        num_ops, num_node_features: numbers of operations and node features in the encoding.
         width: H.
-        layers: steps of message passing.
+        layers: message-passing steps.
     """
 
     members: int
@@ -36,7 +37,7 @@ class Sizes:
 
 
 class GraphNetwork(nn.Module):
-    """K independent graph networks of the same form. All weights are drawn from the generator."""
+    """K independent graph networks of equal sizes; the generator draws all weights."""
 
     def __init__(self, sizes: Sizes, generator: torch.Generator) -> None:
         super().__init__()
@@ -51,47 +52,47 @@ class GraphNetwork(nn.Module):
         self.mean = MemberLinear(members, width, 1, generator, gain=0.1)
 
     def only(self, first: int, last: int) -> GraphNetwork:
-        """Some of the networks, `first` to before `last`, by themselves: every weight has its
-        members in its first dimension.
-        """
-        kept = GraphNetwork(replace(self.sizes, members=last - first), torch.Generator()).to(
-            self.device
-        )
-        kept.load_state_dict(
-            {name: weight[first:last] for name, weight in self.state_dict().items()}
-        )
+        """A copy of the members `first` to `last - 1`."""
+        sizes = replace(self.sizes, members=last - first)
+        kept = GraphNetwork(sizes, torch.Generator()).to(self.device)
+        # The first dimension of every weight is that of the members.
+        weights = {name: weight[first:last] for name, weight in self.state_dict().items()}
+        kept.load_state_dict(weights)
         return kept
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.op.device
 
     def forward(self, tensors: Tensors, hidden_MPK: Tensor | None = None) -> Tensor:
-        """(M, K) what each member expects of each graph's target. A node that is hidden from a
-        member is one of an unknown operation.
+        """(M, K) the prediction of each member for each graph.
+
+        Args:
+            hidden_MPK: true where the operation of a node is replaced by `unknown` for a member.
         """
-        return self.judge(self.read_graphs(tensors, self.op[:, tensors.op_MP], hidden_MPK))
+        return self.head(self.read_graphs(tensors, self.op[:, tensors.op_MP], hidden_MPK))
 
     def read_graphs(
         self, tensors: Tensors, op_KMPH: Tensor, hidden_MPK: Tensor | None = None
     ) -> Tensor:
-        """(K, M, H) each graph's features, the nodes' operations being these features instead of
-        those in `tensors`.
+        """(K, M, H) the features of each graph.
+
+        Args:
+            op_KMPH: embeddings of the nodes' operations. They replace `tensors.op_MP`.
+            hidden_MPK: see `forward`.
         """
-        h_KMPH = op_KMPH + self.node(tensors.node_MPA.flatten(0, 1)).unflatten(
-            1, tensors.op_MP.shape
-        )
+        node_KNH = self.node(tensors.node_MPA.flatten(0, 1))
+        h_KMPH = op_KMPH + node_KNH.unflatten(1, tensors.op_MP.shape)
         if hidden_MPK is not None:
-            h_KMPH = torch.where(
-                hidden_MPK.permute(2, 0, 1)[..., None], self.op[:, None, None, 0], h_KMPH
-            )
+            hidden_KMP1 = hidden_MPK.permute(2, 0, 1)[..., None]
+            h_KMPH = torch.where(hidden_KMP1, self.op[:, None, None, 0], h_KMPH)
         h_KNH = tensors.relations.pack(h_KMPH)
         for layer in self.layers:
             h_KNH = layer(h_KNH, tensors.relations)
         read_KMH = self.read(read_out(tensors.relations.unpack(h_KNH), tensors))
         return torch.relu(nn.functional.layer_norm(read_KMH, (read_KMH.shape[-1],)))
 
-    def judge(self, graph_KMH: Tensor) -> Tensor:
-        """(M, K) what each member expects of a graph with these features."""
+    def head(self, graph_KMH: Tensor) -> Tensor:
+        """(M, K) the prediction of each member from the features of each graph."""
         return self.mean(graph_KMH).squeeze(-1).T

@@ -1,7 +1,9 @@
-"""Layers of several independent networks at once: every tensor has a dimension for the ensemble's
-members.
+"""Neural-network layers that compute all members of an ensemble at once.
 
-Shapes: M graphs, P places for a graph's nodes, N = M P places, K members, H hidden features.
+Every tensor has a dimension for the members.
+
+Shapes: M graphs, P padded node positions, N nodes of all graphs (see `relations`), K members,
+H hidden features.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from predictors.reading.batch import Encoded
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside, torch computes on one thread of the CPU.
+    """Inside this context torch uses one CPU thread.
 
-    These tensors are too small to gain from more, and threads that wait for each other lose very
-    much where trainings run beside (measured: a fit of 3 seconds took 150 on two busy cores).
-    Results then do not depend on the number of cores either.
+    The tensors are too small to gain from more threads. If other trainings run on the same cores,
+    threads that wait for each other are very slow: a fit of 3 seconds took 150 seconds on two busy
+    cores. With one thread the results do not depend on the number of cores either.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -37,14 +39,13 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Tensors:
-    """M encoded graphs on a device, each padded to P nodes, its input being the first.
+    """M encoded graphs on a device, each padded to P nodes; position 0 holds the input node.
 
     Attributes:
-        op_MP, node_MPA: the number of each node's operation, and its features; 0 where there is no
-            node.
-        present_MP: where there is one.
-        last_M: the place of each graph's output.
-        relations: what the nodes hear of the others.
+        op_MP, node_MPA: the index of each node's operation, and its features; 0 in the padding.
+        present_MP: true for nodes, false for padding.
+        last_M: the position of each graph's output node.
+        relations: computes the messages that the nodes receive.
     """
 
     op_MP: Tensor
@@ -54,7 +55,7 @@ class Tensors:
     relations: Dense | Sparse
 
     def take(self, row_B: Tensor) -> Tensors:
-        """The graphs of these numbers, in this order."""
+        """The graphs with these indices, in this order."""
         return Tensors(
             self.op_MP[row_B],
             self.node_MPA[row_B],
@@ -84,7 +85,10 @@ def to_tensors(encoded: Encoded, device: torch.device) -> Tensors:
 
 
 class MemberLinear(nn.Module):
-    r"""A linear map for each member: y_k = x_k W_k + b_k; (K, N, I) or (N, I) to (K, N, H)."""
+    r"""A linear map for each member k: y_k = x_k W_k + b_k.
+
+    It maps (K, N, I), or (N, I) for all members, to (K, N, H).
+    """
 
     def __init__(
         self, members: int, inputs: int, outputs: int, generator: torch.Generator, gain: float = 1.0
@@ -98,25 +102,26 @@ class MemberLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The mapped features."""
-        return torch.baddbmm(
-            self.bias, x if x.dim() == 3 else x.expand(len(self.weight), *x.shape), self.weight
-        )
+        x_KNI = x if x.dim() == 3 else x.expand(len(self.weight), *x.shape)
+        return torch.baddbmm(self.bias, x_KNI, self.weight)
 
 
 class FlowMessages(nn.Module):
-    r"""One step of messages along and against the flow of the graph, from neighbours and from afar.
+    r"""One message-passing step between neighbours, and between ancestors and descendants.
 
     .. math::
-        h_i' = h_i + \mathrm{relu}(\mathrm{norm}(W_0 h_i + W_1 \sum_{j \to i} w_{ji} h_j + W_2
-        \sum_{i \to j} w_{ij} h_j
-            + W_3 \, \mathrm{mean}_{j \leadsto i} h_j + W_4 \, \mathrm{mean}_{i \leadsto j} h_j +
-            b_i))
+        h_i' = h_i + \mathrm{relu}(\mathrm{norm}(W_0 h_i
+            + W_1 \sum_{j \to i} w_{ji} h_j + W_2 \sum_{i \to j} w_{ij} h_j
+            + W_3 \, \mathrm{mean}_{j \leadsto i} h_j
+            + W_4 \, \mathrm{mean}_{i \leadsto j} h_j + b_i))
 
-    with one W for each member, b_i the biases of the five maps, summed as their values are, the
-    norm over the features of a node, and the arrow with a tail for a path of any length. (K, N, H)
-    to the same. The two directions have weights of their own, as in Directed GNNs (Rossi et al.
-    2023); that a node sees all of its ancestors and descendants, and nothing else, is
-    FlowerFormer's mask (Hwang et al. 2024), here with equal weights in place of attention.
+    Each member has its own W. An arrow with a tail stands for a path of any length. The norm is
+    over the features of one node. Every one of the five maps has a bias, which is weighted and
+    summed like its values; b_i is the sum of these terms. Input and output are (K, N, H).
+
+    The two directions have separate weights, as in Directed GNNs (Rossi et al. 2023). A node
+    receives messages from all its ancestors and descendants and from no other node, as under
+    FlowerFormer's mask (Hwang et al. 2024), but with equal weights instead of attention.
     """
 
     def __init__(self, members: int, width: int, generator: torch.Generator) -> None:
@@ -126,37 +131,28 @@ class FlowMessages(nn.Module):
         self.shift = nn.Parameter(torch.zeros(members, width))
 
     def forward(self, h_KNH: Tensor, relations: Dense | Sparse) -> Tensor:
-        """The nodes' features after the step."""
+        """(K, N, H) the features of the nodes after the step."""
         members, _, width = h_KNH.shape
         own_KHH, others_KH4H = self.linear.weight.split([width, 4 * width], dim=2)
         own_K1H, others_K14H = self.linear.bias.split([width, 4 * width], dim=2)
-        # Sums commute with linear maps, so the nodes' features are summed first: what a node hears
-        # in four ways then lies side by side, and no tensor of this size is ever rearranged, which
-        # took half of the time.
-        heard_KNF = relations.hear(h_KNH)
-        heavy_KN4 = relations.weights.expand(members, -1, -1)
+        # Sums commute with linear maps, so the features are summed before they are mapped. The four
+        # messages of a node then lie side by side in memory. Rearranging a tensor of this size took
+        # half of the time.
+        message_KNF = relations.messages(h_KNH)
+        total_KN4 = relations.weights.expand(members, -1, -1)
+        by_way_K4HH = others_KH4H.unflatten(2, (4, width)).transpose(1, 2)
+        others_KFH = by_way_K4HH.reshape(members, 4 * width, width)
         mixed_KNH = torch.baddbmm(own_K1H, h_KNH, own_KHH)
-        mixed_KNH = torch.baddbmm(
-            mixed_KNH,
-            heard_KNF,
-            others_KH4H.unflatten(2, (4, width)).transpose(1, 2).reshape(members, 4 * width, width),
-        )
-        mixed_KNH = torch.baddbmm(mixed_KNH, heavy_KN4, others_K14H.view(members, 4, width))
-        normed_KNH = (
-            nn.functional.layer_norm(mixed_KNH, (width,)) * self.scale[:, None]
-            + self.shift[:, None]
-        )
-        return h_KNH + torch.relu(normed_KNH)
+        mixed_KNH = torch.baddbmm(mixed_KNH, message_KNF, others_KFH)
+        mixed_KNH = torch.baddbmm(mixed_KNH, total_KN4, others_K14H.view(members, 4, width))
+        normed_KNH = nn.functional.layer_norm(mixed_KNH, (width,))
+        return h_KNH + torch.relu(normed_KNH * self.scale[:, None] + self.shift[:, None])
 
 
 def read_out(h_KMPH: Tensor, tensors: Tensors) -> Tensor:
-    """(K, M, 4H) the features of each graph's input and output, and the mean and the largest over
-    its nodes.
-    """
+    """(K, M, 4H) the features of the input and output nodes, and the mean and maximum of all."""
     absent_MP1 = ~tensors.present_MP[..., None]
     output_KMH = h_KMPH[:, torch.arange(h_KMPH.shape[1], device=h_KMPH.device), tensors.last_M]
     mean_KMH = h_KMPH.masked_fill(absent_MP1, 0.0).sum(2) / (tensors.last_M + 1)[:, None]
-    return torch.cat(
-        [h_KMPH[:, :, 0], output_KMH, mean_KMH, h_KMPH.masked_fill(absent_MP1, -torch.inf).amax(2)],
-        dim=-1,
-    )
+    maximum_KMH = h_KMPH.masked_fill(absent_MP1, -torch.inf).amax(2)
+    return torch.cat([h_KMPH[:, :, 0], output_KMH, mean_KMH, maximum_KMH], dim=-1)

@@ -1,1 +1,1 @@
-"""Graphs as numbers: the arrays that a learner sees."""
+"""Graphs as numbers: the arrays that learners are trained on."""

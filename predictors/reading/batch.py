@@ -1,13 +1,13 @@
-"""Many graphs as a few flat arrays, and how their operations and attributes become numbers.
+"""Many graphs as a few flat arrays, with operations and attributes as numbers.
 
 Shapes: M graphs, N nodes of all graphs together, E edges, A node features, C features of a whole
 graph, K distinct nodes.
 
-A flat batch is free of any vocabulary: `flatten(graphs)`. An `Encoding` is learnt from the training
-graphs and holds the vocabulary of operations, the attributes' columns and the scales;
-`Encoding.encode(graphs)` gives the numbers that a predictor reads. An operation, attribute or value
-that was not seen in training is allowed: it is the operation number 0, or an average number, or no
-category.
+A flat batch, `flatten(graphs)`, does not depend on a vocabulary. An `Encoding` (see `features`) is
+learnt from the training graphs and holds the vocabulary of operations, the attributes' columns and
+the scales; `Encoding.encode(graphs)` returns the numbers that a predictor reads. Operations,
+attributes and values that did not occur in training are allowed: an operation gets the number 0, a
+numeric attribute the mean, and another attribute no category.
 """
 
 from __future__ import annotations
@@ -23,24 +23,26 @@ import numpy as np
 
 from spaces.graph import Edge, Graph, Node
 
+# The number of every operation that did not occur in training.
 UNKNOWN = 0
+# At most this many pairs of a name and a value get a column.
 MOST_CATEGORIES = 64
-# An input's attributes with this prefix are of the whole network.
+# Attributes of the input node with this prefix describe the whole network.
 WHOLE = "whole "
-# Attributes with this prefix are what the vocabulary computes from the others.
+# Attributes with this prefix are computed from the graph (see `terms.measured`).
 MEASURED = "measured "
 
 
 @dataclass(frozen=True)
 class Flat:
-    """M graphs one behind the other.
+    """M graphs as flat arrays, one graph after the other.
 
     Attributes:
         kinds: the K distinct nodes of the batch.
-        kind_N: which of them each node is.
+        kind_N: for each node its index in `kinds`.
         graph_N: the graph of each node, ascending.
         first_M, last_M: each graph's input and output node.
-        source_E, target_E, slot_E: the edges, by node number in the batch.
+        source_E, target_E, slot_E: the edges, with node numbers in the batch.
     """
 
     kinds: tuple[Node, ...]
@@ -62,15 +64,16 @@ class Flat:
         """N."""
         return len(self.kind_N)
 
-    def is_dead(self) -> np.ndarray:
-        """(M,) true where no edge enters the output: of a simplified graph, that the output does
-        not hear the input.
+    def is_disconnected(self) -> np.ndarray:
+        """(M,) true where no edge enters the output.
+
+        In a simplified graph this means that the output does not depend on the input.
         """
         return np.bincount(self.target_E, minlength=self.num_nodes)[self.last_M] == 0
 
 
 def flatten(graphs: Sequence[Graph]) -> Flat:
-    """The graphs as flat arrays, without a step of numpy or torch for each of them."""
+    """The graphs as flat arrays, without a numpy call for each graph."""
     numbers: dict[Node, int] = {}
     kind_N = np.fromiter(
         (numbers.setdefault(node, len(numbers)) for graph in graphs for node in graph.nodes),
@@ -102,13 +105,13 @@ class NodeColumns:
     """How a node's operation and attributes become numbers.
 
     Attributes:
-        ops: the operations seen in training; the index 0 stands for every other.
-        numbers: the numeric attributes' names; the parts of a tuple are columns of their own,
-            `shape.0`, `shape.1`.
-        number_mean, number_scale: of the signed logarithm of each over the distinct nodes of the
-            training graphs that have it.
-        categories: the pairs of a name and a value (as JSON) that have a column: attributes that
-            are words, flags or null.
+        ops: the operations that occur in training; index 0 stands for all others.
+        numbers: the names of the numeric attributes; the parts of a tuple have columns of their
+            own, `shape.0`, `shape.1`.
+        number_mean, number_scale: mean and standard deviation of each one's signed logarithm, over
+            the distinct nodes of the training graphs that have it.
+        categories: the pairs of a name and a value (as JSON) that have a column, for attributes
+            that are words, flags or null.
     """
 
     ops: tuple[str, ...]
@@ -119,12 +122,12 @@ class NodeColumns:
 
     @property
     def num_features(self) -> int:
-        """The columns that the attributes take."""
+        """The number of columns for attributes."""
         return len(self.numbers) + len(self.categories)
 
     @property
     def whole(self) -> np.ndarray:
-        """(A,) true for the columns that are of the whole network."""
+        """(A,) true for the columns that describe the whole network."""
         names = [*self.numbers, *(name for name, _ in self.categories)]
         return np.array([name.startswith(WHOLE) for name in names], dtype=bool)
 
@@ -134,8 +137,9 @@ class NodeColumns:
         return np.array([index.get(node.op, UNKNOWN) for node in kinds], dtype=np.int64)
 
     def attributes(self, kinds: Sequence[Node]) -> np.ndarray:
-        """(K, A) each node's attributes: numbers standardised (0 where missing), then categories as
-        0 or 1.
+        """(K, A) each node's attributes: standardised numbers, then categories as 0 or 1.
+
+        A missing number is 0, the mean.
         """
         column = {name: place for place, name in enumerate(self.numbers)}
         category = {pair: len(self.numbers) + place for place, pair in enumerate(self.categories)}
@@ -153,8 +157,9 @@ class NodeColumns:
 
 
 def learn_node_columns(kinds: Iterable[Node]) -> NodeColumns:
-    """The vocabulary and scales of the distinct nodes of the training graphs. An attribute that
-    never varies gets no column.
+    """The vocabulary and the scales, learnt from the distinct nodes of the training graphs.
+
+    A numeric attribute that never varies gets no column.
     """
     kinds = list(kinds)
     numbers: dict[str, list[float]] = {}
@@ -166,12 +171,8 @@ def learn_node_columns(kinds: Iterable[Node]) -> NodeColumns:
             else:
                 categories[name, json.dumps(value)] += 1
     varying = sorted(name for name, values in numbers.items() if max(values) - min(values) > 1e-9)
-    common = sorted(
-        pair
-        for pair, _ in sorted(categories.items(), key=lambda item: (-item[1], item[0]))[
-            :MOST_CATEGORIES
-        ]
-    )
+    ranked = sorted(categories.items(), key=lambda item: (-item[1], item[0]))
+    common = sorted(pair for pair, _ in ranked[:MOST_CATEGORIES])
     return NodeColumns(
         ops=("<unknown>", *sorted({node.op for node in kinds})),
         numbers=tuple(varying),
@@ -183,13 +184,13 @@ def learn_node_columns(kinds: Iterable[Node]) -> NodeColumns:
 
 @dataclass(frozen=True)
 class Encoded:
-    """M graphs as a predictor reads them.
+    """M graphs as the numbers that a predictor reads.
 
     Attributes:
         flat: their nodes and edges.
         op_N: the number of each node's operation.
-        node_NA: each node's features: attributes, then place and degrees.
-        counts_MC: each graph's standardised features (see `features.py`).
+        node_NA: each node's features: its attributes, then its place (see `counts.node_places`).
+        counts_MC: each graph's standardised features (see `features.Encoding`).
     """
 
     flat: Flat
@@ -201,7 +202,7 @@ class Encoded:
         return self.flat.num_graphs
 
     def graphs(self) -> list[Graph]:
-        """The graphs themselves, as they were read."""
+        """The graphs that were encoded."""
         flat = self.flat
         edges_E3 = np.stack([flat.source_E, flat.target_E, flat.slot_E], axis=1)
         edges_E3[:, :2] -= flat.first_M[flat.graph_N[flat.target_E], None]
@@ -217,10 +218,10 @@ class Encoded:
         ]
 
     def take(self, rows: np.ndarray) -> Encoded:
-        """The graphs of these numbers, in this order."""
+        """The graphs with these numbers, in this order."""
         flat = self.flat
         nodes_M = flat.last_M - flat.first_M + 1
-        # The edges of a graph stand together, in the order of the graphs: `flatten` wrote them so.
+        # `flatten` writes the edges of a graph one after the other, in the order of the graphs.
         edges_M = np.bincount(flat.graph_N[flat.target_E], minlength=flat.num_graphs)
         picked_N = ranges(flat.first_M[rows], nodes_M[rows])
         picked_E = ranges((np.cumsum(edges_M) - edges_M)[rows], edges_M[rows])
@@ -240,17 +241,14 @@ class Encoded:
         return Encoded(taken, self.op_N[picked_N], self.node_NA[picked_N], self.counts_MC[rows])
 
     def chunks(self, size: int) -> Iterator[Encoded]:
-        """The graphs in runs of at most `size`, without copies of the long arrays."""
+        """Consecutive parts of at most `size` graphs; their large arrays are views, not copies."""
         flat = self.flat
         bounds = np.arange(0, len(self) + size, size).clip(max=len(self))
         node_bounds = np.append(flat.first_M, flat.num_nodes)[bounds]
         edge_bounds = np.searchsorted(flat.graph_N[flat.target_E], bounds)
         for row, (low, high) in enumerate(pairwise(bounds.tolist())):
-            nodes, edges, first = (
-                slice(*node_bounds[row : row + 2]),
-                slice(*edge_bounds[row : row + 2]),
-                node_bounds[row],
-            )
+            nodes, edges = slice(*node_bounds[row : row + 2]), slice(*edge_bounds[row : row + 2])
+            first = node_bounds[row]
             part = Flat(
                 kinds=flat.kinds,
                 kind_N=flat.kind_N[nodes],
@@ -265,7 +263,7 @@ class Encoded:
 
 
 def ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """start[0], start[0] + 1, ... (length[0] of them), then start[1], ..."""
+    """The concatenated ranges start[i], start[i] + 1, ... of length[i] numbers each."""
     if len(start) == 0:
         return np.zeros(0, dtype=np.int64)
     before = np.cumsum(length) - length
@@ -273,6 +271,7 @@ def ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
 
 
 def _parts(node: Node) -> Iterable[tuple[str, object]]:
+    """The node's attributes; a tuple of numbers gives one part for each of its numbers."""
     for name, value in node.attributes:
         if isinstance(value, tuple) and value and all(_is_number(item) for item in value):
             yield from ((f"{name}.{place}", item) for place, item in enumerate(value))
@@ -285,5 +284,6 @@ def _is_number(value: object) -> bool:
 
 
 def _signed_log(value: object) -> float:
+    """The logarithm of 1 + |value|, with the sign of the value."""
     assert isinstance(value, int | float)
     return math.copysign(math.log1p(abs(value)), value)

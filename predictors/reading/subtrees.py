@@ -1,5 +1,6 @@
-"""Weisfeiler-Lehman subtrees (Shervashidze et al. 2011): how often each pattern of a node with its
-ancestors, or its descendants, occurs in a graph.
+"""Counts of Weisfeiler-Lehman subtrees (Shervashidze et al. 2011) in graphs.
+
+A subtree is a pattern of a node with its ancestors, or with its descendants, up to a depth.
 
 Shapes: M graphs, N nodes, E edges, K distinct nodes, W subtrees.
 """
@@ -15,20 +16,21 @@ import numpy as np
 from predictors.reading.batch import MEASURED, WHOLE, Flat
 from spaces.graph import Node
 
-# Of each depth and direction, the commonest are counted.
+# At most this many subtrees, the most frequent ones, are counted for each depth and direction.
 MOST_SUBTREES = 200
 
 
 @dataclass(frozen=True)
 class Subtrees:
-    """The subtrees that the training graphs have, and how their counts are standardised.
+    """The subtrees that are counted, and how their counts are standardised.
 
     Attributes:
-        depth: steps from the root.
-        label_W: the subtree's number, a hash of 64 bits; within a group ascending.
+        depth: the largest number of steps from a subtree's root.
+        label_W: a hash of 64 bits that identifies each subtree; ascending within a group.
         group_W: 0 for single nodes; then one group for each direction and depth.
-        mean_W, scale_W: over the training graphs; the scale is one for a whole group, so that
-            common subtrees weigh more than rare ones.
+        mean_W: the mean of each count over the training graphs.
+        scale_W: the factor by which each count is divided. It is the same in a whole group, so that
+            frequent subtrees weigh more than rare ones.
     """
 
     depth: int
@@ -39,11 +41,11 @@ class Subtrees:
 
     @property
     def num_features(self) -> int:
-        """W."""
+        """W: the number of subtrees that are counted."""
         return len(self.label_W)
 
     def consecutive(self) -> np.ndarray:
-        """(W,) the groups that occur, numbered without gaps."""
+        """(W,) the group of each subtree, with the groups that occur numbered without gaps."""
         return np.unique(self.group_W, return_inverse=True)[1]
 
     def count(self, flat: Flat) -> np.ndarray:
@@ -54,18 +56,15 @@ class Subtrees:
             if len(known):
                 place_N = np.minimum(np.searchsorted(known, label_N), len(known) - 1)
                 counted_N = known[place_N] == label_N
-                cell = flat.graph_N[counted_N] * len(known) + place_N[counted_N]
                 counts.append(
-                    np.bincount(cell, minlength=flat.num_graphs * len(known)).reshape(
-                        flat.num_graphs, len(known)
-                    )
+                    _count(flat.graph_N[counted_N], place_N[counted_N], flat.num_graphs, len(known))
                 )
         if not counts:
             return np.zeros((flat.num_graphs, 0), dtype=np.float32)
         return ((np.concatenate(counts, axis=1) - self.mean_W) / self.scale_W).astype(np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it but the depth, by name, for safetensors."""
+        """All attributes but the depth as arrays by name, for safetensors."""
         return {
             "subtree.label": self.label_W,
             "subtree.group": self.group_W,
@@ -75,8 +74,9 @@ class Subtrees:
 
 
 def learn_subtrees(flat: Flat, depth: int) -> Subtrees:
-    """The subtrees of the training graphs whose counts vary. Depth 0 counts none: single nodes
-    alone are counted elsewhere.
+    """The subtrees whose counts vary over the training graphs.
+
+    With depth 0 there are none, since single nodes are counted by `Encoding` too.
     """
     labels, groups, means, scales = [], [], [], []
     for group, label_N in enumerate(_labels(flat, depth) if depth else ()):
@@ -85,9 +85,8 @@ def learn_subtrees(flat: Flat, depth: int) -> Subtrees:
         column = np.full(len(seen), -1)
         column[common] = np.arange(len(common))
         kept_N = column[place_N] >= 0
-        cell = flat.graph_N[kept_N] * len(common) + column[place_N][kept_N]
-        count_MW = np.bincount(cell, minlength=flat.num_graphs * len(common)).reshape(
-            flat.num_graphs, len(common)
+        count_MW = _count(
+            flat.graph_N[kept_N], column[place_N][kept_N], flat.num_graphs, len(common)
         )
         varies = count_MW.std(axis=0) > 1e-9
         if varies.any():
@@ -103,10 +102,10 @@ def learn_subtrees(flat: Flat, depth: int) -> Subtrees:
 
 
 def subtrees_from(depth: int, arrays: Mapping[str, np.ndarray]) -> Subtrees:
-    """The subtrees whose `arrays()` these are.
+    """The subtrees that `Subtrees.arrays` turned into these arrays.
 
     Raises:
-        KeyError, ValueError: they are not.
+        KeyError, ValueError: they are not such arrays.
     """
     label_W, group_W, mean_W, scale_W = (
         arrays[f"subtree.{name}"] for name in ("label", "group", "mean", "scale")
@@ -122,17 +121,25 @@ def subtrees_from(depth: int, arrays: Mapping[str, np.ndarray]) -> Subtrees:
     return Subtrees(depth, label_W, group_W, mean_W, scale_W)
 
 
+def _count(graph: np.ndarray, column: np.ndarray, num_graphs: int, num_columns: int) -> np.ndarray:
+    """(num_graphs, num_columns) how often each pair of a graph and a column occurs."""
+    cell = graph * num_columns + column
+    return np.bincount(cell, minlength=num_graphs * num_columns).reshape(num_graphs, num_columns)
+
+
 def _labels(flat: Flat, depth: int) -> Iterator[np.ndarray]:
-    """(N,) the nodes' labels: the nodes alone, then with ever more of their ancestors, then with
-    ever more of their descendants.
+    """For each group of subtrees (N,) the label of the subtree at each node.
+
+    The first group is the nodes alone. Then follow their ancestors up to 1, 2, ... `depth` steps
+    away, then their descendants.
     """
     label_N = np.array([_label(node) for node in flat.kinds], dtype=np.uint64)[flat.kind_N]
     yield label_N
     for source_E, target_E in ((flat.source_E, flat.target_E), (flat.target_E, flat.source_E)):
         deeper_N = label_N
         for _ in range(depth):
-            # A sum of hashes is the same in any order of the neighbours; unsigned integers wrap
-            # around.
+            # A sum of hashes does not depend on the order of the neighbours. Unsigned integers wrap
+            # around when they overflow.
             around_N = np.zeros(len(deeper_N), dtype=np.uint64)
             np.add.at(around_N, target_E, _mixed(deeper_N)[source_E])
             deeper_N = _mixed(deeper_N * np.uint64(3) + around_N)
@@ -140,8 +147,10 @@ def _labels(flat: Flat, depth: int) -> Iterator[np.ndarray]:
 
 
 def _label(node: Node) -> int:
-    """A hash of what the architecture says about the node: what was computed or measured would make
-    every node one of its own.
+    """A hash of the node's operation and of the attributes that the architecture declares.
+
+    Attributes that are computed or measured are ignored, since they would make nearly every node
+    distinct.
     """
     declared = [
         (name, value) for name, value in node.attributes if not name.startswith((MEASURED, WHOLE))
@@ -152,7 +161,7 @@ def _label(node: Node) -> int:
 
 
 def _mixed(number: np.ndarray) -> np.ndarray:
-    """Bits well mixed: the finaliser of MurmurHash3 (Appleby, in the public domain)."""
+    """The numbers after the finaliser of MurmurHash3 (Appleby, public domain), which mixes bits."""
     number = number ^ (number >> np.uint64(33))
     number = number * np.uint64(0xFF51AFD7ED558CCD)
     number = number ^ (number >> np.uint64(33))

@@ -1,6 +1,4 @@
-"""A graph as the predictors read it: simplified, its operations measured, and small sums replaced
-by their terms.
-"""
+"""Graphs as predictors read them: simplified, with computed sizes and without small sums."""
 
 from __future__ import annotations
 
@@ -14,22 +12,21 @@ from spaces.canonical import simplify
 from spaces.graph import Edge, Graph, Node
 from spaces.ops import costs, node_costs
 
-# A sum of `a` terms that `b` operations use becomes a * b edges; beyond this many it stays a node,
-# or residual chains would grow as the square of depth.
+# Replacing a sum of `a` terms that `b` operations use makes a * b edges. A sum that would make more
+# than this stays a node; otherwise the number of edges of a residual chain would grow with the
+# square of its depth.
 MOST_EDGES = 8
-
-
-# What `simplify` may take away keeps its bare form.
+# Nodes of these operations get no computed attributes: `simplify` may remove them.
 BARE = frozenset({"add", "identity", "none", "output", "skip_connect", "zero"})
 
 
 @lru_cache(maxsize=65536)
 def measured(graph: Graph) -> Graph:
-    """The graph whose operations carry what the vocabulary tells of them: channels, positions,
-    parameters, multiply-adds; and its input, of the whole.
+    """The graph with computed sizes as attributes of its nodes.
 
-    A graph that does not say its input's shape, or has operations outside the vocabulary (a cell),
-    stays as it is.
+    Operations get their channels, positions, parameters and multiply-adds; the input gets the sizes
+    of the whole network. A graph stays as it is if its input has no shape, or if it has operations
+    without known costs, as a cell does.
     """
     if graph.nodes[0].get("shape") is None:
         return graph
@@ -58,8 +55,9 @@ def measured(graph: Graph) -> Graph:
 
 
 def with_whole(graph: Graph, numbers: Mapping[str, float]) -> Graph:
-    """The graph whose input carries numbers of the whole network: its size, or zero-cost scores.
-    They stand beside those that it carries already.
+    """The graph with these numbers of the whole network as attributes of its input.
+
+    They can be sizes or zero-cost scores. Attributes of other names are kept.
 
     Raises:
         ValueError: a number is not finite.
@@ -68,7 +66,7 @@ def with_whole(graph: Graph, numbers: Mapping[str, float]) -> Graph:
     if wrong:
         raise ValueError(
             f"a graph carries finite numbers only; {wrong[0]} is {numbers[wrong[0]]}: leave it "
-            "out, and it counts as an average one"
+            "out, and the mean is assumed"
         )
     known = dict(graph.nodes[0].attributes)
     whole = {f"{WHOLE}{name}": number for name, number in numbers.items()}
@@ -77,42 +75,35 @@ def with_whole(graph: Graph, numbers: Mapping[str, float]) -> Graph:
 
 
 def _with(node: Node, **numbers: int) -> Node:
-    return replace(
-        node,
-        attributes=tuple(
-            sorted(
-                (
-                    *node.attributes,
-                    *((f"{MEASURED}{name}", value) for name, value in numbers.items()),
-                )
-            )
-        ),
-    )
+    """The node with these numbers as computed attributes."""
+    computed = [(f"{MEASURED}{name}", value) for name, value in numbers.items()]
+    return replace(node, attributes=tuple(sorted((*node.attributes, *computed))))
 
 
 def without_whole(graph: Graph) -> Graph:
-    """The graph without the numbers of `with_whole`: two networks of one architecture may differ in
-    a measured score.
+    """The graph without the numbers that `with_whole` adds.
+
+    Isomorphic architectures may differ in these numbers, for example in a measured score.
     """
     first = graph.nodes[0]
     kept = tuple((name, value) for name, value in first.attributes if not name.startswith(WHOLE))
-    return (
-        graph
-        if len(kept) == len(first.attributes)
-        else Graph((replace(first, attributes=kept), *graph.nodes[1:]), graph.edges)
-    )
+    if len(kept) == len(first.attributes):
+        return graph
+    return Graph((replace(first, attributes=kept), *graph.nodes[1:]), graph.edges)
 
 
 def readable(graph: Graph, *, simplified: bool = True) -> Graph:
-    """The graph without dead parts, its operations measured, and each small sum's terms fed
-    straight to whatever used the sum.
+    """The graph with computed sizes, and with each small sum replaced by edges from its terms.
 
-    Not simplified it keeps its dead parts and its identities: where a device carries them out, its
-        latency depends on them.
+    The terms of such a sum feed the operations that used the sum, so operations that feed each
+    other become neighbours. A graph network that adds up messages learns better from such graphs.
+    Whether a sum is kept depends only on its ancestors and uses, so isomorphic graphs stay
+    isomorphic.
 
-    A network whose messages add up reads a sum's terms better than the sum: operations that feed
-    each other become neighbours. Whether a sum stays depends on its ancestors and uses alone, so
-    isomorphic graphs stay isomorphic.
+    Args:
+        graph: the graph of an architecture.
+        simplified: whether parts that cannot affect the output, and identities, are removed first.
+            A device may execute them, so a latency can depend on them.
     """
     graph = simplify(measured(graph)) if simplified else measured(graph)
     if not any([node.op == "add" for node in graph.nodes]):
@@ -126,14 +117,13 @@ def readable(graph: Graph, *, simplified: bool = True) -> Graph:
     for number, node in enumerate(graph.nodes):
         arriving = entering[number]
         if any([source in terms for source, _ in arriving]):
-            arriving = [
-                (term, slot)
-                for source, slot in arriving
-                for term in (
-                    [first for first, _ in terms[source]] if source in terms else (source,)
-                )
-            ]
-            entering[number] = arriving
+            replaced: list[tuple[int, int]] = []
+            for source, slot in arriving:
+                if source in terms:
+                    replaced += [(term, slot) for term, _ in terms[source]]
+                else:
+                    replaced.append((source, slot))
+            arriving = entering[number] = replaced
         if (
             node.op == "add"
             and len(arriving) * uses[number] <= MOST_EDGES

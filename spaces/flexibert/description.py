@@ -1,9 +1,9 @@
-"""The graph of a transformer, which is the authors' (their section on computational graphs), and
-what it says, read back.
+"""The graph that describes a transformer, as in the paper, and the layers read back from it.
 
-Each layer's heads stand as parallel nodes between its input and a residual norm, then its
-feed-forward layers in a chain and another residual norm;
-|V| = 2 + sum over layers of (heads + feed-forward layers + 2). Projections between layers of different widths are no nodes. Heads have no order.
+In the paper's computational graph, the heads of a layer are parallel nodes between its input and a
+residual norm. A chain of its feed-forward layers and another residual norm follow. So the number of
+nodes is 2 + the sum over layers of (heads + feed-forward layers + 2). Projections between layers of
+different widths are not nodes. Heads have no order.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ _ADD_NORM = Node("add_norm")
 
 
 class Layer(NamedTuple):
-    """An encoder layer: its width, an operation for each of its heads, and the widths of its
-    feed-forward layers.
+    """An encoder layer.
+
+    Attributes:
+        hidden: its width.
+        operations: one for each of its heads.
+        feed_forward: the widths of its feed-forward layers.
     """
 
     hidden: int
@@ -29,48 +33,44 @@ class Layer(NamedTuple):
 def describe(layers: tuple[Layer, ...], *, mixed: bool = False) -> Graph:
     """The graph of these layers, from the input to the output.
 
-    Nodes are labelled as the authors' are: heads by operation, parameter and the layer's width, in
-    the `mixed` form (FlexiBERT 2.0) by their own width too; feed-forward layers by their width, in
-    the `mixed` form by that of their input too.
+    Nodes have the attributes of the authors' labels. Those of a head are its operation, parameter
+    and layer width; those of a feed-forward layer are its width. In the `mixed` form (FlexiBERT
+    2.0), a head also has its own width, and a feed-forward layer that of its input.
     """
     builder = GraphBuilder()
     value = builder.input()
     for hidden, operations, sizes in layers:
         head_size = hidden // len(operations) if mixed else None
-        norm = builder.add(
-            _ADD_NORM,
-            value,
-            *[builder.add(_head(operation, hidden, head_size), value) for operation in operations],
-        )
+        heads = [
+            builder.add(_head(operation, hidden, head_size), value) for operation in operations
+        ]
+        norm = builder.add(_ADD_NORM, value, *heads)
         inner, width = norm, hidden
         for features in sizes:
-            inner, width = (
-                builder.add(_feed_forward(features, width if mixed else None), inner),
-                features,
-            )
+            inner = builder.add(_feed_forward(features, width if mixed else None), inner)
+            width = features
         value = builder.add(_ADD_NORM, norm, inner)
     return builder.output(value)
 
 
 def layers_of(graph: Graph) -> tuple[Layer, ...]:
-    """The layers that a graph of `describe` has, whatever the order of its nodes; each layer's
-    operations are sorted.
+    """The layers of a graph of `describe`, in whatever order its nodes are.
+
+    The operations of each layer are sorted.
     """
     nodes, layers, value = graph.nodes, list[Layer](), 0
     while nodes[graph.outgoing[value][0]].op != "output":
-        heads = [
-            nodes[target] for target in graph.outgoing[value] if nodes[target].op != "add_norm"
-        ]
-        inner = next(target for target in graph.outgoing[value] if nodes[target].op == "add_norm")
+        targets = graph.outgoing[value]
+        heads = [nodes[target] for target in targets if nodes[target].op != "add_norm"]
+        inner = next(target for target in targets if nodes[target].op == "add_norm")
         sizes: list[int] = []
-        while following := [
+        while chain := [
             target for target in graph.outgoing[inner] if nodes[target].op == "feed_forward"
         ]:
-            inner = following[0]
+            inner = chain[0]
             sizes.append(_whole(nodes[inner], "features"))
-        layers.append(
-            Layer(_whole(heads[0], "hidden"), tuple(sorted(map(_operation, heads))), tuple(sizes))
-        )
+        operations = tuple(sorted(map(_operation, heads)))
+        layers.append(Layer(_whole(heads[0], "hidden"), operations, tuple(sizes)))
         value = graph.outgoing[inner][0]
     return tuple(layers)
 
@@ -81,7 +81,8 @@ def _whole(item: Node, name: str) -> int:
     return value
 
 
-# An operation's first word, the kind of its node, and the attribute that holds its second.
+# For the first word of an operation, such as "sa" in "sa_sdp": the operation of its node, and the
+# attribute that holds the second word.
 _KINDS = {
     "sa": ("self_attention", "similarity"),
     "l": ("linear_transform", "transform"),
@@ -105,8 +106,6 @@ def _operation(head: Node) -> str:
 
 @lru_cache(maxsize=4096)
 def _feed_forward(features: int, in_features: int | None) -> Node:
-    return (
-        node("feed_forward", features=features)
-        if in_features is None
-        else node("feed_forward", in_features=in_features, features=features)
-    )
+    if in_features is None:
+        return node("feed_forward", features=features)
+    return node("feed_forward", in_features=in_features, features=features)

@@ -1,4 +1,4 @@
-"""What a FlexiBERT space leaves open, and the questions that it asks."""
+"""The design of a FlexiBERT space: the options of its choices, and the space made of them."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ if TYPE_CHECKING:
 
 OPERATIONS = ("sa_sdp", "sa_wma", "l_dft", "l_dct", "c_5", "c_9", "c_13")
 
-# A text of up to 512 of RoBERTa's tokens, and two classes.
+# A text of up to 512 tokens of RoBERTa's vocabulary, and two classes.
 SHAPES = Shapes((512,), (2,), vocabulary=50_265)
 
 
 @dataclass(frozen=True)
 class Design:
-    """The options of every question, and which layers and heads share their answers.
+    """The options of every choice, and which layers and heads share their choices.
 
     Attributes:
-        layers: how many encoder layers.
-        hidden: the width of a layer; a projection joins layers of different widths.
-        heads: how many heads work side by side. Each is hidden // heads wide.
-        stacks: how many feed-forward layers follow one another in a layer.
-        feed_forward: how wide each of them is.
-        operations: of a head. Self-attention by scaled dot product (`sa_sdp`) or with a learned
-            matrix between (`sa_wma`); a linear transform, Fourier's (`l_dft`) or the cosine
-            transform (`l_dct`); a span-based dynamic convolution with an odd kernel size (`c_5`).
-        stack: how many layers in a row have the same answers, 1 or 2; the questions of each such
-            stack stand under the name of its first layer.
-        homogeneous: the feed-forward layers of a layer are of one width.
-        mixed: each head has an operation of its own (FlexiBERT 2.0).
+        layers: numbers of encoder layers.
+        hidden: widths of a layer; a projection joins layers of different widths.
+        heads: numbers of parallel heads in a layer. Each is hidden // heads wide.
+        stacks: numbers of feed-forward layers that follow one another in a layer.
+        feed_forward: widths of a feed-forward layer.
+        operations: of a head. They are self-attention by scaled dot product (`sa_sdp`) or with a
+            learned matrix between query and key (`sa_wma`), the Fourier (`l_dft`) or the cosine
+            transform (`l_dct`), and a span-based dynamic convolution with an odd kernel size, such
+            as `c_5`.
+        stack: how many layers in a row share their choices, 1 or 2. The choices of such a stack
+            have the name of its first layer.
+        homogeneous: whether the feed-forward layers of a layer have one width.
+        mixed: whether each head has an operation of its own (FlexiBERT 2.0).
 
     Raises:
-        ValueError: a question has no options or the same twice, or they cannot be meant.
+        ValueError: a choice has no options or the same option twice, or the options are invalid.
     """
 
     layers: tuple[int, ...]
@@ -78,12 +79,12 @@ class Design:
             )
         if self.stack not in (1, 2) or any(count % self.stack for count in self.layers):
             raise ValueError(
-                "a design's stack is 1, or 2 where all numbers of layers are even; got "
+                "a design's stack is 1, or 2 if all numbers of layers are even; got "
                 f"{self.stack!r} for the layers {self.layers!r}"
             )
         if max(self.heads) > min(self.hidden):
             raise ValueError(
-                f"{max(self.heads)} heads have no place in a width of {min(self.hidden)}: give "
+                f"{max(self.heads)} heads do not fit into a width of {min(self.hidden)}: give "
                 "fewer heads or a larger hidden size"
             )
 
@@ -93,15 +94,24 @@ def flexibert(
     design: Design,
     rows: Callable[[Mapping[str, numpy.ndarray]], list[Architecture]] | None = None,
 ) -> SearchSpace:
-    """The search space of a design, whose networks take tokens, 0 being padding, to classes or to a
-    score for every token. See `network`.
+    """The search space of a design.
+
+    Its networks map tokens (0 is padding) to scores of classes, or to scores for every token; see
+    `network`.
+
+    Args:
+        name: of the space.
+        design: the options of its choices.
+        rows: reads architectures from the columns of a table, if there is one.
     """
     return SearchSpace(name, partial(define, design), SHAPES, network=network, rows=rows)
 
 
 def define(design: Design, choose: Chooser) -> Graph:
-    """How many layers, and for each (or for two at once) its width, heads, operation or operations,
-    feed-forward layers and their widths.
+    """The number of layers, then the choices of each layer, or of two layers that share them.
+
+    A layer's choices are its width, its number of heads, their operations, and the number and
+    widths of its feed-forward layers.
     """
     one_of = choose.one_of
     layers: list[Layer] = []
@@ -125,7 +135,7 @@ def define(design: Design, choose: Chooser) -> Graph:
 
 @dataclass(frozen=True)
 class Paths:
-    """The questions of one layer."""
+    """The paths of the choices of one layer."""
 
     hidden: str
     heads: str

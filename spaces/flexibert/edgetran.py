@@ -1,8 +1,9 @@
-"""FlexiBERT 2.0 (Tuli and Jha, EdgeTran, 2023): two to twelve encoder layers, each with its own
-width, an operation for every head, and up to three feed-forward layers of their own sizes; and the
-transformers that were measured on devices. `on_devices` decides on the device too (BOSHCODE).
+"""FlexiBERT 2.0 (Tuli and Jha, EdgeTran, 2023), and its transformers that were measured on devices.
 
-Heads have no order: the 1.7e88 architectures of the paper are those whose graphs differ.
+A transformer has two to twelve encoder layers. Each has its own width, an operation for every head,
+and up to three feed-forward layers of their own widths. The space `on_devices` also chooses the
+device (BOSHCODE). Heads have no order: the 1.7e88 architectures of the paper are those with
+different graphs.
 """
 
 from __future__ import annotations
@@ -28,17 +29,19 @@ DESIGN = Design(
 )
 
 
-# A server's graphics card, a laptop's processor, a small board's processor.
+# The GPU of a server, the CPU of a laptop, the CPU of an embedded board.
 DEVICES = ("a100", "cpu_m1_pro", "cpu_jetson_nano")
 
 
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
     """The architecture of each row of a table.
 
-    Its columns: `layers` (N,); `hidden` (N, 12) for each layer; `operations` (N, 12, 12) for each
-        head of each layer an index into `OPERATIONS`, -1
-    behind the last head; `feed_forward` (N, 12, 3) sizes, 0 behind the last. What stands behind the
-    last layer is ignored.
+    Its columns, of which entries behind the last layer are ignored:
+        layers (N,): the number of layers.
+        hidden (N, 12): the width of each layer.
+        operations (N, 12, 12): an index into `OPERATIONS` for each head of each layer, and -1
+            behind the last head.
+        feed_forward (N, 12, 3): the widths of the feed-forward layers, and 0 behind the last.
     """
     lists = [columns[name].tolist() for name in ("layers", "hidden", "operations", "feed_forward")]
     result = []
@@ -48,11 +51,10 @@ def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
             layer = f"layer_{number}"
             heads = [OPERATIONS[index] for index in operations[number] if index >= 0]
             sizes = [size for size in feed_forward[number] if size > 0]
-            decisions += [(f"{layer}/hidden", hidden[number]), (f"{layer}/heads", len(heads))]
             decisions += [
-                (f"{layer}/head_{place}", operation) for place, operation in enumerate(heads)
-            ]
-            decisions += [
+                (f"{layer}/hidden", hidden[number]),
+                (f"{layer}/heads", len(heads)),
+                *((f"{layer}/head_{place}", operation) for place, operation in enumerate(heads)),
                 (f"{layer}/stacks", len(sizes)),
                 *((f"{layer}/feed_forward_{place}", size) for place, size in enumerate(sizes)),
             ]

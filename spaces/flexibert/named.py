@@ -1,4 +1,4 @@
-"""The published designs, and one for a computer without an accelerator."""
+"""The published FlexiBERT spaces, and a tiny one for a computer without an accelerator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FULL = Design(
     stacks=(1, 2, 3),
     feed_forward=(512, 1024, 2048, 4096),
 )
-# Trains in seconds an epoch on two cores.
+# An epoch takes seconds on two cores.
 TINY = Design(layers=(2, 4), hidden=(32, 64), heads=(2, 4), stacks=(1, 2), feed_forward=(64, 128))
 
 # The three levels of the authors' search, from coarse to fine.

@@ -1,5 +1,6 @@
-"""The small transformers that FlexiBERT's authors fine-tuned on QNLI: two or four layers of
-self-attention, one feed-forward layer in each.
+"""The small transformers that FlexiBERT's authors fine-tuned on QNLI.
+
+They have two or four layers, each with self-attention and one feed-forward layer.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ DESIGN = Design(
 def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
     """The architecture of each row of a table.
 
-    Its columns: `layers` (N,); `heads`, `hidden`, `similarity` and `feed_forward` (N, 4), for each
-        layer, those behind the last being ignored;
-    `similarity` is an index into `SIMILARITIES`. The published rows list each of the four in
-    ascending order.
+    The published rows list each of the last four columns in ascending order. The columns, of which
+    entries behind the last layer are ignored:
+        layers (N,): the number of layers.
+        heads, hidden, feed_forward (N, 4): of each layer.
+        similarity (N, 4): an index into `SIMILARITIES` for each layer.
     """
     lists = [
         columns[name].tolist()
@@ -43,12 +45,13 @@ def rows(columns: Mapping[str, numpy.ndarray]) -> list[Architecture]:
         decisions: list[tuple[str, Answer]] = [("layers", count)]
         for number in range(count):
             layer = f"layer_{number}"
-            decisions += [(f"{layer}/hidden", hidden[number]), (f"{layer}/heads", heads[number])]
             decisions += [
+                (f"{layer}/hidden", hidden[number]),
+                (f"{layer}/heads", heads[number]),
                 (f"{layer}/operation", f"sa_{SIMILARITIES[similarity[number]]}"),
                 (f"{layer}/stacks", 1),
+                (f"{layer}/feed_forward", feed_forward[number]),
             ]
-            decisions.append((f"{layer}/feed_forward", feed_forward[number]))
         result.append(Architecture(space.name, tuple(decisions)))
     return result
 

@@ -1,4 +1,4 @@
-"""From a coarse design to a finer one: the same transformer, decided by more answers."""
+"""An architecture of a coarse FlexiBERT space as an architecture of a finer one."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from spaces.space import SearchSpace
 
 
 def refined(architecture: Architecture, space: SearchSpace) -> Architecture:
-    """The architecture of a finer FlexiBERT space that is the same transformer: its graph is the
-    same.
+    """The architecture of a finer FlexiBERT space that has the same graph.
 
-    What two layers share in a coarse space (`Design.stack`), what the feed-forward layers of a
-    layer share (`homogeneous`) or its heads (all but `mixed`) each of them answers for itself.
-    Nothing changes where the space is not finer but the same.
+    In a coarse space, two layers can share their choices (`Design.stack`), and so can the
+    feed-forward layers of a layer (`homogeneous`) and its heads (unless `mixed`). In the finer
+    space, each of them gets the same answer for itself. The result has the same answers if the
+    space is not finer.
+
+    Args:
+        architecture: of the coarse space.
+        space: the finer space.
 
     Raises:
-        ValueError: the finer space does not ask what the coarse one decides, or lacks the answer.
+        ValueError: the finer space lacks a choice of the coarse one, or the option that was chosen.
     """
     coarse = architecture.answers
     layers = coarse.get("layers")
     if not isinstance(layers, int):
         raise ValueError(
-            "a FlexiBERT architecture says how many layers it has; this one, of the space "
-            f"{architecture.space!r}, does not"
+            "an architecture of a FlexiBERT space has a number of layers; this one, of the space "
+            f"{architecture.space!r}, has none"
         )
     given: dict[str, Answer] = {"layers": layers}
     for number in range(layers):
@@ -42,18 +46,14 @@ def refined(architecture: Architecture, space: SearchSpace) -> Architecture:
 
 
 def _of_each(coarse: dict[str, Answer], source: str, target: str) -> dict[str, Answer]:
-    """The answers of one layer under the name of another, those that are shared also for each of
-    the parts that share them.
+    """The answers of one layer under the name of another.
+
+    Answers that several parts of the layer share are added for each of these parts.
     """
-    own = {
-        path.removeprefix(source): answer
-        for path, answer in coarse.items()
-        if path.startswith(source)
-    }
-    for shared, parts, each in (
-        ("feed_forward", "stacks", "feed_forward"),
-        ("operation", "heads", "head"),
-    ):
+    paths = [path for path in coarse if path.startswith(source)]
+    own = {path.removeprefix(source): coarse[path] for path in paths}
+    shares = [("feed_forward", "stacks", "feed_forward"), ("operation", "heads", "head")]
+    for shared, parts, each in shares:
         count = own.get(parts)
         if shared in own and isinstance(count, int):
             own |= {f"{each}_{place}": own[shared] for place in range(count)}

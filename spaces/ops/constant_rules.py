@@ -1,17 +1,24 @@
-"""What a parameter or a buffer may start as: one number everywhere, or a pattern. See `shape_rules`
-for how shapes are written.
-"""
+"""What a parameter or a buffer may start as: one number everywhere, or a pattern."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from spaces.ops.shape_rules import DTYPES, Attributes, Shape, is_number
+from spaces.ops.shapes import Attributes, Shape, is_number
 
-# By name, how many numbers say more of it:
-#   ("uniform", low, high)  drawn between two numbers
-#   ("cosine",)             the orthonormal cosine transform (DCT-II) as a matrix
-#   ("distance", most)      at (i, j) the distance j - i, held between -most and most, plus most: a number for each distance
+# The data types of a buffer. Only the values of this table reach the text of a module.
+DTYPES = {
+    name: name
+    for name in (
+        *("float32", "float64", "float16", "bfloat16"),
+        *("int64", "int32", "int16", "int8", "uint8", "bool"),
+    )
+}
+
+# The patterns, and how many numbers each takes:
+#   ("uniform", low, high)  drawn uniformly between two numbers
+#   ("cosine",)             the matrix of the orthonormal cosine transform (DCT-II)
+#   ("distance", most)      at (i, j) the distance j - i, clipped to [-most, most], plus most
 PATTERNS = {"uniform": 2, "cosine": 0, "distance": 1}
 
 
@@ -28,13 +35,8 @@ def constant(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
 
 
 def _check_pattern(fill: Any, shape: Shape) -> None:
-    if (
-        not isinstance(fill, tuple)
-        or not fill
-        or fill[0] not in PATTERNS
-        or len(fill) != 1 + PATTERNS[fill[0]]
-        or not all(map(is_number, fill[1:]))
-    ):
+    named = isinstance(fill, tuple) and fill and fill[0] in PATTERNS
+    if not named or len(fill) != 1 + PATTERNS[fill[0]] or not all(map(is_number, fill[1:])):
         known = ", ".join(
             f"({', '.join((name, *['number'] * count))})" for name, count in PATTERNS.items()
         )
@@ -42,4 +44,4 @@ def _check_pattern(fill: Any, shape: Shape) -> None:
     if fill[0] != "uniform" and (len(shape) != 2 or shape[0] != shape[1]):
         raise ValueError(f"fill={fill!r} is for a square, (size, size); got the shape {shape}")
     if fill[0] == "distance" and not (isinstance(fill[1], int) and fill[1] > 0):
-        raise ValueError(f"distances are held within a whole number above 0, got {fill[1]!r}")
+        raise ValueError(f"the largest distance must be a whole number above 0, got {fill[1]!r}")

@@ -1,8 +1,8 @@
-"""Operations outside of the table: any other torch.nn module ("nn.Hardshrink") and any function of
-torch ("function:torch.roll").
+"""Operations outside of the table: other torch.nn modules, and other functions of torch.
 
-A name is looked up among torch's own classes and overridable functions, never evaluated; shapes and
-counts come from a run on the meta device.
+They are named "nn.Hardshrink" and "function:torch.roll". A name is looked up among torch's own
+classes and overridable functions; it is never evaluated. Shapes and counts come from a run on the
+meta device.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from torch import nn
 from torch.overrides import get_overridable_functions, get_testing_overrides, resolve_name
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces.ops.operation import REQUIRED, Op, literal
-from spaces.ops.shape_rules import BATCH, Attributes, Shape, dimension
-
-Shapes = tuple[Shape, ...]
+from spaces.ops.operation import REQUIRED, Op, Shapes, literal
+from spaces.ops.shapes import BATCH, Attributes, Shape, dimension
 
 
 class _AnyArgument(Mapping[str, Any]):
-    """Every Python name is an attribute without a default: a function's arguments cannot be told
-    from its name.
+    """Defaults by which every Python name is a required attribute.
+
+    They serve functions of torch, whose arguments are not known from their names.
     """
 
     def __contains__(self, name: object) -> bool:
@@ -90,18 +89,19 @@ def _module_op(name: str) -> Op:
 
 @lru_cache(maxsize=1024)
 def constructor_defaults(torch_class: type) -> dict[str, Any]:
-    """The constructor's arguments with their defaults, save those that do not change what is
-    computed.
+    """The arguments of a constructor with their defaults, or REQUIRED.
+
+    Arguments that do not change what is computed are left out.
+
+    Raises:
+        ValueError: the constructor takes `*args` or `**kwargs`.
     """
     result = {}
     for parameter in list(inspect.signature(torch_class.__init__).parameters.values())[1:]:
-        if parameter.kind in (
-            parameter.POSITIONAL_OR_KEYWORD,
-            parameter.KEYWORD_ONLY,
-        ) and parameter.name not in ("device", "dtype", "inplace"):
-            result[parameter.name] = (
-                REQUIRED if parameter.default is parameter.empty else parameter.default
-            )
+        has_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if has_name and parameter.name not in ("device", "dtype", "inplace"):
+            is_required = parameter.default is parameter.empty
+            result[parameter.name] = REQUIRED if is_required else parameter.default
         elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise ValueError(
                 f"nn.{torch_class.__name__} does not name its constructor's arguments, so it "
@@ -118,7 +118,8 @@ def _function_op(name: str) -> Op:
 
     def text(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
         positional, named = call_arguments(attributes, values, literal)
-        return f"{path}({', '.join((*positional, *(f'{key}={value}' for key, value in named.items())))})"
+        keywords = [f"{key}={value}" for key, value in named.items()]
+        return f"{path}({', '.join((*positional, *keywords))})"
 
     def run(attributes: Attributes, inputs: Shapes) -> tuple[Shape, int]:
         def call(*values: torch.Tensor) -> Any:
@@ -143,14 +144,20 @@ def _function_op(name: str) -> Op:
 def call_arguments(
     attributes: Attributes, values: tuple[Any, ...], shown: Callable[[Any], Any]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """A function's arguments: the attribute `argN` is the positional one number N, the other places
-    are the inputs, in order.
+    """The positional and the keyword arguments of a function.
+
+    The attribute `argN` is positional argument number N. The other positional arguments are the
+    inputs, in order. All other attributes are keyword arguments.
+
+    Args:
+        attributes: of a node "function:torch.f".
+        values: the inputs.
+        shown: applied to each attribute's value.
+
+    Raises:
+        ValueError: the positions of the attributes and the inputs leave a gap.
     """
-    fixed = {
-        int(name[3:]): value
-        for name, value in attributes.items()
-        if name[:3] == "arg" and name[3:].isdigit()
-    }
+    fixed = {int(name[3:]): value for name, value in attributes.items() if _is_positional(name)}
     remaining = iter(values)
     places = range(len(fixed) + len(values))
     if not fixed.keys() <= set(places):
@@ -158,25 +165,24 @@ def call_arguments(
             f"the positional arguments {sorted(fixed)} and {len(values)} inputs leave a gap"
         )
     positional = [shown(fixed[place]) if place in fixed else next(remaining) for place in places]
-    return positional, {
-        name: shown(value)
-        for name, value in attributes.items()
-        if not (name[:3] == "arg" and name[3:].isdigit())
-    }
+    named = {name: shown(value) for name, value in attributes.items() if not _is_positional(name)}
+    return positional, named
+
+
+def _is_positional(name: str) -> bool:
+    return name[:3] == "arg" and name[3:].isdigit()
 
 
 @lru_cache(maxsize=1)
 def overridable() -> dict[str, Callable[..., Any]]:
-    """The functions that torch lets one override, by their public dotted names."""
+    """The functions that torch allows to override, by their public dotted names."""
     result = {}
     for functions in get_overridable_functions().values():
         for function in functions:
             path = resolve_name(function)
-            if (
-                path is not None
-                and not any(part.startswith("_") for part in path.split("."))
-                and callable(function)
-            ):
+            if path is None or any(part.startswith("_") for part in path.split(".")):
+                continue
+            if callable(function):
                 result[path] = function
     return result
 
@@ -184,8 +190,10 @@ def overridable() -> dict[str, Callable[..., Any]]:
 def _check_dims(
     function: Callable[..., Any], positional: list[Any], named: dict[str, Any], inputs: Shapes
 ) -> None:
-    """Samples may not be mixed: no argument `dim` or `dims` may be the batch of the first input, or
-    be left open, which means all dimensions.
+    """Raises a ValueError if an argument such as `dim` makes the function mix samples.
+
+    It does if it names the batch dimension of the first input, or if it is None, which means all
+    dimensions.
     """
     if BATCH not in inputs[0]:
         return
@@ -208,15 +216,18 @@ def _decoded(value: Any) -> Any:
 
 
 def _measured(call: Callable[..., Any], inputs: Shapes) -> tuple[Shape, int]:
-    """The output's shape and multiply-adds for one sample, from two runs that differ in the batch,
-    which is how its place is found.
+    """The output's shape, and the multiply-adds for one sample.
+
+    Two runs with different batch sizes show which of the output's dimensions is the batch.
     """
-    (first, flops), (second, more_flops) = _run(call, inputs, batch=3), _run(call, inputs, batch=5)
-    if len(first) != len(second) or any(
-        (a, b) != (3, 5) for a, b in zip(first, second, strict=True) if a != b
-    ):
+    first, flops = _run(call, inputs, batch=3)
+    second, more_flops = _run(call, inputs, batch=5)
+    if len(first) != len(second):
         raise ValueError("it mixes the batch with other dimensions")
-    shape = tuple(a if a == b else BATCH for a, b in zip(first, second, strict=True))
+    pairs = list(zip(first, second, strict=True))
+    if any(pair != (3, 5) for pair in pairs if pair[0] != pair[1]):
+        raise ValueError("it mixes the batch with other dimensions")
+    shape = tuple(a if a == b else BATCH for a, b in pairs)
     if any(BATCH in given for given in inputs) and shape.count(BATCH) != 1:
         raise ValueError("its result has no batch dimension, or several")
     per_sample = (more_flops - flops) // 2 if more_flops != flops else flops
@@ -224,8 +235,10 @@ def _measured(call: Callable[..., Any], inputs: Shapes) -> tuple[Shape, int]:
 
 
 def _run(call: Callable[..., Any], inputs: Shapes, *, batch: int) -> tuple[Shape, int]:
-    """The output's shape and the floating-point operations. Shapes tell no types, so where numbers
-    do not serve, one input is a mask or an index.
+    """The output's shape, and the floating-point operations of the whole batch.
+
+    The types of the inputs are unknown: if the call fails with numbers, each input in turn is tried
+    as a mask, and then each as an index.
     """
     floats = (torch.float32,) * len(inputs)
     others = [
@@ -256,6 +269,5 @@ def _run(call: Callable[..., Any], inputs: Shapes, *, batch: int) -> tuple[Shape
         if not isinstance(result, torch.Tensor):
             raise ValueError(f"it gives {type(result).__name__} and not one tensor")
         return tuple(result.shape), counter.get_total_flops()
-    raise ValueError(
-        f"torch says: {(str(first).splitlines() or [type(first).__name__])[0]}"
-    ) from first
+    message = (str(first).splitlines() or [type(first).__name__])[0]
+    raise ValueError(f"torch says: {message}") from first

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from spaces.graph import Value
-from spaces.ops import shape_rules as rules
-from spaces.ops.shape_rules import Attributes, Shape
+from spaces.ops.shapes import Attributes, Rule, Shape, channels
 
 
 class _Required:
-    """Stands for the default of an attribute that has none."""
+    """The type of `REQUIRED`, which marks an attribute without a default."""
 
     def __repr__(self) -> str:
         return "REQUIRED"
@@ -42,25 +41,30 @@ def _module_call(attributes: Attributes, values: tuple[str, ...], owner: str) ->
 
 @dataclass(frozen=True)
 class Op:
-    """One operation. Shapes are whole ones (see `shape_rules`).
+    """One operation of the vocabulary: its attributes, shapes, costs and PyTorch text.
+
+    All shapes include the batch (see `spaces.ops.shapes`).
 
     Attributes:
-        infer: the output's shape; raises ValueError where the inputs do not fit.
+        name: as in `Node.op`.
+        infer: computes the output's shape; raises ValueError if the inputs do not fit.
         defaults: every attribute and its default, or REQUIRED, in the order of torch's arguments.
-        fewest, most: how many inputs it takes; `most` None: any number.
-        ordered: whether the inputs' order matters, so that edges carry slots.
-        torch_class: the torch.nn class whose instances this operation stands for.
-        constructed: whether the network holds a module (or tensor) for it; otherwise it is an
+        fewest, most: how many inputs it takes; any number if `most` is None.
+        ordered: whether the order of the inputs matters, so that edges carry slots.
+        torch_class: the torch.nn class whose instances become this operation in a trace.
+        constructed: whether the network holds a module or a tensor for it; otherwise it is only an
             expression in `forward`.
-        inferred: the constructor's leading arguments, which the shape tells.
-        call: the expression in `forward`, given the inputs' expressions and the module's
-            ("self.conv1").
-        parameters, multiply_adds: counts for one sample. Biases, norms and activations count no
-            multiply-adds.
+        inferred: computes the constructor's first arguments, which follow from the input's shape.
+        call: writes the expression in `forward`, from the attributes, the inputs' expressions and
+            the module's expression ("self.conv1").
+        parameters, multiply_adds: compute the counts for one sample. Biases, norms and activations
+            count as no multiply-adds.
+        constructor: writes the constructor; None for the torch class with `inferred` and the
+            attributes.
     """
 
     name: str
-    infer: rules.Rule
+    infer: Rule
     defaults: Mapping[str, Any] = field(default_factory=dict)
     fewest: int = 1
     most: int | None = 1
@@ -80,15 +84,17 @@ class Op:
         if self.constructor is not None:
             return self.constructor(self, attributes, inputs)
         shown = {
-            name: rules.channels(value, inputs[0][1]) if value == "in_channels" else value
+            name: channels(value, inputs[0][1]) if value == "in_channels" else value
             for name, value in attributes.items()
         }
-        return f"nn.{self.torch_class}({', '.join((*map(literal, self.inferred(attributes, inputs)), *arguments(self, shown)))})"
+        inferred = map(literal, self.inferred(attributes, inputs))
+        return f"nn.{self.torch_class}({', '.join((*inferred, *arguments(self, shown)))})"
 
 
 def arguments(op: Op, attributes: Attributes) -> tuple[str, ...]:
-    """The attributes as the arguments of a call: required ones by place, others by name where they
-    differ from the default.
+    """The attributes as the arguments of a call.
+
+    Required ones are given by position. Others are given by name, if they differ from the default.
     """
     required = tuple(
         literal(attributes[name]) for name, default in op.defaults.items() if default is REQUIRED
@@ -102,8 +108,12 @@ def arguments(op: Op, attributes: Attributes) -> tuple[str, ...]:
 
 
 def literal(value: Value) -> str:
-    """A JSON value as Python text: this is the only way from an attribute into source. "inf",
-    "-inf" and "nan" are the floats of that name.
+    """A JSON value as Python text; the texts "inf", "-inf" and "nan" become those floats.
+
+    An attribute reaches a module's source only through this function.
+
+    Raises:
+        ValueError: `value` is not a JSON value.
     """
     if isinstance(value, tuple):
         return "(" + ", ".join(map(literal, value)) + ("," if len(value) == 1 else "") + ")"
@@ -111,8 +121,6 @@ def literal(value: Value) -> str:
         return f'float("{value}")'
     if value is not None and not isinstance(value, str | int | float | bool):
         raise ValueError(f"an attribute must be a JSON value, got {value!r}")
-    return (
-        '"' + repr(value)[1:-1] + '"'
-        if isinstance(value, str) and '"' not in value and "'" not in value
-        else repr(value)
-    )
+    if isinstance(value, str) and '"' not in value and "'" not in value:
+        return '"' + repr(value)[1:-1] + '"'
+    return repr(value)

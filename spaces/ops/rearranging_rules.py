@@ -1,34 +1,28 @@
-"""What shape the operations give that move, join, cut or reduce dimensions. See `shape_rules` for
-how shapes are written.
-"""
+"""What shape the operations give that move, join, cut or reduce dimensions."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from spaces.ops.shape_rules import BATCH, Attributes, Shape, dimension, elements
+from spaces.ops.shapes import BATCH, Attributes, Shape, dimension, elements
 
 
 def concatenation(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """The sizes along `dim` added up; all others agree."""
-    position = dimension(attributes["dim"], inputs[0])
+    """The sum of the sizes along `dim`; all other sizes must agree."""
+    first = inputs[0]
+    position = dimension(attributes["dim"], first)
     for shape in inputs[1:]:
-        if len(shape) != len(inputs[0]) or any(
-            a != b
-            for place, (a, b) in enumerate(zip(shape, inputs[0], strict=True))
-            if place != position
-        ):
+        before, after = shape[:position], shape[position + 1 :]
+        rank_agrees = len(shape) == len(first)
+        if not rank_agrees or (before, after) != (first[:position], first[position + 1 :]):
             raise ValueError(f"all sizes but dim={attributes['dim']} must agree")
-    return (
-        *inputs[0][:position],
-        sum(shape[position] for shape in inputs),
-        *inputs[0][position + 1 :],
-    )
+    total = sum(shape[position] for shape in inputs)
+    return (*first[:position], total, *first[position + 1 :])
 
 
 def stacking(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """A new dimension `dim` of as many places as there are inputs."""
+    """The inputs' common shape with a new dimension `dim`, whose size is their number."""
     position = dimension(attributes["dim"], inputs[0], extra=1)
     if any(shape != inputs[0] for shape in inputs):
         raise ValueError("all shapes must agree")
@@ -38,35 +32,30 @@ def stacking(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
 def flattening(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     """The dimensions from `start_dim` to `end_dim` merged into one."""
     shape = inputs[0]
-    start, end = (
-        dimension(attributes["start_dim"], shape, batch=True),
-        dimension(attributes["end_dim"], shape, batch=True),
-    )
+    start = dimension(attributes["start_dim"], shape, batch=True)
+    end = dimension(attributes["end_dim"], shape, batch=True)
     if BATCH in shape[start : end + 1] and start != end:
         raise ValueError(
             "flattening may not merge the batch with other dimensions: use start_dim=1"
         )
-    return (
-        shape
-        if end < start
-        else (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
-        if start != end
-        else shape
-    )
+    if end <= start:
+        return shape
+    return (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
 
 
 def unflattening(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     """The dimension `dim` split into `unflattened_size`."""
     shape, position = inputs[0], dimension(attributes["dim"], inputs[0])
-    return (
-        *shape[:position],
-        *_solved(attributes["unflattened_size"], shape[position]),
-        *shape[position + 1 :],
-    )
+    sizes = _solved(attributes["unflattened_size"], shape[position])
+    return (*shape[:position], *sizes, *shape[position + 1 :])
 
 
 def reshaping(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """The sizes of `shape`, in which "batch" is the batch and -1 is inferred. Samples stay apart."""
+    """The sizes of `shape`, in which "batch" is the batch and -1 is inferred.
+
+    Raises:
+        ValueError: elements would move between samples, or their number would change.
+    """
     shape, wanted = inputs[0], attributes["shape"]
     count = elements(shape)
     if BATCH not in shape:
@@ -98,7 +87,10 @@ def _solved(wanted: Any, count: int) -> Shape:
 
 
 def expansion(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """Dimensions of size 1 repeated to `shape`, in which "batch" is the batch and -1 keeps a size."""
+    """The sizes of `shape`, in which "batch" is the batch and -1 keeps a size.
+
+    Only dimensions of size 1 change, by repetition; missing ones in front count as size 1.
+    """
     wanted = attributes["shape"]
     if len(wanted) < len(inputs[0]):
         raise ValueError(f"shape={wanted} has fewer dimensions than the input")
@@ -107,10 +99,8 @@ def expansion(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
         size if want == -1 else BATCH if want == "batch" else want
         for size, want in zip(shape, wanted, strict=True)
     )
-    if (
-        any(size not in (1, want) for size, want in zip(shape, result, strict=True))
-        or result.count(BATCH) > 1
-    ):
+    fits = all(size in (1, want) for size, want in zip(shape, result, strict=True))
+    if not fits or result.count(BATCH) > 1:
         raise ValueError(f"only dimensions of size 1 can be expanded to shape={wanted}")
     return result
 
@@ -127,33 +117,29 @@ def permutation(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
 
 def transposition(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
     """Two dimensions exchanged."""
-    first, second = (
-        dimension(attributes[name], inputs[0], batch=True) for name in ("dim0", "dim1")
-    )
+    first = dimension(attributes["dim0"], inputs[0], batch=True)
+    second = dimension(attributes["dim1"], inputs[0], batch=True)
     shape = list(inputs[0])
     shape[first], shape[second] = shape[second], shape[first]
     return tuple(shape)
 
 
 def squeezing(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """Without those of the dimensions `dim` whose size is 1."""
+    """The input's shape without those dimensions of `dim` that have size 1."""
     dims = attributes["dim"] if isinstance(attributes["dim"], tuple) else (attributes["dim"],)
-    removed = {
-        position
-        for position in (dimension(dim, inputs[0], batch=True) for dim in dims)
-        if inputs[0][position] == 1
-    }
+    positions = [dimension(dim, inputs[0], batch=True) for dim in dims]
+    removed = {position for position in positions if inputs[0][position] == 1}
     return tuple(size for position, size in enumerate(inputs[0]) if position not in removed)
 
 
 def unsqueezing(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """A new dimension of size 1 at `dim`."""
+    """The input's shape with a new dimension of size 1 at `dim`."""
     position = dimension(attributes["dim"], inputs[0], extra=1)
     return (*inputs[0][:position], 1, *inputs[0][position:])
 
 
 def reduction(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """Without the dimensions `dim`, or with size 1 there if `keepdim`."""
+    """The input's shape without the dimensions `dim`, or with size 1 there if `keepdim`."""
     dims = attributes["dim"] if isinstance(attributes["dim"], tuple) else (attributes["dim"],)
     removed = {dimension(dim, inputs[0]) for dim in dims}
     if attributes["keepdim"]:
@@ -162,7 +148,7 @@ def reduction(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
 
 
 def part(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """One of the pieces of `chunk` or `split`, number `index`."""
+    """The shape of piece number `index` of `chunk` or `split`."""
     position = dimension(attributes["dim"], inputs[0])
     size = inputs[0][position]
     sizes = piece_sizes(attributes, size)
@@ -175,20 +161,23 @@ def part(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
 
 
 def piece_sizes(attributes: Attributes, size: int) -> Shape:
-    """The sizes into which `chunk` (chunks=n) or `split` (split_size=n or sizes) cuts a dimension
-    of `size`.
+    """The sizes of the pieces into which a dimension of `size` is cut.
+
+    `split` has the attribute `split_size`, a size or several, and `chunk` has `chunks`, a number.
     """
     if isinstance(attributes.get("split_size"), tuple):
         return attributes["split_size"]
-    step = (
-        attributes["split_size"] if "split_size" in attributes else -(-size // attributes["chunks"])
-    )
+    if "split_size" in attributes:
+        step = attributes["split_size"]
+    else:
+        step = -(-size // attributes["chunks"])
     return tuple(min(step, size - start) for start in range(0, size, step))
 
 
 def indexing(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
-    """`x[index]`; each item of `index` is a whole number, None, "..." or a slice written (start,
-    stop, step).
+    """The shape of `x[index]`.
+
+    Each item of `index` is a whole number, None, "..." or a slice written (start, stop, step).
     """
     index, shape = attributes["index"], inputs[0]
     taken = sum(1 for item in index if item is not None and item != "...")

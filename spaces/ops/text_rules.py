@@ -1,5 +1,8 @@
-"""How operations read in PyTorch: the expressions in `forward`, and the constructors that are not
-just the class and its arguments.
+"""How operations are written in PyTorch: expressions in `forward`, and special constructors.
+
+An expression rule takes a node's attributes, the expressions of its inputs, and the expression of
+the module that it uses ("self.conv1", "" if it uses none). Each docstring shows an example of the
+text. Constructors are here if they are not simply the class and its arguments.
 """
 
 from __future__ import annotations
@@ -8,14 +11,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from spaces.graph import Value
-from spaces.ops import shape_rules as rules
+from spaces.ops.constant_rules import DTYPES
+from spaces.ops.elementwise_rules import normalized_shape, same
 from spaces.ops.operation import Call, Op, Shapes, arguments, literal
-from spaces.ops.shape_rules import Attributes, each
+from spaces.ops.shapes import Attributes, each
 
 
 def function(op_name: str, function: str, defaults: Mapping[str, Any]) -> Call:
-    """`function(x, ...)` with the attributes that `defaults` names."""
-    described = Op(op_name, rules.same, defaults)
+    """`function(x, ...)`, where `...` are the attributes that `defaults` names."""
+    described = Op(op_name, same, defaults)
 
     def call(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
         return f"{function}({', '.join((*values, *arguments(described, attributes)))})"
@@ -62,7 +66,8 @@ def sizes(name: str) -> Call:
     """`x.reshape(batch, 4, -1)`"""
 
     def call(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
-        return f"{values[0]}.{name}({', '.join('batch' if size == 'batch' else literal(size) for size in attributes['shape'])})"
+        shown = ("batch" if size == "batch" else literal(size) for size in attributes["shape"])
+        return f"{values[0]}.{name}({', '.join(shown)})"
 
     return call
 
@@ -77,7 +82,8 @@ def reduce(name: str) -> Call:
     """`x.mean((2, 3), keepdim=True)`"""
 
     def call(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
-        return f"{values[0]}.{name}({literal(attributes['dim'])}{', keepdim=True' if attributes['keepdim'] else ''})"
+        keepdim = ", keepdim=True" if attributes["keepdim"] else ""
+        return f"{values[0]}.{name}({literal(attributes['dim'])}{keepdim})"
 
     return call
 
@@ -112,7 +118,7 @@ def zero_pad2d(attributes: Attributes, values: tuple[str, ...], owner: str) -> s
 
 
 def attention(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
-    """`nn.functional.scaled_dot_product_attention(q, k, v)`, whose dropout acts in training only."""
+    """`nn.functional.scaled_dot_product_attention(q, k, v)`; it drops weights in training only."""
     shown = list(values)
     if attributes["dropout_p"]:
         shown.append(f"dropout_p={literal(attributes['dropout_p'])} if self.training else 0.0")
@@ -133,16 +139,18 @@ def masked_fill(attributes: Attributes, values: tuple[str, ...], owner: str) -> 
 
 
 def fourier_transform2d(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
-    """`torch.real(torch.fft.fft2(x.float(), norm="ortho"))`: in half precision there is no
-    transform on CUDA.
+    """`torch.real(torch.fft.fft2(x.float(), norm="ortho"))`
+
+    The input is cast to 32 bits because CUDA has no such transform in half precision.
     """
     norm = "" if attributes["norm"] is None else f", norm={literal(attributes['norm'])}"
     return f"torch.real(torch.fft.fft2({values[0]}.float(){norm}))"
 
 
 def dynamic_convolution(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
-    """`sum(x[:, tap : tap + x1.shape[1]] * weight[..., None] for tap, weight in
-    enumerate(x1.unbind(-1)))`
+    """`sum(x[:, tap : tap + x1.shape[1]] * weight[..., None] for tap, weight in ...)`
+
+    The last `...` is `enumerate(x1.unbind(-1))`.
     """
     value, weights = values
     return (
@@ -159,34 +167,32 @@ def attention_module(attributes: Attributes, values: tuple[str, ...], owner: str
 
 def attention_constructor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
     """`nn.MultiheadAttention(64, 4, batch_first=True)`"""
-    return f"nn.MultiheadAttention({', '.join((literal(inputs[0][2]), *arguments(op, attributes), 'batch_first=True'))})"
+    given = (literal(inputs[0][2]), *arguments(op, attributes), "batch_first=True")
+    return f"nn.MultiheadAttention({', '.join(given)})"
 
 
 def tensor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
-    """`nn.Parameter(torch.zeros(1, 64))`, or the tensor of a buffer."""
+    """`nn.Parameter(torch.zeros(1, 64))`, or `torch.zeros(1, 64)` for a buffer."""
     shape, fill = attributes["shape"], attributes["fill"]
     name = attributes.get("dtype", "float32")
-    dtype = "" if name == "float32" else f", dtype=torch.{rules.DTYPES[name]}"
+    dtype = "" if name == "float32" else f", dtype=torch.{DTYPES[name]}"
     sizes = literal(shape)[1:-1].rstrip(",") or "()"
     if isinstance(fill, tuple):
-        pattern = _PATTERNS[fill[0]]
-        text = pattern.format(
+        text = _PATTERNS[fill[0]].format(
             *map(literal, fill[1:]),
             sizes=sizes,
             size=literal(shape[-1]) if shape else "",
-            dtype=f"torch.{rules.DTYPES[name]}",
+            dtype=f"torch.{DTYPES[name]}",
         )
+    elif fill == 0:
+        text = f"torch.zeros({sizes}{dtype})"
     else:
-        text = (
-            f"torch.zeros({sizes}{dtype})"
-            if fill == 0
-            else f"torch.full({literal(shape)}, {literal(fill)}{dtype})"
-        )
+        text = f"torch.full({literal(shape)}, {literal(fill)}{dtype})"
     return f"nn.Parameter({text})" if op.name == "parameter" else text
 
 
-# The rows of the cosine matrix are brought to length 1; its angles reach far beyond what 32 bits
-# place well.
+# The text of each pattern of `constant_rules.PATTERNS`. The cosine matrix is computed in 64 bits,
+# since 32 bits are too coarse for its largest angles; then its rows are scaled to length 1.
 _PATTERNS = {
     "uniform": "torch.empty({sizes}, dtype={dtype}).uniform_({0}, {1})",
     "cosine": (
@@ -201,32 +207,26 @@ _PATTERNS = {
 
 
 def itself(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
-    """The member, or the input's own expression."""
+    """The expression of the module if the node uses one, or else of the input."""
     return owner or values[0]
 
 
 def in_channels(attributes: Attributes, inputs: Shapes) -> tuple[Value, ...]:
-    """The channels, which constructors take first."""
+    """The number of input channels, the constructor's first argument."""
     return (inputs[0][1],)
 
 
 def in_features(attributes: Attributes, inputs: Shapes) -> tuple[Value, ...]:
-    """The size of the last dimension, which constructors take first."""
+    """The size of the input's last dimension, the constructor's first argument."""
     return (inputs[0][-1],)
-
-
-def normalized_shape(attributes: Attributes, inputs: Shapes) -> tuple[Value, ...]:
-    """What a layer norm normalises over, a number if that is one dimension."""
-    shape = rules.normalized_shape(attributes, inputs[0])
-    return (shape[0] if len(shape) == 1 else shape,)
 
 
 def layer_norm_constructor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
     """`nn.LayerNorm(64)`"""
+    shape = normalized_shape(attributes, inputs[0])
+    size = literal(shape[0] if len(shape) == 1 else shape)
     others = arguments(op, {**attributes, "normalized_shape": None})
-    return (
-        f"nn.LayerNorm({', '.join((*map(literal, normalized_shape(attributes, inputs)), *others))})"
-    )
+    return f"nn.LayerNorm({', '.join((size, *others))})"
 
 
 def group_norm_constructor(op: Op, attributes: Attributes, inputs: Shapes) -> str:

@@ -1,5 +1,6 @@
-"""From a user's own PyTorch module to a graph, and its weights into the module built from it."""
+"""From a user's own PyTorch module to a graph, and its weights to the module built from that."""
 
-from spaces.trace.recording import copy_state, trace
+from spaces.trace.state import copy_state
+from spaces.trace.tracing import trace
 
 __all__ = ["copy_state", "trace"]

@@ -1,5 +1,6 @@
-"""One graph serves training and evaluation: only dropout may tell them apart (and norms, which are
-modules of torch.nn).
+"""Whether a module computes the same in training and in evaluation, as one graph must.
+
+Only dropout and norms may differ: norms are modules of torch.nn, which know the mode.
 """
 
 from __future__ import annotations
@@ -19,20 +20,19 @@ _DROPOUTS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_
 
 
 def mode_reader(module: nn.Module) -> CodeType | None:
-    """The first of the user's own methods in the module that looks at `self.training`."""
-    return next(
-        (code for part in module.modules() if (code := _reader_of(type(part))) is not None), None
-    )
+    """The first of the user's own methods that reads `self.training`; None if none does."""
+    codes = (_reader_of(type(part)) for part in module.modules())
+    return next((code for code in codes if code is not None), None)
 
 
 def alike_in_evaluation(first: Graph, second: Graph) -> bool:
-    """Whether two graphs compute the same when nothing is dropped."""
+    """Whether two graphs compute the same without dropout."""
     return canonical_key(_without_dropout(first)) == canonical_key(_without_dropout(second))
 
 
 @contextmanager
 def in_other_mode(module: nn.Module) -> Iterator[None]:
-    """While this lasts, a module that trains is evaluated, and the other way round."""
+    """Within this context, the module is in the other mode, training or evaluation."""
     before = [(part, part.training) for part in module.modules()]
     other = not module.training
     for part, _ in before:
@@ -56,17 +56,12 @@ def _without_dropout(graph: Graph) -> Graph:
 @lru_cache(maxsize=4096)
 def _reader_of(kind: type) -> CodeType | None:
     own = [item for item in kind.__mro__ if not item.__module__.startswith(("torch.", "builtins"))]
-    methods = [
-        inspect.unwrap(value) for item in own for value in vars(item).values() if callable(value)
-    ]
-    return next(
-        (
-            method.__code__
-            for method in methods
-            if inspect.isfunction(method) and _reads(method.__code__)
-        ),
-        None,
-    )
+    for item in own:
+        for value in vars(item).values():
+            method = inspect.unwrap(value) if callable(value) else None
+            if inspect.isfunction(method) and _reads(method.__code__):
+                return method.__code__
+    return None
 
 
 def _reads(code: CodeType) -> bool:

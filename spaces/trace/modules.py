@@ -11,13 +11,14 @@ from torch import nn
 
 from spaces.ops.generic import constructor_defaults
 from spaces.ops.operation import REQUIRED, Op
-from spaces.ops.shape_rules import Shape, shown
+from spaces.ops.shapes import Shape, shown
 from spaces.ops.vocabulary import OPS
-from spaces.trace.value import Untraceable, short
+from spaces.trace.attributes import short
+from spaces.trace.untraceable import Untraceable
 
 
 def module_node(module: nn.Module) -> tuple[str, dict[str, Any]]:
-    """The operation and the attributes of a torch.nn module.
+    """The name of the operation of a torch.nn module, and its attributes.
 
     Raises:
         Untraceable: the vocabulary has no such operation.
@@ -113,10 +114,8 @@ def attention_inputs(
     """
     names = ("key_padding_mask", "need_weights", "attn_mask", "average_attn_weights", "is_causal")
     given = {**dict(zip(names, others, strict=False)), **options}
-    if any(
-        given.get(name) is not None and given[name] is not False
-        for name in ("key_padding_mask", "attn_mask", "is_causal")
-    ):
+    masks = [given.get(name) for name in ("key_padding_mask", "attn_mask", "is_causal")]
+    if any(mask is not None and mask is not False for mask in masks):
         raise Untraceable(
             "nn.MultiheadAttention is traced without masks: use F.scaled_dot_product_attention "
             "with is_causal=True or a mask"
@@ -125,7 +124,7 @@ def attention_inputs(
 
 
 def check_made_for(module: Any, shape: Shape) -> None:
-    """What is inferred from the shape must be what the module was made for.
+    """Checks that the sizes inferred from the input's shape are those of the module.
 
     Raises:
         Untraceable: the module was made for another number of channels or features.
@@ -149,8 +148,10 @@ _MADE_FOR = (
 
 
 def encoder_layer(layer: nn.TransformerEncoderLayer, x: Any) -> Any:
-    """The layer's equation, by its members: x + Attention(Norm(x)), then x + MLP(Norm(x)), or with
-    the norms behind the sums.
+    """The layer's equation, computed by its members.
+
+    It is x + Attention(Norm(x)), then x + MLP(Norm(x)) if `norm_first`; else the norms are behind
+    the sums.
     """
 
     def attend(value: Any) -> Any:

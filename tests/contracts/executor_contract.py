@@ -1,7 +1,7 @@
-"""What every executor must do, as checks that a plug-in's author can run.
+"""The contract of executors, as checks that the author of a plug-in can run.
 
-A check is handed `make(behaviours)`, which gives a new executor whose evaluator does what
-`toy_evaluators.Scripted` says: for the behaviour named by the architecture's decision `do`.
+A check calls `make()`, which returns a new executor of the evaluator `toy_evaluators.Scripted`. The
+evaluator behaves as the decision `do` of the architecture says.
 
     @pytest.mark.parametrize("check", EXECUTOR_CONTRACT, ids=lambda check: check.__name__)
     def test_contract(check):
@@ -51,14 +51,8 @@ def every_job_comes_back_once_with_its_own_outcome(make: Make) -> None:
 
 def what_the_job_says_reaches_the_evaluator(make: Make) -> None:
     with make() as executor:
-        ((_, outcome),) = executor.run(
-            [
-                replace(
-                    job(3, fidelity=0.25, weights="somewhere/w.safetensors"),
-                    checkpoint="elsewhere/c.paused",
-                )
-            ]
-        )
+        asked = job(3, fidelity=0.25, weights="somewhere/w.safetensors")
+        ((_, outcome),) = executor.run([replace(asked, checkpoint="elsewhere/c.paused")])
     assert isinstance(outcome, Observation)
     assert dict(outcome.metrics) == {
         "fidelity": 0.25,
@@ -79,13 +73,9 @@ def no_jobs_are_no_outcomes(make: Make) -> None:
 
 
 def an_exception_is_a_failure_that_says_where(make: Make) -> None:
+    jobs = [job(0, "raise"), job(1), job(2, "raise", final=True)]
     with make() as executor:
-        done = {
-            item.trial: outcome
-            for item, outcome in executor.run(
-                [job(0, "raise"), job(1), job(2, "raise", final=True)]
-            )
-        }
+        done = {item.trial: outcome for item, outcome in executor.run(jobs)}
     for number in (0, 2):
         failure = done[number]
         assert isinstance(failure, Failed)
@@ -105,40 +95,28 @@ def failures_keep_their_kinds(make: Make) -> None:
         "missing": "missing",
         "wrong": "exception",
     }
+    jobs = [job(number, do) for number, do in enumerate(behaviours)]
+    kinds = {}
     with make() as executor:
-        done = {
-            item.architecture.answers["do"]: outcome
-            for item, outcome in executor.run(
-                [job(number, do) for number, do in enumerate(behaviours)]
-            )
-        }
-    assert {
-        do: outcome.kind for do, outcome in done.items() if isinstance(outcome, Failed)
-    } == behaviours
+        for item, outcome in executor.run(jobs):
+            assert isinstance(outcome, Failed)
+            kinds[item.architecture.answers["do"]] = outcome.kind
+    assert kinds == behaviours
 
 
 def numbers_come_back_as_plain_floats(make: Make) -> None:
     with make() as executor:
         ((_, outcome),) = executor.run([job(1, "numpy")])
     assert isinstance(outcome, Observation)
-    assert [
-        type(value)
-        for value in (
-            outcome.score,
-            outcome.seconds,
-            *outcome.curve,
-            *dict(outcome.metrics).values(),
-        )
-    ] == [float] * 5
+    numbers = (outcome.score, outcome.seconds, *outcome.curve, *dict(outcome.metrics).values())
+    assert [type(number) for number in numbers] == [float] * 5
 
 
 def runs_follow_each_other(make: Make) -> None:
     with make() as executor:
         for first in (0, 10, 20):
-            assert sorted(item.trial for item, _ in executor.run([job(first), job(first + 1)])) == [
-                first,
-                first + 1,
-            ]
+            done = [item.trial for item, _ in executor.run([job(first), job(first + 1)])]
+            assert sorted(done) == [first, first + 1]
 
 
 def a_run_left_early_does_not_disturb_the_next(make: Make) -> None:

@@ -1,4 +1,6 @@
-"""What every predictor keeps. A plug-in's author runs it in one test:
+"""The contract of predictors, as checks that every predictor passes.
+
+The author of a plug-in runs them in one test:
 
     from tests.contracts.predictor_contract import CHECKS
 
@@ -6,8 +8,8 @@
     def test_contract(check, tmp_path):
         check(MyPredictor(few_steps=10), load_my_predictor, tmp_path)
 
-Each check takes the predictor's settings, the function that loads what its `save` wrote, and an
-empty directory.
+Each check takes the predictor's settings, the function that loads a saved predictor, and an empty
+directory.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ OPS = ("conv", "pool", "dense")
 
 
 def random_graphs(count: int, seed: int, ops: tuple[str, ...] = OPS) -> list[Graph]:
-    """Small cells of two to six operations with attributes, each using one or two earlier values."""
+    """Cells of two to six operations with attributes, each with one or two earlier inputs."""
     draw = random.Random(seed)
     graphs = []
     for _ in range(count):
@@ -49,21 +51,16 @@ def random_graphs(count: int, seed: int, ops: tuple[str, ...] = OPS) -> list[Gra
 
 
 def true_scores(graphs: list[Graph]) -> np.ndarray:
-    """Scores that can be learnt: more convolutions and larger kernels are better."""
-    return (
-        np.array(
-            [
-                sum(
-                    1.0 + 0.2 * float(node.get("kernel_size", 0) or 0)
-                    for node in graph.nodes
-                    if node.op == "conv"
-                )
-                for graph in graphs
-            ]
+    """(N,) scores that can be learnt: more convolutions and larger kernels are better."""
+
+    def worth(graph: Graph) -> float:
+        return sum(
+            1.0 + 0.2 * float(node.get("kernel_size", 0) or 0)
+            for node in graph.nodes
+            if node.op == "conv"
         )
-        * 5
-        + 50
-    )
+
+    return np.array([worth(graph) for graph in graphs]) * 5 + 50
 
 
 def reordered(graph: Graph, seed: int) -> Graph:
@@ -86,7 +83,7 @@ def reordered(graph: Graph, seed: int) -> Graph:
 
 
 def same(first: Prediction, second: Prediction, tolerance: float = 0.0) -> None:
-    """Fails where two predictions differ by more than the tolerance, relative to the scores."""
+    """Check that two predictions differ by at most the tolerance, relative or absolute."""
     for name in ("mean", "aleatoric", "epistemic"):
         np.testing.assert_allclose(
             getattr(first, name),
@@ -98,6 +95,7 @@ def same(first: Prediction, second: Prediction, tolerance: float = 0.0) -> None:
 
 
 def fitted_on(predictor: Predictor, count: int = 30, seed: int = 0) -> Fitted:
+    """The predictor fitted to `count` random graphs and their true scores."""
     graphs = random_graphs(count, seed=1)
     return predictor.fit(graphs, true_scores(graphs), seed=seed)
 
@@ -191,15 +189,17 @@ def check_takes_few_or_equal_labels(predictor: Predictor, load: Load, directory:
             prediction = predictor.fit(random_graphs(count, seed=1), scores).predict(others)
             assert np.isfinite(prediction.mean).all()
             assert (prediction.std > 0).all()
-    twins = [random_graphs(1, seed=1)[0]] * 4
-    assert np.isfinite(predictor.fit(twins, [1.0, 2.0, 3.0, 4.0]).predict(others).mean).all()
+    duplicates = [random_graphs(1, seed=1)[0]] * 4
+    fitted = predictor.fit(duplicates, [1.0, 2.0, 3.0, 4.0])
+    assert np.isfinite(fitted.predict(others).mean).all()
 
 
 def check_takes_graphs_unlike_those_of_training(
     predictor: Predictor, load: Load, directory: Path
 ) -> None:
     fitted = fitted_on(predictor)
-    dead = Graph((random_graphs(1, 0)[0].nodes[0], random_graphs(1, 0)[0].nodes[-1]), ())
+    whole = random_graphs(1, 0)[0]
+    disconnected = Graph((whole.nodes[0], whole.nodes[-1]), ())
     chain = GraphBuilder()
     value = chain.input((3, 32, 32))
     for number in range(60):
@@ -207,7 +207,7 @@ def check_takes_graphs_unlike_those_of_training(
             "never seen", value, kernel_size=1000 * number, mode="other", sizes=(1, 2)
         )
     prediction = fitted.predict(
-        [dead, chain.output(value), *random_graphs(3, seed=2, ops=("new", "newer"))]
+        [disconnected, chain.output(value), *random_graphs(3, seed=2, ops=("new", "newer"))]
     )
     assert np.isfinite(prediction.mean).all()
     assert np.isfinite(prediction.std).all()

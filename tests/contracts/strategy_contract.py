@@ -1,4 +1,4 @@
-"""What every strategy keeps. For a strategy of your own: `check_strategy(MyStrategy())`."""
+"""The contract of a search strategy; test your own with `check_strategy(MyStrategy())`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from nas.evaluators.evaluator import Failed, Observation
-from nas.record.history import EMPTY, History, Trial, fold, outcome_event, round_event
+from nas.record.events import outcome_event, round_event
+from nas.record.folding import fold
+from nas.record.history import EMPTY, History
+from nas.record.trials import Trial
 from nas.strategies import Strategy
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
 from spaces.canonical import canonical_key
@@ -36,22 +39,26 @@ def tiny(choose: Chooser) -> Graph:
 
 CELLS, TINY = SearchSpace("cells", cells), SearchSpace("tiny", tiny)
 
-# A limit that one of five of the architectures keeps.
+# A limit that one in five architectures keeps.
 WIDEST = 6
 
 
+def width_of(architecture: Architecture, number: int) -> int:
+    """The width of one of the four operations."""
+    width = architecture.answers[f"width{number}"]
+    assert isinstance(width, int)
+    return width
+
+
 def wide(architecture: Architecture) -> int:
-    """The widths together, from 4 to 12."""
-    return sum(int(architecture.answers[f"width{number}"]) for number in range(4))  # type: ignore[arg-type]
+    """The sum of the widths, from 4 to 12."""
+    return sum(width_of(architecture, number) for number in range(4))
 
 
 def refuse(space: SearchSpace, architecture: Architecture) -> Rejected | None:
-    """What is too wide."""
-    return (
-        Rejected("too wide", missed=wide(architecture) - WIDEST)
-        if wide(architecture) > WIDEST
-        else None
-    )
+    """Rejects architectures that are too wide."""
+    excess = wide(architecture) - WIDEST
+    return Rejected("too wide", missed=excess) if excess > 0 else None
 
 
 NARROW = SearchSpace("cells", cells, limit=refuse)
@@ -59,17 +66,16 @@ NARROW = SearchSpace("cells", cells, limit=refuse)
 
 def score(architecture: Architecture) -> float:
     """Convolutions and narrow layers are good."""
-    answers = architecture.answers
     return sum(
-        (answers[f"op{number}"] == "conv2d") - 0.1 * answers[f"width{number}"]
+        (architecture.answers[f"op{number}"] == "conv2d") - 0.1 * width_of(architecture, number)
         for number in range(4)
-    )  # type: ignore[operator]
+    )
 
 
 def play(
     strategy: Strategy, space: SearchSpace, rounds: int, count: int, score: Score, seed: int = 0
 ) -> History:
-    """A search without a journal; a score of None is a failure."""
+    """The history of a search without a journal; a score of None is a failure."""
     history = EMPTY
     for number in range(rounds):
         asked = strategy.ask(space, history, count, seed)
@@ -90,25 +96,26 @@ def play(
             )
             for place, item in enumerate(asked.proposals)
         ]
-        scores = [score(trial.architecture) for trial in trials]
-        outcomes = [
-            Failed("exception", "no reason") if value is None else Observation(value)
-            for value in scores
-        ]
-        events = [
-            round_event(number, "search", trials),
-            *(
-                outcome_event(trial.number, outcome)
-                for trial, outcome in zip(trials, outcomes, strict=True)
-            ),
-        ]
+        events = [round_event(number, "search", trials)]
+        for trial in trials:
+            value = score(trial.architecture)
+            failed = Failed("exception", "no reason")
+            outcome = failed if value is None else Observation(value)
+            events.append(outcome_event(trial.number, outcome))
         history = fold(events, history)
     return history
 
 
+def best_score(history: History) -> float:
+    """The best score of a history in which something was observed."""
+    assert history.best is not None
+    return history.best.score
+
+
 def networks(history: History) -> list[str]:
-    """What was proposed, each training once: a promotion is the one legal repetition, and the
-    history's fold has checked that it is one.
+    """The canonical keys of the proposals, those of promotions left out.
+
+    A promotion is the only repetition that is allowed. `fold` has checked that it is valid.
     """
     promoted = [trial.continues for trial in history.trials if trial.continues is not None]
     assert len(set(promoted)) == len(promoted), "no trial is promoted twice"
@@ -116,10 +123,13 @@ def networks(history: History) -> list[str]:
 
 
 def check_strategy(strategy: Strategy) -> None:
-    """Asserts the whole contract."""
+    """Asserts that the strategy keeps the whole contract."""
     for field in fields(strategy):  # type: ignore[arg-type]
         with pytest.raises(FrozenInstanceError):
             setattr(strategy, field.name, None)
+    # This holds for a strategy without settings too.
+    with pytest.raises(FrozenInstanceError):
+        strategy.no_such_setting = None  # type: ignore[attr-defined]
 
     history = play(strategy, CELLS, rounds=8, count=4, score=score)
     assert len(history.trials) == 32, "a strategy fills its batches while the space has more"
@@ -133,20 +143,21 @@ def check_strategy(strategy: Strategy) -> None:
         "the same history and seed give the same proposals"
     )
     assert play(strategy, CELLS, rounds=8, count=4, score=score, seed=1) != history, (
-        "another seed gives others"
+        "another seed gives other proposals"
     )
     again = strategy.ask(CELLS, history, 4, 0)
+    assert len(again.proposals) == 4
     assert again == strategy.ask(CELLS, history, 4, 0), "asking changes nothing"
 
     whole = play(
         strategy, TINY, rounds=30, count=2, score=lambda architecture: float(len(architecture.key))
     )
     assert len(whole.keys) == len(networks(whole)) == 7, (
-        "a small space is used up, then nothing is proposed"
+        "a small space is searched completely, then nothing more is proposed"
     )
 
     failing = play(strategy, CELLS, rounds=8, count=4, score=lambda architecture: None)
-    assert len(failing.trials) == 32, "failures do not stop a strategy"
+    assert len(failing.failed) == 32, "failures do not stop a strategy"
     half = play(
         strategy,
         CELLS,
@@ -155,10 +166,12 @@ def check_strategy(strategy: Strategy) -> None:
         score=lambda architecture: score(architecture) if score(architecture) > 0.5 else None,
     )
     assert len(half.trials) == 32
+    assert half.observed
+    assert half.failed
     narrow = play(strategy, NARROW, rounds=6, count=4, score=score)
     assert len(narrow.trials) == 24, "a limit of the space does not stop a strategy"
     assert all(wide(trial.architecture) <= WIDEST for trial in narrow.trials), (
-        "nothing outside the space's limit is proposed"
+        "no proposal exceeds the space's limit"
     )
     flat = play(strategy, CELLS, rounds=8, count=4, score=lambda architecture: 1.0)
     assert len(flat.trials) == 32, "equal scores do not stop a strategy"

@@ -1,4 +1,4 @@
-"""Intervals cover what they say."""
+"""Coverage of predicted intervals, the scale that corrects it, and folds."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def gaussian(count, std, seed=0):
     return Prediction(mean, stds * 0.6, stds * 0.8), mean + random.normal(size=count) * std
 
 
-def test_true_spreads_cover_their_levels():
+def test_true_standard_deviations_give_intervals_with_their_levels_coverage():
     prediction, true = gaussian(20000, 2.0)
     np.testing.assert_allclose(
         coverage(prediction, true, (0.5, 0.8, 0.9, 0.95)), (0.5, 0.8, 0.9, 0.95), atol=0.01
@@ -24,13 +24,13 @@ def test_true_spreads_cover_their_levels():
     )
 
 
-def test_the_scale_mends_a_wrong_spread():
+def test_the_scale_corrects_a_wrong_standard_deviation():
     _, true = gaussian(5000, 3.0)
     mean = gaussian(5000, 3.0)[0].mean
     assert fit_scale(true - mean, np.ones(5000)) == pytest.approx(3.0, rel=0.03)
 
 
-def test_few_residuals_give_a_wider_scale_than_many():
+def test_few_residuals_give_a_larger_scale_than_many():
     random = np.random.default_rng(0)
     few = np.mean([fit_scale(random.normal(size=12), np.ones(12)) for _ in range(300)])
     many = np.mean([fit_scale(random.normal(size=500), np.ones(500)) for _ in range(30)])
@@ -49,17 +49,17 @@ def test_wrong_arguments_are_refused():
         coverage(prediction, true, (1.0,))
 
 
-def test_twins_are_left_out_together():
+def test_isomorphic_graphs_are_in_one_fold():
     graphs = random_graphs(30, seed=1)
-    twins = [reordered(graph, seed=number) for number, graph in enumerate(graphs)]
-    folds = folds_of([*graphs, *twins], 4, seed=0)
+    again = [reordered(graph, seed=number) for number, graph in enumerate(graphs)]
+    folds = folds_of([*graphs, *again], 4, seed=0)
     assert set(folds.tolist()) == {0, 1, 2, 3}
     np.testing.assert_array_equal(folds[:30], folds[30:])
     assert (folds_of(graphs[:6], 4, seed=0) == -1).all()
 
 
 @pytest.mark.parametrize("name", ["gp", "gnn", "trees", "ridge", "auto", "quick"])
-def test_too_few_labels_for_folds_give_the_spread_of_the_scores(name):
+def test_too_few_labels_for_folds_give_the_standard_deviation_of_the_scores(name):
     from predictors import predictor
 
     graphs = random_graphs(7, seed=1)

@@ -1,4 +1,4 @@
-"""Every built-in predictor keeps the contract."""
+"""Every built-in predictor passes the checks of the contract."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Measures of a ranking, ties included."""
+"""Measures of how well predictions rank, with and without ties."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_tau_counts_pairs(pair):
 
 
 @given(PAIRS)
-def test_measures_are_bounded_and_do_not_see_the_order_of_rows(pair):
+def test_measures_are_bounded_and_independent_of_the_order_of_rows(pair):
     predicted, true = pair
     shuffled = np.random.default_rng(0).permutation(len(true))
     for measure in (
@@ -47,7 +47,7 @@ def test_a_perfect_ranking():
     assert regret_of_top(true, true, 1) == 0.0
 
 
-def test_a_share_is_not_rounded_up_by_binary_fractions():
+def test_errors_of_binary_fractions_do_not_round_a_share_up():
     true = np.arange(100.0)
     predicted = np.where(true >= 93, 200 - true, true)
     predicted[92] = 300.0

@@ -1,6 +1,4 @@
-"""The autoencoder: its regulariser against a slow sum, its gradient against torch's, and that the
-good lie near the origin.
-"""
+"""PGVAE: its regulariser, its gradient compared with that of torch, and the order of its rows."""
 
 from __future__ import annotations
 
@@ -8,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from predictors.ranking import spearman
 from predictors.vae import (
-    Recipe,
     Rows,
+    VAESettings,
     fit_vae,
     loss_gradient,
     new_network,
@@ -25,13 +24,13 @@ SIZES = (5, 3, 2, 5)
 
 
 def examples(number: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Rows at random, and scores that grow with the categories' numbers."""
+    """Random rows, and scores that grow with the indices of the categories."""
     random = np.random.default_rng(seed)
     code_NG = np.stack([random.integers(0, size, number) for size in SIZES], axis=1)
     return code_NG, code_NG.sum(1) / 11 + random.normal(0, 0.02, number)
 
 
-def test_the_regulariser_is_that_of_the_sum_over_pairs() -> None:
+def test_the_regulariser_equals_the_sum_over_pairs() -> None:
     random = np.random.default_rng(0)
     mean_ND, score_N, tau, order = random.normal(size=(7, 3)), random.normal(size=7), 5.0, 2.0
 
@@ -55,7 +54,7 @@ def test_the_regulariser_is_that_of_the_sum_over_pairs() -> None:
     )
 
 
-def test_the_regulariser_rests_where_densities_follow_the_scores() -> None:
+def test_the_regulariser_is_stationary_if_densities_follow_the_scores() -> None:
     score_N = np.linspace(0, 1, 6)
     radius_N, angle_N = np.sqrt(2 * 5.0 * (1 - score_N)), np.arange(6.0)
     mean_ND = np.stack([radius_N * np.cos(angle_N), radius_N * np.sin(angle_N)], axis=1)
@@ -64,10 +63,9 @@ def test_the_regulariser_rests_where_densities_follow_the_scores() -> None:
     )
 
 
-def test_the_gradient_is_torchs() -> None:
-    """Of the loss as the paper has it, written with torch and all pairs."""
-    torch = pytest.importorskip("torch")
-    recipe, random = Recipe(latent=3, width=7, beta=0.3), np.random.default_rng(0)
+def test_the_gradient_equals_that_of_torch() -> None:
+    """The reference is the loss of the paper, written in torch with all pairs."""
+    recipe, random = VAESettings(latent=3, width=7, beta=0.3), np.random.default_rng(0)
     code_NG, score_N = examples(20)
     weight_N = random.uniform(0.5, 1.5, 20)
     network = new_network(recipe, SIZES, random)
@@ -82,13 +80,10 @@ def test_the_gradient_is_torchs() -> None:
         torch.tensor(array, dtype=torch.float64)
         for array in (weight_N, score_N, noise_ND, one_hot(code_NG, SIZES))
     )
-    mean, log_variance = (torch.relu(hot @ parts[0] + parts[1]) @ parts[2] + parts[3]).chunk(
-        2, dim=1
-    )
-    logits = (
-        torch.relu((mean + (log_variance / 2).exp() * noise) @ parts[4] + parts[5]) @ parts[6]
-        + parts[7]
-    ).view(20, 4, 5)
+    latent = torch.relu(hot @ parts[0] + parts[1]) @ parts[2] + parts[3]
+    mean, log_variance = latent.chunk(2, dim=1)
+    z = mean + (log_variance / 2).exp() * noise
+    logits = (torch.relu(z @ parts[4] + parts[5]) @ parts[6] + parts[7]).view(20, 4, 5)
     targets = torch.tensor(code_NG)
     wrong = [
         torch.nn.functional.cross_entropy(
@@ -96,9 +91,8 @@ def test_the_gradient_is_torchs() -> None:
         )
         for group, size in enumerate(SIZES)
     ]
-    divergence = -0.5 * (1 + log_variance - log_variance.exp()).mean(1) + 0.5 * mean.square().mean(
-        1
-    )
+    of_variance = -0.5 * (1 + log_variance - log_variance.exp()).mean(1)
+    divergence = of_variance + 0.5 * mean.square().mean(1)
     density = torch.distributions.Normal(0.0, 1.0).log_prob(mean).sum(1)
     pairs = density[:, None] - density[None, :] - recipe.tau * (score[:, None] - score[None, :])
     loss = (weight * (torch.stack(wrong).mean(0) + recipe.beta * divergence)).mean()
@@ -111,9 +105,11 @@ def test_the_gradient_is_torchs() -> None:
 
 def test_gradients_stay_finite() -> None:
     code_NG, score_N = examples(20)
-    recipe = Recipe(latent=2, width=8, learning_rate=1.0)
+    recipe = VAESettings(latent=2, width=8, learning_rate=1.0)
     network = fit_vae(recipe, np.zeros_like(code_NG), SIZES, np.ones(20), np.ones(20), seed=0)
-    assert np.isfinite(network.numbers).all(), "of one row alone, learnt much too fast"
+    assert np.isfinite(network.numbers).all(), (
+        "a single distinct row, and a learning rate far too large"
+    )
     gradient = loss_gradient(
         recipe,
         network,
@@ -123,13 +119,13 @@ def test_gradients_stay_finite() -> None:
     assert np.isfinite(gradient).all()
 
 
-def test_training_lays_the_good_near_the_origin() -> None:
-    """At first the order is none; after it the rank correlation of score and nearness is above 0.8."""
+def test_training_places_better_rows_nearer_to_the_origin() -> None:
+    """After training the rank correlation of score and nearness is above 0.8."""
     code_NG, score_N = examples(200)
 
     def order(steps: int, weight: float) -> float:
         network = fit_vae(
-            Recipe(steps=steps, order=weight), code_NG, SIZES, score_N, np.ones(200), seed=0
+            VAESettings(steps=steps, order=weight), code_NG, SIZES, score_N, np.ones(200), seed=0
         )
         return spearman(score_N, -np.linalg.norm(network.encode(code_NG), axis=1))
 
@@ -138,10 +134,10 @@ def test_training_lays_the_good_near_the_origin() -> None:
     assert abs(order(150, 0.0)) < 0.5
 
 
-def test_it_reconstructs_and_draws_what_it_saw() -> None:
+def test_it_reconstructs_its_training_rows() -> None:
     code_NG, score_N = examples(200)
     network = fit_vae(
-        Recipe(steps=400, beta=0.001, order=0.0), code_NG, SIZES, score_N, np.ones(200), seed=0
+        VAESettings(steps=400, beta=0.001, order=0.0), code_NG, SIZES, score_N, np.ones(200), seed=0
     )
     drawn_NG = network.decode(network.encode(code_NG), np.random.default_rng(0))
     assert (drawn_NG == code_NG).mean() > 0.9
@@ -157,21 +153,22 @@ def test_it_reconstructs_and_draws_what_it_saw() -> None:
 def test_the_same_arguments_give_the_same_network() -> None:
     code_NG, score_N = examples(500)
     first, again, other = (
-        fit_vae(Recipe(steps=20), code_NG, SIZES, score_N, np.ones(500), seed) for seed in (3, 3, 4)
+        fit_vae(VAESettings(steps=20), code_NG, SIZES, score_N, np.ones(500), seed)
+        for seed in (3, 3, 4)
     )
     assert first.numbers.tobytes() == again.numbers.tobytes() != other.numbers.tobytes()
 
 
-def test_rows_without_weight_are_not_learnt() -> None:
+def test_rows_of_weight_0_are_not_learnt() -> None:
     code_NG = np.array([[0, 0, 0, 0], [4, 2, 1, 4]] * 20)
     weight_N = np.array([2.0, 0.0] * 20)
-    network = fit_vae(Recipe(order=0.0), code_NG, SIZES, np.zeros(40), weight_N, seed=0)
+    network = fit_vae(VAESettings(order=0.0), code_NG, SIZES, np.zeros(40), weight_N, seed=0)
     drawn_MG = network.decode(
         np.random.default_rng(0).normal(size=(100, 4)), np.random.default_rng(0)
     )
     assert (drawn_MG == 0).mean() > 0.85
 
 
-def test_the_scale_reaches_down_to_the_target() -> None:
-    # chi2_0.99 of 2 degrees of freedom is -2 log(0.01).
+def test_the_sampling_scale_is_that_of_the_formula() -> None:
+    # chi2_0.99 with 2 degrees of freedom is -2 log(0.01).
     assert sampling_scale(2, 5.0, 0.4) == pytest.approx(math.sqrt(5.0 / (-math.log(0.01) / 0.5)))

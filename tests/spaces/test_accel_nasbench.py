@@ -1,6 +1,4 @@
-"""The space is the published one: its blocks, its parameter counts, its multiply-adds but for what
-the authors' counter adds, its rows.
-"""
+"""The space is the published one: its size, its parameter and multiply-add counts, its rows."""
 
 from __future__ import annotations
 
@@ -32,8 +30,10 @@ def columns(shared_data: Callable[[str], Path]) -> dict[str, numpy.ndarray]:
 
 
 def published_multiply_adds(network: Graph) -> int:
-    """What the authors' counter (THOP) says: four for each element out of a batch norm, and one for
-    each into and out of a pooling to 1 x 1, besides.
+    """The multiply-adds by the authors' counter (THOP).
+
+    It adds four for each output element of a batch norm, and one for each input and output element
+    of a pooling to 1 x 1.
     """
     shapes = infer_shapes(network)
     extra = sum(

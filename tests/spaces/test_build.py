@@ -6,6 +6,7 @@ import linecache
 import subprocess
 import sys
 import traceback
+from dataclasses import replace
 
 import pytest
 import torch
@@ -49,20 +50,12 @@ class Small(nn.Module):
 def small():
     builder = GraphBuilder()
     x = builder.input((3, 8, 8))
-    x = builder.add(
-        Node(
-            "conv2d",
-            node("conv2d", out_channels=16, kernel_size=3, padding=1, bias=False).attributes,
-            label="stem",
-        ),
-        x,
-    )
+    stem = node("conv2d", out_channels=16, kernel_size=3, padding=1, bias=False)
+    x = builder.add(replace(stem, label="stem"), x)
     x = builder.node("relu", builder.node("batch_norm2d", x))
     builder.node("conv2d", x, out_channels=99, kernel_size=1)
-    y = builder.node(
-        "silu",
-        builder.node("conv2d", x, out_channels=16, kernel_size=3, padding=1, groups="in_channels"),
-    )
+    y = builder.node("conv2d", x, out_channels=16, kernel_size=3, padding=1, groups="in_channels")
+    y = builder.node("silu", y)
     scale = builder.add(Node("parameter", (("fill", 0.1), ("shape", (16, 1, 1))), label="scale"))
     y = builder.node("add", x, builder.node("identity", builder.node("mul", y, scale)))
     x = builder.node("cat", x, y, ordered=True)
@@ -77,8 +70,9 @@ def test_the_text_reads_as_one_would_write_it():
 def test_the_text_is_a_file_that_needs_torch_only(tmp_path):
     (tmp_path / "small.py").write_text(source(small(), class_name="Small"))
     code = (
-        "import sys, torch, small; assert small.Small()(torch.zeros(5, 3, 8, 8)).shape == (5, "
-        "10); print('spaces' in sys.modules)"
+        "import sys, torch, small; "
+        "assert small.Small()(torch.zeros(5, 3, 8, 8)).shape == (5, 10); "
+        "print('spaces' in sys.modules)"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -135,19 +129,8 @@ def test_weights_are_shared_among_equal_nodes_only():
 
 
 def test_labels_become_names_that_are_free_and_harmless():
-    labels = [
-        "a.b",
-        "a_b",
-        "forward",
-        "class",
-        "0.1",
-        "x'); import os; ('",
-        "",
-        "__init__",
-        "ä",
-        "labels",
-        "training",
-    ]
+    labels = ["a.b", "a_b", "forward", "class", "0.1"]
+    labels += ["x'); import os; ('", "", "__init__", "ä", "labels", "training"]
     builder = GraphBuilder()
     x = builder.input((4,))
     for label in labels:
@@ -186,16 +169,12 @@ def test_texts_from_outside_stay_texts(label, mode):
 def test_the_batch_is_dynamic_when_exported():
     builder = GraphBuilder()
     x = builder.input((4, 6))
-    x = builder.node(
-        "permute", builder.node("reshape", x, shape=("batch", 2, 2, 6)), dims=(2, 0, 1, 3)
-    )
-    x = builder.node(
-        "add", builder.node("getitem", x, index=(0,)), builder.node("getitem", x, index=(1,))
-    )
-    x = builder.node("reshape", x, shape=("batch", 12))
-    token = builder.node(
-        "expand", builder.node("parameter", shape=(1, 12), fill=1.0), shape=("batch", -1)
-    )
+    x = builder.node("reshape", x, shape=("batch", 2, 2, 6))
+    x = builder.node("permute", x, dims=(2, 0, 1, 3))
+    first, second = (builder.node("getitem", x, index=(place,)) for place in (0, 1))
+    x = builder.node("reshape", builder.node("add", first, second), shape=("batch", 12))
+    token = builder.node("parameter", shape=(1, 12), fill=1.0)
+    token = builder.node("expand", token, shape=("batch", -1))
     module = build(builder.output(builder.node("cat", x, token, ordered=True))).eval()
     exported = torch.export.export(
         module, (torch.randn(3, 4, 6),), dynamic_shapes=({0: torch.export.Dim("batch")},)

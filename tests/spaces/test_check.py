@@ -1,10 +1,8 @@
-"""The check of a space: sound ones pass, and everything a broken one does becomes a sentence."""
+"""The check of a space that is sound: no problems, and what the report says about it."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +21,7 @@ def checked(define: Callable[..., Any], count: int = 8, shapes: Shapes = SHAPES)
 
 
 def layers(choose: Chooser, *, features: int = 3, op: str = "relu", **attributes: Any) -> Graph:
-    """A sound network, but for what a test changes in it."""
+    """A sound network, except for what a test changes in it."""
     builder = GraphBuilder()
     value = builder.node(
         "linear", builder.input((4,)), out_features=choose.one_of("width", (4, 8, 16))
@@ -52,11 +50,8 @@ def test_the_built_in_spaces_are_sound(name: str, image: tuple[int, ...], size: 
 
 
 def test_the_report_says_how_many_tokens_there_are() -> None:
-    report = check(
-        load_space("flexibert_tiny").for_shapes(Shapes((6,), (3,), vocabulary=1200)),
-        2,
-        size_seconds=0.5,
-    )
+    space = load_space("flexibert_tiny").for_shapes(Shapes((6,), (3,), vocabulary=1200))
+    report = check(space, 2, size_seconds=0.5)
     assert report.problems == ()
     assert "6 of 1,200 tokens, 3" in report_text(report)
     assert "4, 3" in report_text(checked(layers))
@@ -67,22 +62,21 @@ def test_a_sound_space_is_described() -> None:
     assert report.problems == ()
     assert (report.count, report.rejected, report.duplicates, report.size) == (8, 0, 5, 3)
     assert report.parameters is not None
-    assert (report.parameters.minimum, report.parameters.maximum) == (
-        4 * 5 + 3 * 5,
-        16 * 5 + 3 * 17,
-    )
+    assert report.parameters.minimum == 4 * 5 + 3 * 5
+    assert report.parameters.maximum == 16 * 5 + 3 * 17
     assert json.loads(json.dumps(report.to_dict()))["parameters"]["maximum"] == 131
 
 
 def test_two_checks_of_one_seed_agree() -> None:
     first, second = checked(layers).to_dict(), checked(layers).to_dict()
-    for name in first:
-        assert name.endswith("_seconds") or first[name] == second[name]
+    compared = [name for name in first if not name.endswith("_seconds")]
+    assert {"size", "count", "parameters", "problems"} <= set(compared)
+    assert second.keys() == first.keys()
+    for name in compared:
+        assert first[name] == second[name]
 
 
 def test_a_torch_space_is_sound() -> None:
-    from torch import nn
-
     def define(choose: Chooser) -> nn.Module:
         width = choose.integer("width", 4, 6)
         return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 3))
@@ -101,9 +95,8 @@ def test_a_space_of_tokens_gets_tokens() -> None:
             num_embeddings=11,
             embedding_dim=choose.one_of("width", (2, 4)),
         )
-        return builder.output(
-            builder.node("linear", builder.node("mean", value, dim=1), out_features=3)
-        )
+        mean = builder.node("mean", value, dim=1)
+        return builder.output(builder.node("linear", mean, out_features=3))
 
     assert checked(define, shapes=Shapes((5,), (3,))).problems == ()
 
@@ -135,203 +128,15 @@ def test_one_architecture_only_is_no_problem() -> None:
     assert (report.problems, report.size, report.duplicates) == ((), 1, 7)
 
 
-def raises(choose: Chooser) -> Graph:
-    return {}[choose.one_of("op", ("relu", "tanh"))]
-
-
-def wrong_type(choose: Chooser) -> Any:
-    return [choose.one_of("op", ("relu", "tanh"))]
-
-
-def sometimes_wrong_type(choose: Chooser) -> Any:
-    return layers(choose) if choose.one_of("good", (True, False)) else None
-
-
-def duplicate_labels(choose: Chooser) -> Graph:
-    return layers(choose, op=choose.one_of("op", ("relu", "relu")))
-
-
-def asked_twice(choose: Chooser) -> Graph:
-    choose.one_of("width", (1, 2))
-    return layers(choose)
-
-
-def rejects_all(choose: Chooser) -> Graph:
-    choose.reject(f"{choose.one_of('op', ('relu', 'tanh'))} is not wanted")
-    return layers(choose)
-
-
-def wrong_outputs(choose: Chooser) -> Graph:
-    return layers(choose, features=7)
-
-
-def unknown_operation(choose: Chooser) -> Graph:
-    return layers(choose, op="rellu")
-
-
-def not_finite(choose: Chooser) -> Graph:
-    return layers(choose, op="log")
-
-
-def unconnected(choose: Chooser) -> Graph:
-    builder = GraphBuilder()
-    builder.input((4,))
-    return builder.output(builder.node("parameter", shape=(choose.one_of("size", (3, 4)),)))
-
-
-def no_parameters(choose: Chooser) -> Graph:
-    builder = GraphBuilder()
-    return builder.output(builder.node(choose.one_of("op", ("relu", "tanh")), builder.input((4,))))
-
-
-def takes_three(choose: Chooser, shapes: Shapes, more: int) -> Graph:
-    return layers(choose)
-
-
-@pytest.mark.parametrize(
-    ("define", "message"),
-    [
-        (raises, r"test_check\.py:\d+ in raises: KeyError: '(relu|tanh)'"),
-        (
-            wrong_type,
-            r"a space's program returns a Graph or a torch\.nn\.Module; 'wrong_type' returned list",
-        ),
-        (sometimes_wrong_type, r"(returned NoneType|a torch\.nn\.Module|NoneType)"),
-        (duplicate_labels, r"'op' has two options with the label 'relu'"),
-        (asked_twice, r"'width' is asked twice"),
-        (
-            rejects_all,
-            r"rejected 1000 draws in a row, so nothing can be sampled: (relu|tanh) is not wanted \(\d+ times\)",
-        ),
-        (
-            wrong_outputs,
-            r"the network gives the shape \(7,\) for each sample, and the data want \(3,\)",
-        ),
-        (unknown_operation, r"there is no operation 'rellu'; did you mean 'relu'"),
-        (not_finite, r"the outputs for random inputs are infinite or not a number"),
-        (
-            unconnected,
-            r"(output gets no value that depends on its input|gives the shape \([34],\))",
-        ),
-        (no_parameters, r"(the network has no parameters|the network gives the shape \(4,\))"),
-        (takes_three, r"a space's program is define\(choose\) or define\(choose, shapes\)"),
-    ],
-)
-def test_a_broken_space_gives_sentences(define: Callable[..., Any], message: str) -> None:
-    report = checked(define)
-    assert any(re.search(message, problem) for problem in report.problems), report.problems
-    text = report_text(report)
-    assert "problem" in text
-    assert "no problems" not in text
-    assert json.dumps(report.to_dict())
-
-
-def test_a_problem_names_the_first_architecture_and_counts_the_others() -> None:
-    (problem,) = checked(wrong_outputs).problems
-    assert " [architecture " in problem
-    assert problem.endswith(", and 7 more]")
-    assert "width=" in problem
-
-
-def test_a_program_that_draws_for_itself_is_found() -> None:
-    numbers = itertools.count(4)
-    (problem, *_) = checked(
-        lambda choose: layers(choose, op="dropout", p=1 / next(numbers))
-    ).problems
-    assert "returned another graph when it was run again with the same answers" in problem
-    assert "first dropout(p=" in problem
-
-
-def test_a_program_that_asks_otherwise_is_found() -> None:
-    numbers = itertools.count()
-
-    def define(choose: Chooser) -> Graph:
-        choose.one_of(f"question{next(numbers)}", (1, 2))
-        return layers(choose)
-
-    assert any(
-        "asks otherwise when it is run again with the same answers" in problem
-        for problem in checked(define).problems
-    )
-
-
-def test_a_module_that_cannot_be_traced_is_found() -> None:
-    from torch import Tensor, nn
-
-    class Branching(nn.Module):
-        def __init__(self, width: int) -> None:
-            super().__init__()
-            self.layer = nn.Linear(4, width)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.layer(x) if x.sum() > 0 else -self.layer(x)
-
-    report = checked(lambda choose: Branching(choose.one_of("width", (3,))), count=2)
-    (problem,) = report.problems
-    assert problem.startswith("Branching cannot be traced, "), (
-        "the tracer's own place in this project tells the user nothing"
-    )
-    assert problem.endswith("and 1 more]")
-
-
-def test_a_missing_gradient_is_found() -> None:
-    def define(choose: Chooser) -> Graph:
-        builder = GraphBuilder()
-        start = builder.input((4,))
-        lost = builder.node(
-            "zero", builder.node("linear", start, out_features=choose.one_of("width", (3,)))
-        )
-        return builder.output(
-            builder.node(
-                "mul", builder.node("linear", start, out_features=3), builder.node("exp", lost)
-            )
-        )
-
-    (problem,) = checked(define, count=1).problems
-    assert "2 of 4 parameters get no gradient" in problem
-
-
 def test_a_count_is_at_least_one() -> None:
     with pytest.raises(ValueError, match="at least one architecture; got count=0"):
         check(SearchSpace("mine", layers, SHAPES), 0)
 
 
-def test_a_graph_that_a_predictor_cannot_read_is_a_problem() -> None:
-    def encode(graph: object) -> None:
-        raise ValueError("it cannot be read")
-
-    found = check(load_space("nasbench201"), count=2, encode=encode)
-    assert "it cannot be read" in found.problems[0]
-
-
 def test_a_space_that_only_describes_is_checked_as_far_as_it_goes() -> None:
     report = check(load_space("nasbench_graph"), 5, size_seconds=20.0)
-    assert (report.problems, report.builds, report.size, report.parameters) == (
-        (),
-        False,
-        59040,
-        None,
-    )
+    assert report.problems == ()
+    assert (report.builds, report.size, report.parameters) == (False, 59040, None)
     text = report_text(report)
     assert "none are made: it describes architectures only" in text
     assert "seconds to build" not in text
-
-
-def test_a_space_that_builds_is_not_excused_for_unknown_operations() -> None:
-    report = checked(lambda choose: layers(choose, op="gelo"))
-    assert any("there is no operation 'gelo'" in problem for problem in report.problems)
-
-
-def test_a_program_of_modules_that_draws_for_itself_is_found_though_modules_are_remembered() -> (
-    None
-):
-    numbers = itertools.count(4)
-
-    def define(choose: Chooser) -> nn.Module:
-        width = choose.one_of("width", [4, 8])
-        return nn.Sequential(
-            nn.Linear(4, width), nn.Dropout(1 / next(numbers)), nn.Linear(width, 3)
-        )
-
-    (problem, *_) = checked(define).problems
-    assert "returned another graph when it was run again with the same answers" in problem

@@ -1,4 +1,4 @@
-"""Questions, domains and architectures."""
+"""Choosers, domains and architectures: every kind of choice, paths, keys, JSON, mistakes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_draws_and_steps_stay_in_the_domain(domain: Domain, seed: int) -> None:
     assert all(domain.accepts(step) for step in near)
 
 
-def test_an_answer_that_is_none_is_refused_with_the_answers_in_words() -> None:
+def test_an_impossible_answer_is_refused_and_the_message_lists_the_possible_ones() -> None:
     for ask, says in (
         (lambda choose: choose.one_of("w", (8, "a")), "its answers are: 8, 'a'"),
         (lambda choose: choose.integer("w", 1, 4), "its answers are: whole numbers from 1 to 4"),
@@ -131,19 +131,20 @@ def test_an_architecture_survives_json(decisions: list[tuple[str, object]]) -> N
     assert hash(again) == hash(architecture)
 
 
+def printed(code: str) -> str:
+    """What the code prints in another process."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def test_the_key_is_the_same_in_another_process_and_version() -> None:
     architecture = Architecture("s", (("a", "x"), ("b", 0.1), ("c", ("p", "q"))))
     assert architecture.key == "f49e6c881ce01000"
     code = (
-        "from spaces import Architecture; print(Architecture('s', (('a', 'x'), ('b', 0.1), ('c', "
-        "('p', 'q')))).key)"
+        "from spaces import Architecture; "
+        "print(Architecture('s', (('a', 'x'), ('b', 0.1), ('c', ('p', 'q')))).key)"
     )
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        == architecture.key
-    )
+    assert printed(code) == architecture.key
 
 
 @pytest.mark.parametrize(
@@ -157,9 +158,4 @@ def test_malformed_json_is_refused(text: str) -> None:
 
 def test_spaces_import_without_torch() -> None:
     code = "import sys, spaces, spaces.operators, spaces.load; print('torch' in sys.modules)"
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        == "False"
-    )
+    assert printed(code) == "False"

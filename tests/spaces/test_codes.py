@@ -1,4 +1,4 @@
-"""Decisions as categories: there and back for all kinds of questions, conditional ones too."""
+"""Answers as categories and back, for all kinds of questions, conditional ones too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spaces.operators import attempt, domains, fix, sample
 
 
 def nested(choose: Chooser) -> Graph:
-    """All kinds of questions; which are asked hangs on the first, and `size` is of two kinds."""
+    """All kinds of questions; the first decides which are asked, and `size` is of two kinds."""
     builder = GraphBuilder()
     value = builder.input()
     if choose.one_of("kind", ["numbers", "sets"]) == "numbers":
@@ -24,9 +24,8 @@ def nested(choose: Chooser) -> Graph:
             "wide", value, width=width, size=size, rate=choose.real("rate", 1e-4, 1e-1, log=True)
         )
         for number in range(size):
-            value = builder.node(
-                choose.one_of(f"op{number}", [*["a", "b", "c"][: number + 1], "d"]), value
-            )
+            ops = [*["a", "b", "c"][: number + 1], "d"]
+            value = builder.node(choose.one_of(f"op{number}", ops), value)
     else:
         chosen = choose.subset("of", ["p", "q", "r", "s"], minimum=1, maximum=2)
         order = choose.permutation("order", ["x", "y", "z"])
@@ -57,19 +56,16 @@ def test_each_kind_has_its_columns() -> None:
     }
     code = codes([asked])
     assert code.sizes == (3, 4, BINS, BINS, 2, 2, 3, 3, 3), "the question with one answer has none"
-    row = code.encode(
-        [
-            {
-                "op": "b",
-                "depth": 5,
-                "width": 11,
-                "rate": 1e-2,
-                "set": ("q",),
-                "order": ("z", "x", "y"),
-                "held": 3,
-            }
-        ]
-    )[0]
+    given = {
+        "op": "b",
+        "depth": 5,
+        "width": 11,
+        "rate": 1e-2,
+        "set": ("q",),
+        "order": ("z", "x", "y"),
+        "held": 3,
+    }
+    row = code.encode([given])[0]
     assert row.tolist() == [1, 3, 1, 8, 0, 1, 1, 2, 0]
     for seed in range(20):
         answers = code.decode(row.tolist(), Random(seed))
@@ -86,7 +82,7 @@ def test_each_kind_has_its_columns() -> None:
     [NESTED, load_space("convnet"), load_space("nasbench101"), load_space("nasbench201")],
     ids=lambda space: space.name,
 )
-def test_there_and_back(space: SearchSpace) -> None:
+def test_answers_survive_coding_and_decoding(space: SearchSpace) -> None:
     code, architectures, code_NG = coded(space, 40)
     assert (code_NG >= 0).all()
     assert (code_NG < numpy.array(code.sizes)).all()
@@ -95,35 +91,20 @@ def test_there_and_back(space: SearchSpace) -> None:
         back = attempt(space, answers, Random(0))
         assert back is not None
         assert back.answers.keys() == architecture.answers.keys(), "the same questions are asked"
-        assert (code.encode([back.answers]) == code_G).all(), (
-            "and answered within the same categories"
-        )
+        assert (code.encode([back.answers]) == code_G).all(), "the answers have the same categories"
 
 
-def test_what_is_not_asked_is_a_category() -> None:
+def test_a_question_that_is_not_asked_has_a_category() -> None:
     code, architectures, code_NG = coded(NESTED, 40)
-    columns = {
-        path: column
-        for column, path in enumerate(
-            path for path, domain, _ in code.questions for _ in range(domain_columns(domain))
-        )
-    }
+    paths = [path for path, domain, _ in code.questions for _ in range(domain_columns(domain))]
+    columns = {path: column for column, path in enumerate(paths)}
     for architecture, code_G in zip(architectures, code_NG, strict=True):
         assert (code_G[columns["rate"]] == code.sizes[columns["rate"]] - 1) == (
             "rate" not in architecture.answers
         )
     assert code.sizes[columns["kind"]] == 2, "always asked"
-    assert code.decode(code_NG[0].tolist(), Random(0)).keys() <= {
-        "kind",
-        "width",
-        "size",
-        "rate",
-        "op0",
-        "op1",
-        "op2",
-        "of",
-        "order",
-    }
+    known = {"kind", "width", "size", "rate", "op0", "op1", "op2", "of", "order"}
+    assert code.decode(code_NG[0].tolist(), Random(0)).keys() <= known
 
 
 def domain_columns(domain) -> int:
@@ -131,9 +112,7 @@ def domain_columns(domain) -> int:
 
 
 def test_any_categories_become_an_architecture() -> None:
-    """Drawn without regard to what goes with what: answers are taken where they fit, and the rest
-    is drawn.
-    """
+    """Categories are drawn independently; decoded answers that fit are used, the rest is drawn."""
     code, _, _ = coded(NESTED, 40)
     random = Random(0)
     for _ in range(300):

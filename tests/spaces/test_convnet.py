@@ -1,6 +1,4 @@
-"""The built-in convolutional space: what it serves, what it refuses, and that its networks are
-sound and learn.
-"""
+"""The space convnet: which shapes it takes, and that its networks are valid and learn."""
 
 from __future__ import annotations
 
@@ -41,8 +39,7 @@ def test_every_architecture_takes_its_images_to_scores(
     assert served.graph(architecture) == graph
     assert Graph.from_json(graph.to_json()) == graph
     assert costs(graph).parameters < 6_000_000 + 257 * classes
-    # Batch norm needs more than one value a channel, and a convolution more than one pixel to look
-    # at.
+    # Batch norm needs more than one value in a channel, and a convolution more than one pixel.
     normalised = [
         shape
         for node, shape in zip(graph.nodes, whole_shapes(graph), strict=True)
@@ -59,7 +56,7 @@ def test_larger_images_get_more_stages(side: int, stages: int) -> None:
     assert sum(path.endswith("/depth") for path in architecture.answers) == stages
 
 
-def test_questions_are_asked_where_they_apply_only() -> None:
+def test_each_kind_of_block_has_its_own_choices() -> None:
     asked: dict[str, set[str]] = {kind: set() for kind in BLOCKS}
     for seed in range(50):
         answers = sample(space.for_shapes(DIGITS), Random(seed)).answers
@@ -90,7 +87,7 @@ def test_sampled_networks_differ() -> None:
     assert len({canonical_key(sample_graph(served, random)[1]) for _ in range(200)}) >= 198
 
 
-def test_a_mutation_of_the_block_asks_its_questions() -> None:
+def test_a_mutation_of_the_block_makes_its_choices() -> None:
     served = space.for_shapes(DIGITS)
     parent = sample(fix(served, {"stage1/depth": 1, "stage1/block1/op": "pool"}), Random(0))
     children = [mutate(served, parent, Random(seed)).answers for seed in range(400)]
@@ -117,7 +114,7 @@ def test_members_are_named_after_their_place() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_network_learns_the_digits(seed: int) -> None:
-    """Well under a second of training takes any sample far above the 10 % of guessing."""
+    """Less than a second of training brings any sample far above the 10 % of guessing."""
     import torch
     from sklearn.datasets import load_digits
     from torch import nn

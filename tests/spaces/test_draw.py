@@ -1,4 +1,4 @@
-"""The drawings show every node and edge, and the SVG is well formed whatever the names are."""
+"""Drawings show every node and edge, and the SVG is well formed for all names and titles."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.choices import Chooser
-from spaces.draw import bundled, describe, draw_svg, draw_text
+from spaces.describe import describe
+from spaces.draw import draw_svg, draw_text
 from spaces.flexibert.description import Layer
 from spaces.flexibert.description import describe as describe_layers
 from spaces.graph import Edge, Graph, GraphBuilder, node
 from spaces.layout import arrange, layers
 from spaces.nasbench201 import define, network
+from spaces.picture import bundled
 from spaces.space import Shapes
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -75,15 +77,12 @@ def test_boxes_do_not_overlap_and_edges_lead_down(seed, count):
     assert layout.layer == layers(graph)
     assert all(layout.layer[edge.source] < layout.layer[edge.target] for edge in graph.edges)
     for first in range(len(widths)):
-        assert (
-            widths[first] / 2 - 1e-6 <= layout.x[first] <= layout.width - widths[first] / 2 + 1e-6
-        )
+        half = widths[first] / 2 - 1e-6
+        assert half <= layout.x[first] <= layout.width - half
         for second in range(first):
             if layout.layer[first] == layout.layer[second]:
-                assert (
-                    abs(layout.x[first] - layout.x[second])
-                    >= (widths[first] + widths[second]) / 2 + 10 - 1e-6
-                )
+                distance = abs(layout.x[first] - layout.x[second])
+                assert distance >= (widths[first] + widths[second]) / 2 + 10 - 1e-6
 
 
 def test_the_heads_of_a_layer_are_one_box():
@@ -91,22 +90,16 @@ def test_the_heads_of_a_layer_are_one_box():
         (Layer(32, ("sa_sdp",) * 4, (64,)), Layer(32, ("c_5", "c_5", "c_9"), (64, 64)))
     )
     drawn, counts = bundled(graph)
-    assert [
+    several = [
         (count, item.op) for count, item in zip(counts, drawn.nodes, strict=True) if count > 1
-    ] == [
-        (4, "self_attention"),
-        (2, "span_convolution"),
     ]
+    assert several == [(4, "self_attention"), (2, "span_convolution")]
     svg = draw_svg(graph)
-    assert (
-        svg.count(">4 × self_attention<")
-        == svg.count(">2 × span_convolution<")
-        == svg.count(">span_convolution<")
-        == 1
-    )
+    for box in ("4 × self_attention", "2 × span_convolution", "span_convolution"):
+        assert svg.count(f">{box}<") == 1
 
 
-def test_what_is_used_otherwise_is_no_twin():
+def test_equal_nodes_with_other_uses_are_no_duplicates():
     builder = GraphBuilder()
     value = builder.input()
     one, other, third = (builder.node("relu", value) for _ in range(3))
@@ -150,16 +143,12 @@ def test_a_graph_without_a_path_is_drawn():
     graph = Graph((node("input"), node("output")), ())
     assert draw_text(graph).splitlines() == ["○  0  input", "●  1  output"]
     ElementTree.fromstring(draw_svg(graph))
-    assert (
-        draw_text(Graph(graph.nodes, (Edge(0, 1), Edge(0, 1)))).splitlines()[1]
-        == "●  1  output  ← 0 (2×)"
-    )
+    joined_twice = Graph(graph.nodes, (Edge(0, 1), Edge(0, 1)))
+    assert draw_text(joined_twice).splitlines()[1] == "●  1  output  ← 0 (2×)"
 
 
 def test_attributes_in_few_words():
-    assert (
-        describe(node("conv2d", kernel_size=3, stride=2, out_channels=16, bias=False, groups=4))
-        == "16 channels, groups 4, 3×3, stride 2"
-    )
+    item = node("conv2d", kernel_size=3, stride=2, out_channels=16, bias=False, groups=4)
+    assert describe(item) == "16 channels, groups 4, 3×3, stride 2"
     assert describe(node("span_convolution", kernel_size=9, hidden=64)) == "hidden 64, kernel 9"
     assert describe(node("getitem", index=((None, None, None), (0, 42, None)))) == "[:, 0:42]"

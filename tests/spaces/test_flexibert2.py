@@ -1,6 +1,4 @@
-"""The graphs are the paper's: their nodes, their edges; heads have no order; the rows are the
-measured transformers.
-"""
+"""The graphs of FlexiBERT 2.0 are the paper's, and the rows are the measured transformers."""
 
 from __future__ import annotations
 
@@ -29,30 +27,18 @@ DEVICES = {"a100": 239, "cpu_m1_pro": 104, "cpu_jetson_nano": 223}
 
 
 def test_the_size_is_a_power_of_each_depth():
-    """Counted at one depth: at all of them it takes a minute."""
+    """The size is counted at one depth, since all of them take a minute."""
     layer = sum(7**heads for heads in DESIGN.heads) * len(DESIGN.hidden) * STACKS
     assert size(fix(space, {"layers": 2})) == layer**2
 
 
 def test_heads_have_no_order():
-    """So the graphs of four heads are the multisets of four operations, of which the paper's 1.7e88
-    architectures are made.
-    """
-    held = {
-        "layers": 2,
-        "layer_1/hidden": 128,
-        "layer_1/heads": 2,
-        "layer_1/head_0": "c_5",
-        "layer_1/head_1": "c_9",
-        "layer_1/stacks": 1,
-    }
-    held |= {
-        "layer_0/hidden": 128,
-        "layer_0/heads": 4,
-        "layer_0/stacks": 1,
-        "layer_0/feed_forward_0": 256,
-        "layer_1/feed_forward_0": 256,
-    }
+    """Graphs of four heads are multisets of four operations; so are those of the paper's count."""
+    held = {"layers": 2}
+    for layer in ("layer_0", "layer_1"):
+        held |= {f"{layer}/hidden": 128, f"{layer}/stacks": 1, f"{layer}/feed_forward_0": 256}
+    held |= {"layer_0/heads": 4, "layer_1/heads": 2}
+    held |= {"layer_1/head_0": "c_5", "layer_1/head_1": "c_9"}
     items = list(enumerate_all(fix(space, held)))
     assert len(items) == 7**4
     assert len({canonical_key(space.graph(item)) for item in items}) == comb(4 + 6, 6)
@@ -74,15 +60,8 @@ def test_a_layer_is_heads_norm_feed_forward_norm():
         "feed_forward(features=3072, in_features=256)",
         "add_norm",
     ]
-    assert [described.incoming[number] for number in range(1, 8)] == [
-        (0,),
-        (0,),
-        (0, 1, 2),
-        (3,),
-        (4,),
-        (3, 5),
-        (6,),
-    ]
+    incoming = [described.incoming[number] for number in range(1, 8)]
+    assert incoming == [(0,), (0,), (0, 1, 2), (3,), (4,), (3, 5), (6,)]
     assert str(described.nodes[7]) == "linear_transform(head_size=10, hidden=128, transform=dct)"
     assert described.incoming[-1] == (len(described.nodes) - 2,)
 
@@ -119,13 +98,13 @@ def test_rows_are_the_measured_transformers(shared_data, tmp_path):
             score=f"latency_{device}",
             metrics={"watts": f"peak_power_{device}"},
         )
-        for item in [item for item in measured if item["device"].replace("-", "_") == device][::20]:
+        own = [item for item in measured if item["device"].replace("-", "_") == device]
+        assert len(own) == DEVICES[device]
+        for item in own[::20]:
             found = table.evaluate(_decided(item["model"]), seed=0)
             assert isinstance(found, Observation)
-            assert (found.score, dict(found.metrics)) == (
-                item["latency"],
-                {"watts": item["peak_power"]},
-            )
+            assert found.score == item["latency"]
+            assert dict(found.metrics) == {"watts": item["peak_power"]}
 
 
 def test_heads_in_another_order_have_the_same_row(shared_data, tmp_path):
@@ -160,12 +139,8 @@ def test_joint_rows_are_the_measurements(shared_data, tmp_path):
         measured = json.load(file)
     for item in measured[::25]:
         device = item["device"].replace("-", "_")
-        found = table.evaluate(
-            Architecture(
-                "flexibert2_on_devices", (("device", device), *_decided(item["model"]).decisions)
-            ),
-            seed=0,
-        )
+        decisions = (("device", device), *_decided(item["model"]).decisions)
+        found = table.evaluate(Architecture("flexibert2_on_devices", decisions), seed=0)
         assert isinstance(found, Observation)
         assert dict(found.metrics) == {name: item[name] for name in MEASURES}
         expected = (
@@ -186,12 +161,9 @@ MODEL = {
 
 
 def test_a_transformer_of_a_file_is_read(tmp_path):
-    columns = read_edgetran(
-        _file(
-            tmp_path,
-            [(MODEL, "cpu_jetson-nano"), (MODEL, "a100"), ({**MODEL, "f": [[256], [512]]}, "a100")],
-        )
-    )
+    other = {**MODEL, "f": [[256], [512]]}
+    measured = [(MODEL, "cpu_jetson-nano"), (MODEL, "a100"), (other, "a100")]
+    columns = read_edgetran(_file(tmp_path, measured))
     assert columns["latency_cpu_jetson_nano"].tolist()[:1] == [1.5]
     assert numpy.isnan(columns["latency_cpu_jetson_nano"][1])
     assert rows(columns)[0] == _decided(MODEL)
@@ -221,11 +193,10 @@ def _file(folder: Path, measured: list[tuple[dict, str]]) -> Path:
 
 
 def _decided(model: dict) -> Architecture:
-    """The architecture of the authors' dictionary, written out once more."""
+    """The architecture of the authors' dictionary, read independently of the code under test."""
     decisions: list[tuple[str, str | int]] = [("layers", model["l"])]
-    for number, (heads, hidden, sizes) in enumerate(
-        zip(model["o"], model["h"], model["f"], strict=True)
-    ):
+    layers = zip(model["o"], model["h"], model["f"], strict=True)
+    for number, (heads, hidden, sizes) in enumerate(layers):
         decisions += [(f"layer_{number}/hidden", hidden), (f"layer_{number}/heads", len(heads))]
         decisions += [
             (f"layer_{number}/head_{place}", "_".join(head.split("_")[:2]))

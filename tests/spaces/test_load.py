@@ -1,4 +1,4 @@
-"""Spaces found by name, file and module, and the sentences where they are not."""
+"""Spaces found by name, file and module, and the messages if they are not found."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def test_a_space_in_a_module() -> None:
     [
         (
             "convnets",
-            r"no space is called 'convnets'; did you mean 'convnet'\? Known: .*convnet, .*nasbench101, nasbench201.*my_file.py:space",
+            r"no space is called 'convnets'; did you mean 'convnet'\? "
+            r"Known: .*convnet, .*nasbench101, nasbench201.*my_file.py:space",
         ),
         ("zzz", r"no space is called 'zzz'\. Known: "),
         (
@@ -79,12 +80,12 @@ def test_a_space_in_a_module() -> None:
         ("spaces.nasbench201:spase", r"spaces\.nasbench201 has no 'spase'; did you mean 'space'\?"),
     ],
 )
-def test_what_is_not_there_is_said(name: str, message: str) -> None:
+def test_the_message_says_what_was_not_found(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_space(name)
 
 
-def test_what_is_no_space_is_said(file: Path) -> None:
+def test_an_object_that_is_no_space_is_refused(file: Path) -> None:
     with pytest.raises(ValueError, match="should be a SearchSpace or a function define"):
         load_space(f"{file}:number")
     with pytest.raises(ValueError, match="but is a type"):
@@ -93,7 +94,7 @@ def test_what_is_no_space_is_said(file: Path) -> None:
         load_object(str(file), "zzzzzz", "space")
 
 
-def test_a_file_that_fails_is_said_and_can_be_mended(tmp_path: Path) -> None:
+def test_a_file_that_fails_is_named_and_can_be_loaded_once_repaired(tmp_path: Path) -> None:
     path = tmp_path / "broken_then_mended.py"
     path.write_text("1 / 0\n")
     with pytest.raises(

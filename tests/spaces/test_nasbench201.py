@@ -25,7 +25,7 @@ def parameters(item: Architecture, classes: int = 10) -> int:
 
 
 def convolution_parameters(item: Architecture) -> int:
-    """Of all edges' convolutions in fifteen cells, whether or not they have an effect."""
+    """The parameters of all convolutions in fifteen cells, with and without effect."""
     kernels = [
         {"nor_conv_1x1": 1, "nor_conv_3x3": 9}[str(op)]
         for _, op in item.decisions
@@ -51,7 +51,7 @@ def effective_convolution_parameters(item: Architecture) -> int:
     )
 
 
-def test_decisions_are_asked_in_the_order_of_the_tables():
+def test_choices_are_made_in_the_order_of_the_tables():
     choose = Chooser(None, Random(0))
     graph = space.define(choose)
     assert tuple(choose.decisions) == PATHS
@@ -61,8 +61,9 @@ def test_decisions_are_asked_in_the_order_of_the_tables():
 
 
 def test_counts_are_the_published_ones(shared_data):
-    """The published counts hold operations without effect, which the network leaves out: the
-    difference is exactly theirs.
+    """The published counts include operations without effect, which are not in the network.
+
+    The difference is exactly their parameters.
     """
     columns = numpy.load(shared_data("nasbench201.npz"), allow_pickle=False)
     table = {"c10": columns["c10_params"], "c100": columns["c100_params"]}
@@ -89,14 +90,14 @@ def test_rows_are_architectures_of_the_space():
     assert len(space.graph(rows[1]).nodes) == 10
 
 
-def test_a_dead_cell_makes_a_network_that_multiplies_by_zero():
-    dead = architecture("none", "none", "nor_conv_3x3", "none", "nor_conv_1x1", "avg_pool_3x3")
-    graph = space.network_graph(space.graph(dead))
+def test_a_disconnected_cell_makes_a_network_that_multiplies_by_zero():
+    item = architecture("none", "none", "nor_conv_3x3", "none", "nor_conv_1x1", "avg_pool_3x3")
+    graph = space.network_graph(space.graph(item))
     assert sum(node.op == "zero" for node in graph.nodes) == 15
     assert infer_shapes(graph)[-1] == (10,)
 
 
-def test_twins_give_one_network():
+def test_isomorphic_cells_give_one_network():
     first = architecture("nor_conv_3x3", "none", "skip_connect", "none", "none", "nor_conv_1x1")
     second = architecture("nor_conv_3x3", "nor_conv_3x3", "none", "none", "nor_conv_1x1", "none")
     assert canonical_key(space.graph(first)) == canonical_key(space.graph(second))

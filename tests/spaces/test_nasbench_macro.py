@@ -28,9 +28,10 @@ def key(item: Architecture) -> str:
     return canonical_key(space.graph(item))
 
 
-def test_identities_inside_a_stage_hand_on():
-    """The first layer of a stage is one of three that differ; behind it are 1 + 2 or 1 + 2 + 4 rows
-    of up to one or two bottlenecks.
+def test_identities_inside_a_stage_do_not_change_the_network():
+    """A stage has three different first layers.
+
+    Behind it are 1 + 2 different chains of at most one bottleneck, or 1 + 2 + 4 of at most two.
     """
     items = list(enumerate_all(space))
     assert len(items) == 6561

@@ -1,6 +1,4 @@
-"""What lies between two architectures, or among several: against products of their answers written
-out, through every operator.
-"""
+"""Spaces between architectures, or of given ones, compared with a direct statement of the rule."""
 
 from __future__ import annotations
 
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
 from spaces.cardinality import size
+from spaces.enumeration import every_one
 from spaces.load import load_space
 from spaces.operators import (
     between,
@@ -21,7 +20,6 @@ from spaces.operators import (
     crossover,
     domains,
     enumerate_all,
-    every_one,
     fix,
     mutate,
     neighbours,
@@ -39,9 +37,7 @@ def chain(*ops: str) -> Graph:
 
 
 def nested(choose: Chooser) -> Graph:
-    """Depths, a question of some operations alone, and one whose options depend on an answer
-    before.
-    """
+    """A question that only some operations are asked, with options that depend on the operation."""
     ops = []
     for number in range(choose.integer("depth", 1, 3)):
         with choose.scope(f"layer{number}"):
@@ -68,7 +64,7 @@ SEEDS = st.integers(0, 10**6)
 
 
 def lies(space: SearchSpace, item: Architecture, parents: tuple[Architecture, ...]) -> bool:
-    """The rule, said once more: by each question's whole domain."""
+    """Whether the item lies between the parents: the rule, stated by each question's domain."""
     for path, domain in domains(space, item).items():
         known = [
             parent.answers[path]
@@ -118,7 +114,7 @@ def test_every_operator_stays_between(seed: int, is_mixed: bool) -> None:
         assert space.graph(item) == whole.graph(item)
 
 
-def test_numbers_sets_and_orders_are_the_parents_too() -> None:
+def test_numbers_sets_and_orders_are_those_of_the_parents() -> None:
     first, second = (sample(fix(MIXED, {"width": width}), Random(width)) for width in (7, 20))
     space = between(MIXED, first, second)
     choices = [
@@ -130,21 +126,17 @@ def test_numbers_sets_and_orders_are_the_parents_too() -> None:
 
 
 def test_a_longer_parents_rest_follows_unchanged() -> None:
-    """FlexiBERT: two layers against four. What is as long as the longer ends as it does; the rest
-    is as long as the shorter.
-    """
+    """FlexiBERTs of two and four layers: a child of four layers ends as the longer parent does."""
     space = load_space("flexibert_homogeneous")
     short, long = (sample(fix(space, {"layers": layers}), Random(layers)) for layers in (2, 4))
     whole = between(space, short, long)
     rest = {
         path: answer for path, answer in long.decisions if path.startswith(("layer_2/", "layer_3/"))
     }
-    shared = [
-        len({short.answers[path], long.answers[path]}) for path in short.answers if path != "layers"
-    ]
     count = 1
-    for number in shared:
-        count *= number
+    for path in short.answers:
+        if path != "layers":
+            count *= len({short.answers[path], long.answers[path]})
     found = list(enumerate_all(whole))
     assert len(found) == size(whole) == 2 * count > 2
     assert all(
@@ -153,7 +145,7 @@ def test_a_longer_parents_rest_follows_unchanged() -> None:
     assert size(fix(whole, {"layers": 4})) == count
 
 
-def test_a_question_of_neither_parent_is_open() -> None:
+def test_a_question_that_neither_parent_was_asked_is_open() -> None:
     def define(choose: Chooser) -> Graph:
         left, right = choose.one_of("left", [False, True]), choose.one_of("right", [False, True])
         return chain(choose.one_of("both", ["a", "b", "c"]) if left and right else "no")
@@ -165,14 +157,16 @@ def test_a_question_of_neither_parent_is_open() -> None:
     assert size(between(space, *corners)) == 3 + 3
 
 
-def test_a_space_of_few_listed_is_seen_to_be_small() -> None:
-    """Along one of its architectures every question may offer several answers, so that their
-    product is large.
+def test_a_space_of_few_listed_architectures_is_found_to_be_small() -> None:
+    """The product of the sizes of the questions is large, although the space is small.
+
+    Every question may offer several answers.
     """
-    whole = SearchSpace(
-        "bits",
-        lambda choose: chain(*(choose.one_of(f"{number}", ["0", "1"]) for number in range(12))),
-    )
+
+    def define(choose: Chooser) -> Graph:
+        return chain(*(choose.one_of(f"{number}", ["0", "1"]) for number in range(12)))
+
+    whole = SearchSpace("bits", define)
     listed = [
         architecture
         for architecture in enumerate_all(whole)
@@ -185,7 +179,7 @@ def test_a_space_of_few_listed_is_seen_to_be_small() -> None:
 
 
 @given(st.sets(SEEDS, min_size=1, max_size=9))
-def test_only_those_listed_are_drawn(seeds: set[int]) -> None:
+def test_only_listed_architectures_are_drawn(seeds: set[int]) -> None:
     listed = {sample(NESTED, Random(seed)) for seed in seeds}
     space = only(NESTED, listed)
     assert set(enumerate_all(space)) == listed
@@ -198,8 +192,11 @@ def test_only_those_listed_are_drawn(seeds: set[int]) -> None:
     assert set(enumerate_all(only(space, [next(iter(listed))]))) == {next(iter(listed))}
 
 
-def test_each_of_those_listed_is_drawn_as_often() -> None:
-    """One is alone in its depth: drawn question by question it would come up in half of the draws."""
+def test_each_listed_architecture_is_drawn_equally_often() -> None:
+    """One of the ten has a depth of its own.
+
+    If each question were drawn uniformly, half of the draws would be this one.
+    """
     deep = [
         sample(fix(NESTED, {"depth": 3, "layer0/op": "conv"}), Random(seed)) for seed in range(40)
     ]
@@ -208,20 +205,21 @@ def test_each_of_those_listed_is_drawn_as_often() -> None:
     random = Random(1)
     counts = Counter(sample(space, random) for _ in range(5000))
     assert set(counts) == set(listed)
-    # 500 each, give or take 21.
+    # 500 are expected of each, with a standard deviation of 21.
     assert max(abs(count - 500) for count in counts.values()) < 90
 
 
 def test_unions_that_exclude_each_other_leave_nothing() -> None:
     items = list(enumerate_all(fix(NESTED, {"depth": 1})))
-    with pytest.raises(
-        ValueError,
-        match=r"rejected 1000 architectures in a row: the regions .* have no answer to 'layer0/op' in common",
-    ):
+    message = (
+        r"rejected 1000 architectures in a row: the regions .* have no answer to "
+        "'layer0/op' in common"
+    )
+    with pytest.raises(ValueError, match=message):
         sample(only(only(NESTED, items[:1]), items[-1:]), Random(0))
 
 
-def test_of_hundreds_each_is_found() -> None:
+def test_each_of_hundreds_of_listed_architectures_is_found() -> None:
     whole = load_space("flexibert2")
     listed = [sample(whole, Random(number)) for number in range(300)]
     space = only(whole, listed)
@@ -236,11 +234,7 @@ def test_mistakes_are_sentences() -> None:
         between(MIXED, item, item)
     with pytest.raises(ValueError, match="without any region has no architecture"):
         between_any(NESTED, [])
-    deeper = fix(
-        between(
-            NESTED, *(sample(fix(NESTED, {"depth": 1}), Random(number)) for number in range(2))
-        ),
-        {"depth": 2},
-    )
+    first, second = (sample(fix(NESTED, {"depth": 1}), Random(number)) for number in range(2))
+    deeper = fix(between(NESTED, first, second), {"depth": 2})
     with pytest.raises(ValueError, match="held at 2, which is not among its answers"):
         sample(deeper, Random(0))

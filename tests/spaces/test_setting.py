@@ -1,4 +1,4 @@
-"""A setting is a decision and a node of the graph, and no part of what is built."""
+"""A setting is a decision and a node of the graph, but no part of the network that is built."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_spaces_own_restrictions_hold_under_a_setting() -> None:
         with_setting(load_space("nasbench_graph"), "device", ("phone", "server"), name="described"),
     ],
 )
-def test_nothing_is_wrong_with_such_a_space(space: SearchSpace) -> None:
+def test_a_space_with_a_setting_passes_the_check(space: SearchSpace) -> None:
     report = check(space, count=4, size_seconds=0.1)
     assert report.problems == ()
     assert report.builds == space.builds

@@ -1,6 +1,4 @@
-"""A graph read from somebody else's file becomes a network or a ValueError: no text in it becomes
-code.
-"""
+"""A graph from an untrusted file becomes a network or a ValueError: no text in it becomes code."""
 
 from __future__ import annotations
 
@@ -25,7 +23,8 @@ TEXTS = (
     "x\revil()",
     "{evil}",
 )
-# What no operation refuses would otherwise hide behind an earlier refusal of the same node.
+# Valid values of required attributes. Without them the node would be refused before the attribute
+# under test is read.
 REQUIRED_VALUES = {
     "dim": 1,
     "dims": (0, 1, 3, 2),
@@ -112,7 +111,7 @@ def test_no_name_label_or_shape_becomes_code(text: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [[-1, 3], [0], [True], [3.0], ["3"], [[3]], [None]])
-def test_a_shape_that_is_none_is_refused(shape: list[Any]) -> None:
+def test_an_invalid_shape_is_refused(shape: list[Any]) -> None:
     with pytest.raises(ValueError, match=r"whole numbers above 0, without the batch; got \("):
         build(Graph.from_json(chained(["flatten", {}], ["mean", {"dim": 1}], shape=shape)))
 
@@ -135,7 +134,7 @@ def test_a_shape_that_is_none_is_refused(shape: list[Any]) -> None:
         chained(["relu", {"deep": 1}]).replace("1", "[" * 900 + "]" * 900, 1),
     ],
 )
-def test_malformed_json_is_told_as_such(text: str) -> None:
+def test_malformed_json_is_reported_as_such(text: str) -> None:
     with pytest.raises(ValueError, match="a graph is a JSON object"):
         Graph.from_json(text)
 
@@ -159,12 +158,9 @@ def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
 )
 def test_a_tensor_that_cannot_be_made_is_refused(node: list[Any], sentence: str) -> None:
     nodes = [["input", {"shape": [8, 6, 6]}], node, ["add", {}], ["output", {}]]
+    text = json.dumps({"nodes": nodes, "edges": [[0, 2, 0], [1, 2, 0], [2, 3, 0]]})
     with pytest.raises(ValueError, match=sentence):
-        build(
-            Graph.from_json(
-                json.dumps({"nodes": nodes, "edges": [[0, 2, 0], [1, 2, 0], [2, 3, 0]]})
-            )
-        )
+        build(Graph.from_json(text))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +176,7 @@ def test_a_tensor_that_cannot_be_made_is_refused(node: list[Any], sentence: str)
         ("function:torch.Tensor.register_hook", {"arg1": "text"}, "torch says"),
     ],
 )
-def test_whatever_torch_raises_is_told_with_the_node(
+def test_an_error_of_torch_is_reported_with_the_node(
     op: str, attributes: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=rf"node 1, .*{sentence}"):

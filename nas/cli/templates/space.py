@@ -1,5 +1,4 @@
-"""Your search space: an ordinary PyTorch function that asks `choose` wherever you would otherwise
-decide yourself.
+"""Your search space: an ordinary PyTorch function that calls `choose` instead of deciding.
 
 Check it after each change:    nas space check space.py:space --input 1,8,8 --classes 10
 
@@ -7,11 +6,11 @@ Check it after each change:    nas space check space.py:space --input 1,8,8 --cl
     choose.integer("name", 1, 4)            a whole number, both ends included
     choose.real("name", 1e-3, 1.0, log=True)
     choose.subset("name", options), choose.permutation("name", options)
-    with choose.scope("block1"): ...        questions inside are named block1/...; each name may be asked once
-    choose.reject("why")                    this combination is not wanted; another one is drawn
+    with choose.scope("block1"): ...        names inside begin with block1/; each may be asked once
+    choose.reject("why")                    this combination is rejected, and another one is drawn
 
-The module is run once without numbers to see what it computes: `forward` may branch on settings and
-shapes, but not on numbers in tensors.
+The module is run once, without numbers, to record its operations. So `forward` may branch on
+settings and shapes, but not on numbers in tensors.
 """
 
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
 class Block(nn.Module):
-    """Two convolutions, and perhaps the input added to what they give."""
+    """Two convolutions, and with `skip` the input added to their output."""
 
     def __init__(
         self, width: int, kernel_size: int, activation: type[nn.Module], *, skip: bool
@@ -44,7 +43,9 @@ class Block(nn.Module):
 
 
 def define(choose: Chooser, shapes: Shapes) -> nn.Module:
-    """The network. `shapes` comes from the task: here input (channels, height, width) and output
+    """The network.
+
+    `shapes` comes from the task: here the input is (channels, height, width) and the output
     (classes,).
     """
     activation = ACTIVATIONS[choose.one_of("activation", tuple(ACTIVATIONS))]
@@ -64,14 +65,9 @@ def define(choose: Chooser, shapes: Shapes) -> nn.Module:
                 width *= 2
             for block in range(choose.integer("blocks", 1, 3)):
                 with choose.scope(f"block{block}"):
-                    layers.append(
-                        Block(
-                            width,
-                            choose.one_of("kernel", (3, 5)),
-                            activation,
-                            skip=choose.one_of("skip", (True, False)),
-                        )
-                    )
+                    kernel_size = choose.one_of("kernel", (3, 5))
+                    skip = choose.one_of("skip", (True, False))
+                    layers.append(Block(width, kernel_size, activation, skip=skip))
     return nn.Sequential(
         *layers,
         nn.AdaptiveAvgPool2d(1),
@@ -81,5 +77,5 @@ def define(choose: Chooser, shapes: Shapes) -> nn.Module:
     )
 
 
-# The name stands in every architecture found: change it when the questions change.
+# The name is stored in every architecture: change it when the questions change.
 space = SearchSpace("my_space", define)

@@ -1,4 +1,4 @@
-"""The command `nas` as a user types it: what it prints, and what each mistake is answered with."""
+"""The command `nas` as a user types it: what it prints, and its message for each mistake."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_space_of_texts_that_is_checked_without_a_vocabulary_is_told_which_opt
     )
     checked = nas("space", "check", f"{tmp_path / 'bags.py'}:space", "--count", "2")
     assert checked.exit_code == 1
-    assert "give --vocabulary N --input LENGTH" in checked.output
+    assert "--vocabulary N --input LENGTH" in checked.output
 
 
 def test_a_run_that_is_refused_has_not_begun(here: Path) -> None:
@@ -142,7 +142,9 @@ def test_the_schema_accepts_the_configs_that_are_shipped() -> None:
     import yaml
 
     schema = json.loads(nas("config", "schema").stdout)
-    for path in sorted((Path(__file__).resolve().parents[3] / "configs").glob("*.yaml")):
+    shipped = sorted((Path(__file__).resolve().parents[3] / "configs").glob("*.yaml"))
+    assert shipped
+    for path in shipped:
         jsonschema.validate(yaml.safe_load(path.read_text()), schema)
     for short in (
         {
@@ -377,7 +379,8 @@ class Backwards:
     sign: int = -1
 
     def ask(self, space, history, count, seed):
-        return Asked(novel(space, history, random_draws(space, history, self.sign * seed), count), "own: backwards")
+        drawn = random_draws(space, history, self.sign * seed)
+        return Asked(novel(space, history, drawn, count), "own: backwards")
 
 @dataclass(frozen=True)
 class Flat:

@@ -1,6 +1,4 @@
-"""What `nas init` writes is complete, commented, and runs as it is; and so are the files in
-configs/.
-"""
+"""The files of `nas init` and of configs/ are complete, commented, and run as they are."""
 
 from __future__ import annotations
 
@@ -10,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nas.cli.init import NAMES, init
-from nas.config.config import ConfigError, RunConfig, load_config
+from nas.cli.starter_files import NAMES, write_starter_files
+from nas.config.loading import load_config
+from nas.config.sections import ConfigError, RunConfig
 from nas.strategies import STRATEGIES
 from nas.training.recipe import Recipe
 from spaces.load import load_space
@@ -62,13 +61,13 @@ def assert_complete(path: Path) -> RunConfig:
     text, config = path.read_text(), load_config(path)
     assert keys(text) >= expected_keys(config)
     for line in text.splitlines():
-        # A section's own line may go without: its keys say it.
+        # The line of a section needs no comment, because its keys have theirs.
         assert not line.strip() or "#" in line or line.rstrip().endswith(":"), line
     return config
 
 
 def test_the_files_are_written_into_a_new_directory(tmp_path: Path) -> None:
-    written = init(tmp_path / "new" / "search")
+    written = write_starter_files(tmp_path / "new" / "search")
     assert [path.name for path in written] == list(NAMES)
     assert all(path.read_text() for path in written)
 
@@ -78,7 +77,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"space\.py would be overwritten: give `nas init` another directory"
     ):
-        init(tmp_path)
+        write_starter_files(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["space.py"]
     assert (tmp_path / "space.py").read_text() == "mine = 1\n"
 
@@ -86,11 +85,11 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="the files could not be written into"):
-        init(tmp_path / "file")
+        write_starter_files(tmp_path / "file")
 
 
 def test_the_config_is_complete_and_finds_what_lies_beside_it(tmp_path: Path) -> None:
-    init(tmp_path)
+    write_starter_files(tmp_path)
     config = assert_complete(tmp_path / "config.yaml")
     assert config.task is not None
     assert config.space == f"{tmp_path / 'space.py'}:space"
@@ -101,7 +100,7 @@ def test_the_space_is_sound_on_the_task(tmp_path: Path) -> None:
     from nas.tasks import load_task
     from spaces.check import check
 
-    init(tmp_path)
+    write_starter_files(tmp_path)
     task = load_task(f"{tmp_path / 'task.py'}:task", seed=3)
     assert len(task.train) > len(task.validation) == len(task.test)
     report = check(
@@ -131,11 +130,11 @@ def test_every_use_has_a_config() -> None:
     }
 
 
-def test_the_settings_of_the_plug_ins_are_theirs() -> None:
-    from nas.config.compose import strategy_of
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_settings_of_the_plug_ins_are_theirs(path: Path) -> None:
+    from nas.config.strategy import strategy_of
 
-    for path in CONFIGS:
-        try:
-            strategy_of(load_config(path))
-        except ConfigError as error:
-            pytest.fail(f"{path}: {error}")
+    try:
+        strategy_of(load_config(path))
+    except ConfigError as error:
+        pytest.fail(f"{path}: {error}")

@@ -1,6 +1,4 @@
-"""What a run answers to a config that fits no machine, to the user's own code that fails, to a full
-disk and to a reader who leaves.
-"""
+"""How a run reports wrong configurations, failing user code, a full disk and a closed pipe."""
 
 from __future__ import annotations
 
@@ -21,14 +19,17 @@ from typer.testing import CliRunner, Result
 from nas.cli.errors import exit_code, sentence
 from nas.cli.main import app
 from nas.cli.progress import Progress
-from nas.config.compose import executor_of
-from nas.config.config import load_config, parse_config
+from nas.config.loading import load_config, parse_config
+from nas.config.plan import plan_of
+from nas.config.workers import workers_of
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
 from nas.executors import DISK_FULL, ProcessExecutor, attempt
 from nas.executors.attempt import disk_full
-from nas.record.history import History, fold
+from nas.record.folding import fold
+from nas.record.history import History
 from nas.record.journal import open_for_reading
-from nas.search.run import RunFailed, resume, start
+from nas.search.loop import RunFailed
+from nas.search.run import resume, start
 from tests.contracts.executor_contract import job
 
 TRAIN = """
@@ -76,7 +77,8 @@ def sometimes(choose):
         raise KeyError(width)
     return nn.Linear(4, 2)
 
-good, wide, faulty = (SearchSpace(define.__name__, define, Shapes((4,), (2,))) for define in (network, three, sometimes))
+shapes, programs = Shapes((4,), (2,)), (network, three, sometimes)
+good, wide, faulty = (SearchSpace(define.__name__, define, shapes) for define in programs)
 """
 
 
@@ -108,7 +110,7 @@ def read(directory: Path) -> History:
 
 
 def quiet(history: History, events: object) -> None:
-    """Watches without a word."""
+    """Watches and prints nothing."""
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def quiet(history: History, events: object) -> None:
             ["space=convnet"],
             ["the space convnet takes images (channels, height, width)", "inputs (4,)"],
         ),
-        (["space=flexibert_tiny"], ["how many different ones there are is not said"]),
+        (["space=flexibert_tiny"], ["the size of the vocabulary is missing"]),
         (
             ["space=flexibert_tiny", "task=digits"],
             ["FlexiBERT's networks take tokens (length,), got the shape (1, 8, 8)"],
@@ -169,9 +171,8 @@ def test_a_predictor_that_wants_an_absent_gpu_is_refused(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     refused = search("strategy=surrogate", f"predictor={predictor}")
     assert refused.exit_code == 2, refused.output
-    assert (
-        "to use the device cuda, and torch finds no GPU here; set device to cpu" in refused.stderr
-    )
+    expected = "was given the device cuda, but torch finds no GPU here; set device to cpu"
+    assert expected in refused.stderr
     assert not (here / "run").exists()
 
 
@@ -200,8 +201,7 @@ def test_the_blame_for_an_error_goes_where_it_was_raised() -> None:
                 compile(raising, "/home/somebody/space.py", "exec"), {"__name__": "user_file_space"}
             )
         except Exception as error:
-            # The frames of this test are the user's too, as far as can be seen, so only those
-            # behind it count.
+            # The frames of this test look like the user's, so only the frames behind it are kept.
             return error.with_traceback(
                 error.__traceback__.tb_next if error.__traceback__ else None
             )
@@ -212,8 +212,8 @@ def test_the_blame_for_an_error_goes_where_it_was_raised() -> None:
         "ZeroDivisionError: division by zero\n  in your code, /home/somebody/space.py:1"
     )
     assert exit_code(caught("import numpy; numpy.zeros(3).reshape(2)")) == 2
-    # Raised by our own code, though the user's called it: a sentence of ours where it is a
-    # ValueError, and else our mistake.
+    # Raised by our own code, which the user's code called: a ValueError is the user's mistake and
+    # gets our sentence; any other error is our mistake.
     wrong_call = caught("from nas.tasks import load_task; load_task('mnist')")
     assert exit_code(wrong_call) == 2
     assert "in your code" not in sentence(wrong_call)
@@ -249,7 +249,8 @@ def test_a_full_training_has_as_much_more_time_as_epochs() -> None:
         "executor": {"time_limit": 10.0, "workers": 1},
     }
     for epochs, limits in ((12, (10.0, 40.0)), (None, (10.0, 30.0)), (3, (10.0, 10.0))):
-        executor = executor_of(parse_config({**sections, "finalists": {"epochs": epochs}}, "here"))
+        config = parse_config({**sections, "finalists": {"epochs": epochs}}, "here")
+        executor = workers_of(config).executor()
         assert isinstance(executor, ProcessExecutor)
         assert (executor._limit(job(0)), executor._limit(job(0, final=True))) == limits
 
@@ -349,11 +350,13 @@ def test_a_baseline_without_luck_does_not_cost_the_search_its_finalists(
     from nas.strategies import local
 
     evaluate = TableEvaluator.evaluate
-    # Of the built-in strategies each begins with the baseline's architectures; this one does not,
-    # as a user's own may.
-    draws = local.random_draws
+    # Every built-in strategy begins with the baseline's architectures. This one does not, and a
+    # user's own strategy may not either.
+    proposals = local.random_proposals
     monkeypatch.setattr(
-        local, "random_draws", lambda space, history, seed: draws(space, history, seed + 1)
+        local,
+        "random_proposals",
+        lambda space, history, count, seed: proposals(space, history, count, seed + 1),
     )
     # The first six trials are the search's.
     monkeypatch.setattr("nas.record.history.derive", lambda seed, purpose, counter=0: counter)
@@ -394,7 +397,7 @@ def test_a_baseline_without_luck_does_not_cost_the_search_its_finalists(
 
 
 class Broken:
-    """A stream whose reader has left after so many writes."""
+    """A stream whose reader leaves after a number of writes."""
 
     def __init__(self, writes: int, terminal: bool) -> None:
         self.left, self.terminal = writes, terminal
@@ -419,12 +422,12 @@ def test_a_reader_who_leaves_does_not_end_the_run(
     writes: int, terminal: bool, tmp_path: Path
 ) -> None:
     config = table_config()
-    with Progress(config, Broken(writes, terminal), interval=0.0) as progress:  # type: ignore[arg-type]
+    with Progress(plan_of(config), "random", Broken(writes, terminal), interval=0.0) as progress:  # type: ignore[arg-type]
         assert start(config, tmp_path / "run", progress).finished
 
 
 class Terminal:
-    """A terminal that keeps what is written."""
+    """A terminal that keeps the text written to it."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -445,7 +448,7 @@ def test_the_bar_is_there_from_the_first_round_and_shows_everything_in_80_column
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     config, terminal = table_config(), Terminal()
-    with Progress(config, terminal) as progress:  # type: ignore[arg-type]
+    with Progress(plan_of(config), config.strategy.name, terminal) as progress:  # type: ignore[arg-type]
         start(config, tmp_path / "run", progress)
     shown = [line for line in terminal.text.replace("\n", "\r").split("\r") if line.strip()]
     assert shown[0].startswith("search |")
@@ -517,18 +520,23 @@ def test_output_that_cannot_be_written_is_said(here: Path) -> None:
     refused = nas("report", "run", "--out", "file/x.html")
     assert refused.exit_code == 2
     assert "could not be written to file/x.html" in refused.stderr
-    if Path("/dev/full").exists():
-        with open("/dev/full", "w") as full:
-            done = subprocess.run(
-                [sys.executable, "-m", "nas", "space", "list"],
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-                check=False,
-            )
-        assert done.returncode == 1
-        assert "No space left" in done.stderr
-        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="needs /dev/full, which this system does not have"
+)
+def test_a_full_disk_under_the_standard_output_is_said(here: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nas", "space", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The configurations of searches on text run to their end on a slice of the real text."""
+"""The configurations of searches on text run to their end on a part of the real text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.config.config import load_config
+from nas.config.loading import load_config
 from nas.evaluators.evaluator import FinalResult, Observation
 from nas.record.history import History
 from nas.search.run import start
@@ -61,6 +61,7 @@ def test_sentences(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
     shares += [
         (final.result.test, 60) for final in history.finals if isinstance(final.result, FinalResult)
     ]
+    assert shares
     for share, texts in shares:
         assert share * texts == pytest.approx(round(share * texts)), f"a share of the {texts} texts"
 

@@ -1,3 +1,5 @@
+"""Executors keep the contract, and outlive workers that crash, hang or cannot start."""
+
 from __future__ import annotations
 
 import os
@@ -115,14 +117,12 @@ def test_workers_stay_warm_between_runs_and_compute_with_the_threads_asked_for()
 
 def test_each_worker_has_its_device_and_the_settings():
     with ProcessExecutor(FACTORY, {"number": 0.1 + 0.2}, ["toy:0", "toy:1"]) as executor:
-        outcomes = [
-            outcome for _, outcome in executor.run([job(number, "device") for number in range(2)])
-        ]
-    assert {outcome.score for outcome in outcomes if isinstance(outcome, Observation)} <= {0.0, 1.0}
-    assert all(
-        isinstance(outcome, Observation) and dict(outcome.metrics)["setting"] == 0.1 + 0.2
-        for outcome in outcomes
-    )
+        jobs = [job(number, "device") for number in range(2)]
+        outcomes = [outcome for _, outcome in executor.run(jobs)]
+    observed = [outcome for outcome in outcomes if isinstance(outcome, Observation)]
+    assert len(observed) == len(outcomes) == 2
+    assert {outcome.score for outcome in observed} == {0.0, 1.0}
+    assert all(dict(outcome.metrics)["setting"] == 0.1 + 0.2 for outcome in observed)
 
 
 def test_big_outcomes_and_much_output_do_not_block(capfd):
@@ -175,7 +175,7 @@ def test_a_factory_that_fails_ends_the_run_with_its_sentence_and_traceback():
         ("scripted", "\"module:function\"; got 'scripted'"),
     ],
 )
-def test_a_worker_that_cannot_start_is_said(factory, sentence):
+def test_a_worker_that_cannot_start_is_an_error_with_its_reason(factory, sentence):
     with ProcessExecutor(factory, {}, ["cpu"]) as executor, pytest.raises(WorkerError) as caught:
         list(executor.run([job(0)]))
     assert sentence in str(caught.value)
@@ -204,8 +204,8 @@ def test_one_run_at_a_time():
         assert len(list(iterator)) == 3
 
 
-# It runs as `python -c`, has no guard for its main module, and hands its standard output to the
-# workers.
+# This program is run by `python -c`. Its main module has no guard, and the workers inherit its
+# standard output.
 PARENT = """
 import sys
 from tests.contracts.executor_contract import job
@@ -231,7 +231,7 @@ def test_workers_end_with_their_parent(end):
     assert parent.stdout is not None
     assert parent.stdout.readline() == b"0\n"
     if end != "leave":
-        # Time for a trial to begin, though the test holds without it.
+        # Usually a trial has begun by then. The test also holds if it has not.
         time.sleep(0.3)
         parent.send_signal(signal.SIGKILL if end == "kill" else signal.SIGINT)
     # Its output ends when the last process that inherited it has ended.

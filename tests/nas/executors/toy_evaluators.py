@@ -1,6 +1,4 @@
-"""Evaluators that behave well and badly on demand, for the tests of executors. Importable by
-workers.
-"""
+"""Evaluators that behave well or badly on demand, for the tests of executors and their workers."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from spaces import Architecture
 
 
 class OutOfMemoryError(RuntimeError):
-    """Named as torch's own."""
+    """It has the name of torch's error."""
 
 
 class Scripted:
@@ -110,7 +108,7 @@ class Scripted:
                 print("y" * 300_000, file=sys.stderr)
                 return None
             case "die later":
-                # After the outcome is sent, the worker dies while it is idle.
+                # The worker dies after it has sent the outcome, while it is idle.
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
                 signal.setitimer(signal.ITIMER_REAL, 0.2)
                 return None
@@ -128,7 +126,7 @@ class Scripted:
                     metrics=(("setting", self.settings["number"]),),
                 )
             case "interrupt":
-                # What Ctrl-C in a terminal without sessions would do to the worker.
+                # The signal that Ctrl-C would send if the worker had no session of its own.
                 os.kill(os.getpid(), signal.SIGINT)
                 return None
             case _:

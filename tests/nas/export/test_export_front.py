@@ -1,4 +1,4 @@
-"""A front is exported whole: every member proved, an index beside them, or nothing at all."""
+"""A front is exported with all members verified and with an index, or not at all."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typer.testing import CliRunner
 
 from nas.cli.main import app
 from nas.evaluators.evaluator import Observation
-from nas.evaluators.train import save_weights
+from nas.evaluators.weights import save_weights
 from nas.export import export_front
-from nas.record.history import outcome_event, round_event
+from nas.record.environment import environment
+from nas.record.events import outcome_event, round_event
+from nas.record.files import weights_file
 from nas.record.journal import create
-from nas.search.run import weights_file
+from nas.record.trials import Trial
 from spaces.load import SPACES
-from tests.nas.export.test_export import (
+from tests.nas.export.small_runs import (
     METADATA,
     SMALL,
-    Trial,
     architecture,
     config_of,
-    environment,
     key_of,
     space,
     trained,
@@ -36,7 +36,7 @@ SEVERAL = {
     "strategy": "nsga2",
     "constraints": ["score >= 0.4"],
 }
-# The last one breaks the constraint, and the second is beaten by the first.
+# The last one violates the constraint, and the first dominates the second.
 POINTS = [(0.9, 300.0), (0.7, 350.0), (0.8, 200.0), (0.3, 100.0)]
 
 
@@ -48,41 +48,25 @@ def make(tmp_path, monkeypatch):
 
     def run(*, kept: tuple[int, ...] = (0, 1, 2, 3), **changes) -> Path:
         directory = tmp_path / "run"
-        trials = [
-            Trial(
-                number,
-                0,
-                "search",
-                item,
-                "random",
-                None,
-                key_of("small", space.shapes, item),
-                number,
-            )
-            for number, item in enumerate(items)
-        ]
-        with create(
-            directory, config_of("small", **changes), {**environment(), "shapes": SHAPES}
-        ) as journal:
+        trials = []
+        for number, item in enumerate(items):
+            key = key_of("small", space.shapes, item)
+            trials.append(Trial(number, 0, "search", item, "random", None, key, number))
+        shown = {**environment(), "shapes": SHAPES}
+        with create(directory, config_of("small", **changes), shown) as journal:
             journal.append([round_event(0, "search", trials)])
             for trial, (score, parameters) in zip(trials, POINTS, strict=True):
-                journal.append(
-                    [
-                        outcome_event(
-                            trial.number, Observation(score, metrics=(("parameters", parameters),))
-                        )
-                    ]
-                )
+                observation = Observation(score, metrics=(("parameters", parameters),))
+                journal.append([outcome_event(trial.number, observation)])
         for number in kept:
-            save_weights(
-                trained(space, items[number], number), weights_file(directory, number), METADATA
-            )
+            network = trained(space, items[number], number)
+            save_weights(network, weights_file(directory, number), METADATA)
         return directory
 
     return run
 
 
-def test_every_member_is_exported_and_proved(make, tmp_path):
+def test_every_member_is_exported_and_verified(make, tmp_path):
     exported = export_front(make(**SEVERAL), out=tmp_path / "out")
     assert [member.trial for member in exported.members] == [0, 2]
     assert exported.largest_difference <= 1e-5
@@ -106,41 +90,24 @@ def test_every_member_is_exported_and_proved(make, tmp_path):
         ("trial-00002", {"score": 0.8, "parameters": 200.0}),
     ]
     readme = (tmp_path / "out" / "README.md").read_text()
-    assert (
-        "| [trial-00002](trial-00002/README.md) | 0.800 | 200 | its training in the search |"
-        in readme
-    )
+    row = "| [trial-00002](trial-00002/README.md) | 0.800 | 200 | its training in the search |"
+    assert row in readme
     assert "All keep `score >= 0.4`" in readme
-    assert "trial-00000: score 0.900, parameters 300; weights: its training in the search" in str(
-        exported
-    )
+    line = "trial-00000: score 0.900, parameters 300; weights: its training in the search"
+    assert line in str(exported)
     assert not list(tmp_path.glob(".*unfinished"))
 
 
 def test_the_command_exports_a_front_in_any_format(make, tmp_path):
     run = make(**SEVERAL)
-    nas = CliRunner().invoke(
-        app,
-        [
-            "export",
-            str(run),
-            "--pareto",
-            "--out",
-            str(tmp_path / "out"),
-            "--format",
-            "pt2",
-            "--space",
-            "small",
-            "--json",
-        ],
-    )
+    out, options = str(tmp_path / "out"), ["--format", "pt2", "--space", "small", "--json"]
+    nas = CliRunner().invoke(app, ["export", str(run), "--pareto", "--out", out, *options])
     assert nas.exit_code == 0, nas.output
     shown = json.loads(nas.stdout)
     assert [member["format"] for member in shown["members"]] == ["pt2", "pt2"]
     assert (tmp_path / "out" / "trial-00000" / "model.pt2").is_file()
-    both = CliRunner().invoke(
-        app, ["export", str(run), "--pareto", "--trial", "0", "--out", str(tmp_path / "other")]
-    )
+    out = str(tmp_path / "other")
+    both = CliRunner().invoke(app, ["export", str(run), "--pareto", "--trial", "0", "--out", out])
     assert both.exit_code == 2
     assert "give one of them" in both.stderr
 

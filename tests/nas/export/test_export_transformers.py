@@ -1,4 +1,4 @@
-"""A transformer of every operation leaves the library as a plain module and as ONNX."""
+"""A transformer with every operation is exported as a plain module and as ONNX."""
 
 from __future__ import annotations
 

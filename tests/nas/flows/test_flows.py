@@ -1,6 +1,4 @@
-"""Search flows: each finds what it can, keeps every trial, and goes on after a crash as if nothing
-had happened.
-"""
+"""Search flows: each finds its best, keeps every trial, and resumes after a crash unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from nas.flows import Flow, Level, joint, nested, separate
 from nas.flows.parts import outer_space
 from nas.record.history import History
 from nas.record.journal import open_for_reading
-from nas.search.run import RunFailed
+from nas.search.loop import RunFailed
 from nas.strategies import ASHA, MCTS, Evolution, LocalSearch, RandomSearch, SurrogateSearch
 from predictors import PREDICTORS
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
@@ -28,8 +26,9 @@ RANDOM = RandomSearch()
 
 
 def define(choose: Chooser) -> Graph:
-    """Four layers of three widths, and a second tower where the first says so: its questions are
-    conditional.
+    """Layers of three widths, and a second tower if the first tower asks for it.
+
+    The questions of the second tower are conditional.
     """
     builder = GraphBuilder()
     value = builder.input((4,))
@@ -112,6 +111,7 @@ def test_separate_decides_the_second_part_for_the_best_first() -> None:
     chosen = {
         path: answer for path, answer in expected_first.decisions if path.startswith("first/")
     }
+    assert second.trials
     assert all(chosen.items() <= trial.architecture.answers.items() for trial in second.trials)
     assert flow.best.score == max(
         SCORES[each] for each in SCORES if chosen.items() <= each.answers.items()
@@ -142,9 +142,7 @@ def test_joint_is_the_strategys_own_search() -> None:
 
 
 def test_a_first_part_may_be_what_no_graph_shows() -> None:
-    """A cap on the cost: the graphs under two caps are the same, and each cap is searched for
-    itself all the same.
-    """
+    """A cap on the cost: each cap is searched separately, though both allow the same graphs."""
 
     def capped(choose: Chooser) -> Graph:
         cap = choose.integer("cap", 1, 3)
@@ -202,7 +200,7 @@ def test_every_strategy_serves_at_every_level(strategy) -> None:
 
 
 class Killed(BaseException):
-    """As a signal would end the process: nothing catches it."""
+    """Ends the run as a signal would end the process: nothing catches it."""
 
 
 def begin(kind: str, evaluate, directory: Path | None) -> Flow:
@@ -276,7 +274,9 @@ def test_failures_are_kept_and_an_outer_trial_fails_only_if_all_inside_did() -> 
         return Failed("exception", "no") if architecture.answers["second/width"] == 2 else 1.0
 
     flow = nested(SPACE, evaluate, first="first/", levels=(Level(RANDOM, 18), Level(RANDOM, 27)))
-    for trial in flow.history.of_arm("outer").trials:
+    outer = flow.history.of_arm("outer")
+    assert outer.failed
+    for trial in outer.trials:
         assert trial.is_observed == (trial.architecture.answers["first/0"] != 2)
         if isinstance(trial.outcome, Failed):
             assert "evaluations inside succeeded" in trial.outcome.reason
@@ -351,8 +351,9 @@ def test_the_outer_space_sees_the_first_part_alone() -> None:
 def test_on_a_published_table_a_cap_outside_and_layers_inside_find_what_joint_search_finds(
     shared_data: Callable[[str], Path],
 ) -> None:
-    """A slice of NAS-Bench-Macro that both enumerate: the last four layers, under five limits of
-    their multiply-adds.
+    """A part of NAS-Bench-Macro that both flows enumerate.
+
+    It has the last four layers, under five limits on their multiply-adds.
     """
     with numpy.load(shared_data("nasbench_macro.npz")) as columns:
         space = load_space("nasbench_macro")
@@ -403,9 +404,9 @@ def test_a_level_evaluates_something(budget: int, batch: int) -> None:
 
 
 def test_a_level_takes_no_strategy_of_fidelities() -> None:
-    """Its short trainings would be evaluated whole, and each promotion once more."""
+    """Flows would evaluate its short trainings in full, and every promotion again."""
     with pytest.raises(
         ValueError,
-        match="a level evaluates architectures whole, and ASHA trains for shares of the epochs",
+        match="a level trains for all epochs, and ASHA trains for a share of them",
     ):
         Level(ASHA(over=RANDOM), 8)

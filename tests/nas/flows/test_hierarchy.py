@@ -1,6 +1,4 @@
-"""The search from coarse to fine: its libraries have the parents and the size that the rule says,
-and it goes on after a crash.
-"""
+"""The coarse-to-fine search: parents and sizes of its libraries, and resuming after a crash."""
 
 from __future__ import annotations
 
@@ -12,8 +10,11 @@ import pytest
 
 from nas.evaluators.evaluator import Failed, Observation
 from nas.flows import Flow, Level, hierarchical, refinement
-from nas.record.history import EMPTY, History, Trial, fold, outcome_event, round_event
+from nas.record.events import outcome_event, round_event
+from nas.record.folding import fold
+from nas.record.history import EMPTY, History
 from nas.record.journal import open_for_reading
+from nas.record.trials import Trial
 from nas.strategies import Evolution, RandomSearch, SurrogateSearch
 from predictors import PREDICTORS
 from spaces import Architecture
@@ -31,7 +32,7 @@ WEIGHTS = {"sa_sdp": 3, "sa_wma": 1, "l_dft": 2, "l_dct": 4, "c_5": 0, "c_9": 5}
 
 
 def score(architecture: Architecture) -> float:
-    """Rough, and other than monotone: every question of the fine space plays a part."""
+    """A score that is not monotone and depends on every question of the fine space."""
     total = 0.0
     for number, layer in enumerate(layers_of(FINE.graph(architecture))):
         wanted = (number + 1) * 128 % 384
@@ -80,7 +81,7 @@ def test_what_is_not_finer_is_refused() -> None:
         refined(free, MIDDLE)
     with pytest.raises(ValueError, match="no counterpart in 'flexibert_tiny'"):
         refined(free, load_space("flexibert_tiny"))
-    with pytest.raises(ValueError, match="says how many layers"):
+    with pytest.raises(ValueError, match="has a number of layers"):
         refined(sample(load_space("nasbench201"), Random(0)), FINE)
 
 
@@ -102,7 +103,7 @@ def history_of(items: list[Architecture], scores: list[float]) -> History:
 
 
 def interpolants(first: Architecture, second: Architecture) -> set[tuple]:
-    """Of two homogeneous transformers, by hand: a set of layers for each depth that a parent has."""
+    """The interpolants of two homogeneous transformers, for each depth that a parent has."""
     answers = [first.answers, second.answers]
     found = set()
     for depth in {int(each["layers"]) for each in answers}:  # type: ignore[arg-type]
@@ -119,9 +120,7 @@ def interpolants(first: Architecture, second: Architecture) -> set[tuple]:
 
 
 def test_the_library_has_the_parents_and_the_size_that_are_written_out() -> None:
-    """Twelve shallow ones and one deep; each library as the authors describe it, made once more
-    with loops.
-    """
+    """Twelve shallow transformers and a deep one; the authors' libraries are rebuilt by loops."""
     shallow = list(
         dict.fromkeys(sample(fix(COARSE, {"layers": 2}), Random(seed)) for seed in range(40))
     )[:12]
@@ -137,8 +136,7 @@ def test_the_library_has_the_parents_and_the_size_that_are_written_out() -> None
     for one in top:
         others = [other for other in ranked if other != one]
         apart = {other: len(set(one.decisions) ^ set(other.decisions)) for other in others}
-        # Who answers a shared question otherwise stands twice in the difference, once for each
-        # answer; counted once here.
+        # A shared question with two answers is twice in the symmetric difference. It counts once.
         apart = {
             other: count
             - sum(other.answers.get(path, answer) != answer for path, answer in one.decisions)
@@ -242,7 +240,7 @@ def test_each_level_begins_with_parents_that_cost_nothing_and_searches_between_t
 
 
 class Killed(BaseException):
-    """As a signal would end the process: nothing catches it."""
+    """Ends the run as a signal would end the process: nothing catches it."""
 
 
 def test_it_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Fronts and volumes against their definitions, point by point."""
+"""Fronts and hypervolumes against their definitions, point by point."""
 
 import numpy as np
 import pytest
@@ -40,8 +40,8 @@ def test_layers_are_fronts_of_what_is_left(points):
 
 @given(POINTS)
 def test_the_volume_is_that_of_the_dominated_cells(points):
-    # With whole numbers the dominated region is made of unit cells, and a cell is dominated where
-    # its upper corner is.
+    # With whole numbers the dominated region consists of unit cells. A cell is dominated if its
+    # upper corner is.
     side = np.arange(1, 5)
     corners = np.stack(np.meshgrid(*[side] * points.shape[1]), axis=-1).reshape(-1, points.shape[1])
     cells = sum(any((point >= corner).all() for point in points) for corner in corners)
@@ -57,9 +57,8 @@ def test_crowding_by_hand():
 def test_the_distance_to_the_true_front_by_hand():
     true = np.array([[0.0, 10.0], [2.0, 0.0]])
     assert inverted_generational_distance(true, true) == 0
-    assert inverted_generational_distance(np.array([[0.0, 10.0]]), true) == pytest.approx(
-        np.sqrt(2) / 2
-    )
+    distance = inverted_generational_distance(np.array([[0.0, 10.0]]), true)
+    assert distance == pytest.approx(np.sqrt(2) / 2)
 
 
 def test_mistakes_are_sentences():

@@ -1,6 +1,4 @@
-"""Runs from outside: the questions, the contract of steps, what is journalled, going on, and
-gymnasium's own check.
-"""
+"""The environment: questions, the contract of steps, journal, resuming, and gymnasium's checker."""
 
 from __future__ import annotations
 
@@ -16,12 +14,13 @@ import pytest
 
 from nas.cli.errors import exit_code
 from nas.cli.main import app
-from nas.config.config import ConfigError
+from nas.config.arms import SEARCH
+from nas.config.sections import ConfigError
 from nas.evaluators.evaluator import Observation
 from nas.outside import Rules, SearchEnvironment, Target, product_of_ratios, sum_of_excess
 from nas.outside.questions import NoOption, Question, after, first, played, survey
-from nas.record.arms import SEARCH
-from nas.record.history import History, fold
+from nas.record.folding import fold
+from nas.record.history import History
 from nas.record.journal import open_for_reading
 from nas.report.trials import trajectory
 from nas.search.run import resume
@@ -52,7 +51,8 @@ def define(choose, shapes):
     for number in range(choose.integer("depth", 1, 3)):
         with choose.scope(f"layer{number}"):
             op = choose.one_of("op", ["relu", "tanh", "linear"])
-            value = builder.node("linear", value, out_features=choose.integer("width", 1, 8)) if op == "linear" else builder.node(op, value)
+            sizes = {"out_features": choose.integer("width", 1, 8)} if op == "linear" else {}
+            value = builder.node(op, value, **sizes)
     if choose.decisions["depth"] == 2:
         choose.reject("two layers are not wanted")
     return builder.output(builder.node("linear", value, out_features=shapes.output[0]))
@@ -97,7 +97,7 @@ def read(directory: Path) -> History:
 
 
 def episode(environment: SearchEnvironment, options: Any) -> Any:
-    """The last step of an episode that takes these options; a function is asked with each info."""
+    """The last step of an episode with these options, or with those that a function chooses."""
     _, info = environment.reset(seed=0)
     taken = iter(options) if not callable(options) else None
     while True:
@@ -214,8 +214,8 @@ def test_an_episode_builds_an_architecture_and_its_score_is_the_reward(tmp_path:
 def test_a_known_network_costs_nothing(tmp_path: Path) -> None:
     with opened(tmp_path / "run") as environment:
         none = environment.reset()[1]["options"].index("none")
-        # The edge into node 1 is dead where both edges out of it are zero: other decisions, the
-        # same network.
+        # If both edges out of node 1 are zero, the edge into it is disconnected: other decisions
+        # give the same network.
         new, same, other = (episode(environment, [op, 3, none, 3, none, 3]) for op in (1, 2, none))
         assert [step[4]["trial"] for step in (new, same, other)] == [0, 0, 0]
         assert [step[4]["cached"] for step in (new, same, other)] == [False, True, True]
@@ -487,17 +487,16 @@ def test_sizes_that_do_not_suffice_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("steps", ["questions", "whole"])
 @pytest.mark.filterwarnings("ignore")
 def test_gymnasium_finds_nothing_wrong(steps: Any, tmp_path: Path) -> None:
-    checker = pytest.importorskip(
-        "gymnasium.utils.env_checker",
-        reason="gymnasium is not installed (pip install 'surrogate-nas[gymnasium]')",
-    )
+    from gymnasium.utils.env_checker import check_env
+
     with opened(tmp_path / "run", Rules(steps=steps)) as environment:
         wrapped = environment.gymnasium()
         assert wrapped.observation_space.contains(wrapped.reset(seed=1)[0])
-        # The checker compares infos: a network is new only once.
+        # The checker compares infos of repeated steps, and a network is new only once, so the
+        # checker's episode is run here before.
         wrapped.action_space.seed(123)
         wrapped.step(wrapped.action_space.sample())
-        checker.check_env(wrapped)
+        check_env(wrapped)
 
 
 def test_without_gymnasium_only_its_spaces_are_missing(

@@ -1,6 +1,4 @@
-"""A predictor without a search, as a user types it: fitted to a table or a run, judged, and asked
-for the best.
-"""
+"""The commands that fit a predictor to a table or a run, evaluate it, and rank architectures."""
 
 from __future__ import annotations
 
@@ -15,10 +13,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from nas.cli.main import app
-from nas.prediction.asking import predict
 from nas.prediction.fitting import drawn, fit
 from nas.prediction.judging import evaluate
 from nas.prediction.labels import read_labels
+from nas.prediction.predicting import predict
 from spaces.canonical import canonical_key
 from spaces.load import load_space
 from spaces.nasbench201 import OPERATIONS
@@ -29,7 +27,9 @@ CELLS = load_space("nasbench201")
 
 RUN = """
 space: nasbench201
-evaluator: {name: table, path: "builtin:nasbench201", score: c100_val_200, test: c100_test_200, seconds: c100_epoch_seconds}
+evaluator:
+  {name: table, path: "builtin:nasbench201", score: c100_val_200, test: c100_test_200,
+   seconds: c100_epoch_seconds}
 strategy: random
 executor: inline
 budget: 24
@@ -55,7 +55,8 @@ class Sizes:
 
     def predict(self, graphs):
         ones = numpy.ones(len(graphs))
-        return Prediction(self.factor * numpy.array([float(len(set(graph.nodes))) for graph in graphs]), ones, ones)
+        sizes = numpy.array([float(len(set(graph.nodes))) for graph in graphs])
+        return Prediction(self.factor * sizes, ones, ones)
 
     def save(self, directory):
         Path(directory).mkdir(parents=True, exist_ok=True)
@@ -113,7 +114,7 @@ def fitted(out: str = "kept", *more: str) -> dict[str, Any]:
 
 
 def save_table(path: Path, rows: int = 200, **columns: numpy.ndarray) -> numpy.ndarray:
-    """Random cells with the columns given, or their count of 3x3 convolutions as `milliseconds`."""
+    """Saves random cells with these columns; by default `milliseconds` from 3x3 convolutions."""
     arch = numpy.random.default_rng(0).integers(0, 5, (rows, 6)).astype(numpy.uint8)
     slow = 1 + (arch == OPERATIONS.index("nor_conv_3x3")).sum(1)
     numpy.savez(path, arch=arch, **(columns or {"milliseconds": slow.astype(numpy.float32)}))  # type: ignore[arg-type]
@@ -245,11 +246,11 @@ def test_lower_is_better_in_the_users_units(here: Path) -> None:
         (item["measured"], item["mean"]) for item in best["best"] if item["measured"] is not None
     ]
     assert all(1 <= label <= 7 for label, _ in measured), "labels stay in the user's units"
-    # A label may be that of an isomorphic cell, whose dead convolutions are others: these count
-    # here.
+    # A label may be that of an isomorphic cell with other disconnected convolutions, which the
+    # column `milliseconds` counts.
     assert numpy.corrcoef(*zip(*measured, strict=True))[0, 1] > 0.75
     assert "lower is better" in done("predict", "kept", "--sample", "10").stdout
-    # The same labels, higher being better, give the same predictions the other way round.
+    # If higher is better, the same labels give the same predictions in the opposite order.
     done(*fit_it, "--out", "other")
     other = json.loads(done("predict", "other", "--sample", "500", "--top", "500", "--json").stdout)
     assert {item["canonical"]: item["mean"] for item in other["best"]} == pytest.approx(
@@ -274,13 +275,13 @@ def test_what_is_isomorphic_is_averaged_and_left_out(here: Path) -> None:
     assert trained.about.labels == {
         key: pytest.approx(scores[chosen][keys[chosen] == key].mean()) for key in keys[chosen]
     }
-    # Of rows 10 and 150 one is known by its key, the other by the table's own numbering alone.
+    # Row 10 is known by its key, row 150 only by the table's own numbering of isomorphic rows.
     alone = fit(drawn(labels, 40, 0), "ridge")
     about = alone.about.model_copy(update={"labels": {keys[10]: 1.0}})
     figures = evaluate(type(alone)(alone.fitted, about), labels)
     left_out = set(numpy.flatnonzero(keys == keys[10])) | {10, 150}
-    twins = {row for row in range(200) if classes[row] in {classes[known] for known in left_out}}
-    assert figures["left_out"] == len(left_out | twins)
+    same = {row for row in range(200) if classes[row] in {classes[known] for known in left_out}}
+    assert figures["left_out"] == len(left_out | same)
     assert figures["number"] + figures["left_out"] + figures["without"] == 200
 
 

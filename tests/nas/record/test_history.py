@@ -7,9 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
-from nas.record import history
-from nas.record.history import EMPTY, Final, Finalist, History, Predicted, Trial, fold
+from nas.record.events import (
+    final_event,
+    finalist_event,
+    finished_event,
+    outcome_event,
+    resumed_event,
+    round_end_event,
+    round_event,
+)
+from nas.record.folding import fold
+from nas.record.history import EMPTY, History
 from nas.record.journal import Event
+from nas.record.trials import Final, Finalist, Predicted, Proposal, Trial
 from spaces import Architecture
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -46,8 +56,9 @@ predictions = st.none() | st.builds(Predicted, numbers, numbers, numbers)
 
 @st.composite
 def rounds(draw):
-    """Rounds of two arms: for each the proposing event, the results of some of its trials, and the
-    end.
+    """The events of the rounds of two arms.
+
+    Each round has the event that proposes it, the outcomes of some of its trials, and its end.
     """
     result, first = [], 0
     for number in range(draw(st.integers(0, 4))):
@@ -67,15 +78,15 @@ def rounds(draw):
         )
         first += len(trials)
         outcomes = [
-            history.outcome_event(trial.number, draw(observations | failures))
+            outcome_event(trial.number, draw(observations | failures))
             for trial in trials
             if draw(st.booleans())
         ]
         result.append(
             (
-                history.round_event(number, arm, trials, draw(st.text(max_size=5))),
+                round_event(number, arm, trials, draw(st.text(max_size=5))),
                 outcomes,
-                history.round_end_event(number, arm, {"kendall": draw(numbers)}),
+                round_end_event(number, arm, {"kendall": draw(numbers)}),
             )
         )
     return result
@@ -100,12 +111,12 @@ def trial(number: int, arm: str = "a") -> Trial:
 
 def small() -> list[Event]:
     return [
-        history.round_event(0, "a", [trial(0), trial(1), trial(2)]),
-        history.outcome_event(1, Observation(0.5)),
-        history.outcome_event(0, Observation(0.5)),
-        history.outcome_event(2, Failed("killed", "gone")),
-        history.round_event(0, "b", [trial(3, "b"), trial(4, "b")]),
-        history.outcome_event(4, Observation(0.25)),
+        round_event(0, "a", [trial(0), trial(1), trial(2)]),
+        outcome_event(1, Observation(0.5)),
+        outcome_event(0, Observation(0.5)),
+        outcome_event(2, Failed("killed", "gone")),
+        round_event(0, "b", [trial(3, "b"), trial(4, "b")]),
+        outcome_event(4, Observation(0.25)),
     ]
 
 
@@ -166,8 +177,8 @@ def test_the_best_is_the_highest_and_of_equals_the_first():
 def test_an_arm_is_a_history_of_its_own_that_can_be_folded_on():
     events = [
         *small(),
-        history.finalist_event(Finalist(4, 1, "b")),
-        history.final_event(Final(4, 9, FinalResult(0.75, 0.5, 2.0, (0.5, 0.75)))),
+        finalist_event(Finalist(4, 1, "b")),
+        final_event(Final(4, 9, FinalResult(0.75, 0.5, 2.0, (0.5, 0.75)))),
     ]
     arm = fold(events).of_arm("b")
     assert [item.number for item in arm.trials] == [3, 4]
@@ -176,34 +187,34 @@ def test_an_arm_is_a_history_of_its_own_that_can_be_folded_on():
     assert arm.finalists == (Finalist(4, 1, "b"),)
     assert arm.finals == (Final(4, 9, FinalResult(0.75, 0.5, 2.0, (0.5, 0.75))),)
     assert fold(events).of_arm("a").finals == ()
-    assert len(fold([history.outcome_event(3, Observation(1.0))], arm).observed) == 2
+    assert len(fold([outcome_event(3, Observation(1.0))], arm).observed) == 2
 
 
 def test_finals_failures_and_the_end_are_kept():
     events = [
         *small(),
-        history.final_event(Final(0, 100, Failed("time-out", "too slow", 3.0))),
-        history.round_end_event(0, "a", {"kendall": None, "pairs": (1, 2)}),
-        history.finished_event("the budget is spent"),
+        final_event(Final(0, 100, Failed("time-out", "too slow", 3.0))),
+        round_end_event(0, "a", {"kendall": None, "pairs": (1, 2)}),
+        finished_event("the budget is spent"),
     ]
     result = fold(events)
     assert result.finals == (Final(0, 100, Failed("time-out", "too slow", 3.0)),)
     assert result.rounds[0].ranking == {"kendall": None, "pairs": [1, 2]}
     assert result.rounds[1].ranking is None
     assert result.finished == "the budget is spent"
-    assert fold([history.resumed_event()], result).finished is None
+    assert fold([resumed_event()], result).finished is None
 
 
 @pytest.mark.parametrize(
     ("event", "sentence"),
     [
-        (history.outcome_event(9, Observation(1.0)), "no trial 9"),
-        (history.outcome_event(1, Observation(1.0)), "a result already"),
-        (history.round_event(1, "a", [trial(2)]), "numbered upwards"),
-        (history.round_event(1, "a", [trial(6), trial(5)]), "numbered upwards"),
-        (history.round_event(0, "a", [trial(7)]), "after round 0 of the arm 'a' came 0"),
-        (history.round_end_event(5, "a", {}), "without having begun"),
-        (history.finalist_event(Finalist(77, 1, "a")), "no trial 77"),
+        (outcome_event(9, Observation(1.0)), "no trial 9"),
+        (outcome_event(1, Observation(1.0)), "a result already"),
+        (round_event(1, "a", [trial(2)]), "numbered upwards"),
+        (round_event(1, "a", [trial(6), trial(5)]), "numbered upwards"),
+        (round_event(0, "a", [trial(7)]), "after round 0 of the arm 'a' came 0"),
+        (round_end_event(5, "a", {}), "without having begun"),
+        (finalist_event(Finalist(77, 1, "a")), "no trial 77"),
         (Event("observation", {"trial": 3}), r"observation.*KeyError 'score'"),
         (Event("surprise", {}), "unknown kind of event 'surprise'; known are round"),
     ],
@@ -242,20 +253,22 @@ def lower(number: int, key: int, fidelity: float, continues: int | None = None, 
 
 
 def halved() -> list[Event]:
-    """Three at a ninth; 0 and 2 go on to a third, where 2 fails; 0 goes on to the end and is
-    pending; 5 is new.
+    """A history of promotions.
+
+    Three trials have a ninth of the epochs. Trials 0 and 2 are promoted to a third, where 2 fails.
+    Trial 0 is promoted to all epochs and pending. Trial 5 is new.
     """
     return [
-        history.round_event(0, "a", [lower(0, 0, 1 / 9), lower(1, 1, 1 / 9), lower(2, 2, 1 / 9)]),
+        round_event(0, "a", [lower(0, 0, 1 / 9), lower(1, 1, 1 / 9), lower(2, 2, 1 / 9)]),
         *(
-            history.outcome_event(number, Observation(score))
+            outcome_event(number, Observation(score))
             for number, score in enumerate((0.3, 0.2, 0.9))
         ),
-        history.round_event(1, "a", [lower(3, 0, 1 / 3, 0), lower(4, 2, 1 / 3, 2)]),
-        history.outcome_event(3, Observation(0.25)),
-        history.outcome_event(4, Failed("killed", "gone")),
-        history.round_event(2, "a", [lower(5, 5, 1 / 9), lower(6, 0, 1.0, 3)]),
-        history.outcome_event(5, Observation(0.7)),
+        round_event(1, "a", [lower(3, 0, 1 / 3, 0), lower(4, 2, 1 / 3, 2)]),
+        outcome_event(3, Observation(0.25)),
+        outcome_event(4, Failed("killed", "gone")),
+        round_event(2, "a", [lower(5, 5, 1 / 9), lower(6, 0, 1.0, 3)]),
+        outcome_event(5, Observation(0.7)),
     ]
 
 
@@ -268,7 +281,7 @@ def test_a_score_of_few_epochs_is_no_match_for_one_of_more():
     assert result.best.number == 3
     assert result.best_so_far() == (0.25,)
     assert result.keys == {"key0", "key1", "key2", "key5"}
-    done = fold([history.outcome_event(6, Observation(0.1))], result)
+    done = fold([outcome_event(6, Observation(0.1))], result)
     assert [item.number for item in done.ranked] == [6, 5, 1]
 
 
@@ -278,11 +291,8 @@ def test_the_budget_counts_epochs_once():
     assert result.used == pytest.approx(result.spent - 2 / 3)
     assert fold(small()).spent == 5
     wanted = [
-        history.Proposal(lower(9, 1, 1).architecture, "promotion", None, "key1", 1 / 3, 1),
-        *(
-            history.Proposal(lower(9, new, 1).architecture, "o", None, f"key{new}", 1 / 9)
-            for new in (7, 8)
-        ),
+        Proposal(lower(9, 1, 1).architecture, "promotion", None, "key1", 1 / 3, 1),
+        *(Proposal(lower(9, new, 1).architecture, "o", None, f"key{new}", 1 / 9) for new in (7, 8)),
     ]
     for left, kept in ((0, []), (1 / 9, [1]), (2 / 9, [0]), (3 / 9, [0, 1]), (1, [0, 1, 2])):
         assert result.affordable(wanted, result.spent + left) == tuple(
@@ -324,13 +334,11 @@ def test_fidelities_are_journalled_where_there_are_any():
 )
 def test_what_is_no_promotion_is_refused(trial, says):
     with pytest.raises(ValueError, match=says):
-        fold([history.round_event(3, "a", [trial])], fold(halved()))
+        fold([round_event(3, "a", [trial])], fold(halved()))
 
 
-def proposal(key: int, fidelity: float = 1.0, continues: int | None = None) -> history.Proposal:
-    return history.Proposal(
-        Architecture("toy", (("x", key),)), "o", None, f"key{key}", fidelity, continues
-    )
+def proposal(key: int, fidelity: float = 1.0, continues: int | None = None) -> Proposal:
+    return Proposal(Architecture("toy", (("x", key),)), "o", None, f"key{key}", fidelity, continues)
 
 
 def test_the_next_round_is_numbered_on_and_a_promotion_keeps_its_seed():
@@ -341,7 +349,7 @@ def test_the_next_round_is_numbered_on_and_a_promotion_keeps_its_seed():
     assert (new.number, promoted.number, new.round, promoted.round) == (7, 8, 3, 3)
     assert promoted.seed == before.trial(5).seed != new.seed
     assert (new.donor, promoted.donor) == (1, None)
-    # Another arm counts its own rounds; a seed is the run's and the trial's number, whoever asks.
+    # Each arm counts its own rounds. A seed depends on the run's seed and the trial's number only.
     other, same = before.next_round("b", [proposal(7), proposal(8)], seed=3)
     assert (other.number, other.round, other.donor) == (7, 0, None)
     assert (
@@ -350,4 +358,4 @@ def test_the_next_round_is_numbered_on_and_a_promotion_keeps_its_seed():
         != same.seed
         != before.next_round("b", [proposal(7), proposal(8)], seed=4)[1].seed
     )
-    assert len(fold([history.round_event(3, "a", [new, promoted])], before).trials) == 9
+    assert len(fold([round_event(3, "a", [new, promoted])], before).trials) == 9

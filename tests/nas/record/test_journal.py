@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nas.record import journal as journals
-from nas.record.history import fold
-from nas.record.journal import Event, JournalError, create, open_for_reading, open_for_writing
+from nas.record.folding import fold
+from nas.record.journal import Event, create, open_for_reading, open_for_writing
+from nas.record.journal_file import JournalError
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 CONFIG = {"space": "toy", "seed": 3, "rate": 0.1}
@@ -123,7 +124,8 @@ from nas.record.journal import Event, open_for_writing
 journal = open_for_writing(sys.argv[1])
 number = 0
 while True:
-    journal.append([Event("finished", {"reason": f"{number}.{part}", "padding": "x" * 500}) for part in range(3)])
+    bodies = [{"reason": f"{number}.{part}", "padding": "x" * 500} for part in range(3)]
+    journal.append([Event("finished", body) for body in bodies])
     print(number, flush=True)
     number += 1
 """

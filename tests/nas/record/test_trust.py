@@ -1,4 +1,4 @@
-"""A run that names code goes on for whoever began it, and asks everybody else."""
+"""A run whose configuration names code resumes for who began it; others must allow it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_run_with_own_code_is_read_and_resumed_only_where_it_was_begun(
 
     _unfinish(home / "run")
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "somebody else"))
-    # Other tests have files of that name too.
+    # Other tests have files of this name too.
     for name in [name for name in sys.modules if name.endswith("mine_py")]:
         monkeypatch.delitem(sys.modules, name)
     (home / "imported").unlink()
@@ -98,7 +98,7 @@ def test_a_run_with_own_code_is_read_and_resumed_only_where_it_was_begun(
 
 
 def _unfinish(run: Path) -> None:
-    """As if the process had been killed just before its last event."""
+    """Undoes the last event, as if the process had been killed before it."""
     import sqlite3
 
     connection = sqlite3.connect(run / "journal.sqlite")

@@ -1,4 +1,4 @@
-"""The front of a run: who is on it, how much it covers, who is trained fully, and how it is shown."""
+"""The front of a run: its members, their hypervolume, the finalists, and the report's charts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.config.config import RunConfig, parse_config
+from nas.config.loading import parse_config
+from nas.config.sections import RunConfig
 from nas.evaluators.evaluator import Failed, Observation
+from nas.objectives.fronts import box, covered, growth, members
 from nas.objectives.objective import SCORE, Objective
-from nas.record.history import History, Trial, finalist_event, fold, outcome_event, round_event
+from nas.record.events import finalist_event, outcome_event, round_event
+from nas.record.folding import fold
+from nas.record.history import History
+from nas.record.trials import Trial
 from nas.report import headline, summarize, terminal_summary, write_report
 from nas.report.front import columns, spaced
 from nas.report.front_charts import Axis, Cloud, trade_off
-from nas.search.finalists import box, covered, finalists, growth, members, spread
+from nas.search.finalists import finalists, spread
 from nas.search.run import start
 from spaces import Architecture
 
@@ -47,7 +52,7 @@ def config_of(**changes: object) -> RunConfig:
 
 
 def history_of(search, random=()) -> History:
-    """A trial with each (score, cost); None is a failure."""
+    """A history with a trial for each (score, cost); None is a failure."""
     events, first = [], 0
     for arm, points in (("search", search), ("random", random)):
         trials = [
@@ -135,11 +140,10 @@ def test_finalists_are_the_best_by_score_and_then_who_adds_most(points, count):
 
 def test_with_one_objective_finalists_are_the_best_in_it():
     history = history_of([(1, 1), (3, 9), (2, 5)])
-    one = config_of(objectives=[{"name": "score"}], finalists={"count": 2})
-    assert [finalist.trial for finalist in finalists(history, one, "search")] == [1, 2]
-    cheap = config_of(objectives=[{"name": "cost", "goal": "minimise"}], finalists={"count": 2})
-    assert [finalist.trial for finalist in finalists(history, cheap, "search")] == [0, 2]
-    assert finalists(history_of([None]), config_of(), "search") == ()
+    assert [finalist.trial for finalist in finalists(history, "search", 2)] == [1, 2]
+    cheap = [Objective("cost", "minimise")]
+    assert [finalist.trial for finalist in finalists(history, "search", 2, cheap)] == [0, 2]
+    assert finalists(history_of([None]), "search", 3, BOTH) == ()
 
 
 @pytest.mark.parametrize(
@@ -234,9 +238,9 @@ def test_wide_costs_are_drawn_by_factors():
         item.attrib
         for item in ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}circle")
     ]
-    gaps = numpy.diff(
-        sorted(float(each["cx"]) for each in circles if float(each["cy"]) > 20)
-    )  # Above is the legend.
+    # The legend is above.
+    places = sorted(float(each["cx"]) for each in circles if float(each["cy"]) > 20)
+    gaps = numpy.diff(places)
     assert len(gaps) == len(points) - 1
     assert gaps.max() - gaps.min() < 0.3
 
@@ -256,7 +260,9 @@ def test_a_report_shows_the_front(third: list, tmp_path: Path):
     assert page.count("of all feasible trials, with the front of each arm") == (3 if third else 1)
     summary = summarize(history, config)
     assert bool(summary["infeasible"]) == ("<h2>Broken constraints</h2>" in page)
-    for member in summary["front"]["arms"]["search"]["members"]:
+    shown = summary["front"]["arms"]["search"]["members"]
+    assert shown
+    for member in shown:
         assert f"trial {member['trial']}: score" in page
 
 
@@ -272,6 +278,6 @@ def test_a_run_of_several_objectives_trains_members_of_its_front(tmp_path: Path)
         assert {finalist.trial for finalist in own.finalists} <= {trial.number for trial in front}
         assert own.finalists[0].trial == own.best.number  # type: ignore[union-attr]
     again = replace(history, finalists=())
-    assert [finalist_event(each) for each in finalists(again, config, "search")] == [
+    assert [finalist_event(each) for each in finalists(again, "search", 4, BOTH)] == [
         finalist_event(each) for each in history.of_arm("search").finalists
     ]

@@ -1,6 +1,4 @@
-"""Forecasts: gains that are never negative and never shrink with more evaluations, times of made-up
-journals, and what a run says meanwhile.
-"""
+"""Forecasts of a run's gain and duration, on made-up journals and in the output of a run."""
 
 from __future__ import annotations
 
@@ -13,23 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.config.config import RunConfig, parse_config
+from nas.config.loading import parse_config
+from nas.config.plan import plan_of
+from nas.config.sections import RunConfig
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
-from nas.record.history import (
-    EMPTY,
-    Final,
-    Finalist,
-    History,
-    Trial,
+from nas.record.events import (
     final_event,
     finalist_event,
-    fold,
     outcome_event,
     resumed_event,
     round_end_event,
     round_event,
 )
+from nas.record.folding import fold
+from nas.record.history import EMPTY, History
 from nas.record.journal import Event, open_for_reading
+from nas.record.trials import Final, Finalist, Trial
 from nas.report import summarize, terminal_summary
 from nas.report.outlook import outlook, time_range
 from nas.search.durations import (
@@ -72,7 +69,7 @@ def config_of(**changes: object) -> RunConfig:
 
 
 class Script:
-    """A journal made by hand, with its clock."""
+    """A made-up journal with its clock."""
 
     def __init__(self) -> None:
         self.now, self.events, self.count, self.rounds = 1000.0, list[Event](), 0, dict[str, int]()
@@ -123,7 +120,7 @@ class Script:
 
 
 def told(script: Script, config: RunConfig):
-    ahead = forecast(script.events, script.history, config)
+    ahead = forecast(script.events, script.history, plan_of(config))
     assert ahead is not None
     return ahead
 
@@ -166,7 +163,7 @@ def test_the_unit_of_the_score_does_not_matter(
 def test_gains_that_are_known_by_hand() -> None:
     assert gain_of([0.5] * 20, 100).mean == 0
     assert gain_of(range(20), 0).mean == 0
-    # No improvement in the latter half: a = 1.5, c = 1 + ln 2, L = ln 2.
+    # Without an improvement in the second half: a = 1.5, c = 1 + ln 2, L = ln 2.
     scores = [0.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
     gain = gain_of(scores, 8)
     assert gain.probability == pytest.approx(1 - (1.693147 / 2.386294) ** 1.5, rel=1e-5)
@@ -228,8 +225,10 @@ def test_the_time_between_a_death_and_its_resume_does_not_count() -> None:
 
 
 def test_time_left_of_a_steady_run() -> None:
-    """Two workers, ten seconds each: a round of four takes 20 s, after 5 s of thinking. Full
-    trainings take three times as long.
+    """The time forecast with two workers.
+
+    An evaluation takes 10 s, so a round of four takes 20 s after 5 s of thinking. Full trainings
+    take three times as long.
     """
     script = Script()
     config = config_of()
@@ -269,7 +268,7 @@ def test_a_round_under_way_counts_what_is_pending_and_a_finished_run_has_nothing
     script.add(round_event(1, "search", trials), 5)
     assert told(script, config_of()).evaluations == 8
     script.add(Event("finished", {"reason": "the budget is used"}))
-    assert forecast(script.events, script.history, config_of()) is None
+    assert forecast(script.events, script.history, plan_of(config_of())) is None
 
 
 def test_what_the_baseline_takes_over_costs_nothing() -> None:
@@ -279,8 +278,7 @@ def test_what_the_baseline_takes_over_costs_nothing() -> None:
         script.round("search", [0.1, 0.2, 0.3, 0.4], thinking=0, wall=20)
     left = told(script, config)
     assert left.seconds is not None
-    # The search's first four were drawn at random, so they are the baseline's own; eight more of 5
-    # s each.
+    # The search's first four are random draws, which the baseline shares; eight of 5 s are left.
     assert left.seconds.mean == pytest.approx(8 * 5)
     script.round("random", [0.1, 0.2, 0.3, 0.4], thinking=0, wall=0, keys="same")
     assert trained(script.history) == set(range(12))
@@ -296,8 +294,8 @@ def test_the_baseline_is_as_slow_as_what_is_drawn_at_random() -> None:
         script.round("search", [0.1, 0.2, 0.3, 0.4], thinking=0, wall=80, seconds=40.0)
     left = told(script, config)
     assert left.seconds is not None
-    # A search's network takes 20 s of two workers now, one drawn at random a quarter of it; the
-    # start of the workers is not in it.
+    # A network of the search now takes 20 s of the two workers, a random one a quarter of that.
+    # The start of the workers does not count.
     assert left.seconds.mean == pytest.approx(8 * 5)
 
 
@@ -386,17 +384,17 @@ def test_the_journal_of_an_old_run_has_a_forecast(tmp_path: Path) -> None:
     shutil.copy(GOLDEN / "journal_v1.sqlite", tmp_path / "journal.sqlite")
     with open_for_reading(tmp_path) as journal:
         events = journal.events()
-    assert forecast(events, fold(events), config_of()) is None
-    # Its arms had other names, of which nothing is known here.
+    assert forecast(events, fold(events), plan_of(config_of())) is None
+    # Its arms have other names than those of the plan.
     open_ = tuple(event for event in events if event.kind != "finished")
-    other = forecast(open_, fold(open_), config_of())
+    other = forecast(open_, fold(open_), plan_of(config_of()))
     assert other is not None
     assert other.seconds is None
     named = tuple(
         replace(event, body={**event.body, "arm": "search"}) if "arm" in event.body else event
         for event in open_
     )
-    ahead = forecast(named, fold(named), config_of())
+    ahead = forecast(named, fold(named), plan_of(config_of()))
     assert ahead is not None
     assert ahead.seconds is not None
     assert ahead.gain is None

@@ -1,4 +1,4 @@
-"""What a run will take, before it: from trainings cut short, and without leaving anything behind."""
+"""The duration of a run, predicted from a few shortened trainings that leave no files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from nas.cli.main import app
 from nas.config.compose import compose
-from nas.config.config import parse_config
+from nas.config.loading import parse_config
 from nas.evaluators.evaluator import Observation
 from nas.search.rehearsal import Rehearsed, rehearse
 from nas.search.rehearsal_evaluator import BATCHES, part_of, rehearsal
@@ -35,7 +35,7 @@ TINY = {
 
 def rehearsed(count: int = 2, **changes: object) -> Rehearsed:
     config = parse_config({**TINY, **changes}, "test")
-    return rehearse(config, compose(config), count)
+    return rehearse(compose(config), count)
 
 
 def test_the_part_of_a_task_has_as_large_a_share_of_both_splits() -> None:
@@ -70,8 +70,8 @@ def test_what_a_run_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said.finalists is not None
     assert said.run is not None
     assert said.evaluation is not None
-    # Both arms, less the four that they start from; full trainings of each arm with each seed,
-    # three times as long.
+    # Both arms without the four evaluations that they share, and the full trainings of each arm
+    # with each seed, which take three times as long.
     assert (said.evaluations, said.trainings, said.workers, said.drawn) == (12, 8, 1, 2)
     assert said.finalists.mean == pytest.approx(24 * said.evaluation)
     assert said.search.mean == pytest.approx(12 * said.evaluation + 2 * said.thinking)

@@ -1,6 +1,4 @@
-"""The loop: budgets, arms, finalists, failures; and a run that is killed goes on as if nothing had
-happened.
-"""
+"""The loop: budgets, arms, finalists and failures; a killed run resumes with the same results."""
 
 from __future__ import annotations
 
@@ -18,15 +16,22 @@ import numpy
 import pytest
 
 from nas.cli.progress import Progress
-from nas.config.config import RunConfig, parse_config
+from nas.config.loading import parse_config
+from nas.config.plan import plan_of
+from nas.config.sections import RunConfig
 from nas.evaluators.evaluator import Failed, FinalResult
 from nas.evaluators.table import find_table
-from nas.record.history import History, fold
-from nas.record.journal import JournalError, open_for_reading
+from nas.record.folding import fold
+from nas.record.history import History
+from nas.record.journal import open_for_reading
+from nas.record.journal_file import JournalError
 from nas.report import write_report
 from nas.report.figures import amount
-from nas.report.summary import summarize, terminal_summary
-from nas.search.run import HOPELESS, RunFailed, final_seed, resume, start, winner
+from nas.report.summary import summarize
+from nas.report.terminal import terminal_summary
+from nas.search.finalists import final_seed, winner
+from nas.search.loop import HOPELESS, RunFailed
+from nas.search.run import resume, start
 from nas.seeds import derive
 
 
@@ -50,7 +55,7 @@ def config(**changes: object) -> RunConfig:
 
 
 def quiet(history: History, events: object) -> None:
-    """Watches without a word."""
+    """Watches and prints nothing."""
 
 
 def read(directory: Path) -> History:
@@ -84,7 +89,7 @@ def test_a_run_uses_its_budget_and_ends_with_tested_finalists(tmp_path: Path) ->
         best = sorted((trial.score for trial in own.observed), reverse=True)[:3]
         assert [history.trial(item.trial).score for item in own.finalists] == best
         assert winner(history, arm) == own.finalists[0].trial
-    # A table says the same every time, so each finalist is looked up once.
+    # A table gives the same score every time, so each finalist is looked up once.
     assert len(history.finals) == 6
     assert all(
         isinstance(final.result, FinalResult) and final.result.validation != final.result.test
@@ -133,9 +138,9 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path: Pat
 def test_reporting_seeds_are_never_search_seeds(tmp_path: Path) -> None:
     history = start(config(), tmp_path / "run", quiet)
     assert {trial.seed for trial in history.trials}.isdisjoint(
-        final_seed(config(), index) for index in range(100)
+        final_seed(config().seed, index) for index in range(100)
     )
-    assert final_seed(config(), 0) == derive(0, "final", 0)
+    assert final_seed(config().seed, 0) == derive(0, "final", 0)
 
 
 def table(path: Path, share_missing: float) -> Path:
@@ -273,7 +278,7 @@ def process(arguments: list[str], directory: Path) -> subprocess.Popen[bytes]:
 
 
 def killed_when(events: int, running: subprocess.Popen[bytes], run: Path) -> None:
-    """Kills the process as soon as the journal holds so many events, or lets it end."""
+    """Kills the process once the journal holds this many events, unless it ends before."""
     deadline = time.monotonic() + 60
     while running.poll() is None and time.monotonic() < deadline:
         try:
@@ -354,11 +359,11 @@ HALVED = {
 
 
 class Interrupted(Exception):
-    """Stands for the end of the process."""
+    """Stands for the death of the process."""
 
 
 def interrupting(after: int):
-    """Watches until so many events have come."""
+    """Watches and dies after this many events."""
     seen = []
 
     def watch(history: History, events: tuple) -> None:
@@ -390,7 +395,7 @@ def events_of(directory: Path) -> tuple:
 
 def test_the_progress_counts_parts_and_tells_promotions(tmp_path: Path) -> None:
     stream = io.StringIO()
-    with Progress(config(**HALVED), stream, interval=0.0) as progress:
+    with Progress(plan_of(config(**HALVED)), "asha", stream, interval=0.0) as progress:
         start(config(**HALVED, baseline="none"), tmp_path / "run", progress)
     said = stream.getvalue()
     assert re.search(
@@ -466,7 +471,8 @@ from spaces import SearchSpace, Shapes
 
 def task():
     inputs = torch.randn(48, 4, generator=torch.Generator().manual_seed(0))
-    train, validation = (Split(part, (part[:, 0] > 0).long()) for part in (inputs[:32], inputs[32:]))
+    parts = (inputs[:32], inputs[32:])
+    train, validation = (Split(part, (part[:, 0] > 0).long()) for part in parts)
     return Task("tiny", train, validation, validation, Shapes((4,), (2,)))
 
 
@@ -480,7 +486,7 @@ space = SearchSpace("tiny", define)
 
 
 def trained(folder: Path) -> RunConfig:
-    """A search that trains: milliseconds for each network."""
+    """A search that trains each network for milliseconds."""
     (folder / "tiny.py").write_text(TINY)
     return parse_config(
         {
@@ -507,17 +513,19 @@ def test_a_run_of_paused_trainings_that_ends_after_any_event_goes_on_as_if_it_ha
     with open_for_reading(tmp_path / "whole") as journal:
         length = len(journal.events())
     assert not (tmp_path / "whole" / "checkpoints").exists()
+    changed = 0
     for after in range(1, length):
         run = tmp_path / f"run-{after}"
         with pytest.raises(Interrupted):
             start(checked, run, interrupting(after))
         for left in (run / "checkpoints").glob("*"):
-            # Once lost, once damaged, else as it was left; an unfinished one beside it.
+            # The file is missing, damaged or intact, and an unfinished file is beside it.
             left.with_name(f"{left.name}.1.unfinished").write_bytes(b"half")
             if after % 3 == 0:
                 left.unlink()
             elif after % 3 == 1:
                 left.write_bytes(left.read_bytes()[:-1])
+            changed += after % 3 < 2
         history = resume(run, quiet)
         assert whole(history) == whole(uninterrupted)
         assert outcomes(history) == outcomes(uninterrupted)
@@ -525,6 +533,7 @@ def test_a_run_of_paused_trainings_that_ends_after_any_event_goes_on_as_if_it_ha
             (final.trial, final.result.test) for final in uninterrupted.finals
         ]  # type: ignore[union-attr]
         assert not (run / "checkpoints").exists()
+    assert changed, "no checkpoint was deleted or damaged"
 
 
 def test_a_checkpoint_is_gone_when_nothing_goes_on_from_it_any_more(tmp_path: Path) -> None:
@@ -552,6 +561,7 @@ def test_a_checkpoint_is_gone_when_nothing_goes_on_from_it_any_more(tmp_path: Pa
         )
 
     start(trained(tmp_path), tmp_path / "run", watch)
+    assert kept
     assert kept == [set()] * len(kept)
     assert len(kept) > 4
     assert not folder.exists()

@@ -1,6 +1,4 @@
-"""Rules that end a search: what they say of made-up histories, whole runs on the shipped table, and
-the same answer after a kill.
-"""
+"""Rules that end a search: on made-up histories, on the shipped table, and after a kill."""
 
 from __future__ import annotations
 
@@ -11,13 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from nas.config.config import ConfigError, RunConfig, parse_config
+from nas.config.arms import budget_of
+from nas.config.loading import parse_config
+from nas.config.plan import plan_of
+from nas.config.sections import ConfigError, RunConfig
 from nas.evaluators.evaluator import Failed, Observation
 from nas.objectives.objective import SCORE, Objective
-from nas.record.history import History, Trial, fold, outcome_event, round_event
-from nas.record.journal import FILE, Event, open_for_reading
+from nas.record.events import outcome_event, round_event
+from nas.record.folding import fold
+from nas.record.history import History
+from nas.record.journal import Event, open_for_reading
+from nas.record.journal_file import FILE
+from nas.record.trials import Trial
 from nas.search.run import resume, start
-from nas.search.stopping import budget_of, evaluations_since_better, reason_to_stop
+from nas.search.stopping import evaluations_since_better, reason_to_stop
 from spaces import Architecture
 
 TABLE = {
@@ -29,7 +34,7 @@ TABLE = {
 
 
 class Killed(Exception):
-    """The process would be gone."""
+    """Stands for the death of the process."""
 
 
 def config_of(stop: dict[str, float], **changes: object) -> RunConfig:
@@ -45,7 +50,7 @@ def config_of(stop: dict[str, float], **changes: object) -> RunConfig:
 
 
 def quiet(history: History, events: object) -> None:
-    """Watches without a word."""
+    """Watches and prints nothing."""
 
 
 def never() -> float:
@@ -75,9 +80,12 @@ def test_stale_counts_evaluations_since_the_best_failures_too() -> None:
     assert evaluations_since_better(arm_of(0.1, 0.5, 0.5, None, 0.2), [SCORE]) == 3
     assert evaluations_since_better(arm_of(0.1, 0.5), [SCORE]) == 0
     arm = arm_of(0.1, 0.5, 0.5, None, 0.2)
-    assert reason_to_stop(arm, config_of({"stale": 3}), never) == "no better score in 3 evaluations"
-    assert reason_to_stop(arm, config_of({"stale": 4}), never) is None
-    assert reason_to_stop(arm_of(None, None, None), config_of({"stale": 3}), never) is None
+    assert (
+        reason_to_stop(arm, plan_of(config_of({"stale": 3})), never)
+        == "no better score in 3 evaluations"
+    )
+    assert reason_to_stop(arm, plan_of(config_of({"stale": 4})), never) is None
+    assert reason_to_stop(arm_of(None, None, None), plan_of(config_of({"stale": 3})), never) is None
 
 
 def test_with_several_objectives_stale_counts_since_the_front_changed() -> None:
@@ -91,28 +99,31 @@ def test_with_several_objectives_stale_counts_since_the_front_changed() -> None:
         strategy="nsga2",
         objectives=[{"name": "score"}, {"name": "cost", "goal": "minimise"}],
     )
-    assert reason_to_stop(arm, config, never) == "no change of the front in 2 evaluations"
+    assert reason_to_stop(arm, plan_of(config), never) == "no change of the front in 2 evaluations"
 
 
 def test_hours_are_those_of_the_running_clock() -> None:
     config = config_of({"hours": 2})
-    assert reason_to_stop(arm_of(0.1), config, lambda: 7199.0) is None
-    assert reason_to_stop(arm_of(0.1), config, lambda: 7200.0) == "the search has run for 2 hours"
+    assert reason_to_stop(arm_of(0.1), plan_of(config), lambda: 7199.0) is None
     assert (
-        reason_to_stop(arm_of(0.1), config_of({"hours": 1}), lambda: 7200.0)
+        reason_to_stop(arm_of(0.1), plan_of(config), lambda: 7200.0)
+        == "the search has run for 2 hours"
+    )
+    assert (
+        reason_to_stop(arm_of(0.1), plan_of(config_of({"hours": 1})), lambda: 7200.0)
         == "the search has run for 1 hour"
     )
 
 
 def test_gain_asks_what_the_rest_of_the_budget_would_bring() -> None:
     risen = arm_of(*(0.1 * place for place in range(12)))
-    assert reason_to_stop(risen, config_of({"gain": 1e-4}), never) is None
-    said = reason_to_stop(risen, config_of({"gain": 100}), never)
+    assert reason_to_stop(risen, plan_of(config_of({"gain": 1e-4})), never) is None
+    said = reason_to_stop(risen, plan_of(config_of({"gain": 100})), never)
     assert said is not None
     assert said.startswith("the rest of the budget is expected to bring +")
     assert said.endswith(", less than 100")
-    # Too few to tell.
-    assert reason_to_stop(arm_of(0.1, 0.1), config_of({"gain": 100}), never) is None
+    # Too few evaluations to judge.
+    assert reason_to_stop(arm_of(0.1, 0.1), plan_of(config_of({"gain": 100})), never) is None
 
 
 @pytest.mark.parametrize(
@@ -149,7 +160,7 @@ def test_a_rule_ends_the_search_and_the_baseline_gets_as_many(
     assert history.finished is not None
     assert re.fullmatch(reason, history.finished), history.finished
     assert 4 <= len(search.trials) == len(random.trials) < 80
-    assert budget_of("random", history, config) == len(search.trials)
+    assert budget_of("random", history, 80, may_stop=True) == len(search.trials)
     assert len(search.finalists) == len(random.finalists) == 3
     assert len(history.finals) == 6
 
@@ -159,7 +170,7 @@ def test_without_rules_nothing_changes(tmp_path: Path) -> None:
     far = start(config_of({"stale": 1000, "hours": 1000}, budget=24), tmp_path / "far", quiet)
     assert history == far
     assert history.finished == "the budget is used"
-    assert budget_of("random", History(), config_of({})) == 80
+    assert budget_of("random", History(), 80, may_stop=plan_of(config_of({})).may_stop) == 80
 
 
 def events_of(directory: Path) -> tuple[Event, ...]:
@@ -185,7 +196,7 @@ def test_a_killed_run_stops_where_the_whole_one_does(
     config = config_of(stop)
     whole = start(config, tmp_path / "whole", quiet)
     count, last = len(events_of(tmp_path / "whole")), len(whole.of_arm("search").trials)
-    # In the search, at its very end, in the baseline, among the finalists.
+    # Kills in the search, at its end, in the baseline and during the full trainings.
     for moment in (7, last + last // 2, last + last // 2 + 1, last + last // 2 + 9, count - 1):
         run = tmp_path / f"killed-{moment}"
         with pytest.raises(Killed):
@@ -196,19 +207,17 @@ def test_a_killed_run_stops_where_the_whole_one_does(
 
 
 def test_hours_come_from_the_journal_not_from_the_process(tmp_path: Path) -> None:
-    """After a stop by `hours` the clock of the new process says nothing; and a long time without a
-    process is no time of the search.
-    """
+    """For `hours` neither the clock of a new process nor the time without a process counts."""
     config = config_of({"hours": 5}, budget=24)
     with pytest.raises(Killed):
         start(config, tmp_path / "run", killed_after(24))
-    # Since the kill a day has passed.
+    # A day has passed since the kill.
     connection = sqlite3.connect(tmp_path / "run" / FILE)
     with connection:
         connection.execute("UPDATE events SET time = time - 86400")
     connection.close()
     assert resume(tmp_path / "run", quiet).finished == "the budget is used"
-    # Six hours between the first two events of another: over after the first round, in every
+    # With six hours between its first two events, another run ends after the first round in every
     # process.
     with pytest.raises(Killed):
         start(config, tmp_path / "slow", killed_after(6))

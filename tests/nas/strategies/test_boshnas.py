@@ -1,5 +1,6 @@
-"""The strategy `boshnas` beside its contract in test_strategies.py: its policy, its climbs, and
-what it reads off the history.
+"""The policy of the strategy `boshnas`, its climbs, and the rounds that it counts in the history.
+
+Its contract is tested in `test_strategies.py`.
 """
 
 from __future__ import annotations
@@ -10,24 +11,21 @@ import numpy
 import pytest
 import torch
 
-from nas.record.history import EMPTY, History, fold, outcome_event, round_event
-from nas.strategies import BOSHNAS, RandomSearch
-from nas.strategies.boshnas import (
-    OPTIMISED,
-    STALE,
-    UNSURE,
-    bound,
-    boxes,
-    nearest_first,
-    stale_rounds,
-)
+from nas.evaluators.evaluator import Observation
+from nas.record.events import outcome_event, round_event
+from nas.record.folding import fold
+from nas.record.history import EMPTY, History
+from nas.record.trials import Predicted
+from nas.strategies import BOSHNAS, Asked, RandomSearch
+from nas.strategies.boshnas import OPTIMISED, STALE, UNSURE, stale_rounds
+from nas.strategies.boshnas_climb import bound, boxes, nearest_first
 from predictors import GNN, Boshnas
 from predictors.boshnas.gobi import Ascent, climb
 from predictors.boshnas.relaxed import climb_operations, graph_features
 from predictors.boshnas.surrogate import Surrogate
 from predictors.network.ensemble import Networks
 from tests.contracts.predictor_contract import random_graphs, true_scores
-from tests.contracts.strategy_contract import CELLS, TINY, networks, play, score
+from tests.contracts.strategy_contract import CELLS, TINY, best_score, networks, play, score
 
 SMALL = BOSHNAS(initial=8, candidates=60, climb_steps=10, members=2, fit_steps=40)
 VARIANTS = {
@@ -75,28 +73,34 @@ def test_of_ten_proposals_eight_climb_one_is_unsure_and_one_random() -> None:
     assert min(shares[UNSURE], shares["random"]) > 0.03
 
 
-def test_the_unsure_are_those_of_the_largest_doubt() -> None:
+def predictions(asked: Asked) -> list[Predicted]:
+    """The predictions of proposals that all have one."""
+    found = [item.prediction for item in asked.proposals if item.prediction is not None]
+    assert len(found) == len(asked.proposals)
+    return found
+
+
+def test_unsure_proposals_have_the_largest_epistemic_uncertainty() -> None:
     history = play(RandomSearch(), CELLS, rounds=3, count=4, score=score)
     asked = replace(SMALL, unsure=1.0, random=0.0).ask(CELLS, history, 60, 0)
-    doubts = [item.prediction.epistemic for item in asked.proposals]  # type: ignore[union-attr]
+    uncertainties = [prediction.epistemic for prediction in predictions(asked)]
     assert {item.origin for item in asked.proposals} == {UNSURE}
-    assert doubts == sorted(doubts, reverse=True)
+    assert uncertainties == sorted(uncertainties, reverse=True)
 
 
-def test_the_control_takes_what_the_bound_is_highest_of_and_climbs_come_near_to_that() -> None:
+def test_the_control_takes_the_highest_bounds_and_climbs_come_near_to_them() -> None:
     history = play(RandomSearch(), CELLS, rounds=6, count=4, score=score)
     greedy = replace(SMALL, unsure=0.0, random=0.0, candidates=300, fit_steps=100)
 
     def bounds(strategy: BOSHNAS, count: int) -> list[float]:
-        told = [item.prediction for item in strategy.ask(CELLS, history, count, 0).proposals]
-        return [said.mean + strategy.epistemic * said.epistemic for said in told]  # type: ignore[union-attr]
+        found = predictions(strategy.ask(CELLS, history, count, 0))
+        return [each.mean + strategy.epistemic * each.epistemic for each in found]
 
     ranked = bounds(replace(greedy, order="zeroth"), 300)
     assert ranked == sorted(ranked, reverse=True)
     for order in ("first", "second"):
-        assert numpy.mean(bounds(replace(greedy, order=order, climb_steps=60), 4)) > numpy.quantile(
-            ranked, 0.9
-        )
+        climbed = bounds(replace(greedy, order=order, climb_steps=60), 4)
+        assert numpy.mean(climbed) > numpy.quantile(ranked, 0.9)
 
 
 @pytest.mark.parametrize("order", ["first", "second"])
@@ -130,11 +134,11 @@ def test_relaxed_operations_are_shares_and_climb_to_the_better_operation() -> No
     inner = numpy.concatenate(
         [share_PO[1:last] for share_PO, last in zip(share_MPO, sizes_M, strict=True)]
     )
-    assert inner[:, ops.index("conv")].mean() > 0.8, "convolutions are what scores"
-    # What was not moved is read as the graph itself: its own operation's share is then all.
+    assert inner[:, ops.index("conv")].mean() > 0.8, "convolutions have the best scores"
+    # An input that was not moved is read as the graph itself: the share of its own operation is 1.
     moved = torch.from_numpy(read_MF).reshape(5, 2, 16).transpose(0, 1)
     still = torch.from_numpy(features_MF).reshape(5, 2, 16).transpose(0, 1)
-    assert fitted.model.network.judge(moved).mean() > fitted.model.network.judge(still).mean()
+    assert fitted.model.network.head(moved).mean() > fitted.model.network.head(still).mean()
 
 
 def test_the_nearest_to_each_end_come_first_and_all_are_named_once() -> None:
@@ -151,54 +155,36 @@ def test_a_start_may_move_a_share_of_the_candidates_range_and_not_out_of_it() ->
     assert high_KD.tolist() == [[-2.0, 1.5], [2.0, 3.0]]
 
 
-def told(rounds: list[tuple[str, float | None]]) -> History:
-    """A history of rounds of one trial, of this origin and score; None for a failure."""
+def stale(*rounds: tuple[str, float | None]) -> int:
+    """The stale rounds of a history with one trial in each round.
+
+    A round is given as the trial's origin and its score, which is None if the trial is pending.
+    """
     drawn = RandomSearch().ask(CELLS, EMPTY, len(rounds), 0).proposals
     history = play(
         RandomSearch(), CELLS, rounds=len(rounds), count=1, score=lambda architecture: 0.0
     )
     assert len(drawn) == len(history.trials)
-    trials = [
-        replace(
-            trial,
-            origin=origin,
-            outcome=None if value is None else replace(trial.outcome, score=value),
-        )  # type: ignore[type-var]
+    trials = tuple(
+        replace(trial, origin=origin, outcome=None if value is None else Observation(value))
         for trial, (origin, value) in zip(history.trials, rounds, strict=True)
-    ]
-    return replace(history, trials=tuple(trials))
-
-
-def test_only_rounds_that_optimised_and_brought_nothing_are_counted() -> None:
-    assert stale_rounds(told([("random", 1.0), ("random", 0.5)])) == 0
-    assert (
-        stale_rounds(
-            told(
-                [
-                    ("random", 1.0),
-                    (OPTIMISED, 0.5),
-                    ("random", 0.2),
-                    (OPTIMISED, 0.5),
-                    (UNSURE, 0.1),
-                ]
-            )
-        )
-        == 2
     )
-    assert stale_rounds(told([("random", 1.0), (OPTIMISED, 0.5), (OPTIMISED, 1.5)])) == 0
-    assert (
-        stale_rounds(told([("random", 1.0), (OPTIMISED, 0.5), ("random", 2.0), (OPTIMISED, 1.0)]))
-        == 1
-    )
-    assert stale_rounds(told([("random", 1.0), (OPTIMISED, 0.5), (OPTIMISED, None)])) == 1, (
-        "what is pending has not failed to help"
-    )
+    return stale_rounds(replace(history, trials=trials))
 
 
-def test_noise_counts_once_the_best_has_stood_and_then_it_has_converged() -> None:
+def test_only_rounds_of_optimisation_without_a_better_score_are_counted() -> None:
+    first, worse, better = ("random", 1.0), (OPTIMISED, 0.5), (OPTIMISED, 1.5)
+    assert stale(first, ("random", 0.5)) == 0
+    assert stale(first, worse, ("random", 0.2), worse, (UNSURE, 0.1)) == 2
+    assert stale(first, worse, better) == 0
+    assert stale(first, worse, ("random", 2.0), (OPTIMISED, 1.0)) == 1
+    assert stale(first, worse, (OPTIMISED, None)) == 1, "a pending round is not counted yet"
+
+
+def test_aleatoric_uncertainty_counts_after_stale_rounds_until_it_has_converged() -> None:
     history = play(SMALL, CELLS, rounds=3, count=4, score=score)
 
-    def stood(times: int) -> History:
+    def with_stale_rounds(times: int) -> History:
         rounds = history
         for number in range(times):
             first = len(rounds.trials)
@@ -211,18 +197,16 @@ def test_noise_counts_once_the_best_has_stood_and_then_it_has_converged() -> Non
                 canonical=item.canonical,
             )
             like = replace(like, origin=OPTIMISED, outcome=None)
-            rounds = fold(
-                [
-                    round_event(3 + number, "search", [like]),
-                    outcome_event(first, replace(history.trials[0].outcome, score=-9.0)),
-                ],
-                rounds,
-            )  # type: ignore[type-var]
+            events = [
+                round_event(3 + number, "search", [like]),
+                outcome_event(first, Observation(-9.0)),
+            ]
+            rounds = fold(events, rounds)
         return rounds
 
     before = stale_rounds(history)
     notes = [
-        SMALL.ask(CELLS, stood(times - before), 2, 0).note
+        SMALL.ask(CELLS, with_stale_rounds(times - before), 2, 0).note
         for times in (STALE - 1, STALE, 2 * STALE)
     ]
     assert notes[0] == ""
@@ -230,19 +214,17 @@ def test_noise_counts_once_the_best_has_stood_and_then_it_has_converged() -> Non
     assert notes[2].startswith("converged")
     noisy = replace(SMALL, order="zeroth", aleatoric=100.0, epistemic=0.0, unsure=0.0, random=0.0)
     early, late = (
-        noisy.ask(CELLS, stood(times - before), 4, 0).proposals for times in (STALE - 1, STALE)
+        predictions(noisy.ask(CELLS, with_stale_rounds(times - before), 4, 0))
+        for times in (STALE - 1, STALE)
     )
-    assert numpy.mean([item.prediction.mean for item in early]) > numpy.mean(
-        [item.prediction.mean for item in late]
-    )  # type: ignore[union-attr]
+    assert numpy.mean([each.mean for each in early]) > numpy.mean([each.mean for each in late])
 
 
 def test_it_beats_chance() -> None:
     strategy = replace(SMALL, fit_steps=100, candidates=100, climb_steps=30)
-    best = play(strategy, CELLS, 6, 6, score, 0).best
-    chance = [play(RandomSearch(), CELLS, 6, 6, score, seed).best.score for seed in range(10)]  # type: ignore[union-attr]
-    assert best is not None
-    assert best.score > numpy.quantile(chance, 0.8)
+    best = best_score(play(strategy, CELLS, 6, 6, score, 0))
+    chance = [best_score(play(RandomSearch(), CELLS, 6, 6, score, seed)) for seed in range(10)]
+    assert best > numpy.quantile(chance, 0.8)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The lottery's figures: probabilities, what choosing overstates, and the grids."""
+"""The benchmark of settings by lottery: win probabilities, optimism of selection, and grids."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks.lottery import GRIDS, beats, is_default, settings_of, standing
+from benchmarks.lottery import GRIDS, is_default, settings_of
 from benchmarks.lottery_plot import lottery_plot
+from benchmarks.lottery_standings import beats, standing
 
 ARGUMENTS = argparse.Namespace(
     space="nasbench201",
@@ -22,8 +23,8 @@ ARGUMENTS = argparse.Namespace(
 
 
 def rows(setting: str, tuning: list[float], test: list[float]) -> list[dict]:
-    said = [("tuning", value) for value in tuning] + [("test", value) for value in test]
-    return [{"setting": setting, "phase": phase, "regret": regret} for phase, regret in said]
+    regrets = [("tuning", value) for value in tuning] + [("test", value) for value in test]
+    return [{"setting": setting, "phase": phase, "regret": regret} for phase, regret in regrets]
 
 
 def test_ties_count_half() -> None:
@@ -35,18 +36,14 @@ def test_ties_count_half() -> None:
 
 
 def test_the_setting_is_chosen_on_tuning_seeds_and_judged_on_others() -> None:
-    said = standing([*rows("a", [1.0, 3.0], [4.0, 6.0]), *rows("b", [4.0, 4.0], [2.0, 4.0])], ["b"])
-    assert (said.settings, said.chosen, said.chosen_tuning, said.chosen_test, said.gap) == (
-        2,
-        "a",
-        2.0,
-        5.0,
-        3.0,
-    )
-    assert said.drift == pytest.approx(1.0)
-    assert said.overstated == pytest.approx(2.0)
-    assert (said.best, said.worst, said.default) == (("b", 3.0), ("a", 5.0), 3.0)
-    assert said.quartiles == (3.5, 4.0, 4.5)
+    both = [*rows("a", [1.0, 3.0], [4.0, 6.0]), *rows("b", [4.0, 4.0], [2.0, 4.0])]
+    found = standing(both, ["b"])
+    assert (found.settings, found.chosen) == (2, "a")
+    assert (found.chosen_tuning, found.chosen_test, found.gap) == (2.0, 5.0, 3.0)
+    assert found.drift == pytest.approx(1.0)
+    assert found.overstated == pytest.approx(2.0)
+    assert (found.best, found.worst, found.default) == (("b", 3.0), ("a", 5.0), 3.0)
+    assert found.quartiles == (3.5, 4.0, 4.5)
 
 
 @pytest.mark.parametrize("strategy", GRIDS)
@@ -54,9 +51,8 @@ def test_every_grid_is_of_settings_that_its_strategy_accepts(strategy: str) -> N
     texts = settings_of(strategy, ARGUMENTS)
     assert len(texts) == len(set(texts)) > 0
     assert is_default(texts[0], ARGUMENTS), "the default is in the grid"
-    few = settings_of(
-        strategy, argparse.Namespace(**{**vars(ARGUMENTS), "settings": {strategy: 2}})
-    )
+    two = argparse.Namespace(**{**vars(ARGUMENTS), "settings": {strategy: 2}})
+    few = settings_of(strategy, two)
     assert few[0] == texts[0]
     assert len(few) == min(2, len(texts))
     assert set(few) <= set(texts)

@@ -1,6 +1,4 @@
-"""The tree of a space's questions: what is shared in it, what is closed, and that it finds the one
-good branch.
-"""
+"""The strategy `mcts`: the tree of a space's questions, its statistics, and its closed branches."""
 
 from __future__ import annotations
 
@@ -14,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.record.history import EMPTY, History
-from nas.strategies import MCTS, RandomSearch
+from nas.strategies import MCTS, RandomSearch, Strategy
 from nas.strategies.mcts import CELLS, Fork, Node, _descend, _visit, _way
 from spaces import Architecture, Chooser, Graph, GraphBuilder, SearchSpace
 from spaces.domains import Domain, Integer, OneOf, Permutation, Real, Subset
 from spaces.load import load_space
 from spaces.operators import domains, enumerate_all, sample
+from spaces.steady import Steady
 from tests.contracts.strategy_contract import CELLS as ROWS
-from tests.contracts.strategy_contract import play, score
+from tests.contracts.strategy_contract import best_score, play, score
 
 
 def chain(choose: Chooser) -> Graph:
@@ -34,7 +33,7 @@ def chain(choose: Chooser) -> Graph:
 
 
 def conditional(choose: Chooser) -> Graph:
-    """All kinds of questions; which are asked hangs on the first, and some answers are rejected."""
+    """Questions of all kinds that depend on the first answer; some answers are rejected."""
     builder = GraphBuilder()
     value = builder.input()
     if choose.one_of("kind", ["numbers", "sets"]) == "numbers":
@@ -57,38 +56,30 @@ def conditional(choose: Chooser) -> Graph:
 
 
 def line(choose: Chooser) -> Graph:
-    """Three whole numbers of 128: two million architectures."""
+    """Three whole numbers from 0 to 127: two million architectures."""
     builder = GraphBuilder()
-    return builder.output(
-        builder.node(
-            "point", builder.input(), **{name: choose.integer(name, 0, 127) for name in "xyz"}
-        )
-    )
+    x, y, z = (choose.integer(name, 0, 127) for name in "xyz")
+    return builder.output(builder.node("point", builder.input(), x=x, y=y, z=z))
 
 
-CHAIN, CONDITIONAL, LINE = (
-    SearchSpace("chain", chain),
-    SearchSpace("conditional", conditional),
-    SearchSpace("line", line),
-)
+CHAIN = SearchSpace("chain", chain)
+CONDITIONAL = SearchSpace("conditional", conditional)
+LINE = SearchSpace("line", line)
 
 
 def right_from_the_start(architecture: Architecture) -> float:
-    """How many of the first answers are right."""
+    """How many answers are right before the first wrong one."""
     answers = [answer for _, answer in architecture.decisions]
-    return float(
-        next(
-            (
-                place
-                for place, (answer, right) in enumerate(zip(answers, "badcab", strict=True))
-                if answer != right
-            ),
-            len(answers),
-        )
-    )
+    num_right = 0
+    for answer, right in zip(answers, "badcab", strict=True):
+        if answer != right:
+            break
+        num_right += 1
+    return float(num_right)
 
 
-def trials_to(strategy, space: SearchSpace, wanted: float, seed: int, most: int) -> int:
+def trials_to(strategy: Strategy, space: SearchSpace, wanted: float, seed: int, most: int) -> int:
+    """How many trials come before the first with the wanted score; at most `most`."""
     history = play(
         strategy, space, rounds=most // 4, count=4, score=right_from_the_start, seed=seed
     )
@@ -106,9 +97,9 @@ def test_neighbours_share_their_statistics_by_bisection() -> None:
         return -sum(abs(answer - 90) for _, answer in architecture.decisions)  # type: ignore[operator]
 
     def mean(strategy: MCTS) -> float:
-        return sum(play(strategy, LINE, 16, 4, peak, seed).best.score for seed in range(5)) / 5  # type: ignore[union-attr]
+        return sum(best_score(play(strategy, LINE, 16, 4, peak, seed)) for seed in range(5)) / 5
 
-    # Without it, all of the first question's 128 answers come first.
+    # Without bisection, all 128 answers to the first question are tried first.
     assert mean(MCTS()) > mean(MCTS(bisection=False)) + 4
 
 
@@ -119,10 +110,8 @@ def test_a_trial_counts_for_the_half_that_its_neighbour_is_in() -> None:
     lower, upper = root.children[0], root.children[1]
     assert (root.visits, lower.visits, upper.visits) == (4, 3, 1)
     assert (root.mean(0), lower.mean(0), upper.mean(0)) == (0.5, pytest.approx(2 / 3), 0.0)
-    answers = Counter(_descend(root, 0.0, Random(number))["x"] for number in range(200))
-    assert sum(times for answer, times in answers.items() if answer >= 16) == 0, (
-        "without exploration the half with the lower mean is left alone"
-    )
+    answers = {_descend(root, 0.0, Random(number))["x"] for number in range(200)}
+    assert answers <= set(range(16)), "without exploration, the half with the lower mean is avoided"
 
 
 @pytest.mark.parametrize(
@@ -145,10 +134,8 @@ def test_questions_whose_answers_have_an_order_are_halved(
     assert domain.size is not None
     for index in range(domain.size):
         answer = domain.at(index)
-        way, plain = (
-            _way({"x": domain}, {"x": answer}, True),
-            _way({"x": domain}, {"x": answer}, False),
-        )
+        way = _way({"x": domain}, {"x": answer}, True)
+        plain = _way({"x": domain}, {"x": answer}, False)
         assert plain == ([(Fork("x", domain, None), answer)] if domain.size > 1 else [])
         if halvings is None:
             assert way == plain
@@ -173,7 +160,7 @@ def test_real_numbers_are_halved_into_cells(
     low: float, width: float, log: bool, share: float, bisection: bool
 ) -> None:
     domain = Real(low, low + width, log)
-    answer = domain.draw(_At(share))
+    answer = domain.draw(Steady(share))
     way = _way({"x": domain}, {"x": answer}, bisection)
     assert len(way) == math.log2(CELLS)
     fork, branch = way[-1]
@@ -183,14 +170,6 @@ def test_real_numbers_are_halved_into_cells(
     again = fork.draw_answer(branch, Random(1))
     assert domain.accepts(again)
     assert abs(_way({"x": domain}, {"x": again}, bisection)[-1][0].half(branch)[0] - cells[0]) <= 1
-
-
-class _At:
-    def __init__(self, share: float) -> None:
-        self.share = share
-
-    def random(self) -> float:
-        return self.share
 
 
 @pytest.mark.parametrize("bisection", [True, False])
@@ -210,7 +189,7 @@ def test_conditional_questions_of_every_kind(bisection: bool) -> None:
         CONDITIONAL.graph(trial.architecture)
 
 
-def test_what_is_used_up_is_closed() -> None:
+def test_a_space_is_searched_completely() -> None:
     few = SearchSpace("few", lambda choose: conditional(choose), held=(("kind", "sets"),))
     whole = list(enumerate_all(few))
     history = play(
@@ -221,7 +200,7 @@ def test_what_is_used_up_is_closed() -> None:
         score=lambda architecture: float(len(architecture.key)),
     )
     assert {trial.architecture for trial in history.trials} == set(whole), (
-        "7 subsets in 6 orders, none left out and none twice"
+        "7 subsets in 6 orders, each of them once"
     )
     assert len(history.trials) == len(whole) == 42
     assert MCTS().ask(few, history, 3, 0).proposals == ()
@@ -247,13 +226,11 @@ def test_all_rejected_but_one_is_found() -> None:
 
 def test_pending_and_proposed_are_visits_that_leave_the_means() -> None:
     history = play(MCTS(), ROWS, rounds=5, count=4, score=score)
-    waiting = replace(
-        history, trials=(*history.trials[:-1], replace(history.trials[-1], outcome=None))
-    )
-    known, unknown = (
-        MCTS()._tree(ROWS, replace(history, trials=history.trials[:-1])),
-        MCTS()._tree(ROWS, waiting),
-    )
+    ended = history.trials[:-1]
+    pending = replace(history.trials[-1], outcome=None)
+    waiting = replace(history, trials=(*ended, pending))
+    known = MCTS()._tree(ROWS, replace(history, trials=ended))
+    unknown = MCTS()._tree(ROWS, waiting)
     assert unknown.visits == known.visits + 1
     assert (unknown.scored, unknown.total) == (known.scored, known.total)
     asked = MCTS().ask(ROWS, waiting, 8, 0).proposals
@@ -268,9 +245,8 @@ def test_one_node_is_added_for_a_visit() -> None:
     space = load_space("nasbench201")
     for number in range(50):
         architecture = sample(space, random)
-        _visit(
-            root, _way(domains(space, architecture), architecture.answers, True), random.random()
-        )
+        way = _way(domains(space, architecture), architecture.answers, True)
+        _visit(root, way, random.random())
         assert count(root) <= number + 2
     assert root.visits == root.scored == 50 == sum(child.visits for child in root.children.values())
 

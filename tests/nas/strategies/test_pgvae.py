@@ -1,5 +1,6 @@
-"""The strategy `pgvae` beside its contract in test_strategies.py: what it draws from, that failures
-count, conditional spaces, and the weights of the baselines.
+"""The draws of the strategy `pgvae`, and the weights of its baselines.
+
+Its contract is tested in `test_strategies.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from nas.strategies import PGVAE, RandomSearch
 from nas.strategies import weighting as weights
 from nas.strategies.pgvae import ranks
 from spaces.load import load_space
-from tests.contracts.strategy_contract import CELLS, check_strategy, play, score
+from tests.contracts.strategy_contract import CELLS, best_score, check_strategy, play, score
 from tests.spaces.test_codes import NESTED
 
 SMALL = PGVAE(initial=8, latent=4, width=16, steps=60)
@@ -32,13 +33,13 @@ def test_after_the_initial_design_it_draws_from_the_latent_space() -> None:
 @pytest.mark.parametrize("weighting", ["pgvae", "rwr", "dbas", "cbas", "cem"])
 def test_it_beats_chance(weighting: str) -> None:
     strategy = replace(SMALL, weighting=weighting, steps=100)
-    best = [play(strategy, CELLS, 20, 4, score, seed).best.score for seed in range(3)]  # type: ignore[union-attr]
-    chance = [play(RandomSearch(), CELLS, 20, 4, score, seed).best.score for seed in range(3)]  # type: ignore[union-attr]
+    best = [best_score(play(strategy, CELLS, 20, 4, score, seed)) for seed in range(3)]
+    chance = [best_score(play(RandomSearch(), CELLS, 20, 4, score, seed)) for seed in range(3)]
     assert sum(best) > sum(chance)
 
 
 def test_failures_are_learnt_from() -> None:
-    """What fails is as bad as the worst, so it is drawn less."""
+    """A failure counts as the worst score, so architectures like it are drawn less often."""
     history = play(
         replace(SMALL, steps=100),
         CELLS,
@@ -47,7 +48,7 @@ def test_failures_are_learnt_from() -> None:
         lambda item: None if item.answers["op0"] != "conv2d" else score(item),
     )
     late = history.trials[50:]
-    assert sum(trial.is_observed for trial in late) > 0.5 * len(late), "a quarter by chance"
+    assert sum(trial.is_observed for trial in late) > 0.5 * len(late), "by chance it is a quarter"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_weights() -> None:
     assert (weights.cem(score_N, 0.9) > 0).sum() == 11
     above = weights.dbas(score_N, 0.9)
     assert above[90] / above[100] == pytest.approx(0.5 / 0.97725, rel=1e-3), (
-        "half of the noise is above the quantile; two deviations from it, 0.977"
+        "at the quantile, half of the noise is above it; two standard deviations up, 0.977"
     )
     doubled = weights.cbas(score_N, 0.9, numpy.where(numpy.arange(101) == 95, numpy.log(2), 0))
     assert doubled[95] / doubled[96] == pytest.approx(2 * above[95] / above[96])

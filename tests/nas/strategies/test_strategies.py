@@ -1,12 +1,14 @@
-"""The contract, and what each strategy adds to it."""
+"""All strategies against their contract, and the particular behaviour of the simpler ones."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy
 import pytest
 
+from nas.record.history import History
 from nas.strategies import (
     BOSHNAS,
     MCTS,
@@ -20,7 +22,7 @@ from nas.strategies import (
 )
 from nas.strategies.acquisition import ACQUISITIONS, Outlook
 from predictors import PREDICTORS
-from tests.contracts.strategy_contract import CELLS, check_strategy, play, score
+from tests.contracts.strategy_contract import CELLS, best_score, check_strategy, play, score
 
 STRATEGIES = {
     "random": RandomSearch(),
@@ -55,9 +57,8 @@ def test_contract(strategy: Strategy) -> None:
 
 def test_each_informed_strategy_beats_random_on_an_easy_landscape() -> None:
     def mean_best(strategy: Strategy) -> float:
-        return float(
-            numpy.mean([play(strategy, CELLS, 10, 4, score, seed).best.score for seed in range(5)])
-        )  # type: ignore[union-attr]
+        best = [best_score(play(strategy, CELLS, 10, 4, score, seed)) for seed in range(5)]
+        return float(numpy.mean(best))
 
     chance = mean_best(RandomSearch())
     for name in ("evolution", "local", "surrogate ucb", "mcts", "smbo", "pgvae"):
@@ -65,19 +66,18 @@ def test_each_informed_strategy_beats_random_on_an_easy_landscape() -> None:
 
 
 def test_all_start_from_the_same_random_architectures() -> None:
-    firsts = {
-        name: tuple(
-            item.architecture
-            for item in strategy.ask(CELLS, play(strategy, CELLS, 1, 2, score), 2, 0).proposals
-        )
-        for name, strategy in STRATEGIES.items()
-    }
-    assert len(set(firsts.values())) == 1
+    firsts = set()
+    for strategy in STRATEGIES.values():
+        asked = strategy.ask(CELLS, play(strategy, CELLS, 1, 2, score), 2, 0)
+        assert len(asked.proposals) == 2
+        firsts.add(tuple(item.architecture for item in asked.proposals))
+    assert len(firsts) == 1
 
 
 def test_evolution_picks_parents_among_the_youngest() -> None:
     strategy = Evolution(population=4, tournament=4)
     history = play(strategy, CELLS, rounds=10, count=1, score=score)
+    assert len(history.trials) == 10
     for child in history.trials[4:]:
         youngest = history.trials[child.number - 4 : child.number]
         parent = max(youngest, key=lambda trial: trial.score)
@@ -91,26 +91,27 @@ def test_evolution_picks_parents_among_the_youngest() -> None:
 
 def test_local_search_steps_from_the_best() -> None:
     history = play(LocalSearch(initial=4), CELLS, rounds=2, count=4, score=score)
+    assert len(history.trials) == 8
     best = max(history.trials[:4], key=lambda trial: trial.score)
     for step in history.trials[4:]:
         assert step.origin == "neighbour"
-        assert (
-            sum(
-                best.architecture.answers[path] != answer
-                for path, answer in step.architecture.decisions
-            )
-            == 1
-        )
+        changed = [
+            path
+            for path, answer in step.architecture.decisions
+            if best.architecture.answers[path] != answer
+        ]
+        assert len(changed) == 1
 
 
-def test_the_surrogate_says_before_what_it_expects() -> None:
+def test_the_surrogate_predicts_scores_before_they_are_observed() -> None:
     history = play(STRATEGIES["surrogate ucb"], CELLS, rounds=5, count=4, score=score)
+    assert len(history.trials) == 20
     assert all(trial.prediction is None for trial in history.trials[:8])
     assert all(trial.prediction is not None for trial in history.trials[8:])
 
 
 def test_a_surrogate_that_does_not_rank_leaves_half_to_evolution() -> None:
-    # Nothing at random, which would come out of evolution's half.
+    # Without exploration, because random proposals would reduce evolution's half.
     strategy = replace(STRATEGIES["surrogate ucb"], exploration=0.0)
     state = numpy.random.default_rng(0)
     noise: dict[str, float] = {}
@@ -121,21 +122,24 @@ def test_a_surrogate_that_does_not_rank_leaves_half_to_evolution() -> None:
         4,
         lambda architecture: noise.setdefault(architecture.key, float(state.normal())),
     )
-    # The newest sixteen predictions turned upside down: the surrogate could not have been more
-    # wrong.
-    judged = [trial for trial in history.observed if trial.prediction is not None][-16:]
-    order = sorted(judged, key=lambda trial: trial.prediction.mean)  # type: ignore[union-attr]
-    wrong = {trial.architecture.key: -float(rank) for rank, trial in enumerate(order)}
+    # The scores are in the reverse order of the latest sixteen predictions, which are then as wrong
+    # as possible.
+    judged = [
+        (trial.prediction.mean, trial.architecture.key)
+        for trial in history.observed
+        if trial.prediction is not None
+    ][-16:]
+    judged.sort(key=lambda pair: pair[0])
+    wrong = {key: -float(rank) for rank, (_, key) in enumerate(judged)}
     asked = strategy.ask(CELLS, _with_scores(history, wrong), 4, 0)
     assert "did not rank" in asked.note
     assert sum(item.origin == "mutation" for item in asked.proposals) >= 2
 
 
-def _with_scores(history, scores):
-    from dataclasses import replace
-
+def _with_scores(history: History, scores: Mapping[str, float]) -> History:
+    """The history with other scores for the architectures of these keys."""
     trials = tuple(
-        replace(trial, outcome=replace(trial.outcome, score=scores[trial.architecture.key]))
+        trial.with_score(scores[trial.architecture.key])
         if trial.architecture.key in scores
         else trial
         for trial in history.trials
@@ -152,9 +156,9 @@ def _with_scores(history, scores):
         (lambda: SurrogateSearch(PREDICTORS["ridge"](), initial=1), "initial >= 2"),
         (lambda: SurrogateSearch(PREDICTORS["ridge"](), exploration=-1), "share between 0 and 1"),
         (
-            lambda: SurrogateSearch(PREDICTORS["ridge"](), acquisition="best"),
+            lambda: replace(SurrogateSearch(PREDICTORS["ridge"]()), acquisition="best"),
             "known: ucb, ei, noisy_ei, thompson, top",
-        ),  # type: ignore[arg-type]
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make, message: str) -> None:
@@ -163,11 +167,8 @@ def test_settings_that_make_no_sense_are_refused(make, message: str) -> None:
 
 
 def test_acquisitions() -> None:
-    mean, std, random = (
-        numpy.array([1.0, 0.0, 2.0]),
-        numpy.array([0.0, 3.0, 1e-15]),
-        numpy.random.default_rng(0),
-    )
+    mean, std = numpy.array([1.0, 0.0, 2.0]), numpy.array([0.0, 3.0, 1e-15])
+    random = numpy.random.default_rng(0)
     outlook = Outlook(
         mean, std, known_mean_M=numpy.array([1.2, 0.3]), known_std_M=numpy.zeros(2), best=1.5
     )
@@ -177,7 +178,7 @@ def test_acquisitions() -> None:
     assert improvement[0] == pytest.approx(0.0)
     assert improvement[1] == pytest.approx(numpy.maximum(draws - 1.5, 0).mean(), rel=0.02)
     assert improvement[2] == pytest.approx(0.5)
-    # The lucky 1.5 is believed to be worth 1.2 at best.
+    # The true value of the observed 1.5 is predicted to be 1.2 at best.
     assert ACQUISITIONS["noisy_ei"](outlook, 0.0, 1, random)[2] == pytest.approx(0.8)
     drawn = numpy.array([ACQUISITIONS["thompson"](outlook, 0.0, 1, random) for _ in range(4000)])
     assert drawn.mean(0) == pytest.approx(mean, abs=0.2)

@@ -1,7 +1,6 @@
-"""The surrogate search beyond one score: fronts, constraints, and numbers that the graph itself
-tells.
-"""
+"""Surrogate search with several objectives, constraints, and numbers computed from the graph."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,56 +9,67 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.evaluators.evaluator import Observation
-from nas.objectives.constrained_space import number_of, within
+from nas.objectives.constrained_space import within
 from nas.objectives.constraints import Constraint, broken, feasible
+from nas.objectives.graph_numbers import number_of
 from nas.objectives.objective import SCORE, Objective, values
 from nas.objectives.pareto import hypervolume
-from nas.record.history import EMPTY, History, Trial, fold, outcome_event, round_event
+from nas.record.events import outcome_event, round_event
+from nas.record.folding import fold
+from nas.record.history import EMPTY, History
+from nas.record.trials import Proposal, Trial
 from nas.strategies import Evolution, RandomSearch, SurrogateSearch
 from nas.strategies.acquisition import front_extensions, likely_kept, possible
 from predictors import PREDICTORS
-from predictors.predictor import Prediction
-from spaces import SearchSpace
+from predictors.predictor import Prediction, Predictor
+from spaces import Architecture, SearchSpace
 from tests.contracts.strategy_contract import CELLS
 
 COST = Objective("cost", "minimise")
 
 
 def observe(architecture) -> Observation:
-    """Wide convolutions are good and dear; each has its own worth."""
+    """Wide convolutions are good and expensive, each layer to its own degree."""
     answers = architecture.answers
     widths = [
         int(answers[f"width{number}"]) * (answers[f"op{number}"] == "conv2d") for number in range(4)
     ]
     score = sum(width * (4 - number) for number, width in enumerate(widths))
-    return Observation(
-        float(score),
-        metrics=(
-            ("cost", float(sum(width * (1 + number) for number, width in enumerate(widths)))),
-        ),
-    )
+    cost = sum(width * (1 + number) for number, width in enumerate(widths))
+    return Observation(float(score), metrics=(("cost", float(cost)),))
 
 
-def play(strategy, evaluations: int, seed: int) -> History:
+def play(strategy, evaluations: int, seed: int, space: SearchSpace = CELLS) -> History:
+    """The history of a search in rounds of four."""
     history = EMPTY
     while len(history.trials) < evaluations:
-        first = len(history.trials)
-        trials = [
-            Trial(
-                first + place,
-                first // 4,
-                "search",
-                each.architecture,
-                each.origin,
-                each.prediction,
-                each.canonical,
-                0,
-            )
-            for place, each in enumerate(strategy.ask(CELLS, history, 4, seed).proposals)
-        ]
-        ends = [outcome_event(trial.number, observe(trial.architecture)) for trial in trials]
-        history = fold([round_event(first // 4, "search", trials), *ends], history)
+        proposals = strategy.ask(space, history, 4, seed).proposals
+        history = evaluated(history, proposals, observe)
     return history
+
+
+def evaluated(
+    history: History,
+    proposals: Iterable[Proposal],
+    observed: Callable[[Architecture], Observation],
+) -> History:
+    """The history with the proposals as its next round, and their observations."""
+    first, number = len(history.trials), len(history.rounds)
+    trials = [
+        Trial(
+            first + place,
+            number,
+            "search",
+            each.architecture,
+            each.origin,
+            each.prediction,
+            each.canonical,
+            0,
+        )
+        for place, each in enumerate(proposals)
+    ]
+    ends = [outcome_event(trial.number, observed(trial.architecture)) for trial in trials]
+    return fold([round_event(number, "search", trials), *ends], history)
 
 
 def searching(**more) -> SurrogateSearch:
@@ -73,9 +83,8 @@ def test_a_front_is_pushed_further_than_by_chance(acquisition: str) -> None:
     def reached(strategy) -> float:
         return hypervolume(values(play(strategy, 40, 0).observed, both), np.array([-1.0, -31.0]))
 
-    assert reached(searching(objectives=both, acquisition=acquisition)) > 1.1 * reached(
-        RandomSearch()
-    )
+    searched = reached(searching(objectives=both, acquisition=acquisition))
+    assert searched > 1.1 * reached(RandomSearch())
 
 
 def test_candidates_that_would_break_a_measured_constraint_come_last() -> None:
@@ -83,54 +92,43 @@ def test_candidates_that_would_break_a_measured_constraint_come_last() -> None:
     history = play(searching(constraints=cheap, exploration=0.0), 40, 0)
     kept = [not broken(trial, cheap) for trial in history.trials]
     assert np.mean(kept[20:]) > 0.8 > np.mean(kept[:8])
-    # The best that keeps it is wide where that is cheap.
-    assert (
-        max(trial.score for trial, keeps in zip(history.trials, kept, strict=True) if keeps) >= 18
-    )
+    # The best architecture that keeps the constraint is wide in the cheap layers.
+    scores = [trial.score for trial, keeps in zip(history.trials, kept, strict=True) if keeps]
+    assert max(scores) >= 18
 
 
-def test_what_the_graph_tells_is_not_predicted() -> None:
-    asked: list[np.ndarray] = []
+def test_numbers_computed_from_the_graph_are_not_predicted() -> None:
+    fitted: list[np.ndarray] = []
 
     @dataclass(frozen=True)
-    class Counting:
-        inner: object = field(default_factory=PREDICTORS["ridge"])
+    class Recording:
+        """A predictor that keeps the labels of each fit."""
+
+        inner: Predictor = field(default_factory=PREDICTORS["ridge"])
 
         def fit(self, graphs, scores, *, seed=0):
-            asked.append(np.asarray(scores))
-            return self.inner.fit(graphs, scores, seed=seed)  # type: ignore[attr-defined]
+            fitted.append(np.asarray(scores))
+            return self.inner.fit(graphs, scores, seed=seed)
 
     def described(architecture) -> Observation:
-        said = observe(architecture)
+        measured = observe(architecture)
         convolutions = sum(node.op == "conv2d" for node in CELLS.graph(architecture).nodes)
-        return Observation(
-            said.score,
-            metrics=(("count:conv2d", float(convolutions)), ("cost", dict(said.metrics)["cost"])),
-        )
+        counted = ("count:conv2d", float(convolutions))
+        return replace(measured, metrics=(counted, *measured.metrics))
 
-    proposals = RandomSearch().ask(CELLS, EMPTY, 8, 0).proposals
-    trials = [
-        Trial(place, 0, "search", each.architecture, each.origin, None, each.canonical, 0)
-        for place, each in enumerate(proposals)
-    ]
-    history = fold(
-        [
-            round_event(0, "search", trials),
-            *(outcome_event(trial.number, described(trial.architecture)) for trial in trials),
-        ]
-    )
+    history = evaluated(EMPTY, RandomSearch().ask(CELLS, EMPTY, 8, 0).proposals, described)
     few = Objective("count:conv2d", "minimise")
     strategy = SurrogateSearch(
-        Counting(),
+        Recording(),
         objectives=(SCORE, few),
         constraints=(Constraint("cost", "<=", 9.0),),
         initial=8,
         candidates=30,
-    )  # type: ignore[arg-type]
+    )
     assert len(strategy.ask(CELLS, history, 4, 0).proposals) == 4
     wanted = [values(history.observed, [Objective(name)])[:, 0] for name in ("score", "cost")]
-    assert len(asked) == 2
-    assert all(np.array_equal(one, other) for one, other in zip(asked, wanted, strict=True))
+    assert len(fitted) == 2
+    assert all(np.array_equal(one, other) for one, other in zip(fitted, wanted, strict=True))
 
 
 points = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=8)
@@ -143,16 +141,11 @@ def test_the_first_choice_adds_nearly_the_most_hypervolume(observed, candidates)
     low_K = observed_MK.min(0)
     if (np.ptp(observed_MK, axis=0) < 1e-3).any():
         return
-    share_MK, share_NK = (
-        (each - low_K) / np.ptp(observed_MK, axis=0) for each in (observed_MK, possible_NK)
-    )
+    span_K = np.ptp(observed_MK, axis=0)
+    share_MK, share_NK = (observed_MK - low_K) / span_K, (possible_NK - low_K) / span_K
     before = hypervolume(share_MK, np.zeros(2))
-    gain_N = np.array(
-        [
-            hypervolume(np.concatenate([share_MK, share[None]]), np.zeros(2)) - before
-            for share in share_NK
-        ]
-    )
+    with_each = [np.concatenate([share_MK, share_K[None]]) for share_K in share_NK]
+    gain_N = np.array([hypervolume(points, np.zeros(2)) - before for points in with_each])
     (first,) = front_extensions(possible_NK[None], observed_MK, 1, np.random.default_rng(0))
     assert gain_N[first] >= 0.85 * gain_N.max() - 0.02 * before - 1e-6
 
@@ -160,15 +153,12 @@ def test_the_first_choice_adds_nearly_the_most_hypervolume(observed, candidates)
 def test_a_batch_does_not_crowd_into_one_place() -> None:
     observed_MK = np.array([[0.0, 1.0], [1.0, 0.0]])
     possible_NK = np.array([[0.90, 0.90], [0.89, 0.89], [0.99, 0.3], [0.3, 0.99]])
-    assert front_extensions(possible_NK[None], observed_MK, 3, np.random.default_rng(0))[0] == 0
-    assert set(front_extensions(possible_NK[None], observed_MK, 3, np.random.default_rng(0))) == {
-        0,
-        2,
-        3,
-    }
+    chosen = front_extensions(possible_NK[None], observed_MK, 3, np.random.default_rng(0))
+    assert chosen[0] == 0
+    assert set(chosen) == {0, 2, 3}
 
 
-def test_the_ways_of_seeing_what_is_possible() -> None:
+def test_possible_objectives_by_acquisition() -> None:
     mean_NK, std_NK = np.zeros((3, 2)), np.ones((3, 2))
     random = np.random.default_rng(0)
     assert (possible("ucb", mean_NK, std_NK, 0.5, random) == 0.5).all()
@@ -179,16 +169,10 @@ def test_the_ways_of_seeing_what_is_possible() -> None:
 def test_a_value_at_the_bound_keeps_it() -> None:
     known = Prediction(np.array([7.0, 8.0, 9.0]), np.zeros(3), np.zeros(3))
     unsure = Prediction(np.array([7.0, 8.0, 9.0]), np.ones(3), np.zeros(3))
-    assert likely_kept({"cost": known}, [Constraint("cost", "<=", 8.0)]).round(6).tolist() == [
-        1,
-        1,
-        0,
-    ]
-    assert likely_kept({"cost": known}, [Constraint("cost", ">=", 8.0)]).round(6).tolist() == [
-        0,
-        1,
-        1,
-    ]
+    at_most_N = likely_kept({"cost": known}, [Constraint("cost", "<=", 8.0)])
+    assert at_most_N.round(6).tolist() == [1, 1, 0]
+    at_least_N = likely_kept({"cost": known}, [Constraint("cost", ">=", 8.0)])
+    assert at_least_N.round(6).tolist() == [0, 1, 1]
     likely_N = likely_kept(
         {"cost": unsure, "score": known},
         [Constraint("cost", "<=", 8.0), Constraint("score", ">=", 0.0)],
@@ -196,36 +180,19 @@ def test_a_value_at_the_bound_keeps_it() -> None:
     assert likely_N == pytest.approx([0.8413, 0.5, 0.1587], abs=1e-4)
 
 
-def test_a_space_held_tightly_is_searched_all_the_same() -> None:
-    # One architecture in 256 is inside: four convolutions, each of three widths.
+def test_a_space_with_tight_constraints_can_be_searched() -> None:
+    # One architecture in 256 keeps the constraint: four convolutions, each of three widths.
     narrow = within(CELLS, [Constraint("count:conv2d", ">=", 4)])
-    history = EMPTY
-    for number in range(6):
-        proposals = replace(searching(), candidates=1000).ask(narrow, history, 4, 0).proposals
-        trials = [
-            Trial(
-                4 * number + place,
-                number,
-                "search",
-                each.architecture,
-                each.origin,
-                each.prediction,
-                each.canonical,
-                0,
-            )
-            for place, each in enumerate(proposals)
-        ]
-        ends = [outcome_event(trial.number, observe(trial.architecture)) for trial in trials]
-        history = fold([round_event(number, "search", trials), *ends], history)
+    history = play(replace(searching(), candidates=1000), 24, 0, narrow)
     assert len(history.keys) == len(history.trials) == 24
     assert all(
         number_of(narrow, trial.architecture, "count:conv2d") == 4 for trial in history.trials
     )
 
 
-def test_evolution_helps_out_with_what_keeps_the_constraints() -> None:
-    # The best score breaks the constraint: where the surrogate is distrusted, its place is not
-    # taken by mutations of that.
+def test_evolution_that_replaces_the_surrogate_keeps_the_constraints() -> None:
+    # The architecture with the best score breaks the constraint. If the surrogate is not trusted,
+    # evolution must not mutate that architecture.
     cheap = (Constraint("cost", "<=", 8.0),)
     history = play(searching(constraints=cheap, exploration=0.0), 28, 0)
     upside_down = [
@@ -238,17 +205,13 @@ def test_evolution_helps_out_with_what_keeps_the_constraints() -> None:
     strategy = searching(constraints=cheap, exploration=0.0)
     asked = strategy.ask(CELLS, distrusted, 4, 0)
     assert "half of the batch by evolution" in asked.note
-    parents = (
-        Evolution(population=10, tournament=5)
-        .ask(CELLS, feasible(distrusted, cheap), 2, 0)
-        .proposals
-    )
-    assert [item.architecture for item in asked.proposals[:2]] == [
-        item.architecture for item in parents
-    ]
+    evolution = Evolution(population=10, tournament=5)
+    evolved = evolution.ask(CELLS, feasible(distrusted, cheap), 2, 0).proposals
+    for proposal, expected in zip(asked.proposals[:2], evolved, strict=True):
+        assert proposal.architecture == expected.architecture
 
 
-def test_a_mistake_in_a_program_is_not_taken_for_a_rejection() -> None:
+def test_an_error_in_the_program_of_a_space_is_not_taken_for_a_rejection() -> None:
     def mistaken(choose):
         if choose.integer("size", 1, 9) > 1:
             raise ValueError("the program's own mistake")

@@ -1,4 +1,4 @@
-"""The surrogate of BOSHNAS beside its contract in test_contract.py."""
+"""BOSHNAS' surrogate; its contract as a predictor is tested in test_contract.py."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import torch
 
 from predictors import Boshnas, load_predictor
 from predictors.boshnas.distilled import (
-    Recipe,
-    Softplus,
+    Distillation,
+    SoftplusNetwork,
     Teacher,
-    distilled,
-    masks,
-    natural,
-    taught,
+    dropout_masks,
+    train_natural,
+    train_student,
+    train_teacher,
 )
-from predictors.boshnas.places import EMBEDDINGS, Components
+from predictors.boshnas.embeddings import EMBEDDINGS, Components
 from predictors.boshnas.surrogate import Surrogate
 from predictors.calibration import coverage, folds_of
 from predictors.frame.learner import Training
@@ -41,21 +41,21 @@ def surrogate(settings: Boshnas = SMALL, count: int = 40, seed: int = 0) -> Surr
     return model
 
 
-def test_noise_that_depends_on_the_place_is_found() -> None:
+def test_heteroscedastic_noise_is_estimated() -> None:
     random = np.random.default_rng(0)
     x_N1 = torch.from_numpy(random.uniform(-1, 1, (150, 1)).astype(np.float32))
     noise_N = torch.from_numpy(random.normal(size=150).astype(np.float32)) * torch.where(
         x_N1[:, 0] > 0, 0.8, 0.1
     )
     absent_NK = torch.from_numpy(np.arange(150)[:, None] % 5 == np.arange(-1, 5))
-    network = natural(
+    network = train_natural(
         6,
         (32, 32),
         "relu",
         x_N1,
         torch.sin(2 * x_N1[:, 0]) + noise_N,
         absent_NK,
-        Recipe(300, 1e-2, 0.1),
+        Distillation(300, 1e-2, 0.1),
         0,
     )
     mean_KN, variance_KN = network(torch.tensor([[-0.5], [0.5]]))
@@ -64,46 +64,42 @@ def test_noise_that_depends_on_the_place_is_found() -> None:
     assert 0.03 < low < 0.3 < high < 1.2
 
 
-def test_the_left_out_labels_end_a_training_before_noise_is_learnt_by_heart() -> None:
+def test_held_out_labels_stop_a_training_before_it_overfits_noise() -> None:
     random = np.random.default_rng(0)
     x_ND, y_N = (
         torch.from_numpy(array.astype(np.float32))
         for array in (random.normal(size=(60, 8)), random.normal(size=60))
     )
     folds_NK = np.arange(60)[:, None] % 5 == np.arange(-1, 5)
-    recipe = Recipe(300, 1e-2, 0.0)
-    judged = taught(6, (64, 32), 0.1, 4, x_ND, y_N, torch.from_numpy(folds_NK), recipe, 0).network
-    alone = taught(
-        6, (64, 32), 0.1, 4, x_ND, y_N, torch.zeros(60, 6, dtype=torch.bool), recipe, 0
-    ).network
-    # There is nothing to learn: who is not stopped explains a good part of the noise.
-    assert (
-        float(((alone(x_ND)[0] - y_N) ** 2).mean())
-        < 0.5
-        < float(((judged(x_ND)[0] - y_N) ** 2).mean())
-    )
+
+    def training_error(held_out_NK: torch.Tensor) -> float:
+        settings = Distillation(300, 1e-2, 0.0)
+        teacher = train_teacher(6, (64, 32), 0.1, 4, x_ND, y_N, held_out_NK, settings, 0)
+        return float(((teacher.network(x_ND)[0] - y_N) ** 2).mean())
+
+    # The labels are pure noise. A training that is not stopped fits a good part of it.
+    no_folds_NK = torch.zeros(60, 6, dtype=torch.bool)
+    assert training_error(no_folds_NK) < 0.5 < training_error(torch.from_numpy(folds_NK))
 
 
-def test_the_student_says_what_its_teacher_would() -> None:
+def test_the_student_predicts_the_deviation_of_its_teacher() -> None:
     generator = torch.Generator().manual_seed(0)
-    teacher = Teacher(
-        Softplus(3, 4, (64, 32), generator), tuple(masks(3, (64, 32), 12, 0.3, generator))
-    )
+    network = SoftplusNetwork(3, 4, (64, 32), generator)
+    teacher = Teacher(network, tuple(dropout_masks(3, (64, 32), 12, 0.3, generator)))
     x_ND = torch.randn(60, 4, generator=generator)
-    student = distilled(teacher, (64, 32), x_ND, Recipe(300, 1e-2, 0.0), 0)
+    student = train_student(teacher, (64, 32), x_ND, Distillation(300, 1e-2, 0.0), 0)
     between_MD = 0.5 * (x_ND[:30] + x_ND[30:])
-    said_KM, true_KM = (
-        torch.nn.functional.softplus(student(between_MD)),
-        teacher.moments(between_MD)[1].detach(),
-    )
-    for said_M, true_M in zip(said_KM, true_KM, strict=True):
-        assert np.corrcoef(said_M.numpy(), true_M.numpy())[0, 1] > 0.8
-        assert float((said_M - true_M).abs().mean()) < 0.2 * float(true_M.mean())
+    predicted_KM = torch.nn.functional.softplus(student(between_MD))
+    true_KM = teacher.moments(between_MD)[1].detach()
+    for predicted_M, true_M in zip(predicted_KM, true_KM, strict=True):
+        assert np.corrcoef(predicted_M.numpy(), true_M.numpy())[0, 1] > 0.8
+        assert float((predicted_M - true_M).abs().mean()) < 0.2 * float(true_M.mean())
 
 
 def test_a_dropped_unit_is_dropped_for_all_rows() -> None:
     generator = torch.Generator().manual_seed(0)
-    teacher = Teacher(Softplus(2, 3, (16,), generator), tuple(masks(2, (16,), 5, 0.4, generator)))
+    network = SoftplusNetwork(2, 3, (16,), generator)
+    teacher = Teacher(network, tuple(dropout_masks(2, (16,), 5, 0.4, generator)))
     x_MD = torch.randn(7, 3, generator=generator)
     for together, alone in zip(teacher.moments(x_MD), teacher.moments(x_MD[:1]), strict=True):
         torch.testing.assert_close(together[:, :1], alone)
@@ -111,12 +107,12 @@ def test_a_dropped_unit_is_dropped_for_all_rows() -> None:
 
 
 @pytest.mark.parametrize("heteroscedastic", [True, False])
-def test_what_it_believes_has_two_derivatives_by_the_place_and_its_networks_none(
+def test_predictions_are_twice_differentiable_and_the_weights_are_frozen(
     heteroscedastic: bool,
 ) -> None:
     model = surrogate(replace(SMALL, heteroscedastic=heteroscedastic))
     x_MD = torch.zeros(3, model.embedding.arrays()["direction"].shape[1], requires_grad=True)
-    mean_M, aleatoric_M, epistemic_M = model.believe(x_MD)
+    mean_M, aleatoric_M, epistemic_M = model.predict_at(x_MD)
     (slope,) = torch.autograd.grad(
         (mean_M + aleatoric_M + epistemic_M).sum(), x_MD, create_graph=True
     )
@@ -137,7 +133,7 @@ def test_without_heteroscedasticity_the_noise_is_one_number() -> None:
         assert len(np.unique(belief.epistemic)) == 20
 
 
-def test_intervals_cover_what_was_not_seen() -> None:
+def test_intervals_cover_unseen_labels() -> None:
     graphs, others = random_graphs(60, seed=1), random_graphs(200, seed=2)
     random = np.random.default_rng(0)
     fitted = SMALL.fit(graphs, true_scores(graphs) + random.normal(size=60), seed=0)
@@ -148,7 +144,7 @@ def test_intervals_cover_what_was_not_seen() -> None:
     assert share_90 > 0.75
 
 
-def test_members_that_are_kept_alone_say_what_they_said_among_all() -> None:
+def test_a_copy_of_some_members_predicts_as_they_did() -> None:
     model = surrogate()
     x_MD = torch.randn(
         5,
@@ -178,13 +174,13 @@ def test_the_components_keep_distances_among_features() -> None:
     )
 
 
-def test_points_by_edit_distance_serve_the_surrogate_too(tmp_path: Path) -> None:
+def test_the_surrogate_works_with_the_embedding_by_edit_distance(tmp_path: Path) -> None:
     graphs, others = random_graphs(40, seed=1), random_graphs(30, seed=2)
     fitted = replace(SMALL, embedding="distance").fit(graphs, true_scores(graphs), seed=0)
-    said = fitted.predict(others)
-    assert kendall_tau(said.mean, true_scores(others)) > 0.4
+    predicted = fitted.predict(others)
+    assert kendall_tau(predicted.mean, true_scores(others)) > 0.4
     fitted.save(tmp_path)
-    np.testing.assert_array_equal(load_predictor(tmp_path).predict(others).mean, said.mean)
+    np.testing.assert_array_equal(load_predictor(tmp_path).predict(others).mean, predicted.mean)
     encoded = learn_encoding(graphs).encode(graphs)
     place_ND = EMBEDDINGS["distance"].learn(encoded, 8, 0).embed(encoded)
     assert place_ND.shape == (40, 8)
@@ -196,7 +192,7 @@ def test_points_by_edit_distance_serve_the_surrogate_too(tmp_path: Path) -> None
         load_predictor(tmp_path)
 
 
-def test_an_embedding_can_have_the_graphs_themselves() -> None:
+def test_an_embedding_can_use_the_graphs_themselves() -> None:
     space, random = load_space("nasbench101"), __import__("random").Random(0)
     graphs = [space.graph(sample(space, random)) for _ in range(20)]
     encoded = learn_encoding(graphs).encode(graphs)
@@ -205,8 +201,8 @@ def test_an_embedding_can_have_the_graphs_themselves() -> None:
     assert encoded.take(rows).graphs() == [graphs[row] for row in rows]
 
 
-def test_a_node_that_says_where_a_network_runs_is_read_as_any_other() -> None:
-    """Two inputs, an architecture and a device, are one graph (BOSHCODE)."""
+def test_a_node_that_names_the_device_is_encoded_as_any_other() -> None:
+    """An architecture and a device are encoded as one graph (BOSHCODE)."""
 
     def on(device: str, operations: int):
         builder = GraphBuilder()
@@ -216,14 +212,9 @@ def test_a_node_that_says_where_a_network_runs_is_read_as_any_other() -> None:
         return builder.output(builder.node("runs on", value, device=device))
 
     pairs = [(device, operations) for device in ("phone", "server") for operations in range(1, 13)]
-    graphs, scores = (
-        [on(*pair) for pair in pairs],
-        np.array(
-            [operations * (3 if device == "phone" else 1) for device, operations in pairs],
-            dtype=float,
-        ),
-    )
-    fitted = Boshnas(members=2, steps=200, samples=8).fit(graphs, -scores)
+    costs = [operations * (3.0 if device == "phone" else 1.0) for device, operations in pairs]
+    graphs = [on(*pair) for pair in pairs]
+    fitted = Boshnas(members=2, steps=200, samples=8).fit(graphs, -np.array(costs))
     phone, server = fitted.predict([on("phone", 9), on("server", 9)]).mean
     assert server > phone + 5
 
@@ -240,12 +231,12 @@ def test_a_node_that_says_where_a_network_runs_is_read_as_any_other() -> None:
         ({"members": 0}, "members, at least 1"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(settings, message: str) -> None:
+def test_invalid_settings_are_refused(settings, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Boshnas(**settings)
 
 
-def test_a_training_without_folds_leaves_nothing_out() -> None:
+def test_without_folds_no_label_is_held_out() -> None:
     graphs = random_graphs(6, seed=1)
     encoding = learn_encoding(graphs)
     training = Training(

@@ -1,4 +1,4 @@
-"""Climbing along the inputs of a function."""
+"""Gradient ascent on the inputs of a function."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_random_quadratic_is_climbed_to_its_top(order, seed: int) -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_every_climb_stays_in_the_box_and_never_ends_below_its_start(order) -> None:
+def test_an_ascent_stays_in_the_box_and_never_ends_below_its_start(order) -> None:
     value, start_KD, top_D = hill(4, 2)
     low_D, high_D = top_D + 0.5, top_D + 2.0
     end_KD, height_K = climb(value, start_KD, low_D, high_D, Ascent(order, 30), 0)
@@ -53,7 +53,7 @@ def test_every_climb_stays_in_the_box_and_never_ends_below_its_start(order) -> N
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_climb_depends_on_its_arguments_alone(order) -> None:
+def test_an_ascent_depends_only_on_its_arguments(order) -> None:
     value, start_KD, _ = hill(5, 3)
     box = np.full(5, -3.0), np.full(5, 3.0)
     torch.manual_seed(1)
@@ -62,7 +62,7 @@ def test_a_climb_depends_on_its_arguments_alone(order) -> None:
     second = climb(value, start_KD, *box, Ascent(order, 20), 7)
     assert torch.equal(before, torch.get_rng_state())
     np.testing.assert_array_equal(first[0], second[0])
-    # Starts do not know of each other; the probes of the second order are drawn for all of them at
+    # The starts are independent, but the probes of the second order are drawn for all of them at
     # once.
     if order == "first":
         np.testing.assert_allclose(
@@ -71,7 +71,7 @@ def test_a_climb_depends_on_its_arguments_alone(order) -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_it_ends_where_nothing_is_gained(order) -> None:
+def test_it_ends_if_no_value_improves(order) -> None:
     asked = []
 
     def flat(x_KD: torch.Tensor) -> torch.Tensor:
@@ -82,7 +82,7 @@ def test_it_ends_where_nothing_is_gained(order) -> None:
     assert len(asked) == gobi.PATIENCE + 2
 
 
-def test_a_straight_function_has_no_curvature_and_is_climbed_to_the_wall() -> None:
+def test_a_linear_function_has_no_curvature_and_is_climbed_to_the_bound() -> None:
     end_KD, _ = climb(
         lambda x_KD: x_KD[:, 0],
         np.zeros((2, 2)),
@@ -95,9 +95,10 @@ def test_a_straight_function_has_no_curvature_and_is_climbed_to_the_wall() -> No
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_thousand_steps_leave_nothing_behind(order, monkeypatch) -> None:
-    """No tensor that Python knows, and no memory of the process: a graph that stayed at each step
-    would be hundreds of megabytes in the end.
+def test_a_thousand_steps_leak_no_memory(order, monkeypatch) -> None:
+    """Neither the number of tensors nor the memory of the process grows.
+
+    If each step kept its autograd graph, they would sum up to hundreds of megabytes.
     """
     monkeypatch.setattr(gobi, "STILL", -1.0)
     seen: list[tuple[int, int]] = []
@@ -107,16 +108,12 @@ def test_a_thousand_steps_leave_nothing_behind(order, monkeypatch) -> None:
         nonlocal steps
         steps += 1
         if steps in (100, 1000):
-            seen.append(
-                (
-                    sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects()),
-                    psutil.Process().memory_info().rss,
-                )
-            )
+            tensors = sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects())
+            seen.append((tensors, psutil.Process().memory_info().rss))
         return torch.sin(5 * x_KD).sum(1) - 0.01 * (x_KD**2).sum(1)
 
     gc.collect()
-    gc.disable()  # What holds itself would else be collected now and then.
+    gc.disable()  # The collector would free reference cycles now and then.
     try:
         climb(
             waves,
@@ -133,7 +130,7 @@ def test_a_thousand_steps_leave_nothing_behind(order, monkeypatch) -> None:
     assert seen[1][1] - seen[0][1] < 50e6
 
 
-def test_without_its_package_the_second_order_says_what_to_do(monkeypatch) -> None:
+def test_the_second_order_without_its_package_names_the_package(monkeypatch) -> None:
     monkeypatch.setattr(gobi, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"surrogate-nas\[optim\]"):
         Ascent("second")
@@ -144,6 +141,6 @@ def test_without_its_package_the_second_order_says_what_to_do(monkeypatch) -> No
     ("settings", "message"),
     [({"order": "third"}, "known: second, first"), ({"steps": 0}, "1 step or more")],
 )
-def test_settings_that_make_no_sense_are_refused(settings, message: str) -> None:
+def test_invalid_settings_are_refused(settings, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Ascent(**settings)

@@ -1,4 +1,4 @@
-"""The moments that natural-parameter layers compute, against samples."""
+"""The moments that natural-parameter layers compute, compared with those of samples."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ def test_a_linear_layer_gives_the_moments_of_sampled_weights_and_units() -> None
             * 5
         )
         layer.raw_bias_variance += 9.0
-        mean_KNI, variance_KNI = (
-            torch.rand(2, 1, 3, generator=generator).double() + 0.5,
-            torch.rand(2, 1, 3, generator=generator).double(),
-        )
+        mean_KNI = torch.rand(2, 1, 3, generator=generator).double() + 0.5
+        variance_KNI = torch.rand(2, 1, 3, generator=generator).double()
         mean, variance = layer(mean_KNI, variance_KNI)
         for member in range(2):
 
@@ -47,7 +45,7 @@ def test_a_linear_layer_gives_the_moments_of_sampled_weights_and_units() -> None
             assert variance[member, 0, 0].item() == pytest.approx(out_S.var().item(), rel=0.01)
 
 
-def test_units_that_are_known_have_no_variance() -> None:
+def test_exact_inputs_have_variance_0() -> None:
     layer = NaturalLinear(2, 3, 4, torch.Generator().manual_seed(0))
     x_NI = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
     for one, other in zip(
@@ -63,8 +61,9 @@ def test_units_that_are_known_have_no_variance() -> None:
 def test_activations_give_the_moments_of_samples(
     activation, plain, mean_error: float, variance_error: float
 ) -> None:
-    """The ReLU's are exact, and what is left is the samples' own error; the logistic function's are
-    approximations, the least where x is nearly certain.
+    """Those of the ReLU are exact up to the error of the samples.
+
+    Those of the logistic function are approximate, with the smallest error at small variances.
     """
     noise_S = torch.randn(SAMPLES, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for middle in (-3.0, -1.0, 0.0, 0.5, 2.0):
@@ -83,7 +82,7 @@ def test_activations_give_the_moments_of_samples(
             )
 
 
-def test_a_network_is_twice_differentiable_where_units_are_certain_too() -> None:
+def test_a_network_is_twice_differentiable_also_where_units_are_constant() -> None:
     network = NaturalNetwork(2, 3, (4, 4), "relu", torch.Generator().manual_seed(0))
     for x in (
         torch.zeros(1, 3),

@@ -1,4 +1,4 @@
-"""Edit distances against networkx, against all maps, and against what they must be."""
+"""Edit distances: compared with networkx and with all maps, and their properties."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADS = ("sa_sdp", "sa_wma", "l_dft", "l_dct", "c_5", "c_9")
 
 
 def transformers(count: int, layers: tuple[int, ...], seed: int) -> list[Graph]:
-    """Of the space of FlexiBERT's paper."""
+    """Random architectures of the space in FlexiBERT's paper."""
     draw = Random(seed)
 
     def layer() -> Layer:
@@ -42,7 +42,7 @@ def transformers(count: int, layers: tuple[int, ...], seed: int) -> list[Graph]:
 
 @st.composite
 def small_graphs(draw: st.DrawFn, most: int = 3) -> Graph:
-    """With up to so many nodes between input and output, any edges, none of them twice."""
+    """Graphs with at most `most` inner nodes and any edges, none of them twice."""
     between = draw(st.lists(st.sampled_from(("conv", "pool", "dense")), max_size=most))
     nodes = (Node("input"), *map(Node, between), Node("output"))
     possible = [Edge(source, target) for target in range(len(nodes)) for source in range(target)]
@@ -82,7 +82,7 @@ ANY_COSTS = graded_costs(
 
 @settings(max_examples=40)
 @given(small_graphs(), small_graphs())
-def test_small_graphs_have_the_distance_that_networkx_finds(first: Graph, second: Graph) -> None:
+def test_small_graphs_have_the_distance_of_networkx(first: Graph, second: Graph) -> None:
     expected = networkx.graph_edit_distance(
         in_networkx(first, ANY_COSTS), in_networkx(second, ANY_COSTS), **prices(ANY_COSTS)
     )
@@ -93,14 +93,16 @@ def test_small_graphs_have_the_distance_that_networkx_finds(first: Graph, second
 
 @settings(max_examples=50)
 @given(small_graphs(4), small_graphs(4), small_graphs(4))
-def test_small_graphs_have_a_metric(first: Graph, second: Graph, third: Graph) -> None:
+def test_the_distance_of_small_graphs_is_a_metric(
+    first: Graph, second: Graph, third: Graph
+) -> None:
     distance = distance_matrix([first, second, third], ANY_COSTS)
     assert distance[0, 2] <= distance[0, 1] + distance[1, 2] + 1e-4
     assert edit_distances([second, first], np.array([[0, 1]]), ANY_COSTS)[0] == distance[0, 1]
     assert edit_distances([first], np.array([[0, 0]]), ANY_COSTS)[0] == 0
 
 
-def test_the_search_is_never_below_all_maps_and_nearly_always_as_low(
+def test_the_search_is_never_below_the_exact_distance_and_mostly_equal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     graphs = [graph for graph in random_graphs(60, seed=3) if len(graph.nodes) == 7]
@@ -114,7 +116,7 @@ def test_the_search_is_never_below_all_maps_and_nearly_always_as_low(
     assert (searched <= exact + 1e-3).mean() > 0.9
 
 
-def test_transformers_lie_between_the_bounds_and_below_networkx_first_approximation() -> None:
+def test_distances_of_transformers_are_between_their_bounds_and_below_networkx() -> None:
     graphs = transformers(40, (2, 4), seed=1)
     costs = transformer_costs(graphs)
     pair_p2 = np.arange(40).reshape(-1, 2)
@@ -136,16 +138,16 @@ def test_transformers_lie_between_the_bounds_and_below_networkx_first_approximat
     [transformers(12, (2, 4), seed=2), random_graphs(12, seed=4)],
     ids=["transformers", "cells"],
 )
-def test_isomorphic_graphs_are_at_the_same_place(graphs: list[Graph]) -> None:
+def test_isomorphic_graphs_have_distance_0(graphs: list[Graph]) -> None:
     costs = suggest_costs(graphs)
-    twins = [reordered(graph, seed=number) for number, graph in enumerate(graphs)]
-    distance = distance_matrix([*graphs, *twins], costs)
+    isomorphic = [reordered(graph, seed=number) for number, graph in enumerate(graphs)]
+    distance = distance_matrix([*graphs, *isomorphic], costs)
     assert np.diag(distance[:12, 12:]) == pytest.approx(0)
     np.testing.assert_allclose(distance[:12, :12], distance[12:, 12:], atol=1e-3)
     np.testing.assert_array_equal(distance, distance.T)
 
 
-def test_a_pair_costs_alike_alone_and_among_others() -> None:
+def test_the_distance_of_a_pair_does_not_depend_on_other_pairs() -> None:
     graphs = transformers(20, (2, 4), seed=3)
     costs = transformer_costs(graphs)
     together = distance_matrix(graphs, costs)
@@ -155,7 +157,7 @@ def test_a_pair_costs_alike_alone_and_among_others() -> None:
         )
 
 
-def test_what_single_edits_cost() -> None:
+def test_the_costs_of_single_edits() -> None:
     def graph(hidden=128, heads=("sa_sdp", "sa_sdp"), feed_forward=(512,)):
         return describe(
             ((hidden, heads, feed_forward), (128, ("c_5", "c_9"), (512, 1024))), mixed=True
@@ -179,8 +181,9 @@ def test_what_single_edits_cost() -> None:
         "span_convolution(hidden=128, kernel_size=5)",
         "span_convolution(hidden=128, kernel_size=9)",
     ]
-    # Another similarity; two heads two places on; two heads more, each with two edges; a place on;
-    # a node more in a chain, which takes away one edge and brings two.
+    # The edits: another similarity; two heads changed by two positions; two more heads with two
+    # edges each; a change by one position; one more node in a chain, which removes one edge and
+    # inserts two.
     assert distance_matrix(graphs, costs)[0, 1:] == pytest.approx(
         [1, 4, 2 * (8 + 0.2), 1, 5 + 0.3], abs=1e-3
     )
@@ -225,15 +228,15 @@ def test_graded_changes_of_attributes_cost_at_most_a_half() -> None:
     assert distance[0, 1:] == pytest.approx([0.125, 0.25, 0.5])
 
 
-def test_what_cannot_be_priced_is_refused() -> None:
+def test_unknown_labels_and_wrong_costs_are_refused() -> None:
     graphs = transformers(4, (2,), seed=0)
-    with pytest.raises(ValueError, match="make them from graphs that show it"):
+    with pytest.raises(ValueError, match="make the costs from graphs that contain it"):
         edit_distances(graphs, np.array([[0, 1]]), ANY_COSTS)
     with pytest.raises(ValueError, match="the graphs 0 to 3"):
         edit_distances(graphs, np.array([[0, 4]]), transformer_costs(graphs))
     with pytest.raises(ValueError, match="use graded_costs"):
         transformer_costs(random_graphs(1, seed=0))
-    with pytest.raises(ValueError, match="nobody would pay"):
+    with pytest.raises(ValueError, match="never be part of a cheapest edit"):
         EditCosts((Node("a"), Node("b")), (1.0, 1.0), ((0.0, 3.0), (3.0, 0.0)), 0.1)
     with pytest.raises(ValueError, match="the same both ways"):
         EditCosts((Node("a"), Node("b")), (1.0, 1.0), ((0.0, 1.0), (0.5, 0.0)), 0.1)

@@ -1,6 +1,4 @@
-"""The learnt map of graphs to points: distances of graphs that it did not see, what it must keep,
-and how it is stored.
-"""
+"""The learnt map from graphs to points: distances of unseen graphs, invariances, and storage."""
 
 from __future__ import annotations
 
@@ -14,12 +12,8 @@ from hypothesis import strategies as st
 
 from predictors.edits.costs import suggest_costs, transformer_costs
 from predictors.edits.distance import distance_matrix, edit_distances
-from predictors.edits.embedding import (
-    FittedEmbedding,
-    GraphEmbedding,
-    lay_out_labels,
-    restore_embedding,
-)
+from predictors.edits.embedding import FittedEmbedding, GraphEmbedding, restore_embedding
+from predictors.edits.node_vectors import lay_out_labels
 from predictors.edits.stress import draw_pairs, kruskal_stress, least_stress, lengths
 from predictors.frame.store import Stored, read, write
 from predictors.ranking import spearman
@@ -45,19 +39,19 @@ def test_distances_of_unseen_graphs_are_ranked(fitted: FittedEmbedding) -> None:
     assert kruskal_stress(embedded_p, true_p) < 0.1
 
 
-def test_points_are_of_graphs_alone(fitted: FittedEmbedding) -> None:
+def test_a_point_depends_only_on_its_graph(fitted: FittedEmbedding) -> None:
     point_nd = fitted.embed(GRAPHS[150:170])
     assert point_nd.shape == (20, 16)
     assert point_nd.dtype == np.float64
     assert fitted.embed([]).shape == (0, 16)
-    twins = [reordered(graph, seed=number) for number, graph in enumerate(GRAPHS[150:170])]
-    np.testing.assert_allclose(fitted.embed(twins), point_nd, atol=1e-3)
+    isomorphic = [reordered(graph, seed=number) for number, graph in enumerate(GRAPHS[150:170])]
+    np.testing.assert_allclose(fitted.embed(isomorphic), point_nd, atol=1e-3)
     np.testing.assert_allclose(
         np.concatenate([fitted.embed([graph]) for graph in GRAPHS[150:170]]), point_nd, atol=1e-9
     )
 
 
-def test_the_seed_decides() -> None:
+def test_the_seed_determines_the_map() -> None:
     first, again, other = (
         QUICK.fit(GRAPHS[:40], seed=seed).embed(GRAPHS[:5]) for seed in (1, 1, 2)
     )
@@ -86,7 +80,7 @@ def test_other_graphs_are_embedded_too() -> None:
     assert spearman(lengths(fitted.embed(graphs[80:]), pair_p2), true_p) > 0.6
 
 
-def test_graphs_all_alike_have_one_point() -> None:
+def test_identical_training_graphs_are_accepted() -> None:
     point_nd = QUICK.fit([GRAPHS[0]] * 3).embed([GRAPHS[0]] * 2)
     np.testing.assert_array_equal(point_nd[0], point_nd[1])
     assert np.isfinite(point_nd).all()
@@ -114,7 +108,7 @@ def test_parts_that_do_not_fit_are_refused() -> None:
         restore_embedding(QUICK, {**state, "labels": state["labels"][1:]}, arrays)
 
 
-def test_lengths_of_label_vectors_are_the_roots_of_the_costs() -> None:
+def test_squared_lengths_of_label_vectors_are_the_costs() -> None:
     costs = transformer_costs(GRAPHS)
     vector_lv = lay_out_labels(costs).vector_LV
     np.testing.assert_allclose((vector_lv**2).sum(1), costs.node, atol=1e-9)
@@ -124,14 +118,14 @@ def test_lengths_of_label_vectors_are_the_roots_of_the_costs() -> None:
 
 
 @given(st.integers(2, 60), st.integers(1, 400), st.integers(0, 9))
-def test_pairs_are_different_and_each_once(count: int, most: int, seed: int) -> None:
+def test_drawn_pairs_are_distinct(count: int, most: int, seed: int) -> None:
     pairs = [tuple(pair) for pair in draw_pairs(count, most, np.random.default_rng(seed)).tolist()]
     assert len(set(pairs)) == len(pairs) == min(most, count * (count - 1) // 2)
     assert all(0 <= first < second < count for first, second in pairs)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
-def test_points_in_a_plane_are_found_again(share: float) -> None:
+def test_points_in_a_plane_are_recovered(share: float) -> None:
     random = np.random.default_rng(0)
     true_nd = random.normal(size=(30, 2))
     pair_p2 = draw_pairs(30, int(435 * share), random)
@@ -159,8 +153,8 @@ def test_the_stress_is_as_low_as_scikit_learns() -> None:
     assert ours < 1.02 * kruskal_stress(lengths(theirs, pair_p2), distance_p)
 
 
-def test_what_cannot_be_embedded_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least 2 of them"):
+def test_wrong_settings_and_graphs_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 2 graphs"):
         GraphEmbedding().fit(GRAPHS[:1])
     with pytest.raises(ValueError, match="whole number of dimensions"):
         GraphEmbedding(dimensions=0)
@@ -168,5 +162,5 @@ def test_what_cannot_be_embedded_is_refused() -> None:
         GraphEmbedding(learning_rate=float("nan"))
     with pytest.raises(ValueError, match="do not connect all of the 4 graphs"):
         least_stress(4, np.array([[0, 1], [2, 3]]), np.ones(2), 2)
-    with pytest.raises(ValueError, match="make them from graphs that show it"):
+    with pytest.raises(ValueError, match="make the costs from graphs that contain it"):
         GraphEmbedding().fit(random_graphs(3, seed=0), costs=transformer_costs(GRAPHS))

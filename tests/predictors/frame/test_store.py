@@ -1,4 +1,4 @@
-"""A saved predictor that was damaged is refused when it is loaded, not when it is asked."""
+"""A damaged saved predictor is refused when it is loaded, not when it predicts."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def test_settings_and_vocabulary_that_do_not_fit_are_refused(name: str, tmp_path
         {**whole, "format": 99},
     ]
     for number, content in enumerate(damaged):
+        assert content != whole
         (tmp_path / "predictor.json").write_text(json.dumps(content))
         with pytest.raises(ValueError, match=r"predictor"):
             pytest.fail(f"the damage number {number} was read as {load_predictor(tmp_path)}")
@@ -63,6 +64,7 @@ def test_settings_and_vocabulary_that_do_not_fit_are_refused(name: str, tmp_path
 def test_arrays_that_do_not_fit_are_refused(name: str, tmp_path: Path) -> None:
     saved(name, tmp_path)
     arrays = load_file(tmp_path / "predictor.safetensors")
+    assert arrays
     for key, array in arrays.items():
         damaged = [array.reshape(-1)[:-1]] if array.size > 1 else []
         damaged.append(

@@ -1,4 +1,4 @@
-"""Scores, their quantiles, and the way back."""
+"""The map between scores and normal scores, and its inverse."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ SCORES = st.lists(
 
 
 @given(SCORES)
-def test_the_way_back_ends_where_it_began(scores):
+def test_to_score_inverts_to_normal(scores):
     target = learn_normal_scores(scores)
     np.testing.assert_allclose(
         target.to_score(target.to_normal(scores)), scores, rtol=1e-9, atol=1e-6
@@ -39,7 +39,7 @@ def test_quantiles_of_many_scores_are_normal():
     assert abs(values.std() - 1) < 0.01
 
 
-def test_a_spread_of_ranks_is_large_where_scores_are_far_apart():
+def test_standard_deviations_are_larger_where_scores_are_far_apart():
     target = learn_normal_scores(np.r_[np.linspace(10, 80, 20), np.linspace(90, 92, 60)])
     prediction = target.prediction(
         np.array([-1.5, 0.5]), np.array([0.3, 0.3]), np.array([0.4, 0.4])

@@ -1,29 +1,28 @@
-"""The Gaussian process against scikit-learn's, and what its kernel's parameters do."""
+"""The Gaussian process compared with scikit-learn's, and the choice of its kernel's parameters."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import multivariate_normal, norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import DotProduct, Matern
 
 from predictors import GP
+from predictors.frame.kernel import Kernel, choose_kernel, negative_log_posterior, prior_mode
 from predictors.frame.learner import Training
-from predictors.frame.process import Kernel, choose_kernel, condition
+from predictors.frame.process import condition
 from predictors.reading.subtrees import learn_subtrees
 from tests.contracts.predictor_contract import random_graphs, true_scores
+from tests.predictors.learners.differences import finite_differences
 
 
 @pytest.fixture(scope="module")
 def numbers():
     random = np.random.default_rng(0)
     feature = random.normal(size=(40, 3)).astype(np.float32)
-    return (
-        feature,
-        np.sin(feature[:, 0]) + 0.1 * random.normal(size=40),
-        random.normal(size=(15, 3)).astype(np.float32),
-    )
+    target = np.sin(feature[:, 0]) + 0.1 * random.normal(size=40)
+    return feature, target, random.normal(size=(15, 3)).astype(np.float32)
 
 
 def test_the_posterior_equals_sklearn(numbers):
@@ -44,7 +43,7 @@ def test_the_posterior_equals_sklearn(numbers):
     np.testing.assert_allclose(np.sqrt(variance), std, rtol=5e-3, atol=1e-3)
 
 
-def test_the_spread_from_fewer_labels_is_no_smaller(numbers):
+def test_the_variance_from_fewer_labels_is_no_smaller(numbers):
     feature, target, others = numbers
     kernel = Kernel(
         np.full(3, 0.5, np.float32), np.full(3, 0.3, np.float32), amplitude=1.4, noise=0.05
@@ -57,7 +56,43 @@ def test_the_spread_from_fewer_labels_is_no_smaller(numbers):
     assert (part[1] >= whole[1] - 1e-4).all()
 
 
-def test_a_group_that_says_nothing_is_smoothed_away():
+def test_the_gradient_of_the_log_posterior_equals_finite_differences():
+    random = np.random.default_rng(2)
+    feature, target = random.normal(size=(25, 5)), random.normal(size=25)
+    products = [part @ part.T / part.shape[1] for part in (feature[:, :2], feature[:, 2:])]
+    distances = [np.add.outer(np.diag(part), np.diag(part)) - 2 * part for part in products]
+    parameters = prior_mode(2) + random.normal(size=6)
+
+    def value(shifted):
+        return negative_log_posterior(shifted, distances, products, target)[0]
+
+    _, gradient = negative_log_posterior(parameters, distances, products, target)
+    assert (np.abs(gradient) > 1e-2).all()
+    np.testing.assert_allclose(gradient, finite_differences(value, parameters), rtol=1e-5)
+
+
+def test_the_log_posterior_equals_the_gaussian_density_times_the_prior():
+    random = np.random.default_rng(3)
+    feature, target = random.normal(size=(20, 3)), random.normal(size=20)
+    product = feature @ feature.T / 3
+    distance = np.add.outer(np.diag(product), np.diag(product)) - 2 * product
+
+    def log_density(parameters):
+        scale, linear, amplitude, noise = np.exp(parameters)
+        root_scale, root_linear = (np.full(3, np.sqrt(each / 3)) for each in (scale, linear))
+        kernel = Kernel(root_scale, root_linear, float(amplitude), 0.0)
+        covariance = kernel.between(feature, feature) + (noise + 1e-4) * np.eye(20)
+        prior = norm.logpdf(parameters, prior_mode(1), 1.5).sum()
+        return multivariate_normal(np.zeros(20), covariance).logpdf(target) + prior
+
+    first, second = prior_mode(1) + random.normal(size=(2, 4))
+    values = [
+        negative_log_posterior(each, [distance], [product], target)[0] for each in (first, second)
+    ]
+    assert values[0] - values[1] == pytest.approx(log_density(second) - log_density(first))
+
+
+def test_a_group_without_influence_gets_a_long_lengthscale():
     random = np.random.default_rng(1)
     feature = random.normal(size=(120, 4)).astype(np.float32)
     target = norm.ppf((np.argsort(np.argsort(np.sin(2 * feature[:, 0]))) + 0.5) / 120)
@@ -66,7 +101,7 @@ def test_a_group_that_says_nothing_is_smoothed_away():
     assert kernel.noise < 0.2
 
 
-def test_a_rare_feature_does_not_lead_the_mean_astray():
+def test_extreme_features_do_not_make_the_mean_extreme():
     graphs = random_graphs(80, seed=1)
     fitted = GP().fit(graphs, true_scores(graphs))
     encoded = fitted.encode(random_graphs(20, seed=2))
@@ -74,7 +109,7 @@ def test_a_rare_feature_does_not_lead_the_mean_astray():
     assert np.ptp(fitted.predict_encoded(wild).mean) < 20 * np.ptp(true_scores(graphs))
 
 
-def test_what_is_left_out_is_not_known_to_the_belief_about_it():
+def test_a_held_out_prediction_does_not_depend_on_the_held_out_labels():
     graphs = random_graphs(40, seed=3)
     fitted = GP().fit(graphs, true_scores(graphs))
     encoded, normal = fitted.encode(graphs), fitted.target.to_normal(true_scores(graphs))

@@ -1,6 +1,4 @@
-"""The stack trusts what ranks left-out labels, and latencies are read with what simplifying takes
-away.
-"""
+"""The weights of a stack, and predictors on graphs with unused parts or without connection."""
 
 from random import Random
 
@@ -9,18 +7,19 @@ import pytest
 
 from predictors import GP, Auto, Ridge
 from predictors.frame.learner import Belief, Learnt
-from predictors.learners.stack import mixture, stack_weights
+from predictors.learners.stack_weights import mixture, ranking_loss, stack_weights
 from spaces import Architecture
 from spaces.canonical import canonical_key, simplify
 from spaces.nasbench201 import space
 from spaces.operators import sample
+from tests.predictors.learners.differences import finite_differences
 
 
 def learnt(mean, excess=0.0):
     return Learnt(None, Belief(mean, np.full(len(mean), 0.3), np.full(len(mean), 0.1)), excess)  # type: ignore[arg-type]
 
 
-DEAD = space.graph(
+DISCONNECTED = space.graph(
     Architecture(
         "nasbench201", tuple((path, "none") for path, _ in sample(space, Random(0)).decisions)
     )
@@ -34,11 +33,47 @@ def labels():
     return target, learnt(target + 0.3 * random.normal(size=200)), learnt(random.normal(size=200))
 
 
+@pytest.fixture(scope="module")
+def margins():
+    """(3, pairs) how much better three learners predict the better label of each pair."""
+    random = np.random.default_rng(0)
+    target = random.normal(size=60)
+    means = np.stack([target + noise * random.normal(size=60) for noise in (0.5, 3.0, 0.8)])
+    better, worse = np.nonzero(target[:, None] > target)
+    return means[:, better] - means[:, worse]
+
+
 def test_a_good_learner_outweighs_noise(labels):
     target, good, noise = labels
     weights = stack_weights([good, noise], target, caution=10.0, seed=0)
     assert weights.sum() == pytest.approx(1)
     assert weights[0] > 0.9
+
+
+def test_the_gradient_of_the_ranking_loss_equals_finite_differences(margins):
+    weights = np.array([0.5, 0.2, 0.3])
+
+    def value(shifted):
+        return ranking_loss(shifted, margins, np.zeros(3), 0.1)[0]
+
+    _, gradient = ranking_loss(weights, margins, np.zeros(3), 0.1)
+    assert (np.abs(gradient) > 1e-2).all()
+    np.testing.assert_allclose(gradient, finite_differences(value, weights), rtol=1e-6)
+
+
+def test_with_excess_the_gradient_is_that_at_constant_curvature(margins):
+    weights, excess = np.array([0.5, 0.2, 0.3]), np.array([0.0, 0.1, 0.3])
+    plain, _ = ranking_loss(weights, margins, np.zeros(3), 0.1)
+    corrected, gradient = ranking_loss(weights, margins, excess, 0.1)
+    margin = weights @ margins
+    curvature = np.mean(1 / (1 + np.exp(-margin)) / (1 + np.exp(margin)))
+    assert plain - corrected == pytest.approx(curvature * weights**2 @ excess)
+
+    def value(shifted):
+        uncorrected, _ = ranking_loss(shifted, margins, np.zeros(3), 0.1)
+        return uncorrected - curvature * shifted**2 @ excess
+
+    np.testing.assert_allclose(gradient, finite_differences(value, weights), rtol=1e-6)
 
 
 def test_caution_draws_to_equal_weights(labels):
@@ -48,18 +83,15 @@ def test_caution_draws_to_equal_weights(labels):
     )
 
 
-def test_variance_that_averaging_takes_away_is_not_held_against_a_learner():
+def test_excess_variance_of_held_out_means_does_not_lower_a_weight():
     random = np.random.default_rng(1)
     target = random.normal(size=300)
-    steady, varied = (
-        learnt(target + 0.5 * random.normal(size=300)),
-        target + 0.5 * random.normal(size=300),
-    )
-    plain, forgiven = (
-        stack_weights([steady, learnt(varied, excess)], target, caution=1.0, seed=0)
+    first, second = (target + 0.5 * random.normal(size=300) for _ in range(2))
+    plain, corrected = (
+        stack_weights([learnt(first), learnt(second, excess)], target, caution=1.0, seed=0)
         for excess in (0.0, 0.2)
     )
-    assert forgiven[1] > plain[1]
+    assert corrected[1] > plain[1]
 
 
 def test_equal_labels_give_equal_weights(labels):
@@ -69,7 +101,7 @@ def test_equal_labels_give_equal_weights(labels):
     )
 
 
-def test_a_mixture_counts_half_of_the_disagreement_as_epistemic():
+def test_a_mixture_halves_the_whole_epistemic_standard_deviation():
     one = Belief(np.array([0.0]), np.array([0.3]), np.array([0.4]))
     other = Belief(np.array([2.0]), np.array([0.3]), np.array([0.4]))
     mixed = mixture([0.5, 0.5], [one, other])
@@ -86,7 +118,7 @@ def test_members_are_checked():
         Auto(caution=0)
 
 
-def test_dead_parts_are_read_where_labels_depend_on_them_and_only_there():
+def test_unused_parts_are_read_only_if_labels_depend_on_them():
     random = Random(0)
     graphs = [space.graph(sample(space, random)) for _ in range(120)]
     carried_out = -np.array(
@@ -100,39 +132,35 @@ def test_dead_parts_are_read_where_labels_depend_on_them_and_only_there():
     )
     latency = GP().fit(graphs, carried_out)
     assert not latency.simplified
-    alive = np.array(
+    used = np.array(
         [sum(node.op == "nor_conv_3x3" for node in simplify(graph).nodes) for graph in graphs],
         dtype=float,
     )
-    assert Ridge().fit(graphs, alive + 0.01 * np.arange(120) % 7).simplified
+    assert Ridge().fit(graphs, used + 0.01 * np.arange(120) % 7).simplified
 
 
-def test_networks_that_hear_no_input_are_known_not_learnt():
+def test_disconnected_networks_get_one_prediction_and_are_not_trained_on():
     random = Random(0)
     graphs = [
         graph
         for graph in (space.graph(sample(space, random)) for _ in range(90))
-        if canonical_key(graph) != canonical_key(DEAD)
+        if canonical_key(graph) != canonical_key(DISCONNECTED)
     ]
     counts = np.array(
         [sum(node.op.startswith("nor_conv") for node in simplify(graph).nodes) for graph in graphs],
         dtype=float,
     )
+    costs = -np.array([float(len(simplify(graph).nodes)) for graph in graphs])
     for predictor in (GP(), Ridge()):
         unlabelled = predictor.fit(graphs, counts)
-        said = unlabelled.predict([DEAD, *graphs])
-        assert said.mean[0] < counts.min()
-        assert said.epistemic[0] == 0.0
-        # Fewer operations cost less, and none at all the least: nothing speaks for the worst end.
-        assert (
-            predictor.fit(
-                graphs, -np.array([float(len(simplify(graph).nodes)) for graph in graphs])
-            ).dead
-            is None
-        )
-        labelled = predictor.fit([*graphs, DEAD, DEAD], [*counts, 1.5, 1.5])
-        assert labelled.predict([DEAD]).mean[0] == pytest.approx(1.5)
-        # What the others are learnt from does not depend on the dead ones.
+        prediction = unlabelled.predict([DISCONNECTED, *graphs])
+        assert prediction.mean[0] < counts.min()
+        assert prediction.epistemic[0] == 0.0
+        # If the score is a cost, a network without operations is not the worst.
+        assert predictor.fit(graphs, costs).disconnected is None
+        labelled = predictor.fit([*graphs, DISCONNECTED, DISCONNECTED], [*counts, 1.5, 1.5])
+        assert labelled.predict([DISCONNECTED]).mean[0] == pytest.approx(1.5)
+        # The disconnected networks are no part of the training data.
         assert labelled.encoding == unlabelled.encoding
-    only = Ridge().fit([DEAD] * 12, np.arange(12.0))
-    assert np.isfinite(only.predict([DEAD, graphs[0]]).mean).all()
+    only = Ridge().fit([DISCONNECTED] * 12, np.arange(12.0))
+    assert np.isfinite(only.predict([DISCONNECTED, graphs[0]]).mean).all()

@@ -1,4 +1,4 @@
-"""The walk over stored trees against scikit-learn's own."""
+"""Predictions of the stored trees compared with scikit-learn's own."""
 
 from dataclasses import replace
 
@@ -28,13 +28,13 @@ def grown():
     return members, forest, random.normal(size=(3000, 5)).round(1).astype(np.float32)
 
 
-def test_the_walk_equals_sklearn(grown):
+def test_predictions_equal_those_of_boosting_in_sklearn(grown):
     boosted, forest, features = grown
     expected = np.stack([member.predict(features) for member in boosted], axis=1)
     np.testing.assert_allclose(forest.predict(features), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_the_walk_averages_a_forest():
+def test_predictions_equal_those_of_a_forest_in_sklearn():
     random = np.random.default_rng(1)
     features, target = random.normal(size=(80, 4)).astype(np.float32), random.normal(size=80)
     grown = ExtraTreesRegressor(n_estimators=10, min_samples_leaf=2, random_state=0).fit(
@@ -44,7 +44,7 @@ def test_the_walk_averages_a_forest():
     np.testing.assert_allclose(forest.predict(features)[:, 0], grown.predict(features), rtol=1e-12)
 
 
-def test_a_forest_that_would_not_end_is_refused(grown):
+def test_arrays_that_are_not_trees_are_refused(grown):
     _, forest, _ = grown
     forest.check(5)
     with pytest.raises(ValueError, match="features other than"):

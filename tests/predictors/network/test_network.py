@@ -1,4 +1,4 @@
-"""The graph network: messages, members, and the ensemble made of them."""
+"""The graph network: its messages, its members, and the ensemble."""
 
 import subprocess
 import sys
@@ -27,10 +27,10 @@ def tensors_of(graphs):
     return encoding, to_tensors(encoding.encode(graphs), torch.device("cpu"))
 
 
-def test_a_node_hears_its_neighbours_ancestors_and_descendants():
+def test_a_node_receives_messages_from_neighbours_ancestors_and_descendants():
     _, tensors = tensors_of(GRAPHS)
-    for graph, heard in zip(GRAPHS, tensors.relations.matrix_MRP, strict=True):
-        relations = heard.unflatten(0, (-1, 4)).transpose(0, 1)
+    for graph, matrix_RP in zip(GRAPHS, tensors.relations.matrix_MRP, strict=True):
+        relations = matrix_RP.unflatten(0, (-1, 4)).transpose(0, 1)
         count = len(graph.nodes)
         edges = nx.MultiDiGraph()
         edges.add_nodes_from(range(count))
@@ -51,7 +51,7 @@ def test_a_node_hears_its_neighbours_ancestors_and_descendants():
         assert relations[:, count:].sum() == relations[:, :, count:].sum() == 0
 
 
-def test_large_graphs_are_heard_as_small_ones_are(monkeypatch):
+def test_sparse_relations_send_the_messages_of_dense_ones(monkeypatch):
     _, tensors = tensors_of(GRAPHS)
     monkeypatch.setattr("predictors.network.relations.MOST_PLACES", 0)
     _, others = tensors_of(GRAPHS)
@@ -70,15 +70,15 @@ def test_large_graphs_are_heard_as_small_ones_are(monkeypatch):
         ),
     ):
         torch.testing.assert_close(sparse.weights, relations.weights[present_MP.flatten()])
-        # What is heard, its slope, and the slope of the slope, which a climb of the second order
-        # asks for.
+        # The messages and their first and second derivatives. A second-order ascent needs the
+        # latter.
         answers = []
         for each in (relations, sparse):
             x_KMPH = h_KMPH.clone().requires_grad_()
-            heard_KMPF = each.unpack(each.hear(each.pack(x_KMPH)))
-            (slope_KMPH,) = torch.autograd.grad((heard_KMPF**3).sum(), x_KMPH, create_graph=True)
+            message_KMPF = each.unpack(each.messages(each.pack(x_KMPH)))
+            (slope_KMPH,) = torch.autograd.grad((message_KMPF**3).sum(), x_KMPH, create_graph=True)
             (curved_KMPH,) = torch.autograd.grad((slope_KMPH * h_KMPH).sum(), x_KMPH)
-            answers.append((heard_KMPF, slope_KMPH, curved_KMPH))
+            answers.append((message_KMPF, slope_KMPH, curved_KMPH))
         for expected, received in zip(*answers, strict=True):
             torch.testing.assert_close(received, expected, rtol=1e-4, atol=1e-4)
 
@@ -96,7 +96,7 @@ def test_padding_changes_nothing():
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
 
 
-def test_a_member_linear_map_is_one_linear_map_a_member():
+def test_a_member_linear_map_is_one_linear_map_for_each_member():
     layer = MemberLinear(3, 4, 5, torch.Generator().manual_seed(0))
     x = torch.randn(3, 7, 4, generator=torch.Generator().manual_seed(1))
     expected = torch.stack(
@@ -130,7 +130,7 @@ def test_losses_on_numbers_worked_by_hand():
     assert pairwise_logistic(mean, torch.zeros(3), weight).item() == 0.0
 
 
-def test_a_later_argument_is_told_from_an_earlier_one():
+def test_the_order_of_arguments_changes_the_prediction():
     from spaces import GraphBuilder
 
     def difference(first, second):
@@ -170,7 +170,7 @@ def test_the_number_of_threads_is_left_as_it_was():
         torch.set_num_threads(before)
 
 
-def test_cores_change_how_long_a_fit_takes_and_not_what_is_learnt(monkeypatch):
+def test_the_number_of_cores_does_not_change_what_is_learnt(monkeypatch):
     graphs = random_graphs(20, seed=6)
     mean = SMALL.fit(graphs, true_scores(graphs), seed=0).predict(GRAPHS).mean
     monkeypatch.setattr("predictors.network.optimisation.os.cpu_count", lambda: 1)

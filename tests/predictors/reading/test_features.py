@@ -1,4 +1,4 @@
-"""What is counted on graphs, against slow counting."""
+"""Counts and paths of graphs compared with slow, direct counting."""
 
 import itertools
 import json
@@ -10,13 +10,8 @@ import numpy as np
 import pytest
 
 from predictors.reading.batch import flatten
-from predictors.reading.features import (
-    encoding_from_json,
-    learn_encoding,
-    reached,
-    runs_of_three,
-    sweep,
-)
+from predictors.reading.features import encoding_from_json, learn_encoding
+from predictors.reading.paths import reached, runs_of_three, sweep
 from spaces import GraphBuilder
 from tests.contracts.predictor_contract import random_graphs, reordered
 
@@ -24,7 +19,7 @@ GRAPHS = random_graphs(40, seed=3)
 
 
 def paths(graph):
-    """All paths from the input to each node, one for each choice among parallel edges."""
+    """All paths from the input to each node; parallel edges give separate paths."""
     found = {0: [[0]]}
     for number in range(1, len(graph.nodes)):
         found[number] = [
@@ -57,26 +52,19 @@ def test_height_is_the_longest_path_to_the_output():
     for graph, first in zip(GRAPHS, flat.first_M.tolist(), strict=True):
         simple = networkx.DiGraph(graph.to_networkx())
         for number in range(len(graph.nodes)):
-            reached = networkx.has_path(simple, number, len(graph.nodes) - 1)
-            longest = (
-                max(
-                    (
-                        len(way) - 1
-                        for way in networkx.all_simple_paths(simple, number, len(graph.nodes) - 1)
-                    ),
-                    default=0,
-                )
-                if reached
-                else -1
-            )
+            last = len(graph.nodes) - 1
+            longest = -1
+            if networkx.has_path(simple, number, last):
+                ways = networkx.all_simple_paths(simple, number, last)
+                longest = max((len(way) - 1 for way in ways), default=0)
             assert sweeps.height_N[first + number] == longest
 
 
 def test_counts_are_the_same_for_isomorphic_graphs():
     encoding = learn_encoding(GRAPHS)
-    twins = [reordered(graph, seed=number) for number, graph in enumerate(GRAPHS)]
+    again = [reordered(graph, seed=number) for number, graph in enumerate(GRAPHS)]
     np.testing.assert_allclose(
-        encoding.encode(GRAPHS).counts_MC, encoding.encode(twins).counts_MC, atol=1e-5
+        encoding.encode(GRAPHS).counts_MC, encoding.encode(again).counts_MC, atol=1e-5
     )
 
 
@@ -94,13 +82,15 @@ def test_a_doubled_edge_and_its_partner_differ():
     )
 
 
-def test_taking_and_chunking_give_the_graphs_themselves():
+def test_taken_and_chunked_graphs_equal_graphs_encoded_alone():
     encoding = learn_encoding(GRAPHS)
     encoded = encoding.encode(GRAPHS)
     rows = np.array([5, 3, 3, 39])
-    for part, expected in [(encoded.take(rows), [GRAPHS[row] for row in rows])] + [
+    taken = [(encoded.take(rows), [GRAPHS[row] for row in rows])]
+    chunked = [
         (chunk, GRAPHS[7 * place : 7 * place + 7]) for place, chunk in enumerate(encoded.chunks(7))
-    ]:
+    ]
+    for part, expected in taken + chunked:
         alone = encoding.encode(expected)
         assert len(part) == len(expected)
         for name in ("graph_N", "first_M", "last_M", "source_E", "target_E", "slot_E"):
@@ -136,7 +126,7 @@ def test_an_encoding_survives_json():
     assert encoding_from_json(json.loads(json.dumps(asdict(encoding)))) == encoding
 
 
-def test_a_bent_encoding_is_refused():
+def test_a_damaged_encoding_is_refused():
     loaded = json.loads(json.dumps(asdict(learn_encoding(GRAPHS))))
     with pytest.raises(ValueError, match="different lengths"):
         encoding_from_json({**loaded, "mean": loaded["mean"][1:]})
@@ -144,7 +134,7 @@ def test_a_bent_encoding_is_refused():
         encoding_from_json({**loaded, "pairs": [[0, 99]]})
 
 
-def test_who_reaches_whom_is_the_transitive_closure():
+def test_reached_pairs_are_the_transitive_closure():
     graphs = random_graphs(25, seed=6)
     flat = flatten(graphs)
     source, target = reached(flat)
@@ -152,7 +142,7 @@ def test_who_reaches_whom_is_the_transitive_closure():
     whole = networkx.DiGraph()
     whole.add_edges_from(zip(flat.source_E.tolist(), flat.target_E.tolist(), strict=True))
     assert found == set(networkx.transitive_closure(whole).edges)
-    # More places than a word has bits.
+    # A graph with more nodes than a word has bits.
     builder = GraphBuilder()
     value = builder.input()
     for _ in range(150):

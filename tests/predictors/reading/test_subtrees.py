@@ -1,4 +1,4 @@
-"""Subtrees are counted alike in isomorphic graphs, and differ where graphs do."""
+"""Counts of subtrees are equal for isomorphic graphs and distinguish others."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def test_isomorphic_graphs_have_the_same_subtrees():
     )
 
 
-def test_order_is_seen_from_depth_one_and_ancestors_apart_from_descendants():
+def test_order_matters_from_depth_one_and_directions_are_counted_separately():
     graphs = [chain("a", "b"), chain("b", "a"), chain("a", "a")]
     subtrees = learn_subtrees(flatten(graphs), 1)
     counts = subtrees.count(flatten(graphs))
@@ -45,7 +45,7 @@ def test_measured_scores_are_no_part_of_a_pattern():
     np.testing.assert_array_equal(subtrees.count(flatten(GRAPHS)), subtrees.count(flatten(scored)))
 
 
-def test_unseen_patterns_count_as_none_and_depth_zero_counts_nothing():
+def test_unknown_subtrees_are_not_counted_and_depth_zero_counts_nothing():
     subtrees = learn_subtrees(flatten(GRAPHS), 2)
     counts = subtrees.count(flatten([chain("never", "seen")]))
     assert np.isfinite(counts).all()

@@ -1,4 +1,4 @@
-"""Small sums give way to their terms."""
+"""Small sums are replaced by their terms, and sizes are computed."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ from spaces.canonical import canonical_key
 from tests.contracts.predictor_contract import random_graphs, reordered
 
 
-def test_terms_feed_what_used_the_sum():
+def test_terms_feed_the_operations_that_used_the_sum():
     builder = GraphBuilder()
     x = builder.input()
     a, b = builder.node("a", x), builder.node("b", x)
@@ -23,7 +23,7 @@ def test_terms_feed_what_used_the_sum():
     )
 
 
-def test_a_value_added_twice_feeds_twice_and_a_slot_stays():
+def test_a_value_added_twice_gives_two_edges_and_slots_are_kept():
     builder = GraphBuilder()
     x = builder.input()
     a = builder.node("a", x)
@@ -52,7 +52,7 @@ def test_isomorphic_graphs_stay_isomorphic():
         )
 
 
-def test_operations_of_the_vocabulary_are_measured_where_the_input_says_its_shape():
+def test_sizes_of_known_operations_are_computed_if_the_input_has_a_shape():
     builder = GraphBuilder()
     x = builder.node(
         "conv2d", builder.input((3, 8, 8)), out_channels=4, kernel_size=3, stride=2, padding=1
@@ -69,14 +69,14 @@ def test_operations_of_the_vocabulary_are_measured_where_the_input_says_its_shap
     assert seen.nodes[3] == graph.nodes[3]
 
 
-def test_a_cell_or_a_graph_of_unknown_operations_stays_as_it_is():
+def test_a_graph_with_operations_of_unknown_cost_stays_as_it_is():
     for first in (None, (3, 8, 8)):
         builder = GraphBuilder()
         graph = builder.output(builder.node("nor_conv_3x3", builder.input(first)))
         assert measured(graph) is graph
 
 
-def test_numbers_of_the_whole_network_are_columns_of_their_own_and_leave_twins_in_one_fold():
+def test_numbers_of_the_whole_network_have_columns_of_their_own_and_can_be_removed():
     graphs = random_graphs(12, seed=3)
     scored = [with_whole(graph, {"naswot": float(number)}) for number, graph in enumerate(graphs)]
     assert [without_whole(graph) for graph in scored] == graphs

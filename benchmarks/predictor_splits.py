@@ -1,0 +1,108 @@
+"""The table that predictors are compared on, and its splits into training and test rows."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nas.prediction.labels import read_labels
+from nas.tasks.arrays import read_npz
+from predictors.reading.terms import with_whole
+from spaces import Architecture, Graph, SearchSpace
+from spaces.canonical import canonical_key
+
+# Settings are tuned on splits of other seeds than the reported ones.
+SPLIT = 20261123
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The N rows of a table as this benchmark reads them.
+
+    Attributes:
+        graphs: (N,) one for each row, with the zero-cost scores on its input node.
+        train_N, test_N: the columns; larger is better, NaN where unknown.
+        classes: (N,) arrays in which isomorphic rows have the same number.
+        sign: 1, or -1 if smaller values are better and both columns were negated.
+    """
+
+    space: SearchSpace
+    architectures: Sequence[Architecture]
+    graphs: np.ndarray
+    train_N: np.ndarray
+    test_N: np.ndarray
+    classes: tuple[np.ndarray, ...]
+    sign: int
+
+
+def read_table(arguments: argparse.Namespace) -> Table:
+    """The table that the command line names."""
+    train = read_labels(arguments.table, space=arguments.space, column=arguments.train)
+    test = read_labels(arguments.table, space=arguments.space, column=arguments.test)
+    sign = -1 if arguments.lower_is_better else 1
+    bare = [train.space.graph(architecture) for architecture in train.architectures]
+    keys = np.unique([canonical_key(graph) for graph in bare], return_inverse=True)[1]
+    graphs = np.empty(len(bare), dtype=object)
+    graphs[:] = with_proxies(bare, arguments.proxies) if arguments.proxies else bare
+    classes = (keys,) if train.classes_N is None else (keys, train.classes_N)
+    return Table(
+        train.space,
+        train.architectures,
+        graphs,
+        sign * train.values_N.astype(float),
+        sign * test.values_N.astype(float),
+        classes,
+        sign,
+    )
+
+
+def with_proxies(graphs: Sequence[Graph], named: str) -> list[Graph]:
+    """The graphs with the columns of `FILE.npz:column,column` on their input nodes.
+
+    A score that is not finite counts as the column's lowest.
+    """
+    path, _, names = named.rpartition(":")
+    columns = {}
+    loaded = read_npz(Path(path))
+    for name in names.split(","):
+        column = loaded[name].astype(float)
+        if len(column) != len(graphs):
+            raise SystemExit(
+                f"{path} has {len(column)} rows in {name}, and the table has {len(graphs)}: they "
+                "must be of the same architectures"
+            )
+        columns[name] = np.where(np.isfinite(column), column, column[np.isfinite(column)].min())
+    return [
+        with_whole(graph, {name: float(column[row]) for name, column in columns.items()})
+        for row, graph in enumerate(graphs)
+    ]
+
+
+def splits(
+    table: Table, arguments: argparse.Namespace
+) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
+    """Name, seed, training rows, and test rows that are not isomorphic to a training row."""
+    labelled = np.flatnonzero(np.isfinite(table.train_N))
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        random = np.random.default_rng([SPLIT, seed])
+        if arguments.folds:
+            for part in np.array_split(random.permutation(labelled), arguments.folds):
+                yield f"{arguments.folds} folds", seed, np.setdiff1d(labelled, part), part
+            continue
+        for size in arguments.sizes:
+            if size > len(labelled):
+                raise SystemExit(
+                    f"--sizes asks for {size} rows of {arguments.train}, "
+                    f"and only {len(labelled)} have a value"
+                )
+            train = np.random.default_rng([SPLIT, seed, size]).choice(labelled, size, replace=False)
+            unseen = ~np.any([np.isin(kind, kind[train]) for kind in table.classes], axis=0)
+            tested = np.flatnonzero(unseen & np.isfinite(table.test_N))
+            if 0 < arguments.most_tested < len(tested):
+                sampling = np.random.default_rng([SPLIT, seed, size, 1])
+                tested = np.sort(sampling.choice(tested, arguments.most_tested, replace=False))
+            yield str(size), seed, train, tested

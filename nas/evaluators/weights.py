@@ -1,0 +1,47 @@
+"""Writes the weights of a trained network and the metadata that a user of them needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import nn
+
+from nas.tasks.causal import Causal
+from nas.tasks.masking import Masking
+from nas.tasks.task import Task
+from nas.training.checkpoint import write_tensors
+
+
+def save_weights(module: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Writes the module's state as safetensors: completely or not at all.
+
+    Tied weights are written once for each name.
+    """
+    state = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in module.state_dict().items()
+    }
+    write_tensors(state, path, metadata or {})
+
+
+def weights_metadata(task: Task) -> dict[str, str]:
+    """The facts of a training that a user of its weights needs, as a weights file's metadata.
+
+    They are the type of the raw inputs, their normalisation or tokenizer, the metric, the names of
+    the classes, and the objective of a language model.
+    """
+    named = isinstance(task.metric, str)
+    metadata = {
+        "inputs": str(task.train.inputs.dtype).removeprefix("torch."),
+        "normalize": json.dumps(task.normalize),
+        "metric": task.metric if named else getattr(task.metric, "__name__", "metric"),
+        "classes": json.dumps(task.classes),
+    }
+    if task.tokenizer:
+        metadata["tokenizer"] = task.tokenizer
+    masked = isinstance(task.corrupt, Masking)
+    if masked or isinstance(task.check, Causal):
+        metadata["objective"] = "masked" if masked else "causal"
+    return metadata

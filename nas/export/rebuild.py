@@ -1,0 +1,97 @@
+"""The network of a trial is rebuilt from its architecture and its stored weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.config.stored_run import StoredRun
+from nas.export.preprocessing import Preprocessing, preprocessing_of
+from nas.export.weights import Chosen, load_weights, read_weights
+from nas.record.shapes import with_shapes
+from nas.record.trust import refuse_foreign_code
+from nas.record.unchanged import check_unchanged
+from nas.seeds import derive
+from spaces import Graph, SearchSpace, Shapes
+from spaces.load import load_space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """The network of a trial with its weights, and what describes it.
+
+    Attributes:
+        graph: of the architecture, as the space gives it.
+        network_graph: of the whole network.
+        shapes: of the network's input and output.
+        preprocessing: None if the weights file does not give it.
+        metadata: of the weights file; empty for fresh weights.
+    """
+
+    module: nn.Module
+    graph: Graph
+    network_graph: Graph
+    shapes: Shapes
+    preprocessing: Preprocessing | None
+    metadata: dict[str, str]
+
+
+def run_space(run: StoredRun, given: SearchSpace | None) -> SearchSpace:
+    """The space of a run, for the shapes of the run's task.
+
+    Args:
+        run: as its directory keeps it.
+        given: the space, if the caller names it; else the configuration names a built-in or
+            installed one.
+
+    Raises:
+        ValueError: the configuration names the user's own code and the caller does not, or the
+            journal does not give the shapes.
+    """
+    config, directory = run.config, run.directory
+    if given is None:
+        refuse_foreign_code(
+            [config.space],
+            own=False,
+            claim=f"the run {directory} says that its space is",
+            kind="run",
+            remedy=f"name it yourself, with --space {config.space}",
+        )
+    space = load_space(config.space) if given is None else given
+    shapes = run.environment.get("shapes")
+    if shapes is None and config.task is not None:
+        raise ValueError(
+            f"the journal of {directory} does not say the shapes of its task's data; it was "
+            "written by a version that did not record them"
+        )
+    return with_shapes(space, shapes, f"the journal of {directory}")
+
+
+def rebuild(chosen: Chosen, space: SearchSpace) -> Rebuilt:
+    """The network of the chosen trial, with the chosen weights or with fresh ones.
+
+    Fresh weights are those with which the trial's training began.
+
+    Raises:
+        ValueError: the space has changed since the run, or the weights cannot be read or do not
+            fit the network.
+    """
+    from torch import device
+
+    from nas.training.devices import own_randomness
+    from spaces.build import build
+
+    architecture = chosen.source.architecture
+    check_unchanged(space, chosen.source)
+    graph = space.graph(architecture)
+    network_graph = space.network_graph(graph)
+    if chosen.weights is None:
+        with own_randomness(derive(chosen.source.seed, "weights"), device("cpu")):
+            return Rebuilt(space.build(architecture), graph, network_graph, space.shapes, None, {})
+    state, metadata = read_weights(chosen.weights)
+    module = build(network_graph, space.shapes.input)
+    load_weights(module, state, chosen.weights)
+    return Rebuilt(module, graph, network_graph, space.shapes, preprocessing_of(metadata), metadata)

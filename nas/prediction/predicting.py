@@ -1,0 +1,151 @@
+"""The predictions of a fitted predictor for many architectures, the best first."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+from nas.prediction.saved import SavedPredictor
+from nas.seeds import derive
+from spaces import Architecture, Graph, SearchSpace
+from spaces.canonical import canonical_key
+from spaces.operators import domains, enumerate_all, sample_graph
+
+# A space with more architectures than this must be sampled instead of enumerated.
+LARGEST = 2_000_000
+# The number of graphs that are predicted, and held in memory, at a time.
+BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The prediction for one architecture, in the labels' own units.
+
+    Attributes:
+        canonical: the canonical key of the architecture's graph.
+        mean, aleatoric, epistemic: see `predictors.Prediction`.
+        measured: the label of the architecture, or of an isomorphic one, if the predictor was
+            fitted on it; else None.
+    """
+
+    architecture: Architecture
+    canonical: str
+    mean: float
+    aleatoric: float
+    epistemic: float
+    measured: float | None
+
+    @property
+    def std(self) -> float:
+        """The standard deviation of a new score."""
+        return math.hypot(self.aleatoric, self.epistemic)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Predictions, the best first.
+
+    Attributes:
+        best: all predictions in order.
+        looked_at: the number of architectures that were read, isomorphic ones included.
+    """
+
+    best: tuple[Predicted, ...]
+    looked_at: int
+
+
+def predict(
+    trained: SavedPredictor,
+    candidates: Iterable[tuple[Architecture, Graph]],
+    *,
+    distinct: bool = True,
+) -> Ranked:
+    """The predictions for all candidates, the best first.
+
+    Candidates are read in batches, so their graphs need not fit into memory together.
+
+    Args:
+        trained: the predictor.
+        candidates: architectures with their graphs.
+        distinct: of isomorphic architectures only the first is predicted.
+    """
+    about, candidates = trained.about, iter(candidates)
+    seen, found, looked_at = set[str](), list[Predicted](), 0
+    while batch := list(islice(candidates, BATCH)):
+        looked_at += len(batch)
+        asked = list[tuple[Architecture, Graph, str]]()
+        for architecture, graph in batch:
+            key = canonical_key(graph)
+            if not distinct or key not in seen:
+                seen.add(key)
+                asked.append((architecture, graph, key))
+        if not asked:
+            continue
+        prediction = trained.fitted.predict([graph for _, graph, _ in asked])
+        for place, (architecture, _, key) in enumerate(asked):
+            mean, aleatoric, epistemic = (
+                float(values[place])
+                for values in (prediction.mean, prediction.aleatoric, prediction.epistemic)
+            )
+            mean, measured = about.sign * mean, about.labels.get(key)
+            found.append(Predicted(architecture, key, mean, aleatoric, epistemic, measured))
+    best = sorted(found, key=lambda predicted: -about.sign * predicted.mean)
+    return Ranked(tuple(best), looked_at)
+
+
+def sampled(space: SearchSpace, count: int, seed: int) -> Iterator[tuple[Architecture, Graph]]:
+    """`count` random architectures, each with its graph."""
+    random = Random(derive(seed, "predict"))
+    return (sample_graph(space, random) for _ in range(count))
+
+
+def enumerated(space: SearchSpace) -> Iterator[tuple[Architecture, Graph]]:
+    """Every architecture with its graph.
+
+    Raises:
+        ValueError: a decision is a real number, or there are more than `LARGEST` architectures. If
+            the decisions of the first one have more than 10 * `LARGEST` combinations, the error
+            comes at once.
+    """
+    first = next(enumerate_all(space))
+    combinations = math.prod(domain.size or math.inf for domain in domains(space, first).values())
+    if combinations > 10 * LARGEST:
+        raise ValueError(
+            f"the space {space.name!r} has some {combinations:.0e} combinations of decisions: "
+            "draw some of them with --sample"
+        )
+    for place, architecture in enumerate(enumerate_all(space)):
+        if place == LARGEST:
+            raise ValueError(
+                f"the space {space.name!r} has more than {LARGEST:,} architectures: draw some of "
+                "them with --sample"
+            )
+        yield architecture, space.graph(architecture)
+
+
+def read_architectures(path: Path) -> list[Architecture]:
+    """The architectures in a JSON file, which holds one or a list of them.
+
+    Each is as `Architecture.to_json`, `nas space show --json` or `nas export` wrote it.
+
+    Raises:
+        ValueError: the file cannot be read or holds something else.
+    """
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"the architecture {path} cannot be read: {error}") from error
+    items = loaded if isinstance(loaded, list) else [loaded]
+    if not items:
+        raise ValueError(f"{path} holds an empty list of architectures")
+    # `nas space show --json` has the architecture under its own key.
+    stated = [item.get("architecture", item) if isinstance(item, dict) else item for item in items]
+    try:
+        return [Architecture.from_json(json.dumps(item)) for item in stated]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -1,0 +1,100 @@
+"""From a user's module to a graph: the module runs once on a value without numbers.
+
+    graph = trace(module, (3, 32, 32))       module may be on the meta device
+    built = build(graph)
+    copy_state(module, built)                `built` now computes what the module computes
+
+The user's own modules are entered. Modules of torch.nn, parameters and buffers become nodes, whose
+label is their dotted path in the module. Shapes are inferred at each call, so `x.shape[1]` is a
+plain number on which the program may branch; it cannot branch on the numbers in a tensor.
+"""
+
+from __future__ import annotations
+
+import linecache
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import nn
+
+from spaces.choices import Rejected
+from spaces.graph import Graph
+from spaces.ops.shapes import Shape
+from spaces.trace.interception import recorded
+from spaces.trace.modes import alike_in_evaluation, in_other_mode, mode_reader
+from spaces.trace.recording import Recording
+from spaces.trace.untraceable import Untraceable
+
+
+def trace(module: nn.Module, input_shape: Shape) -> Graph:
+    """The graph of what `module` computes in its present mode.
+
+    >>> from torch import nn
+    >>> [node.op for node in trace(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), (4,)).nodes]
+    ['input', 'linear', 'relu', 'output']
+
+    Args:
+        module: any module of PyTorch.
+        input_shape: of one sample, without the batch.
+
+    Raises:
+        ValueError: the module does something that a graph cannot hold, or its shapes do not fit.
+            For example, it branches on the numbers in a tensor, mixes the samples of a batch, calls
+            a function unknown to the vocabulary, returns something else than one tensor, or
+            computes something else in the other mode. The message names the file and line, shows
+            the line, and says what to do.
+    """
+    try:
+        graph = _run(module, tuple(input_shape))
+        if reader := mode_reader(module):
+            with in_other_mode(module):
+                other = _run(module, tuple(input_shape))
+            if not alike_in_evaluation(graph, other):
+                raise Untraceable(
+                    "it computes something else in evaluation than in training, and a graph is "
+                    "one program for both. self.training decides in "
+                    f"{reader.co_filename}:{reader.co_firstlineno}, {reader.co_qualname}: "
+                    "let nn.Dropout, F.dropout(x, p, self.training) and norm modules make the "
+                    "difference"
+                )
+    except Rejected:
+        raise
+    except Exception as error:
+        raise ValueError(_sentence(module, error)) from error
+    return graph
+
+
+def _run(module: nn.Module, input_shape: Shape) -> Graph:
+    recording = Recording(module, input_shape)
+    with recorded(recording):
+        result = recording.call_module(module, (recording.input,), {})
+    return recording.finished(result)
+
+
+_TORCH = str(Path(torch.__file__).parent)
+_HERE = Path(__file__).parent
+_OURS = (_TORCH, str(_HERE), str(_HERE.with_name("ops")), "<frozen")
+
+
+def _sentence(module: nn.Module, error: Exception) -> str:
+    """What went wrong, with the user's line.
+
+    That is the last line of the traceback that is neither in torch nor in this package.
+    """
+    place: TracebackType | None = error.__traceback__
+    found: tuple[str, int, str] | None = None
+    while place is not None:
+        file = place.tb_frame.f_code.co_filename
+        if not file.startswith(_OURS):
+            found = (file, place.tb_lineno, place.tb_frame.f_code.co_qualname)
+        place = place.tb_next
+    what = str(error) if isinstance(error, Untraceable) else f"{type(error).__name__}: {error}"
+    name = type(module).__name__
+    if found is None:
+        return f"{name} cannot be traced: {what}"
+    file, line, function = found
+    return (
+        f"{name} cannot be traced, {file}:{line}, in {function}:\n    "
+        f"{linecache.getline(file, line).strip()}\n{what}"
+    )
