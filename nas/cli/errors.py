@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,6 +121,9 @@ def _is_ours(names: dict[str, Any]) -> bool:
 
 
 def _is_library(frame: FrameType) -> bool:
+    # Imported here, for `nas --help` does without it.
+    import sysconfig
+
     file = frame.f_code.co_filename
     return (
         "site-packages" in file

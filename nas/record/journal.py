@@ -32,7 +32,7 @@ from nas.record.journal_file import (
     lock,
     transaction,
 )
-from nas.record.journal_format import FORMAT, TABLES, as_json, read_meta
+from nas.record.journal_tables import FORMAT, TABLES, as_json, read_meta
 
 
 @dataclass(frozen=True)

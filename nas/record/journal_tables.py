@@ -1,4 +1,4 @@
-"""The format of a journal: its version, its tables, and what its table `meta` has to hold."""
+"""The tables of a journal's file: their version, their columns, and what `meta` has to hold."""
 
 from __future__ import annotations
 
