@@ -62,7 +62,7 @@ GRIDS: Mapping[str, Mapping[str, Sequence[Any]]] = {
 }
 
 
-def settings_of(strategy: str, arguments: argparse.Namespace) -> list[str]:
+def make_plug_in(strategy: str, arguments: argparse.Namespace) -> list[str]:
     """Settings of the strategy's grid, as `search.py` writes them, the default first.
 
     If there are more than `--settings` allows, the others are a random sample.
@@ -149,7 +149,7 @@ def print_report(
 
 def main() -> None:
     arguments = parse()
-    texts = {name: settings_of(name, arguments) for name in arguments.strategies}
+    texts = {name: make_plug_in(name, arguments) for name in arguments.strategies}
     first, count = arguments.first_test_seed, arguments.test_seeds
     phases = [(TUNING, seed) for seed in range(arguments.tuning_seeds)]
     phases += [(TEST, seed) for seed in range(first, first + count)]

@@ -28,7 +28,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.record import record
 from nas.proxies import PROXIES
-from nas.proxies.measuring import Plan, measure_all
+from nas.proxies.measuring import ProxyPlan, measure_all
 from predictors.ranking import kendall_tau, spearman
 from spaces.canonical import canonical_key
 from spaces.nasbench201 import space
@@ -60,7 +60,7 @@ def main() -> None:
     classes = {canonical_key(space.graph(cell)): row for row, cell in enumerate(cells)}
     chosen = Random(arguments.seed).sample(list(classes.values()), arguments.cells)
     measured = arguments.task, arguments.batch_size, arguments.seed
-    plan = Plan("nasbench201", space.shapes, tuple(PROXIES), *measured)
+    plan = ProxyPlan("nasbench201", space.shapes, tuple(PROXIES), *measured)
     values, seconds = numpy.full((len(chosen), len(PROXIES)), numpy.nan), numpy.zeros(len(PROXIES))
     began = time.perf_counter()
     drawn = [cells[row] for row in chosen]

@@ -194,7 +194,7 @@ def _reserved() -> frozenset[str]:
 def _name(op: str, label: str, taken: set[str], counts: dict[str, int]) -> str:
     """A Python name that is not taken: the label, or else the operation and a number.
 
-    Whatever a label contains, only ASCII letters, digits and underscores reach the source.
+    Only ASCII letters, digits and underscores of a label reach the source.
     """
     word = re.sub(r"[^0-9A-Za-z_]", "_", op.split(".")[-1]).lower()
     wanted = re.sub(r"[^0-9A-Za-z_]", "_", label)

@@ -50,7 +50,7 @@ def simplify(graph: Graph) -> Graph:
     return Graph(tuple(kept), tuple(Edge(*edge) for edge in edges))
 
 
-def is_dead(graph: Graph) -> bool:
+def is_disconnected(graph: Graph) -> bool:
     """Whether the graph is disconnected: no path leads from the input to the output."""
     return not _reduced(graph)[1]
 

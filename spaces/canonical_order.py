@@ -1,10 +1,10 @@
 """A canonical order of the nodes of a coloured directed acyclic graph.
 
 The method is individualisation and refinement (McKay and Piperno, Practical graph isomorphism II,
-2014). Two shortcuts make it fast. On a directed acyclic graph, one sweep forward and one back
-refine as much as many rounds do on other graphs. And parts of the graph between which the edges
-depend on the nodes' colours alone are ordered one by one, so that 32 equal branches cost 32, not
-32!.
+2014). Two shortcuts make it fast. First, on a directed acyclic graph one sweep forward and one back
+refine the colours as much as many rounds do on other graphs. Second, if the edges between two parts
+of the graph depend on the colours of the nodes alone, the parts are ordered one by one. So 32 equal
+branches cost 32 steps, not 32!.
 """
 
 from __future__ import annotations

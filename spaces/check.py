@@ -17,7 +17,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any, Literal
 
-from spaces.canonical import canonical_key, is_dead
+from spaces.canonical import canonical_key, is_disconnected
 from spaces.cardinality import size
 from spaces.check_architecture import (
     check_module,
@@ -143,7 +143,7 @@ def _note_duplicates(graph: Graph, findings: Findings) -> None:
     key = canonical_key(graph)
     findings.duplicates += key in findings.keys
     findings.keys.add(key)
-    findings.dead += is_dead(graph)
+    findings.dead += is_disconnected(graph)
 
 
 class _TooLong(Exception):

@@ -6,7 +6,7 @@ import time
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from spaces.canonical import canonical_key, is_dead
+from spaces.canonical import canonical_key, is_disconnected
 from spaces.check_findings import Findings, Wrong
 from spaces.choices import Architecture, Rejected
 from spaces.graph import Graph, Value
@@ -75,7 +75,7 @@ def check_module(
             )
         started = time.perf_counter()
         inputs = _random_input(network, space.shapes.input)
-        _step(module.train(), inputs, space.shapes, learns=not is_dead(graph))
+        _step(module.train(), inputs, space.shapes, learns=not is_disconnected(graph))
         findings.step_seconds.append(time.perf_counter() - started)
 
 

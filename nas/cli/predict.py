@@ -15,7 +15,7 @@ from nas.cli.errors import sentences
 from nas.cli.options import AsJson, PredictorDirectory
 
 if TYPE_CHECKING:
-    from nas.prediction.predicting import Predicted
+    from nas.prediction.predicting import PredictedArchitecture
 
 # The number of random architectures that are predicted by default.
 DRAWS = 10_000
@@ -113,7 +113,7 @@ def predict(
         )
 
 
-def _described(item: Predicted) -> dict[str, Any]:
+def _described(item: PredictedArchitecture) -> dict[str, Any]:
     return {
         **{name: getattr(item, name) for name in _NUMBERS},
         "canonical": item.canonical,
@@ -121,7 +121,7 @@ def _described(item: Predicted) -> dict[str, Any]:
     }
 
 
-def _table(best: Iterable[Predicted]) -> str:
+def _table(best: Iterable[PredictedArchitecture]) -> str:
     rows: list[tuple[str, ...]] = [("rank", *_NUMBERS, "architecture")]
     for rank, item in enumerate(best, start=1):
         values = (getattr(item, name) for name in _NUMBERS)
@@ -135,7 +135,7 @@ def _table(best: Iterable[Predicted]) -> str:
     return "\n".join(lines)
 
 
-def _write_csv(path: Path, predictions: Iterable[Predicted]) -> None:
+def _write_csv(path: Path, predictions: Iterable[PredictedArchitecture]) -> None:
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

@@ -15,7 +15,7 @@ from nas.cli.errors import sentences
 from nas.cli.options import AsJson, Device, InputShape, OutputShape, SpaceName, Vocabulary
 
 if TYPE_CHECKING:
-    from nas.proxies.measuring import Plan
+    from nas.proxies.measuring import ProxyPlan
     from nas.proxies.results import Results
     from spaces import Architecture, SearchSpace, Shapes
 
@@ -91,7 +91,7 @@ def proxies(
     """Score untrained networks with zero-cost proxies, from fresh weights and one batch."""
     with sentences():
         from nas.proxies import PROXIES, known_proxies, suiting_proxies
-        from nas.proxies.measuring import Plan
+        from nas.proxies.measuring import ProxyPlan
         from nas.proxies.results import begin
         from spaces.load import load_space
 
@@ -99,7 +99,7 @@ def proxies(
         shapes = _shapes(space, input_shape, output_shape, vocabulary, task)
         space = space.for_shapes(shapes)
         chosen = suiting_proxies(shapes) if names is None else known_proxies(names)
-        plan = Plan(name, shapes, chosen, task, batch_size, seed, repeats, device)
+        plan = ProxyPlan(name, shapes, chosen, task, batch_size, seed, repeats, device)
         architectures = _architectures(space, sample, table, arch, seed)
         wanted = range(len(architectures))
         if rows is not None:
@@ -115,7 +115,7 @@ def proxies(
 
 
 def _fill(
-    plan: Plan, results: Results, space: SearchSpace, wanted: range, out: Path, workers: int
+    plan: ProxyPlan, results: Results, space: SearchSpace, wanted: range, out: Path, workers: int
 ) -> dict[str, float]:
     """Computes and writes the scores that the wanted rows lack; returns the mean seconds by proxy.
 
@@ -164,8 +164,8 @@ def _fill(
 def _missing_classes(results: Results, space: SearchSpace, wanted: range) -> list[list[int]]:
     """The rows of each class of isomorphic architectures that still has to be scored.
 
-    Such a class has a wanted row, and no row with scores. Where one row of a class has scores, they
-    are copied to its other rows here.
+    Such a class has a wanted row, and no row with scores. If a row of a class has scores already,
+    they are copied to its other rows here.
     """
     from spaces.canonical import canonical_key
 

@@ -98,12 +98,10 @@ def space_of(directory: Path, named: str | None) -> Any:
 
     It must not if the run was not begun by this user on this machine (`nas.record.trust`).
     """
-    from nas.record.journal import open_for_reading
-    from nas.record.trust import is_sealed
+    from nas.config.stored_run import read_run
     from spaces.load import load_space
 
     if named is not None:
         return load_space(named)
-    with open_for_reading(directory) as journal:
-        ours = is_sealed(journal.config, journal.environment.get("seal", ""))
-        return load_space(journal.config["space"]) if ours else None
+    run = read_run(directory)
+    return load_space(run.config.space) if run.is_own else None

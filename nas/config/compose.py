@@ -73,14 +73,15 @@ def compose(config: RunConfig) -> Parts:
         transfer = section.transfer
         if section.latency is not None:
             found_devices([section.latency.device], "evaluator.latency.device")
+    plan = plan_of(config)
     arms = {SEARCH: strategy}
-    if config.baseline == "random" and not isinstance(strategy, RandomSearch):
+    if BASELINE in plan.arms:
         arms[BASELINE] = RandomSearch()
     _check_rungs(config, rungs_of(strategy))
     return Parts(
         space=space,
         arms=arms,
-        plan=plan_of(config),
+        plan=plan,
         workers=workers_of(config),
         needed=needed_numbers(config),
         transfer=transfer,

@@ -39,7 +39,7 @@ def constrained_space(config: RunConfig, space: SearchSpace) -> SearchSpace:
 
 
 def check_numbers(config: RunConfig) -> None:
-    """Refuses objectives and constraints whose names no number can have. Loads no space.
+    """Refuses objectives and constraints with an unknown name. Loads no space.
 
     Raises:
         ConfigError: the message lists what is known.

@@ -32,7 +32,7 @@ def check_finite(value: Any, where: str, path: str = "") -> None:
         check_finite(inner, where, f"{path}.{key}" if path else str(key))
 
 
-def settings_of(
+def make_plug_in(
     kind: str,
     registry: Mapping[str, Any],
     named: Named,
@@ -48,8 +48,8 @@ def settings_of(
         kind: what it is, for errors: `strategy`, `predictor`, ...
         registry: the known classes by name.
         named: the name and the settings.
-        within: for a plug-in that holds another: by the type of a field, the function that makes
-            the field's value of the setting.
+        within: for a plug-in that contains another one: by the type of a field, the function that
+            makes the field's value from its setting.
         offered: by the name of a field, the function that makes its value. It is used if the
             plug-in declares that field with `repr=False`; such a field is no setting.
 
@@ -113,3 +113,14 @@ def named_in(path: str, value: Any) -> Named:
             f"{json.dumps(value, default=str)[:80]}"
         )
     return Named.model_validate(section)
+
+
+def named_code(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The files and modules of the user's that a configuration names for import."""
+    names = [
+        config.get("space"),
+        *((config.get(section) or {}).get("name") for section in ("task", "strategy", "predictor")),
+    ]
+    over = (config.get("strategy") or {}).get("over")
+    names.append(over.get("name") if isinstance(over, Mapping) else over)
+    return tuple(name for name in names if isinstance(name, str) and ":" in name)

@@ -23,7 +23,7 @@ PLUG_INS = ("task", "evaluator", "strategy", "predictor")
 
 
 class ConfigError(ValueError):
-    """The configuration is wrong. The message says where, what was expected and what came."""
+    """The configuration is wrong. The message names the key, and what was expected."""
 
 
 class _Section(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nas.config.arms import OUTSIDE
-from nas.config.plug_ins import named_in, settings_of
+from nas.config.plug_ins import make_plug_in, named_in
 from nas.config.sections import ConfigError, Named, RunConfig
 from nas.objectives.objective import SCORE
 from nas.strategies import STRATEGIES, Strategy
@@ -32,7 +32,7 @@ def strategy_of(config: RunConfig) -> Strategy:
     from predictors import PREDICTORS
 
     # Also for a strategy without a predictor, so that a wrong setting is never ignored.
-    predictor = settings_of("predictor", PREDICTORS, config.predictor)
+    predictor = make_plug_in("predictor", PREDICTORS, config.predictor)
     offered: dict[str, Any] = {
         "predictor": lambda: predictor,
         "objectives": lambda: config.objectives,
@@ -41,7 +41,7 @@ def strategy_of(config: RunConfig) -> Strategy:
 
     def made(named: Named) -> Strategy:
         within = {Strategy: lambda value: made(named_in("strategy.over", value))}
-        return settings_of("strategy", STRATEGIES, named, within, **offered)
+        return make_plug_in("strategy", STRATEGIES, named, within, **offered)
 
     strategy = made(config.strategy)
     if config.objectives != (SCORE,) and getattr(strategy, "objectives", None) != config.objectives:

@@ -78,7 +78,7 @@ def joint(
     Args:
         space: the space to search.
         evaluate: a function that gives the score of an architecture; or an `Evaluator`, or an
-            `Executor` that runs one in workers (`nas.config.workers.executor_of`).
+            `Executor` that runs one in workers (`nas.config.workers.Workers.executor`).
         level: the strategy and its budget.
         seed: of all random draws.
         directory: where the journal is kept. The same call continues from it, or returns the

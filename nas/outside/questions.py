@@ -46,7 +46,7 @@ class Question:
 
     @property
     def name(self) -> str:
-        """The path; for a subset with the label that is asked for, for a permutation the place."""
+        """The path; of a subset with the label in question, of a permutation with the position."""
         if isinstance(self.domain, Subset):
             return f"{self.path}[{self.domain.labels[len(self.picked)]}]"
         if isinstance(self.domain, Permutation):

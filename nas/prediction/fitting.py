@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy
 
-from nas.config.plug_ins import settings_of
+from nas.config.plug_ins import make_plug_in
 from nas.config.sections import Named, RunConfig
 from nas.prediction.labels import Labels, as_path
 from nas.prediction.saved import About, SavedPredictor
@@ -48,7 +48,7 @@ def named_predictor(name: str, settings: dict[str, Any]) -> Predictor:
     """
     if "name" in settings:
         raise ValueError("a predictor is named by --predictor; `name` is not a setting of it")
-    made = settings_of("predictor", PREDICTORS, Named(name=name, **settings))
+    made = make_plug_in("predictor", PREDICTORS, Named(name=name, **settings))
     if name not in PREDICTORS and not hasattr(made, "load"):
         raise ValueError(
             f"the predictor {name!r} needs a static method load(directory), which reads back "

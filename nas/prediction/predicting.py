@@ -23,7 +23,7 @@ BATCH = 4096
 
 
 @dataclass(frozen=True)
-class Predicted:
+class PredictedArchitecture:
     """The prediction for one architecture, in the labels' own units.
 
     Attributes:
@@ -55,7 +55,7 @@ class Ranked:
         looked_at: the number of architectures that were read, isomorphic ones included.
     """
 
-    best: tuple[Predicted, ...]
+    best: tuple[PredictedArchitecture, ...]
     looked_at: int
 
 
@@ -75,7 +75,7 @@ def predict(
         distinct: of isomorphic architectures only the first is predicted.
     """
     about, candidates = trained.about, iter(candidates)
-    seen, found, looked_at = set[str](), list[Predicted](), 0
+    seen, found, looked_at = set[str](), list[PredictedArchitecture](), 0
     while batch := list(islice(candidates, BATCH)):
         looked_at += len(batch)
         asked = list[tuple[Architecture, Graph, str]]()
@@ -93,7 +93,9 @@ def predict(
                 for values in (prediction.mean, prediction.aleatoric, prediction.epistemic)
             )
             mean, measured = about.sign * mean, about.labels.get(key)
-            found.append(Predicted(architecture, key, mean, aleatoric, epistemic, measured))
+            found.append(
+                PredictedArchitecture(architecture, key, mean, aleatoric, epistemic, measured)
+            )
     best = sorted(found, key=lambda predicted: -about.sign * predicted.mean)
     return Ranked(tuple(best), looked_at)
 

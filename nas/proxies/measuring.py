@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProxyPlan:
     """What is computed, in plain values that can be sent to another process.
 
     Attributes:
@@ -75,7 +75,7 @@ Measure = Callable[[Architecture], Scored]
 
 
 def measure_all(
-    plan: Plan, architectures: Sequence[Architecture], *, workers: int = 1
+    plan: ProxyPlan, architectures: Sequence[Architecture], *, workers: int = 1
 ) -> Iterator[tuple[int, Scored]]:
     """The index and the scores of each architecture, in the order in which they finish.
 
@@ -113,7 +113,7 @@ def measure_all(
         pool.shutdown(cancel_futures=True)
 
 
-def prepare(plan: Plan) -> Measure:
+def prepare(plan: ProxyPlan) -> Measure:
     """The function that scores one architecture.
 
     Raises:
@@ -199,7 +199,7 @@ def _network(space: SearchSpace, architecture: Architecture) -> Graph:
 _measure: Measure | str = "the worker was not started"
 
 
-def _start(plan: Plan) -> None:
+def _start(plan: ProxyPlan) -> None:
     import torch
 
     global _measure

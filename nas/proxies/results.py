@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy
 
-from nas.proxies.measuring import Plan
+from nas.proxies.measuring import ProxyPlan
 from nas.record.shapes import shapes_to_json
 from nas.tasks.arrays import read_npz
 from spaces import Architecture
@@ -97,7 +97,7 @@ class Results:
 
 
 def begin(
-    plan: Plan, architectures: Sequence[Architecture], path: Path, *, listed: bool
+    plan: ProxyPlan, architectures: Sequence[Architecture], path: Path, *, listed: bool
 ) -> Results:
     """The results in the npz file at the path; empty results if there is no file yet.
 
@@ -160,7 +160,7 @@ def table_of(results: Results, seconds: dict[str, float]) -> Iterator[dict[str, 
         }
 
 
-def _settings(plan: Plan, architectures: Sequence[Architecture]) -> str:
+def _settings(plan: ProxyPlan, architectures: Sequence[Architecture]) -> str:
     digest = blake2b(digest_size=8)
     for architecture in architectures:
         digest.update(architecture.key.encode())

@@ -19,8 +19,9 @@ PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Versions of Python and the packages that matter, the system and its processors. Names no
-    person, path or host.
+    """The versions of Python and of the main packages, the system and its processors.
+
+    No person, path or host is named.
     """
     return {
         "python": platform.python_version(),

@@ -7,7 +7,7 @@
 
 The file is in write-ahead-log mode: readers never wait for the writer, and what was appended before
 a crash stays. There is one writer at a time: it holds an SQLite lock on the side file
-`controller.lock`, which the operating system drops when the process ends in whatever way.
+`controller.lock`, which the operating system releases however the process ends.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Journal:
 def create(
     directory: str | Path, config: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> Journal:
-    """The empty journal of a new run, open for writing. The directory is made where it is missing.
+    """The empty journal of a new run, open for writing. A missing directory is made.
 
     Args:
         directory: the run's.

@@ -26,7 +26,7 @@ _MISPLACED = (
 
 
 class JournalError(Exception):
-    """A run directory that cannot be used as asked. The message is a sentence for the user.
+    """The run directory cannot be used in this way. The message is a sentence for the user.
 
     Attributes:
         exit_code: of a command: 2 if the directory is the wrong one, in use or damaged; 1 if the
@@ -93,7 +93,7 @@ def _holder(directory: Path) -> str:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction: committed at the end, rolled back where an error comes."""
+    """One transaction: committed at the end, or rolled back after an error."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -148,6 +148,6 @@ def _full(directory: Path) -> JournalError:
 
 
 def error_code(error: sqlite3.Error) -> int | None:
-    """SQLite\'s primary result code; None where the error has none."""
+    """SQLite\'s primary result code; None if the error has none."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

@@ -14,14 +14,14 @@ NINETY = 1.6448536269514722
 
 
 def scorecard(trials: Sequence[Trial]) -> dict[str, Any]:
-    """Figures over the observed trials that were predicted.
+    """How right the predictions of the observed trials were.
 
     Returns:
-        `predicted`: how many there are; and where there are any, `rank_correlation` (Spearman; null
-            for fewer than three or equal values),
-        `coverage_90` (share inside the 90 % interval of the whole predictive deviation),
-        `mean_error` (absolute, in score units) and `regret` (the best score that came out less that
-        of the trial predicted best).
+        `predicted`, the number of observed trials with a prediction. If there are any, also
+        `rank_correlation` (see the function; null if it is not defined), `coverage_90` (the share
+        of scores inside the 90 % interval of the whole predictive deviation), `mean_error` (the
+        mean absolute error, in score units) and `regret` (the best score, minus the score of the
+        trial with the best prediction).
     """
     judged = [
         (trial.score, trial.prediction)
@@ -45,8 +45,9 @@ def scorecard(trials: Sequence[Trial]) -> dict[str, Any]:
 
 
 def rank_correlation(predicted: numpy.ndarray, observed: numpy.ndarray) -> float | None:
-    """Spearman's rank correlation; None where it is not defined: fewer than three values, or all
-    alike.
+    """Spearman's rank correlation; None if it is not defined.
+
+    It is not defined for fewer than three values, or if all values on one side are equal.
     """
     if len(predicted) < 3 or numpy.ptp(predicted) == 0 or numpy.ptp(observed) == 0:
         return None

@@ -9,16 +9,16 @@ from spaces import SearchSpace, Shapes
 
 
 def shapes_to_json(shapes: Shapes) -> dict[str, Any]:
-    """`{"input": [...], "output": [...]}`, and `vocabulary` where the inputs are tokens."""
+    """`{"input": [...], "output": [...]}`, and `vocabulary` if the inputs are tokens."""
     told = {"input": list(shapes.input), "output": list(shapes.output)}
     return told if shapes.vocabulary is None else {**told, "vocabulary": shapes.vocabulary}
 
 
 def shapes_from_json(told: Any, where: str) -> Shapes:
-    """The shapes that were kept so.
+    """The shapes in the JSON of `shapes_to_json`.
 
     Raises:
-        ValueError: they are not shapes; `where` says in the message whose.
+        ValueError: they are not shapes; the message names their place, `where`.
     """
     try:
         vocabulary = told.get("vocabulary") if isinstance(told, Mapping) else None

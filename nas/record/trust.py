@@ -38,17 +38,6 @@ def is_sealed(config: Mapping[str, Any], given: str) -> bool:
     return bool(given) and hmac.compare_digest(seal(config).encode(), str(given).encode())
 
 
-def named_code(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The files and modules of the user's that a configuration names for import."""
-    names = [
-        config.get("space"),
-        *((config.get(section) or {}).get("name") for section in ("task", "strategy", "predictor")),
-    ]
-    over = (config.get("strategy") or {}).get("over")
-    names.append(over.get("name") if isinstance(over, Mapping) else over)
-    return tuple(name for name in names if isinstance(name, str) and ":" in name)
-
-
 def refuse_foreign_code(
     names: Iterable[str], *, own: bool, claim: str, kind: str, remedy: str
 ) -> None:

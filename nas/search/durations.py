@@ -14,9 +14,9 @@ from itertools import pairwise
 
 from nas.record.history import History
 from nas.record.journal import Event
+from nas.record.scorecard import NINETY
 from nas.record.trials import Round
 
-NINETY = 1.6448536269514722
 # The standard deviation between pieces, as a share of their mean, if fewer than two were measured.
 UNKNOWN = 0.5
 

@@ -1,7 +1,7 @@
-"""The one loop with side effects: ask, journal, evaluate, journal, until the budget is used.
+"""The loop of a run: ask, journal, evaluate, journal, until the budget is used.
 
-Then the finalists are trained fully and tested. What is to be done next follows from the journal
-alone, so going on after a crash is the same code as starting.
+Then the finalists are trained fully and tested. The next step follows from the journal alone, so
+resuming after a crash uses the same code as starting.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Watch = Callable[[History, tuple[Event, ...]], None]
 
 
 class RunFailed(Exception):
-    """The run cannot go on; the message says why, with the first failures."""
+    """The run cannot be continued. The message gives the reason, with the first failures."""
 
 
 class Run:
@@ -59,19 +59,19 @@ class Run:
         self.journal, self.history, self.watch = journal, history, watch
 
     def record(self, *events: Event) -> None:
-        """Folds first: an event that does not fit never reaches the journal."""
+        """Folds the events, then journals them: an event that does not fit is never journalled."""
         history = fold(events, self.history)
         self.journal.append(events)
         self.history = history
         self.watch(history, events)
 
     def take_up(self, *, changed_data: bool = False) -> None:
-        """Begins to go on with a run that was interrupted.
+        """Prepares an interrupted run to be continued: checks it, cleans up, records `resumed`.
 
         Raises:
             ValueError: the space has changed since; or the data, unless `changed_data`.
         """
-        # The journal of an earlier version may not say what the data were.
+        # The journal of an earlier version may have no fingerprint of the data.
         known = self.journal.environment.get("data", self.parts.data)
         if known != self.parts.data and not changed_data:
             raise ValueError(
@@ -88,7 +88,7 @@ class Run:
         self.record(resumed_event())
 
     def to_its_end(self, reason: str | None = None) -> History:
-        """Does what is left, then records the end of the run.
+        """Does everything that is left of the run, then records its end.
 
         Args:
             reason: why the run ends; by default the reason for which the first arm ended.

@@ -1,4 +1,4 @@
-"""What a run will take, measured before it by training a few architectures a little.
+"""The time and memory that a run will need, estimated from a few short trainings.
 
     architectures drawn at random -> Rehearsal.evaluate by the run's own workers
         -> seconds of a whole evaluation, memory, bytes of weights
@@ -38,23 +38,23 @@ REHEARSAL = "nas.search.rehearsal_evaluator:rehearsal"
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """What a run is likely to take. Numbers are None if no architecture could be trained.
+    """What a run is likely to need. Times are None if no architecture could be trained.
 
     Attributes:
         search: seconds of wall clock for the evaluations of both arms and the strategy's thinking.
         finalists: the same for the full trainings.
         run: both together.
-        evaluation: mean seconds of one evaluation; None for a table, where it is none.
+        evaluation: mean seconds of one evaluation; None for a table, whose look-ups take no time.
         thinking: seconds that the strategy takes for a batch.
         evaluations, trainings: how many there will be at most; networks that both arms start from
             are counted once.
         workers: how many of them side by side.
         weights: bytes of trained weights on the disk.
-        memory: the most bytes that a training took: of the card, or on a CPU of its worker's
+        memory: the most bytes that a training took: of the GPU, or on a CPU of its worker's
             process.
         drawn: how many architectures were tried.
         failures: the reasons of those that could not be built or trained.
-        too_long: how many would pass `executor.time_limit`.
+        too_long: how many would exceed `executor.time_limit`.
     """
 
     search: Interval | None
@@ -73,12 +73,12 @@ class Rehearsed:
 
 
 def rehearse(parts: Parts, count: int, seed: int = 0) -> Rehearsed:
-    """What the run is likely to take.
+    """What the run is likely to need.
 
     Args:
         parts: of the run.
-        count: how many random architectures are trained a little. With a table none is, since a
-            look-up takes no time.
+        count: how many random architectures are trained for a few batches. With a table none is,
+            since a look-up takes no time.
         seed: of these architectures and trainings.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A run from its configuration: begun, or gone on with, to its end."""
+"""Starts the run of a configuration, or resumes one, and leads it to its end."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from typing import Any
 
 from nas.config.compose import Parts, compose
 from nas.config.loading import parse_config
+from nas.config.plug_ins import named_code
 from nas.config.sections import RunConfig
 from nas.record.environment import environment
 from nas.record.folding import fold
 from nas.record.history import EMPTY, History
 from nas.record.journal import create, open_for_writing
 from nas.record.shapes import shapes_to_json
-from nas.record.trust import is_sealed, named_code, refuse_foreign_code, seal
+from nas.record.trust import is_sealed, refuse_foreign_code, seal
 from nas.search.loop import Run, Watch
 
 
 def start(config: RunConfig, directory: Path, watch: Watch) -> History:
-    """A new run, to its end.
+    """Starts a run and leads it to its end; returns its history.
 
     Args:
-        config: everything that the run is.
-        directory: the run's; made if it is not there.
+        config: the run's.
+        directory: the run's; made if it does not exist.
         watch: called after every event, with the history and the new events.
 
     Raises:
-        ValueError: the configuration names what is not there. Nothing was written.
+        ValueError: the configuration names something that does not exist. Nothing was written.
         nas.record.journal.JournalError: the directory holds a run already, or cannot be written.
         nas.search.loop.RunFailed: no evaluation succeeded, or the disk is full.
     """
@@ -39,15 +40,15 @@ def start(config: RunConfig, directory: Path, watch: Watch) -> History:
 def resume(
     directory: Path, watch: Watch, *, trust: bool = False, changed_data: bool = False
 ) -> History:
-    """An interrupted run, from where it was to its end; a finished one is left as it is.
+    """Resumes an interrupted run and leads it to its end; a finished one is left as it is.
 
     Args:
         directory: the run's.
         watch: called after every event, with the history and the new events.
         trust: run the code that the run's configuration names (`my_file.py:space`) although
             another user began the run, or this user on another machine.
-        changed_data: go on although the task's data, or the table's, are not those that the run
-            began with.
+        changed_data: resume although the data of the task or of the table have changed since the
+            run began.
 
     Raises:
         ValueError: the run names code and was begun by somebody else, or what its configuration
@@ -74,11 +75,11 @@ def resume(
 
 
 def described(parts: Parts, resolved: dict[str, Any]) -> dict[str, Any]:
-    """What a journal keeps of a run's beginning: versions, machine, shapes, data, and the seal.
+    """What a journal records when a run begins: versions, machine, shapes, data, and the seal.
 
     Args:
         parts: of the run.
-        resolved: its whole configuration as JSON values, which the seal is of.
+        resolved: its whole configuration as JSON values; the seal is computed from it.
     """
     return {
         **environment(),

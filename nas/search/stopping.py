@@ -1,8 +1,8 @@
 """When a search ends before its budget is used: the rules of the configuration's section `stop`.
 
-They are computed from the journal alone. They look at the search arm between rounds, and at nothing
-that changes after it has ended. So a resumed run comes to the same answer. The baseline then gets
-as many evaluations as the search has used.
+They are computed from the journal alone: from the search arm between rounds, and from nothing that
+changes after the arm has ended. So a resumed run stops at the same place. The baseline then gets as
+many evaluations as the search has used.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def reason_to_stop(arm: History, plan: Plan, seconds: Callable[[], float]) -> st
 
 
 def evaluations_since_better(arm: History, objectives: Sequence[Objective]) -> int:
-    """How many evaluations, failures too, came after the one that last raised the best score; or
-    last changed the front of several objectives.
+    """The number of evaluations since the best score last rose, failures included.
+
+    With several objectives, since the front last changed.
     """
     finished = [trial for trial in arm.trials if trial.outcome is not None]
     if len(objectives) == 1 and objectives[0].name == "score":

@@ -78,7 +78,7 @@ class BOSHNAS:
             many graphs of the parents.
         trust: how far a place may move from its start in each number, as a share of the candidates'
             range; 1 is no limit. Without a limit, places move to the corners of the box around the
-            candidates, where no candidate is and the surrogate has learnt nothing.
+            candidates, far from every candidate and from the surrogate's labels.
         climb_steps: the most steps of a climb.
         members: how many networks of each kind the surrogate averages; the published one has one.
         fit_steps: the most optimiser steps in each fit of the surrogate.

@@ -1,8 +1,8 @@
 """Trains a network on a task, epoch by epoch, on the CPU or on CUDA.
 
 Both devices run the same code. The data lies on the device and is shuffled and augmented there, and
-a step never makes the host wait. On the CPU one seed gives one result, bit for bit, whatever the
-state of the global generators.
+a step never makes the host wait. On the CPU one seed gives one result, bit for bit. It does not
+depend on the state of the global generators.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ class Recipe:
         warmup_epochs: in which the learning rate rises linearly; may be a fraction.
         label_smoothing: share of each label spread over all classes; cross-entropy only.
         gradient_clip: largest norm of the gradient of all weights together; None: not clipped.
-        amp: half precision where the device is CUDA: bfloat16, or float16 with a scaled loss where
-            the card lacks it.
+        amp: half precision on CUDA: bfloat16, or float16 with a scaled loss if the GPU lacks
+            bfloat16.
         channels_last: keep images and filters with the channels innermost, which is faster on
             tensor cores.
 

@@ -54,8 +54,8 @@ def counterparts(donor: Graph, child: Graph) -> dict[int, int]:
 
     Each node of the donor is the counterpart of at most one node of the child. The nodes of the
     child are matched in topological order. If there are several candidates, such as a query, a key
-    and a value with the same input, the first whose label ends in the same word is taken, else the
-    first of all. A node that does not depend on the network's input, such as a parameter, is
+    and a value with the same input, it is the first one whose label ends in the same word, or else
+    the first one. A node that does not depend on the network's input, such as a parameter, is
     matched together with the first node that uses it.
 
     Args:

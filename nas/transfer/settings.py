@@ -20,8 +20,8 @@ class TransferSettings:
         rule: how a tensor is copied whose sizes differ. `exact`: not at all; `ordered`: the leading
             part that both tensors have; `projection`: by a Gaussian random projection to the new
             sizes. See `copying.inherited`.
-        least: the least overlap (`copying.overlap`) of an architecture with the one whose weights
-            it takes.
+        least: the smallest overlap (`copying.overlap`) with which an architecture takes over the
+            weights of another one.
 
     Raises:
         ValueError: a value is out of its range.

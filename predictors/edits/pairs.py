@@ -108,8 +108,8 @@ class Pairs:
     def certain(self) -> np.ndarray:
         """(P, N, N) a lower bound of the cost to map each node to each node.
 
-        It is the cost of the labels plus half the cost of those edges at the two nodes that are
-        edited whatever the rest of the map is.
+        It is the cost of the labels, plus half the cost of the edges at the two nodes that have to
+        be edited in every such map.
         """
         result_PNN = self.node_PNN.copy()
         for kind in range(self.first_PSNN.shape[1]):

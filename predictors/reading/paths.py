@@ -15,7 +15,7 @@ import numpy as np
 
 from predictors.reading.batch import Flat, ranges
 
-# The number of entries of the matrix of which node reaches which that are unpacked at a time.
+# The matrix that says which node reaches which is unpacked in parts of at most this many entries.
 MOST_CELLS = 1 << 22
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaces.canonical import canonical_key, is_dead, simplify
+from spaces.canonical import canonical_key, is_disconnected, simplify
 from spaces.choices import Chooser
 from spaces.graph import INPUT, OUTPUT, Edge, Graph, GraphBuilder, Node, node
 from spaces.nasbench101 import space as nasbench101
@@ -100,7 +100,7 @@ def test_simplify_is_idempotent_and_keeps_the_key(graph, random):
     small = simplify(graph)
     assert isomorphic(simplify(small), small)
     assert canonical_key(small) == canonical_key(graph)
-    assert is_dead(graph) == (not small.edges)
+    assert is_disconnected(graph) == (not small.edges)
     assert isomorphic(simplify(shuffled(graph, random)), small)
 
 
@@ -218,7 +218,7 @@ def test_a_zero_that_has_a_meaning_stays(op, ordered):
     assert simplify(graph) == graph
     builder = GraphBuilder()
     zero = builder.node("zero", builder.input())
-    assert is_dead(builder.output(builder.node(op, zero, zero, ordered=ordered)))
+    assert is_disconnected(builder.output(builder.node(op, zero, zero, ordered=ordered)))
 
 
 def test_disconnected_graphs_share_one_key():

@@ -33,7 +33,7 @@ def keys(text: str) -> set[str]:
 def expected_keys(config: RunConfig) -> set[str]:
     sections = {
         "training": [field.name for field in dataclasses.fields(Recipe)],
-        "strategy": ["name", *settings_of(config.strategy.name)],
+        "strategy": ["name", *make_plug_in(config.strategy.name)],
         "finalists": list(type(config.finalists).model_fields),
         "executor": list(type(config.executor).model_fields),
         "evaluator": list(type(config.evaluator).model_fields),
@@ -41,7 +41,7 @@ def expected_keys(config: RunConfig) -> set[str]:
     if "over" in sections["strategy"]:
         assert set(config.strategy.settings["over"]) == {
             "name",
-            *settings_of(config.strategy.settings["over"]["name"]),
+            *make_plug_in(config.strategy.settings["over"]["name"]),
         }
     wanted = set(RunConfig.model_fields) | {
         f"{section}.{name}" for section, names in sections.items() for name in names
@@ -53,7 +53,7 @@ def expected_keys(config: RunConfig) -> set[str]:
     )
 
 
-def settings_of(strategy: str) -> list[str]:
+def make_plug_in(strategy: str) -> list[str]:
     return [field.name for field in dataclasses.fields(STRATEGIES[strategy]) if field.repr]  # type: ignore[arg-type]
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 import nas.proxies.measuring
 from nas.cli.main import app
 from nas.proxies import PROXIES, suiting_proxies
-from nas.proxies.measuring import Plan, prepare
+from nas.proxies.measuring import ProxyPlan, prepare
 from nas.tasks.arrays import read_npz
 from spaces import Architecture, Shapes
 
@@ -58,7 +58,7 @@ def proxies(*arguments: str) -> Result:
 
 def test_repeats_are_averaged(here: Path) -> None:
     architecture = Architecture("tiny", (("width", 8), ("colour", "red")))
-    plan = Plan("tiny.py:space", Shapes((6,), (3,)), ("synflow", "parameters"), batch_size=4)
+    plan = ProxyPlan("tiny.py:space", Shapes((6,), (3,)), ("synflow", "parameters"), batch_size=4)
     once, again = (prepare(plan)(architecture).values for _ in range(2))
     thrice = prepare(replace(plan, repeats=3))(architecture).values
     assert once == again
@@ -219,7 +219,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
     """A list that collects the architectures that are built from now on."""
     asked, original = [], nas.proxies.measuring.prepare
 
-    def prepared(plan: Plan) -> Any:
+    def prepared(plan: ProxyPlan) -> Any:
         measure = original(plan)
         return lambda architecture: (asked.append(architecture), measure(architecture))[1]
 

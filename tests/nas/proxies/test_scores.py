@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.proxies import PROXIES, Batch, noise_batch, task_batch
-from nas.proxies.measuring import Plan, prepare, vocabulary
+from nas.proxies.measuring import ProxyPlan, prepare, vocabulary
 from nas.tasks import load_task
 from spaces import GraphBuilder, Shapes
 from spaces.load import load_space
@@ -203,7 +203,7 @@ def test_a_disconnected_network_has_the_score_nan() -> None:
     space = load_space("nasbench201")
     disconnected = next(iter(space.rows({"arch": numpy.zeros((1, 6), dtype=int)})))  # type: ignore[misc]
     shapes = Shapes((3, 8, 8), (10,))
-    plan = Plan("nasbench201", shapes, ("naswot", "parameters"), batch_size=3)
+    plan = ProxyPlan("nasbench201", shapes, ("naswot", "parameters"), batch_size=3)
     scored = prepare(plan)(disconnected)
     assert math.isnan(scored.values[0])
     assert scored.values[1] > 0

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nas.cli.main import app
-from nas.record.trust import is_sealed, named_code, seal
+from nas.config.plug_ins import named_code
+from nas.record.trust import is_sealed, seal
 
 SPACE = """
 from spaces.nasbench201 import space as whole

@@ -6,9 +6,9 @@ import pytest
 
 from nas.config.compose import compose
 from nas.config.loading import load_config, parse_config
+from nas.config.plug_ins import named_code
 from nas.config.sections import ConfigError, RunConfig
 from nas.config.strategy import strategy_of
-from nas.record.trust import named_code
 from nas.strategies import ASHA, STRATEGIES, Evolution, Hyperband, RandomSearch, SurrogateSearch
 from predictors import PREDICTORS
 

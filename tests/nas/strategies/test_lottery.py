@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks.lottery import GRIDS, is_default, settings_of
+from benchmarks.lottery import GRIDS, is_default, make_plug_in
 from benchmarks.lottery_plot import lottery_plot
 from benchmarks.lottery_standings import beats, standing
 
@@ -48,11 +48,11 @@ def test_the_setting_is_chosen_on_tuning_seeds_and_judged_on_others() -> None:
 
 @pytest.mark.parametrize("strategy", GRIDS)
 def test_every_grid_is_of_settings_that_its_strategy_accepts(strategy: str) -> None:
-    texts = settings_of(strategy, ARGUMENTS)
+    texts = make_plug_in(strategy, ARGUMENTS)
     assert len(texts) == len(set(texts)) > 0
     assert is_default(texts[0], ARGUMENTS), "the default is in the grid"
     two = argparse.Namespace(**{**vars(ARGUMENTS), "settings": {strategy: 2}})
-    few = settings_of(strategy, two)
+    few = make_plug_in(strategy, two)
     assert few[0] == texts[0]
     assert len(few) == min(2, len(texts))
     assert set(few) <= set(texts)
