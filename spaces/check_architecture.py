@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from spaces.canonical import canonical_key, is_disconnected
 from spaces.check_findings import Findings, Wrong
 from spaces.choices import Architecture, Rejected
-from spaces.graph import Graph, Value
+from spaces.graph import Graph
 from spaces.operators import crossover, domains, mutate
-from spaces.ops import costs, infer_shapes, needed
+from spaces.ops import costs, infer_shapes
+from spaces.ops.tokens import vocabulary
 from spaces.space import SearchSpace, Shapes
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ def _step(module: nn.Module, inputs: Any, shapes: Shapes, *, learns: bool) -> No
         raise Wrong("the outputs do not depend on any parameter, so nothing can be trained")
     (outputs * torch.randn_like(outputs)).sum().backward()
     missing = [name for name, parameter in parameters.items() if parameter.grad is None]
-    if missing:
+    # The user's own module may freeze parts, or run them without gradients.
+    if missing and (hasattr(module, "labels") or len(missing) == len(parameters)):
         raise Wrong(
             f"{len(missing)} of {len(parameters)} parameters get no gradient, first "
             f"{missing[0]}: is a value detached or multiplied away?"
@@ -143,14 +145,9 @@ def _random_input(network: Graph, shape: tuple[int, ...]) -> Any:
     """A batch of normally distributed numbers, or of token numbers if an embedding reads them."""
     import torch
 
-    live = set(needed(network))
-    vocabularies: list[Value] = [
-        network.nodes[target].get("num_embeddings")
-        for target in network.outgoing[0]
-        if target in live
-    ]
-    known = [size for size in vocabularies if isinstance(size, int)]
-    return torch.randint(min(known), (BATCH, *shape)) if known else torch.randn(BATCH, *shape)
+    tokens = vocabulary(network)
+    size = (BATCH, *shape)
+    return torch.randn(size) if tokens is None else torch.randint(tokens, size)
 
 
 def _difference(first: Graph, second: Graph) -> str:

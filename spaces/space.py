@@ -135,12 +135,12 @@ class SearchSpace:
         return choose.domains
 
     def as_graph(self, returned: Graph | nn.Module) -> Graph:
-        """The graph that the program returned, or the trace of the module that it returned."""
+        """The graph that the program returned, or that describes the module that it returned."""
         if isinstance(returned, Graph):
             return returned
-        from spaces.trace import trace
+        from spaces.trace import describe
 
-        return trace(returned, self.shapes.input)
+        return describe(returned, self.shapes.input, self.shapes.vocabulary)
 
     def network_graph(self, graph: Graph) -> Graph:
         """The whole network's graph of primitive operations, which is built, counted and exported.
@@ -162,20 +162,30 @@ class SearchSpace:
     def build(self, architecture: Architecture) -> nn.Module:
         """A new torch module of the architecture.
 
-        Its weights are drawn from torch's global generator; seed it for reproducible weights. If
-        the program returns an `nn.Module`, the weights are those that its constructor gave it.
+        If the program returns an `nn.Module`, this is that module, as its constructor made it. If
+        the program returns a graph, the module is generated from the whole network's graph. Weights
+        are drawn from torch's global generator; seed it for reproducible weights.
+
+        Raises:
+            ValueError: as `graph`, and for graphs as `spaces.build.build`.
         """
+        import torch  # So that a program that returns a module is seen to do so.
+
+        if self.define not in _GRAPH_PROGRAMS:
+            choose = self.replay(architecture)
+            with torch.device("cpu"):
+                returned = self.define(*self._arguments(choose))
+            if not isinstance(returned, Graph):
+                self._check_replayed(architecture, choose)
+                return _checked_module(self.define, returned)
         from spaces.build import build
 
-        graph = self.graph(architecture)
-        module = build(self.network_graph(graph), self.shapes.input)
-        if self.define not in _GRAPH_PROGRAMS:
-            from spaces.trace import copy_state
+        return build(self.network_graph(self.graph(architecture)), self.shapes.input)
 
-            original = self.define(*self._arguments(self.replay(architecture)))
-            assert not isinstance(original, Graph)
-            copy_state(original, module)
-        return module
+    def makes_modules(self, architecture: Architecture) -> bool:
+        """Whether the program returns an `nn.Module` for the architecture, and not a graph."""
+        self.graph(architecture)
+        return self.define not in _GRAPH_PROGRAMS
 
     def replay(self, architecture: Architecture) -> Chooser:
         """A chooser that gives the architecture's answers and no others.
@@ -256,6 +266,12 @@ def _run_on_meta(define: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     if isinstance(result, Graph):
         _GRAPH_PROGRAMS.add(define)
         return result
+    return _checked_module(define, result)
+
+
+def _checked_module(define: Callable[..., Any], result: Any) -> nn.Module:
+    import sys
+
     if "torch" in sys.modules and isinstance(result, sys.modules["torch"].nn.Module):
         return result
     raise ValueError(

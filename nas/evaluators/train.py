@@ -24,7 +24,7 @@ from nas.training.devices import find_device, own_randomness
 from nas.training.loop import Trained, train
 from nas.training.recipe import Recipe
 from nas.training.scoring import NotFinite, evaluate_split
-from nas.transfer.copying import correspondence, inherited
+from nas.transfer.copying import correspondence, in_own_names, inherited
 from nas.transfer.settings import Rule
 from spaces import Architecture, SearchSpace
 from spaces.ops import costs
@@ -95,7 +95,7 @@ class TrainEvaluator:
             return replace(result, seconds=seconds)
         module, trained, recipe = result
         if weights is not None:
-            save_weights(module, weights, weights_metadata(self.task))
+            save_weights(module, weights, self._metadata(architecture))
         space = self._space
         counted = costs(space.network_graph(space.graph(architecture)), self.task.shapes.input)
         metrics = {
@@ -134,7 +134,7 @@ class TrainEvaluator:
         except NotFinite as error:
             return Failed("not finite", str(error), time.perf_counter() - started)
         if weights is not None:
-            save_weights(module, weights, weights_metadata(self.task))
+            save_weights(module, weights, self._metadata(architecture))
         return FinalResult(trained.validation, test, time.perf_counter() - started, trained.curve)
 
     def _measured(self, module: nn.Module, settings: LatencySettings) -> dict[str, float]:
@@ -221,12 +221,18 @@ class TrainEvaluator:
             for each in (start.donor.architecture, start.architecture)
         )
         tensors = correspondence(donor, child, space.shapes.input)
+        if space.makes_modules(start.architecture):
+            tensors = in_own_names(tensors, donor, child, space.shapes.input)
         weights = read_tensors(start.donor.weights)
         seed = derive(start.seed, "transfer")
         module.load_state_dict(
             inherited(module.state_dict(), weights, tensors, self.transfer, seed=seed)
         )
         return module
+
+    def _metadata(self, architecture: Architecture) -> dict[str, str]:
+        own = self._space.makes_modules(architecture)
+        return weights_metadata(self.task, own_module=own)
 
     @cached_property
     def _space(self) -> SearchSpace:

@@ -13,6 +13,10 @@ from nas.tasks.masking import Masking
 from nas.tasks.task import Task
 from nas.training.checkpoint import write_tensors
 
+# The key of a weights file's metadata that says which network was trained, and its value for the
+# user's own module. Without the key it is the class generated from the graph.
+TRAINED, OWN = "trained", "own module"
+
 
 def save_weights(module: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Writes the module's state as safetensors: completely or not at all.
@@ -26,11 +30,12 @@ def save_weights(module: nn.Module, path: Path, metadata: Mapping[str, str] | No
     write_tensors(state, path, metadata or {})
 
 
-def weights_metadata(task: Task) -> dict[str, str]:
+def weights_metadata(task: Task, *, own_module: bool = False) -> dict[str, str]:
     """The facts of a training that a user of its weights needs, as a weights file's metadata.
 
     They are the type of the raw inputs, their normalisation or tokenizer, the metric, the names of
-    the classes, and the objective of a language model.
+    the classes, the objective of a language model, and whether the network is the user's own module
+    (`own_module`).
     """
     named = isinstance(task.metric, str)
     metadata = {
@@ -44,4 +49,6 @@ def weights_metadata(task: Task) -> dict[str, str]:
     masked = isinstance(task.corrupt, Masking)
     if masked or isinstance(task.check, Causal):
         metadata["objective"] = "masked" if masked else "causal"
+    if own_module:
+        metadata[TRAINED] = OWN
     return metadata

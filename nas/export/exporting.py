@@ -19,6 +19,7 @@ from nas.export.formats import (
     write_onnx,
     write_pt2,
 )
+from nas.export.generated import generated
 from nas.export.preprocessing import classes_of, tokenizer_of
 from nas.export.rebuild import Rebuilt, rebuild, run_space
 from nas.export.usage import TOKENIZER
@@ -163,6 +164,10 @@ def _write(
     elif format_name == "onnx":
         write_onnx(folder, rebuilt.module, batches.inputs[-1])
     else:
+        network = rebuilt.module
+        if rebuilt.make is not None:
+            graph, shape = rebuilt.network_graph, rebuilt.shapes.input
+            network = generated(rebuilt.make, graph, shape, batches.inputs[-1])
         text = module_source(
             rebuilt.network_graph,
             rebuilt.shapes.input,
@@ -170,7 +175,7 @@ def _write(
             classes=classes_of(rebuilt.metadata),
             title=title(chosen.source.architecture.space, chosen.trial.number),
         )
-        write_module(folder, text, rebuilt.module)
+        write_module(folder, text, network)
 
 
 def _architecture(chosen: Chosen, rebuilt: Rebuilt) -> str:

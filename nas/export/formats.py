@@ -145,7 +145,10 @@ def write_pt2(folder: Path, network: nn.Module, example: Tensor) -> None:
         ExportError: torch.export cannot trace the network.
     """
     try:
-        program = torch.export.export(network.eval(), (example,), dynamic_shapes=_any_batch())
+        with warnings.catch_warnings():
+            # Torch's own recurrent layers set attributes while they run. The export is verified.
+            warnings.filterwarnings("ignore", "The tensor attribute", UserWarning)
+            program = torch.export.export(network.eval(), (example,), dynamic_shapes=_any_batch())
     except Exception as error:  # Errors of tracing have many unrelated classes.
         raise ExportError(
             f"torch.export cannot trace this network: {_first_line(error)}; `--format module` "

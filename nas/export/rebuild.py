@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.config.stored_run import StoredRun
+from nas.evaluators.weights import OWN, TRAINED
 from nas.export.preprocessing import Preprocessing, preprocessing_of
 from nas.export.weights import Chosen, load_weights, read_weights
 from nas.record.shapes import with_shapes
@@ -16,7 +18,7 @@ from spaces import Graph, SearchSpace, Shapes
 from spaces.load import load_space
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,10 @@ class Rebuilt:
     """The network of a trial with its weights, and what describes it.
 
     Attributes:
+        module: the network with its weights: the user's own module, if the space's program returns
+            one, else that generated from the graph.
+        make: another instance of the user's module with the same weights; None if `module` is
+            generated from the graph.
         graph: of the architecture, as the space gives it.
         network_graph: of the whole network.
         shapes: of the network's input and output.
@@ -32,6 +38,7 @@ class Rebuilt:
     """
 
     module: nn.Module
+    make: Callable[[], nn.Module] | None
     graph: Graph
     network_graph: Graph
     shapes: Shapes
@@ -88,10 +95,33 @@ def rebuild(chosen: Chosen, space: SearchSpace) -> Rebuilt:
     check_unchanged(space, chosen.source)
     graph = space.graph(architecture)
     network_graph = space.network_graph(graph)
-    if chosen.weights is None:
+    state: dict[str, Tensor] | None = None
+    metadata: dict[str, str] = {}
+    preprocessing = None
+    if chosen.weights is not None:
+        state, metadata = read_weights(chosen.weights)
+        preprocessing = preprocessing_of(metadata)
+    own = space.makes_modules(architecture)
+    if state is not None:
+        # Earlier versions trained the generated class, and do not say whose weights they wrote.
+        own = own and metadata.get(TRAINED) == OWN
+
+    def make() -> nn.Module:
         with own_randomness(derive(chosen.source.seed, "weights"), device("cpu")):
-            return Rebuilt(space.build(architecture), graph, network_graph, space.shapes, None, {})
-    state, metadata = read_weights(chosen.weights)
-    module = build(network_graph, space.shapes.input)
-    load_weights(module, state, chosen.weights)
-    return Rebuilt(module, graph, network_graph, space.shapes, preprocessing_of(metadata), metadata)
+            if own or state is None:
+                module = space.build(architecture)
+            else:
+                module = build(network_graph, space.shapes.input)
+        if state is not None and chosen.weights is not None:
+            load_weights(module, state, chosen.weights)
+        return module
+
+    return Rebuilt(
+        module=make(),
+        make=make if own else None,
+        graph=graph,
+        network_graph=network_graph,
+        shapes=space.shapes,
+        preprocessing=preprocessing,
+        metadata=metadata,
+    )

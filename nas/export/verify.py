@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from nas.export.preprocessing import Preprocessing
 from spaces.graph import Graph
-from spaces.ops import find
+from spaces.ops.tokens import vocabulary
 
 # The largest difference that is accepted, and the sizes of the batches that are compared.
 TOLERANCE = 1e-5
@@ -94,22 +94,6 @@ def cases(
             "verified; choose another trial"
         )
     return Cases(inputs, raw, expected)
-
-
-def vocabulary(graph: Graph) -> int | None:
-    """The size of the network's vocabulary; None if its inputs are not tokens.
-
-    Inputs are tokens if they reach an embedding through operations without weights.
-    """
-    tokens, sizes = {0}, []
-    for number, (node, sources) in enumerate(zip(graph.nodes, graph.incoming, strict=True)):
-        if tokens.isdisjoint(sources):
-            continue
-        if node.op == "embedding":
-            sizes.append(node["num_embeddings"])
-        elif node.op != "output" and not find(node.op).constructed:
-            tokens.add(number)
-    return min(sizes, default=None)  # type: ignore[type-var]
 
 
 def verify(format_name: str, folder: Path, batches: Cases) -> float:

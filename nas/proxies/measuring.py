@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from nas.executors import WorkerError
 from spaces import Architecture, Graph, SearchSpace, Shapes
 from spaces.load import load_space
+from spaces.ops.tokens import vocabulary
 
 if TYPE_CHECKING:
     from nas.tasks.task import Task
@@ -183,12 +184,6 @@ def named_task(text: str) -> Task:
         )
     options = {key: value for key, value in settings.items() if key != "name"}
     return load_task(settings["name"], **{"seed": 0, **options})
-
-
-def vocabulary(network: Graph) -> int | None:
-    """The number of tokens that a network takes as inputs; None if it takes other numbers."""
-    sizes = [network.nodes[target].get("num_embeddings") for target in network.outgoing[0]]
-    return min((size for size in sizes if isinstance(size, int)), default=None)
 
 
 def _network(space: SearchSpace, architecture: Architecture) -> Graph:

@@ -19,7 +19,6 @@ from nas.latency.measuring import Latency, measure
 from nas.latency.settings import LatencySettings
 from nas.objectives.pareto import front
 from nas.proxies.batch import noise_batch
-from nas.proxies.measuring import vocabulary
 from nas.record.history import History
 from nas.record.scorecard import rank_correlation
 from nas.record.trials import Trial
@@ -30,6 +29,7 @@ from nas.tasks.arrays import ARCHITECTURE
 from nas.training.devices import find_device, own_randomness
 from spaces import Architecture, SearchSpace
 from spaces.ops import costs
+from spaces.ops.tokens import vocabulary
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
@@ -89,6 +89,36 @@ def correspondence(
                 # For nodes with shared weights the first match counts.
                 result.setdefault(mine.name, Inheritance(mine, theirs))
     return tuple(result.values())
+
+
+def in_own_names(
+    tensors: tuple[Inheritance, ...], donor: Graph, child: Graph, input_shape: Shape | None = None
+) -> tuple[Inheritance, ...]:
+    """The same tensors by the names that they have in the users' own modules.
+
+    A node that was traced from a module has the module's dotted path as its label. The names of
+    `correspondence` are those of the class that is generated from the graph.
+
+    Args:
+        tensors: the result of `correspondence(donor, child, input_shape)`.
+        donor, child: graphs of traced modules.
+        input_shape: as in `correspondence`.
+    """
+    theirs, own = _own_paths(donor, input_shape), _own_paths(child, input_shape)
+    return tuple(
+        Inheritance(_renamed(each.child, own), _renamed(each.donor, theirs)) for each in tensors
+    )
+
+
+def _own_paths(graph: Graph, input_shape: Shape | None) -> Mapping[str, str]:
+    """The dotted path in the traced module of each member of the generated class."""
+    members = members_of(graph, whole_shapes(graph, input_shape))
+    return {member.name: graph.nodes[member.nodes[0]].label for member in members}
+
+
+def _renamed(holding: Holding, paths: Mapping[str, str]) -> Holding:
+    member, _, tensor = holding.name.partition(".")
+    return replace(holding, name=".".join(filter(None, (paths[member], tensor))))
 
 
 def copied_share(each: Inheritance, rule: Rule) -> float:

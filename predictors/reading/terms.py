@@ -11,6 +11,7 @@ from predictors.reading.batch import MEASURED, WHOLE
 from spaces.canonical import simplify
 from spaces.graph import Edge, Graph, Node
 from spaces.ops import costs, node_costs
+from spaces.ops.observed import PREFIX
 
 # Replacing a sum of `a` terms that `b` operations use makes a * b edges. A sum that would make more
 # than this stays a node; otherwise the number of edges of a residual chain would grow with the
@@ -30,6 +31,7 @@ def measured(graph: Graph) -> Graph:
     """
     if graph.nodes[0].get("shape") is None:
         return graph
+    graph = _without_details(graph)
     try:
         whole, each = costs(graph), node_costs(graph)
     except ValueError:
@@ -78,6 +80,17 @@ def _with(node: Node, **numbers: int) -> Node:
     """The node with these numbers as computed attributes."""
     computed = [(f"{MEASURED}{name}", value) for name, value in numbers.items()]
     return replace(node, attributes=tuple(sorted((*node.attributes, *computed))))
+
+
+def _without_details(graph: Graph) -> Graph:
+    """The graph without the digests of observed operations, which tell networks apart only."""
+    if not any(node.op.startswith(PREFIX) for node in graph.nodes):
+        return graph
+    nodes = tuple(
+        replace(node, attributes=tuple(item for item in node.attributes if item[0] != "detail"))
+        for node in graph.nodes
+    )
+    return Graph(nodes, graph.edges)
 
 
 def without_whole(graph: Graph) -> Graph:

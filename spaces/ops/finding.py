@@ -9,6 +9,7 @@ from typing import Any
 
 from spaces.graph import Node
 from spaces.ops import elementwise_rules, text_rules
+from spaces.ops.observed import PREFIX, observed
 from spaces.ops.operation import REQUIRED, Op
 from spaces.ops.vocabulary import OPS
 
@@ -29,6 +30,8 @@ def find(name: str) -> Op:
         return OPS[name]
     if name == "output":
         return _OUTPUT
+    if name.startswith(PREFIX):
+        return observed(name)
     if name.startswith(("nn.", "function:")):
         from spaces.ops.generic import generic
 

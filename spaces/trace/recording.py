@@ -64,6 +64,14 @@ class Recording:
         if not args and "input" in kwargs:
             args = (kwargs["input"],)
             kwargs = {key: value for key, value in kwargs.items() if key != "input"}
+        if function is torch.Tensor.where:
+            # The method's tensor is the second argument of the function.
+            args = (args[1], args[0], *args[2:])
+        elif function is torch.Tensor.unfold:
+            raise Untraceable(
+                "x.unfold, which makes windows along one dimension, has no operation in the "
+                "vocabulary; F.unfold is another function"
+            )
         name, in_place = function_name(function)
         in_place = in_place or kwargs.get("inplace") is True
         handle = FUNCTIONS.get(name)

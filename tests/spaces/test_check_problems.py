@@ -152,7 +152,26 @@ def test_a_program_that_asks_other_questions_in_a_replay_is_found() -> None:
     )
 
 
-def test_a_module_that_cannot_be_traced_is_found() -> None:
+def test_a_module_that_cannot_run_is_found() -> None:
+    from torch import Tensor
+
+    class Mismatched(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.layer, self.head = nn.Linear(4, width), nn.Linear(width + 1, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.layer(x))
+
+    report = checked(lambda choose: Mismatched(choose.one_of("width", (3,))), count=2)
+    (problem,) = report.problems
+    assert problem.startswith("Mismatched cannot be traced, "), (
+        "the tracer's own place in this project tells the user nothing"
+    )
+    assert problem.endswith("and 1 more]")
+
+
+def test_a_module_that_branches_on_numbers_is_no_problem() -> None:
     from torch import Tensor
 
     class Branching(nn.Module):
@@ -163,12 +182,7 @@ def test_a_module_that_cannot_be_traced_is_found() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.layer(x) if x.sum() > 0 else -self.layer(x)
 
-    report = checked(lambda choose: Branching(choose.one_of("width", (3,))), count=2)
-    (problem,) = report.problems
-    assert problem.startswith("Branching cannot be traced, "), (
-        "the tracer's own place in this project tells the user nothing"
-    )
-    assert problem.endswith("and 1 more]")
+    assert not checked(lambda choose: Branching(choose.one_of("width", (3,))), count=2).problems
 
 
 def test_a_missing_gradient_is_found() -> None:

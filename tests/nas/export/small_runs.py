@@ -107,6 +107,7 @@ def a_run(
     space_name: str = "small",
     finals: bool = True,
     shapes: Shapes = SHAPES,
+    keys_of: SearchSpace | None = None,
     **changes,
 ) -> Path:
     """The journal of a run with these trials.
@@ -116,7 +117,10 @@ def a_run(
     config = config_of(space_name, **changes)
     trials = []
     for number, item in enumerate(items):
-        key = key_of(space_name, shapes, item)
+        if keys_of is None:
+            key = key_of(space_name, shapes, item)
+        else:
+            key = canonical_key(keys_of.graph(item))
         trials.append(Trial(number, 0, "search", item, "random", None, key, 100 + number))
     shown = {"shapes": {"input": list(shapes.input), "output": list(shapes.output)}}
     with create(directory, config, {**environment(), **shown}) as journal:

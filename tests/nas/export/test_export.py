@@ -10,16 +10,17 @@ import pytest
 import torch
 from torch import nn
 
-from nas.evaluators.weights import save_weights
+from nas.evaluators.weights import OWN, TRAINED, save_weights
 from nas.export import export
 from nas.export.formats import module_source
 from nas.export.preprocessing import Preprocessing
-from nas.export.verify import cases, vocabulary
+from nas.export.verify import cases
 from nas.record.files import weights_file
 from nas.search.finalists import final_seed
 from spaces import Architecture, Graph, GraphBuilder, Node, SearchSpace
 from spaces.build import source
 from spaces.operators import sample
+from spaces.ops.tokens import vocabulary
 from tests.nas.export.small_runs import (
     CLASSES,
     METADATA,
@@ -131,7 +132,7 @@ def test_a_traced_module_s_space(tmp_path):
     save_weights(
         network,
         weights_file(directory, 0, 0),
-        {"inputs": "float32", "normalize": "null", "metric": "accuracy"},
+        {"inputs": "float32", "normalize": "null", "metric": "accuracy", TRAINED: OWN},
     )
     with pytest.raises(
         ValueError, match=r"code is not run because a run says so.*--space mine.py:traced"

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from nas.export.formats import NEEDED, Format, module_source, write_module, write_onnx
-from nas.export.verify import cases, verify, vocabulary
+from nas.export.verify import cases, verify
 from spaces.build import build
 from spaces.flexibert import Layer, describe, network
+from spaces.ops.tokens import vocabulary
 from spaces.space import Shapes
 
 TEXTS = Shapes((20,), (3,), vocabulary=50)

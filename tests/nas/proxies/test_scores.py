@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.proxies import PROXIES, Batch, noise_batch, task_batch
-from nas.proxies.measuring import ProxyPlan, prepare, vocabulary
+from nas.proxies.measuring import ProxyPlan, prepare
 from nas.tasks import load_task
 from spaces import GraphBuilder, Shapes
 from spaces.load import load_space
+from spaces.ops.tokens import vocabulary
 
 OFFSET = 1e-5
 
