@@ -74,7 +74,8 @@ class Results:
                 if path.suffix == ".csv":
                     file.write(self._csv().encode())
                 else:
-                    numpy.savez_compressed(file, **self.columns())  # pyright: ignore[reportArgumentType]
+                    columns: dict[str, Any] = dict(self.columns())
+                    numpy.savez_compressed(file, **columns)
             os.replace(part, path)
         except OSError as error:
             with suppress(OSError):

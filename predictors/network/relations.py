@@ -102,7 +102,8 @@ class Sparse:
         """See `Dense.messages`."""
         prefix_sums = self.unpack(h_KNH).cumsum(2).flatten(1, 2)
         both_KSH = torch.cat([h_KNH, prefix_sums], dim=1)
-        return _Product.apply(both_KSH, *self._matrices).view(*h_KNH.shape[:2], -1)  # type: ignore[union-attr]
+        product: Any = _Product.apply(both_KSH, *self._matrices)
+        return product.view(*h_KNH.shape[:2], -1)
 
     @cached_property
     def weights(self) -> Tensor:
