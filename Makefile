@@ -36,5 +36,5 @@ clean:
 	@touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/pip
-	$(INSTALL) --editable '.[dev,gymnasium,images,onnx,optim,text]'
+	$(INSTALL) --editable '.[dev,gymnasium,images,onnx,optim,text,timm]'
 	@touch $@ .venv/.core

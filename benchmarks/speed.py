@@ -90,10 +90,69 @@ def traced_a_second(count: int = 300) -> float:
     return count / (time.perf_counter() - began)
 
 
-def surrogate_round() -> float:
-    """Seconds in which the default search proposes ten cells of NAS-Bench-201 after 100 results.
+def residual_space() -> Any:
+    """A space of PyTorch modules, residual networks of twelve blocks: graphs of 64 nodes."""
+    import torch
+    from torch import nn
 
-    The predictor is fitted, its candidates are ranked, and ten are chosen.
+    from spaces import Chooser, SearchSpace, Shapes
+
+    class Block(nn.Module):
+        def __init__(self, before: int, width: int, kernel: int, act: str, norm: str) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(before, width, kernel, padding=kernel // 2, bias=False)
+            self.norm = nn.BatchNorm2d(width) if norm == "batch" else nn.GroupNorm(4, width)
+            self.act = getattr(nn, act)()
+            self.skip = nn.Identity() if before == width else nn.Conv2d(before, width, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.act(self.norm(self.conv(x)) + self.skip(x))
+
+    class Network(nn.Module):
+        def __init__(self, choose: Chooser) -> None:
+            super().__init__()
+            self.blocks, width = nn.Sequential(), 3
+            for number in range(12):
+                with choose.scope(f"block{number}"):
+                    before, width = width, choose.one_of("width", [16, 24, 32])
+                    kernel = choose.one_of("kernel", [1, 3, 5])
+                    act = choose.one_of("act", ["ReLU", "SiLU", "GELU"])
+                    norm = choose.one_of("norm", ["batch", "group"])
+                    self.blocks.append(Block(before, width, kernel, act, norm))
+            self.head = nn.Linear(width, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.blocks(x).mean((2, 3)))
+
+    return SearchSpace("residual", Network, Shapes((3, 32, 32), (10,)))
+
+
+def milliseconds_to_describe(*, again: bool, count: int = 100) -> float:
+    """Median milliseconds to sample and describe a module of 64 nodes, or to look at it again."""
+    from spaces.operators import sample
+
+    space, random = residual_space(), Random(0)
+    space.graph(sample(space, random))
+    took, architectures = list[float](), list[Any]()
+    for _ in range(count):
+        began = time.perf_counter()
+        architectures.append(sample(space, random))
+        space.graph(architectures[-1])
+        took.append(time.perf_counter() - began)
+    if again:
+        took.clear()
+        for architecture in architectures:
+            began = time.perf_counter()
+            space.graph(architecture)
+            took.append(time.perf_counter() - began)
+    return 1000 * statistics.median(took)
+
+
+def surrogate_round(space: Any = None, observed: int = 100) -> float:
+    """Seconds in which the default search proposes ten architectures after some results.
+
+    The predictor is fitted, its thousand candidates are ranked, and ten are chosen. The space is
+    NAS-Bench-201 unless another is given.
     """
     from nas.evaluators.evaluator import Observation
     from nas.record.events import outcome_event, round_event
@@ -101,15 +160,14 @@ def surrogate_round() -> float:
     from nas.record.history import EMPTY
     from nas.strategies import RandomSearch, SurrogateSearch
     from predictors import PREDICTORS
-    from spaces.nasbench201 import space
+    from spaces.nasbench201 import space as cells
 
-    proposals = RandomSearch().ask(space, EMPTY, 100, 0).proposals
+    space = cells if space is None else space
+    proposals = RandomSearch().ask(space, EMPTY, observed, 0).proposals
     trials = EMPTY.next_round("search", proposals, 0)
     # Any score that depends on the cell will do.
-    scores = [
-        sum("nor_conv" in str(answer) for _, answer in trial.architecture.decisions)
-        for trial in trials
-    ]
+    good = ("nor_conv_3x3", "nor_conv_1x1", 32, 5, "GELU")
+    scores = [sum(answer in good for _, answer in trial.architecture.decisions) for trial in trials]
     results = zip(trials, scores, strict=True)
     ends = [outcome_event(trial.number, Observation(score)) for trial, score in results]
     history = fold([round_event(0, "search", trials), *ends])
@@ -126,6 +184,17 @@ MEASURES: tuple[tuple[str, str, Callable[[], float]], ...] = (
     ("NAS-Bench-201: sample + define + Graph", "a second", made_a_second),
     ("PyTorch space of ten layers: define + trace", "a second", traced_a_second),
     ("NAS-Bench-201: a round of the surrogate search, 10 after 100", "seconds", surrogate_round),
+    (
+        "PyTorch modules of 64 nodes: sample and describe",
+        "ms",
+        lambda: milliseconds_to_describe(again=False),
+    ),
+    ("the same again", "ms", lambda: milliseconds_to_describe(again=True)),
+    (
+        "PyTorch modules of 64 nodes: a round, 10 after 24",
+        "seconds",
+        lambda: surrogate_round(residual_space(), 24),
+    ),
 )
 
 

@@ -25,12 +25,14 @@ from spaces.check_architecture import (
     check_round_trips,
     check_variation,
 )
+from spaces.check_decisions import idle_decisions
 from spaces.check_findings import Findings, Wrong
 from spaces.check_report import Range, Report, report_text
 from spaces.choices import Architecture, Chooser, Rejected
 from spaces.graph import Graph
 from spaces.ops import infer_shapes
 from spaces.space import SearchSpace
+from spaces.structure import is_shape
 
 __all__ = ["Range", "Report", "check", "check_output", "report_text"]
 
@@ -59,14 +61,14 @@ def check(
     """
     if count < 1:
         raise ValueError(f"a check draws at least one architecture; got count={count}")
-    findings, random, previous = Findings(space.shapes), Random(seed), None
+    findings, random, drawn = Findings(space.shapes), Random(seed), list[Architecture]()
     for number in range(count):
-        drawn = _draw(space, random, findings)
+        found = _draw(space, random, findings)
         if findings.hopeless:
             break
-        if drawn is None:
+        if found is None:
             continue
-        architecture, graph = drawn
+        architecture, graph = found
         with findings.blamed_on(architecture):
             check_replay(space, architecture, graph)
             check_round_trips(architecture, graph)
@@ -76,18 +78,26 @@ def check(
                 check_output(space, graph)
                 check_module(space, architecture, graph, findings, seed + number)
         with findings.blamed_on(architecture):
-            check_variation(space, architecture, previous or architecture, random)
-        previous = architecture
+            check_variation(space, architecture, drawn[-1] if drawn else architecture, random)
+        drawn.append(architecture)
+    if drawn:
+        with findings.blamed_on(drawn[-1]):
+            findings.idle = idle_decisions(space, drawn, random)
     return findings.report(space, _size(space, size_seconds))
 
 
 def check_output(space: SearchSpace, graph: Graph) -> None:
     """Nothing happens if the network of the graph has the output shape that the space's data need.
 
+    Where there are several outputs nothing is compared here; `check_module` runs the network.
+
     Raises:
         ValueError: it has another output shape, or there is no network of the graph for these data.
     """
-    given = infer_shapes(space.network_graph(graph), space.shapes.input)[-1]
+    network = space.network_graph(graph)
+    given = infer_shapes(network, space.shapes.input)[-1]
+    if network.nodes[-2].op == "observed:outputs" or not is_shape(space.shapes.output):
+        return
     if given != space.shapes.output:
         raise ValueError(
             f"the network gives the shape {given} for each sample, and the data want "

@@ -14,6 +14,7 @@ from spaces.operators import crossover, domains, mutate
 from spaces.ops import costs, infer_shapes
 from spaces.ops.tokens import vocabulary
 from spaces.space import SearchSpace, Shapes
+from spaces.structure import call, is_shape, leaves, mapped, mismatch
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,7 +76,7 @@ def check_module(
                 f"the graph counts {counted.parameters} parameters and the module has {built}"
             )
         started = time.perf_counter()
-        inputs = _random_input(network, space.shapes.input)
+        inputs = _random_inputs(network, space.shapes)
         _step(module.train(), inputs, space.shapes, learns=not is_disconnected(graph))
         findings.step_seconds.append(time.perf_counter() - started)
 
@@ -106,13 +107,24 @@ def _step(module: nn.Module, inputs: Any, shapes: Shapes, *, learns: bool) -> No
     """
     import torch
 
-    outputs = module(inputs)
-    if tuple(outputs.shape) != (BATCH, *shapes.output):
-        raise Wrong(
-            f"the module gives {tuple(outputs.shape)} for a batch of {BATCH}, not "
-            f"{(BATCH, *shapes.output)}"
-        )
-    if not bool(torch.isfinite(outputs).all()):
+    returned = call(module, inputs)
+    if isinstance(returned, torch.Tensor) and is_shape(shapes.output):
+        if tuple(returned.shape) != (BATCH, *shapes.output):
+            raise Wrong(
+                f"the module gives {tuple(returned.shape)} for a batch of {BATCH}, not "
+                f"{(BATCH, *shapes.output)}"
+            )
+    else:
+        # In training it may return more than in evaluation.
+        with torch.no_grad():
+            wrong = mismatch(call(module.eval(), inputs), shapes.output)
+        if wrong:
+            raise Wrong(
+                f"in evaluation the module gives {wrong}, and the data want {shapes.output}"
+            )
+    tensors = [item for item in leaves(returned) if isinstance(item, torch.Tensor)]
+    outputs = [item for item in tensors if item.is_floating_point() or item.is_complex()]
+    if not all(bool(torch.isfinite(item).all()) for item in outputs):
         raise Wrong(
             "the outputs for random inputs are infinite or not a number: look for divisions, "
             "logarithms and roots, or normalise"
@@ -122,9 +134,10 @@ def _step(module: nn.Module, inputs: Any, shapes: Shapes, *, learns: bool) -> No
         raise Wrong("the network has no parameters, so there is nothing to train")
     if not learns:
         return
-    if not outputs.requires_grad:
+    if not any(item.requires_grad for item in outputs):
         raise Wrong("the outputs do not depend on any parameter, so nothing can be trained")
-    (outputs * torch.randn_like(outputs)).sum().backward()
+    learned = [item for item in outputs if item.requires_grad]
+    torch.stack([(item * torch.randn_like(item)).sum().real for item in learned]).sum().backward()
     missing = [name for name, parameter in parameters.items() if parameter.grad is None]
     # The user's own module may freeze parts, or run them without gradients.
     if missing and (hasattr(module, "labels") or len(missing) == len(parameters)):
@@ -141,13 +154,16 @@ def _step(module: nn.Module, inputs: Any, shapes: Shapes, *, learns: bool) -> No
         raise Wrong(f"the gradient of {wild[0]} is infinite or not a number for random inputs")
 
 
-def _random_input(network: Graph, shape: tuple[int, ...]) -> Any:
+def _random_inputs(network: Graph, shapes: Shapes) -> Any:
     """A batch of normally distributed numbers, or of token numbers if an embedding reads them."""
     import torch
 
-    tokens = vocabulary(network)
-    size = (BATCH, *shape)
-    return torch.randn(size) if tokens is None else torch.randint(tokens, size)
+    def batch(shape: tuple[int, ...], tokens: int | None) -> torch.Tensor:
+        size = (BATCH, *shape)
+        return torch.randn(size) if tokens is None else torch.randint(tokens, size)
+
+    tokens = shapes.vocabularies if shapes.several else vocabulary(network)
+    return mapped(batch, shapes.input, tokens, leaf=is_shape)
 
 
 def _difference(first: Graph, second: Graph) -> str:

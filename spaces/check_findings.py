@@ -39,6 +39,7 @@ class Findings:
     duplicates: int = 0
     dead: int = 0
     hopeless: bool = False
+    idle: tuple[str, ...] = ()
     costs: list[Costs] = field(default_factory=list)
     sample_seconds: list[float] = field(default_factory=list)
     build_seconds: list[float] = field(default_factory=list)
@@ -81,6 +82,7 @@ class Findings:
             reasons=tuple(self.rejected.most_common()),
             duplicates=self.duplicates,
             dead=self.dead,
+            idle=self.idle,
             size=size,
             parameters=_range([item.parameters for item in self.costs]),
             multiply_adds=_range([item.multiply_adds for item in self.costs]),

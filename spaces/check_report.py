@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from spaces.space import Shapes
+from spaces.structure import by_name, is_shape, mapped
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Report:
         duplicates: number of architectures whose graph is isomorphic to that of an earlier one.
         dead: number of disconnected architectures, without a path from input to output: they are
             valid, but cannot learn anything.
+        idle: the decisions that never changed the network when another answer was tried.
         size: number of architectures of the space; "infinite", or "unknown" if counting takes too
             long.
         parameters, multiply_adds, activations: of one network, as `spaces.ops.costs` counts them;
@@ -49,6 +51,7 @@ class Report:
     reasons: tuple[tuple[str, int], ...]
     duplicates: int
     dead: int
+    idle: tuple[str, ...]
     size: int | Literal["infinite", "unknown"]
     parameters: Range | None
     multiply_adds: Range | None
@@ -60,7 +63,13 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""
-        return {**asdict(self), "reasons": dict(self.reasons), "problems": list(self.problems)}
+        return {
+            **asdict(self),
+            "shapes": self.shapes.to_json(),
+            "reasons": dict(self.reasons),
+            "idle": list(self.idle),
+            "problems": list(self.problems),
+        }
 
 
 def report_text(report: Report) -> str:
@@ -99,6 +108,9 @@ def _rows(report: Report) -> list[tuple[str, str]]:
     if report.dead:
         rows.append(("without a path to the output", str(report.dead)))
     rows.append(("seconds to draw one", f"{report.sample_seconds:.2g}"))
+    if report.idle:
+        more = f" and {len(report.idle) - 3} more" if len(report.idle) > 3 else ""
+        rows.append(("decisions changing nothing", ", ".join(report.idle[:3]) + more))
     if report.builds:
         rows.append(("seconds to build one", f"{report.build_seconds:.2g}"))
         rows.append(("seconds for a batch of 2", f"{report.step_seconds:.2g}"))
@@ -123,12 +135,25 @@ def _range_lines(report: Report) -> list[str]:
 
 
 def _data(shapes: Shapes) -> str:
-    tokens = "" if shapes.vocabulary is None else f" of {shapes.vocabulary:,} tokens"
-    return f"{_sizes(shapes.input)}{tokens}, {_sizes(shapes.output)}"
+    tokens = mapped(
+        lambda shape, count: "" if count is None else f" of {count:,} tokens",
+        *(shapes.input, shapes.vocabularies),
+        leaf=is_shape,
+    )
+    inputs = mapped(lambda shape, more: _sizes(shape) + more, shapes.input, tokens, leaf=is_shape)
+    outputs = mapped(_sizes, shapes.output, leaf=is_shape)
+    return f"{_listed(inputs, 'input')}, {_listed(outputs, 'output')}"
 
 
 def _sizes(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
+
+
+def _listed(shown: Any, root: str) -> str:
+    """The shapes of several inputs or outputs with their names."""
+    if isinstance(shown, str):
+        return shown
+    return " and ".join(f"{name} {shape}" for name, shape in by_name(shown, root).items())
 
 
 def _shown_size(count: int | str) -> str:

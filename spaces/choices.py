@@ -192,6 +192,15 @@ class Chooser:
         """
         raise Rejected(reason)
 
+    def restart(self) -> None:
+        """Makes the chooser ready to run its program again, with the same answers so far."""
+        self._given = {**self._given, **self.decisions}
+        self._prefix = ""
+        self._regions = [(regions, regions.everyone) for regions, _ in self._regions]
+        self.decisions = {}
+        if self.domains is not None:
+            self.domains = {}
+
     def offer(self, regions: Regions) -> None:
         """Restricts all further questions to the answers that some region still offers.
 

@@ -93,7 +93,7 @@ def _stem(network: _Network, width: int, side: int) -> int:
 
 
 def _side(shapes: Shapes) -> int:
-    if len(shapes.input) != 3 or len(shapes.output) != 1:
+    if shapes.several or len(shapes.input) != 3 or len(shapes.output) != 1:
         raise ValueError(
             "the space convnet takes images (channels, height, width) to a vector of scores "
             f"(classes,); this task has inputs {shapes.input} and outputs {shapes.output}: write a "

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from spaces.details import DETAIL
 from spaces.graph import Node, Value
+
+_UNSEEN = frozenset(("padding", "bias", "count_include_pad", DETAIL))
 
 
 def describe(item: Node) -> str:
@@ -24,7 +27,7 @@ def describe(item: Node) -> str:
             words.append(" × ".join(map(str, value)))
         elif name == "index" and isinstance(value, tuple):
             words.append(f"[{', '.join(map(_index, value))}]")
-        elif name in ("padding", "bias", "count_include_pad") or (name == "stride" and value == 1):
+        elif name in _UNSEEN or (name == "stride" and value == 1):
             continue
         elif isinstance(value, bool):
             words.append(f"{'' if value else 'no '}{name.replace('_', ' ')}")

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from spaces.structure import is_shape
+
 if TYPE_CHECKING:
     import networkx
 
@@ -190,9 +192,17 @@ class GraphBuilder:
 
         Args:
             shape: the input's shape without the batch, if it is known.
+
+        Raises:
+            ValueError: it was called before, or there are shapes of several inputs.
         """
         if self._nodes:
             raise ValueError("call input() once, before any node()")
+        if shape is not None and not is_shape(shape):
+            raise ValueError(
+                f"the data have the inputs {shape}, and a graph has one: let the space's program "
+                "return an nn.Module that takes them all"
+            )
         self._nodes.append(INPUT if shape is None else node("input", shape=shape))
         return 0
 

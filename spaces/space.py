@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -10,28 +9,19 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from spaces.choices import Architecture, Chooser, Rejected
+from spaces.collection import without_collection
 from spaces.domains import Answer, Domain
 from spaces.graph import Graph
+from spaces.programs import checked_module, gives_graphs, run_program, takes_shapes
 from spaces.regions import Regions
+from spaces.shapes import Shapes
 
 if TYPE_CHECKING:
     import numpy
     from torch import nn
 
 
-@dataclass(frozen=True)
-class Shapes:
-    """The shapes of a network's input and output, without the batch dimension.
-
-    Attributes:
-        input: of one sample; (channels, height, width) for images.
-        output: of one sample; (classes,) for a classifier.
-        vocabulary: the number of different tokens, if the inputs are tokens.
-    """
-
-    input: tuple[int, ...]
-    output: tuple[int, ...]
-    vocabulary: int | None = None
+_COLOUR_IMAGES = Shapes((3, 32, 32), (10,))
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,7 @@ class SearchSpace:
 
     name: str
     define: Callable[..., Graph | nn.Module]
-    shapes: Shapes = Shapes((3, 32, 32), (10,))
+    shapes: Shapes = _COLOUR_IMAGES
     network: Callable[[Graph, Shapes], Graph] | None = None
     builds: bool = True
     rows: Callable[[Mapping[str, numpy.ndarray]], list[Architecture]] | None = None
@@ -104,9 +94,13 @@ class SearchSpace:
         for regions in self.regions:
             choose.offer(regions)
         arguments = self._arguments(choose)
-        if self.define in _GRAPH_PROGRAMS:
-            return self.define(*arguments)
-        return _run_on_meta(self.define, arguments)
+        returned = run_program(self.define, arguments)
+        if self.shapes.several and isinstance(returned, Graph):
+            raise ValueError(
+                f"the data have the inputs {self.shapes.input}, and a graph has one: let the "
+                f"program of the space {self.name!r} return an nn.Module that takes them all"
+            )
+        return returned
 
     def graph(self, architecture: Architecture) -> Graph:
         """The architecture's graph: the program replayed with its decisions.
@@ -138,9 +132,12 @@ class SearchSpace:
         """The graph that the program returned, or that describes the module that it returned."""
         if isinstance(returned, Graph):
             return returned
+        from spaces.identity import identified
         from spaces.trace import describe
 
-        return describe(returned, self.shapes.input, self.shapes.vocabulary)
+        with without_collection():
+            graph = describe(returned, self.shapes.input, self.shapes.vocabularies)
+            return identified(graph, returned, getattr(self.define, "__module__", ""))
 
     def network_graph(self, graph: Graph) -> Graph:
         """The whole network's graph of primitive operations, which is built, counted and exported.
@@ -159,6 +156,21 @@ class SearchSpace:
             )
         return self.network(graph, self.shapes) if self.network is not None else graph
 
+    def buildable_graph(self, architecture: Architecture) -> Graph:
+        """The whole network's graph in primitive operations only, of which a class can be built.
+
+        Raises:
+            ValueError: as `network_graph`, or the program's module cannot be traced.
+        """
+        if not self.makes_modules(architecture):
+            return self.network_graph(self.graph(architecture))
+        from spaces.trace import trace
+
+        if self.shapes.several:
+            raise ValueError("a network with several inputs cannot be traced")
+        returned: Any = self.returned(self.replay(architecture))
+        return trace(returned, self.shapes.input, self.shapes.vocabularies)
+
     def build(self, architecture: Architecture) -> nn.Module:
         """A new torch module of the architecture.
 
@@ -171,13 +183,13 @@ class SearchSpace:
         """
         import torch  # So that a program that returns a module is seen to do so.
 
-        if self.define not in _GRAPH_PROGRAMS:
+        if not gives_graphs(self.define):
             choose = self.replay(architecture)
             with torch.device("cpu"):
                 returned = self.define(*self._arguments(choose))
             if not isinstance(returned, Graph):
                 self._check_replayed(architecture, choose)
-                return _checked_module(self.define, returned)
+                return checked_module(self.define, returned)
         from spaces.build import build
 
         return build(self.network_graph(self.graph(architecture)), self.shapes.input)
@@ -185,7 +197,7 @@ class SearchSpace:
     def makes_modules(self, architecture: Architecture) -> bool:
         """Whether the program returns an `nn.Module` for the architecture, and not a graph."""
         self.graph(architecture)
-        return self.define not in _GRAPH_PROGRAMS
+        return not gives_graphs(self.define)
 
     def replay(self, architecture: Architecture) -> Chooser:
         """A chooser that gives the architecture's answers and no others.
@@ -202,7 +214,7 @@ class SearchSpace:
 
     def _arguments(self, choose: Chooser) -> tuple[Any, ...]:
         """The arguments of `define`."""
-        return (choose, self.shapes) if _takes_shapes(self.define) else (choose,)
+        return (choose, self.shapes) if takes_shapes(self.define) else (choose,)
 
     def _check_replayed(self, architecture: Architecture, choose: Chooser) -> None:
         if len(choose.decisions) != len(architecture.decisions):
@@ -237,60 +249,3 @@ def _keep(space: SearchSpace, choose: Chooser, module: nn.Module) -> None:
     )
     while len(_LATEST) > _KEPT:
         _LATEST.popitem(last=False)
-
-
-# Programs that are known to return graphs. They are called without torch and without the meta
-# device, which would cost more than the call.
-_GRAPH_PROGRAMS: set[Callable[..., Any]] = set()
-
-
-def _run_on_meta(define: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    import sys
-
-    torch = sys.modules.get("torch")
-    if torch is None:
-        result = define(*arguments)
-    else:
-        try:
-            with torch.device("meta"):
-                result = define(*arguments)
-        except (RuntimeError, NotImplementedError) as error:
-            if "meta" not in str(error):
-                raise
-            raise ValueError(
-                f"the program {getattr(define, '__name__', define)!r} reads a tensor's "
-                f"numbers while it makes its module ({error}); modules are made "
-                "without memory when architectures are only looked at: compute such numbers in "
-                "plain Python, or on torch.device('cpu')"
-            ) from error
-    if isinstance(result, Graph):
-        _GRAPH_PROGRAMS.add(define)
-        return result
-    return _checked_module(define, result)
-
-
-def _checked_module(define: Callable[..., Any], result: Any) -> nn.Module:
-    import sys
-
-    if "torch" in sys.modules and isinstance(result, sys.modules["torch"].nn.Module):
-        return result
-    raise ValueError(
-        "a space's program returns a Graph or a torch.nn.Module; "
-        f"{getattr(define, '__name__', define)!r} returned {type(result).__name__}"
-    )
-
-
-@lru_cache(maxsize=1024)
-def _takes_shapes(define: Callable[..., Any]) -> bool:
-    required = [
-        parameter
-        for parameter in inspect.signature(define).parameters.values()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        and parameter.default is parameter.empty
-    ]
-    if len(required) not in (1, 2):
-        raise ValueError(
-            f"a space's program is define(choose) or define(choose, shapes); {define!r} takes "
-            f"{len(required)} arguments"
-        )
-    return len(required) == 2

@@ -18,10 +18,10 @@ from spaces.operators import sample
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
-def test_every_example_is_run_here() -> None:
+def test_every_example_is_run_by_a_test() -> None:
     names = sorted(path.stem for path in EXAMPLES.glob("*.py"))
     assert names
-    text = Path(__file__).read_text()
+    text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     missing = [name for name in names if f'"{name}"' not in text and f'run("{name}.py"' not in text]
     assert not missing, f"no test runs {missing}"
 
@@ -115,6 +115,19 @@ def test_a_search_runs_from_python(
     assert "6 of 6 evaluated" in printed
     assert "the best of 6: activation=" in printed
     assert 0 < float(printed.split("test accuracy")[1]) <= 1
+
+
+def test_networks_of_two_inputs_are_searched_and_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxscript")
+    run("two_inputs.py", monkeypatch, str(tmp_path))
+    printed = capsys.readouterr().out
+    assert "6 evaluated" in printed
+    assert printed.count("it gives the same outputs") == 2
+    assert float(printed.split("test accuracy ")[1].split()[0]) > 0.9, "chance is 0.5"
+    card = (tmp_path / "onnx" / "README.md").read_text()
+    assert "image (batch, 1, 8, 8), table (batch, 5)" in card
 
 
 def test_flows_run_from_python_and_are_read_again(

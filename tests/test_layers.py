@@ -44,7 +44,7 @@ WINGS = (
 LOOSE = {"__init__", "__main__", "seeds"}
 # Of our own code a predictor reads graphs and their canonical form, and nothing of how they were
 # chosen.
-PREDICTORS_MAY_READ = {"spaces.graph", "spaces.canonical", "spaces.ops"}
+PREDICTORS_MAY_READ = {"spaces.graph", "spaces.details", "spaces.canonical", "spaces.ops"}
 HEAVY = {"torch", "torch_geometric", "sklearn", "scipy", "pydantic", "networkx"}
 # What starters of a project are given; their own code, not ours.
 TEMPLATES = Path("nas", "cli", "templates")

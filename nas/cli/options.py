@@ -49,7 +49,12 @@ SpaceOption = Annotated[
 InputShape = Annotated[
     str | None,
     typer.Option(
-        "--input", metavar="SHAPE", help="The input's shape without the batch, such as 3,32,32."
+        "--input",
+        metavar="SHAPE",
+        help=(
+            "The input's shape without the batch, such as 3,32,32; of several inputs "
+            "'3,32,32;16' or 'image=3,32,32;table=16'."
+        ),
     ),
 ]
 OutputShape = Annotated[

@@ -75,7 +75,10 @@ class Progress:
             self._line(self._begun)
             self._begun = ""
         for event in events:
-            if event.kind == "resumed":
+            if event.kind == "choosing":
+                if self._bar is not None and self._title(event.body["arm"]) == self._phase:
+                    self._bar.set_postfix_str("choosing the next architectures")
+            elif event.kind == "resumed":
                 finished = len(history.observed) + len(history.failed)
                 self._line(f"resumed after {finished} finished evaluations")
             elif event.kind == "round":
@@ -96,12 +99,16 @@ class Progress:
 
     def _advance_arm(self, history: History, name: str) -> None:
         arm = feasible(history.of_arm(name), self._plan.constraints)
-        title = {SEARCH: f"search ({self._strategy})", BASELINE: "random baseline"}.get(name, name)
+        title = self._title(name)
         # The used budget is the number of trials, each counted by its fidelity.
         used = round(arm.used, 2)
         done = int(used) if used == int(used) else used
         total = budget_of(name, history, self._plan.budget, may_stop=self._plan.may_stop)
         self._advance(title, done, total, _standing(arm))
+
+    def _title(self, arm: str) -> str:
+        titles = {SEARCH: f"search ({self._strategy})", BASELINE: "random baseline"}
+        return titles.get(arm, arm)
 
     def _note(self, event: Event) -> None:
         note = event.body.get("note", "")

@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from nas.evaluators.evaluator import Donor, Failed, FinalResult, Observation
-from nas.evaluators.weights import save_weights, weights_metadata
+from nas.evaluators.weights import read_weights, save_weights, weights_metadata
 from nas.latency.measuring import measure
 from nas.latency.settings import LatencySettings
 from nas.seeds import derive
 from nas.tasks.task import Task
-from nas.training.checkpoint import identity, read_checkpoint, read_tensors, write_checkpoint
+from nas.training.checkpoint import identity, read_checkpoint, write_checkpoint
 from nas.training.devices import find_device, own_randomness
 from nas.training.loop import Trained, train
 from nas.training.recipe import Recipe
@@ -144,9 +144,8 @@ class TrainEvaluator:
         """
         rows = torch.arange(settings.batch_size) % len(self.task.validation)
         device = self._device if settings.device == "auto" else find_device(settings.device)
-        measured = measure(
-            module, self.task.prepare(self.task.validation.inputs[rows]), settings, device
-        )
+        inputs, _ = self.task.validation.rows(rows)
+        measured = measure(module, self.task.prepare(inputs), settings, device)
         return {
             "latency": measured.milliseconds,
             "latency_error": measured.error,
@@ -223,7 +222,7 @@ class TrainEvaluator:
         tensors = correspondence(donor, child, space.shapes.input)
         if space.makes_modules(start.architecture):
             tensors = in_own_names(tensors, donor, child, space.shapes.input)
-        weights = read_tensors(start.donor.weights)
+        weights, _ = read_weights(start.donor.weights)
         seed = derive(start.seed, "transfer")
         module.load_state_dict(
             inherited(module.state_dict(), weights, tensors, self.transfer, seed=seed)

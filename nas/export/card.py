@@ -10,8 +10,16 @@ from typing import Any
 
 from nas.config.sections import RunConfig, TableSection
 from nas.evaluators.evaluator import FinalResult
+from nas.export.calling import shapes_text
 from nas.export.formats import Format
-from nas.export.preprocessing import Preprocessing, classes_of, objective_of, tokenizer_of
+from nas.export.preprocessing import (
+    Preprocessing,
+    SeveralPreprocessing,
+    classes_of,
+    objective_of,
+    tokenizer_of,
+)
+from nas.export.travelling import Travelling
 from nas.export.usage import TOKENIZER, usage
 from nas.export.weights import Chosen
 from nas.record.history import History
@@ -39,6 +47,9 @@ class Card:
         preprocessing: None if the weights file does not give it.
         metadata: of the weights file.
         difference: the largest difference between outputs that the verification found.
+        digests: of the network's files, by their names.
+        outputs: the shape of each output in evaluation, without the batch, by name.
+        travelling: the user's source files that travel; None: there are none.
     """
 
     format: Format
@@ -50,9 +61,12 @@ class Card:
     graph: Graph
     shapes: Shapes
     costs: Costs
-    preprocessing: Preprocessing | None
+    preprocessing: Preprocessing | SeveralPreprocessing | None
     metadata: dict[str, str]
     difference: float
+    digests: Mapping[str, str]
+    outputs: Mapping[str, tuple[int, ...]]
+    travelling: Travelling | None = None
 
 
 def title(space: str, trial: int) -> str:
@@ -81,25 +95,37 @@ def _usage(card: Card) -> str:
         prepares=card.preprocessing is not None and not card.preprocessing.does_nothing,
         tokenizer=tokenizer_of(card.metadata) is not None,
         objective=objective_of(card.metadata),
+        outputs=tuple(card.outputs),
+        files=None if card.travelling is None else str(card.travelling),
     )
     difference = (
         f"they differ by {card.difference:.1e} at most" if card.difference else "they are equal"
     )
+    also = "" if card.travelling is None else ", and so were its outputs and gradients in training"
     return (
         f"{said}\nIts outputs were compared with the original network's in a process that has not "
-        f"this project: {difference}.\n"
+        f"this project{also}: {difference}.\n\n{_digests(card.digests)}"
+    )
+
+
+def _digests(digests: Mapping[str, str]) -> str:
+    listed = "\n".join(f"{digest}  {name}" for name, digest in digests.items())
+    return (
+        "The digests of the weights, as `b2sum -l 128` prints them, are also in "
+        f"`architecture.json`:\n\n```text\n{listed}\n```\n"
     )
 
 
 def _shapes(card: Card) -> Iterator[tuple[str, str]]:
-    yield "input", f"(batch, {', '.join(map(str, card.shapes.input))})"
+    yield "input", shapes_text(card.shapes.input, "inputs")
     objective = objective_of(card.metadata)
     meaning = {
         None: "",
         "masked": ": at each place a score for every token that may be hidden there",
         "causal": ": at each place a score for every token that may follow",
     }[objective]
-    yield "output", f"(batch, {', '.join(map(str, card.shapes.output))}){meaning}"
+    outputs: Any = dict(card.outputs)
+    yield "output", f"{shapes_text(outputs.get('outputs', outputs), 'outputs')}{meaning}"
     classes = classes_of(card.metadata)
     if classes:
         shown = ", ".join(classes[:_MOST_CLASSES])

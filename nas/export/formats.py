@@ -10,16 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from nas.export.preprocessing import Preprocessing
+from nas.evaluators.weights import DIGEST
+from nas.export.calling import any_batch, arguments, call_text, plainly_called, tensors_by_name
+from nas.export.preprocessing import Preprocessing, SeveralPreprocessing
 from nas.export.reader import reader_source
 from nas.export.verify import ExportError
+from nas.training.checkpoint import digest
 from spaces.build import source
 from spaces.graph import Graph
+from spaces.structure import by_name, is_shape, mapped
 
 Format = Literal["module", "pt2", "onnx"]
 
@@ -62,7 +66,7 @@ def module_source(
     graph: Graph,
     input_shape: tuple[int, ...],
     *,
-    preprocessing: Preprocessing | None,
+    preprocessing: Preprocessing | SeveralPreprocessing | None,
     classes: tuple[str, ...] = (),
     title: str = "A network.",
 ) -> str:
@@ -79,10 +83,8 @@ def module_source(
         title: the first line of the file's docstring.
     """
     imports, _, network = source(graph, input_shape).partition("\n\n\n")
-    prepare = ""
-    if preprocessing is not None and not preprocessing.does_nothing:
-        prepare = preprocessing.source(len(input_shape) + 1)
-    head = _head(title, imports, classes, inputs="preprocess(inputs)" if prepare else "inputs")
+    prepare = preprocessing_source(preprocessing, input_shape)
+    head = head_source(title, imports, classes, prepares=bool(prepare))
     parts = (
         head,
         network.strip("\n") + "\n",
@@ -93,17 +95,35 @@ def module_source(
     return "\n\n".join(part for part in parts if part)
 
 
-def _head(title: str, imports: str, classes: tuple[str, ...], *, inputs: str) -> str:
+def preprocessing_source(
+    preprocessing: Preprocessing | SeveralPreprocessing | None, input_shape: Any
+) -> str:
+    """The definition of `preprocess` for `model.py`; empty if there is nothing to do."""
+    if preprocessing is None or preprocessing.does_nothing:
+        return ""
+    return preprocessing.source(mapped(lambda shape: len(shape) + 1, input_shape, leaf=is_shape))
+
+
+def head_source(
+    title: str,
+    imports: str,
+    classes: tuple[str, ...],
+    *,
+    prepares: bool,
+    input_shape: Any = (),
+) -> str:
     """The docstring of `model.py`, its imports and the names of the classes."""
+    call = call_text(input_shape, "preprocess(inputs)" if prepares else "inputs")
     # The title must not end the docstring, nor escape anything in it.
     title = title.replace("\\", "/").replace('"', "'")
     lines = [
         f'"""{title}',
         "",
         "    network = load()",
-        f"    outputs = network({inputs})",
+        f"    outputs = {call}",
         '"""',
         "",
+        "import hashlib",
         "import json",
         "import math",
         "from pathlib import Path",
@@ -122,7 +142,7 @@ def _head(title: str, imports: str, classes: tuple[str, ...], *, inputs: str) ->
 
 
 def write_module(folder: Path, text: str, network: nn.Module) -> None:
-    """Writes `model.py` and `model.safetensors`."""
+    """Writes `model.py` and `model.safetensors`, which has the digest of its tensors."""
     from safetensors.torch import save
 
     (folder / "model.py").write_text(text, encoding="utf-8")
@@ -130,25 +150,28 @@ def write_module(folder: Path, text: str, network: nn.Module) -> None:
         name: tensor.detach().contiguous().clone() for name, tensor in network.state_dict().items()
     }
     # Writing bytes makes a full disk an OSError, as for all other files.
-    (folder / "model.safetensors").write_bytes(save(state))
+    (folder / "model.safetensors").write_bytes(save(state, {DIGEST: digest(state)}))
 
 
-def write_pt2(folder: Path, network: nn.Module, example: Tensor) -> None:
+def write_pt2(folder: Path, network: nn.Module, example: Any) -> None:
     """Writes `model.pt2`, for batches of any size.
 
     Args:
         folder: the directory to write to.
         network: the network with its weights.
-        example: a batch of at least two inputs.
+        example: a batch of at least two samples: a tensor, or a tuple or mapping of tensors.
 
     Raises:
         ExportError: torch.export cannot trace the network.
     """
     try:
-        with warnings.catch_warnings():
+        positional, named = arguments(example)
+        with warnings.catch_warnings(), plainly_called(network.eval(), example):
             # Torch's own recurrent layers set attributes while they run. The export is verified.
             warnings.filterwarnings("ignore", "The tensor attribute", UserWarning)
-            program = torch.export.export(network.eval(), (example,), dynamic_shapes=_any_batch())
+            program = torch.export.export(
+                network, positional, named, dynamic_shapes=any_batch(network, example)
+            )
     except Exception as error:  # Errors of tracing have many unrelated classes.
         raise ExportError(
             f"torch.export cannot trace this network: {_first_line(error)}; `--format module` "
@@ -159,13 +182,15 @@ def write_pt2(folder: Path, network: nn.Module, example: Tensor) -> None:
     (folder / "model.pt2").write_bytes(content.getvalue())
 
 
-def write_onnx(folder: Path, network: nn.Module, example: Tensor) -> None:
+def write_onnx(folder: Path, network: nn.Module, example: Any) -> None:
     """Writes `model.onnx`, with the input `inputs` and the output `outputs`, for any batch size.
+
+    Several inputs or outputs have their names, or `inputs_0`, `inputs_1` and so on.
 
     Args:
         folder: the directory to write to.
         network: the network with its weights.
-        example: a batch of at least two inputs.
+        example: a batch of at least two samples: a tensor, or a tuple or mapping of tensors.
 
     Raises:
         ExportError: the network cannot be expressed in ONNX.
@@ -173,19 +198,26 @@ def write_onnx(folder: Path, network: nn.Module, example: Tensor) -> None:
     with (
         warnings.catch_warnings(),
         _quiet(logging.getLogger("torch.onnx._internal.exporter._registration")),
+        plainly_called(network.eval(), example),
     ):
         # The exporter warns about its own use of older torch functions, and logs that torchvision
         # is not installed.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
+        # All inputs have one batch.
+        warnings.filterwarnings("ignore", ".*axis name", UserWarning)
         try:
+            positional, named = arguments(example)
+            with torch.no_grad():
+                outputs = tensors_by_name(network(*positional, **named))
             program = torch.onnx.export(
-                network.eval(),
-                (example,),
+                network,
+                positional,
+                kwargs=named,
                 dynamo=True,
-                dynamic_shapes=_any_batch(),
-                input_names=["inputs"],
-                output_names=["outputs"],
+                dynamic_shapes=any_batch(network, example),
+                input_names=list(by_name(example, "inputs")),
+                output_names=list(outputs),
                 verbose=False,
             )
         except Exception as error:  # As in `write_pt2`.
@@ -208,10 +240,6 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-def _any_batch() -> tuple[dict[int, torch.export.Dim]]:
-    return ({0: torch.export.Dim("batch")},)
 
 
 def _first_line(error: Exception) -> str:

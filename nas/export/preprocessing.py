@@ -9,7 +9,9 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from spaces.structure import Named, by_name, leaves, mapped, plain
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,6 +60,10 @@ class Preprocessing:
         mean, deviation = torch.tensor(self.mean or (0.0,)), torch.tensor(self.deviation or (1.0,))
         return mean.reshape(shape), deviation.reshape(shape)
 
+    def to_json(self) -> dict[str, Any]:
+        """The attributes as JSON values."""
+        return dict(vars(self))
+
     def source(self, dimensions: int) -> str:
         """The same function as Python text: `preprocess` and its constants, for `model.py`.
 
@@ -75,7 +81,7 @@ class Preprocessing:
         if self.inputs == "uint8":
             steps.append(("pixels of 0 to 255 scaled to 0..1", "inputs.float() / 255"))
         if self.mean is not None:
-            index = f"[:{', None' * (dimensions - 2)}]" if dimensions > 2 else ""
+            index = _index(dimensions)
             normalised = f"(inputs - MEAN{index}) / DEVIATION{index}"
             steps.append(("normalised by the training data's mean and deviation", normalised))
         done = ", then ".join(said for said, _ in steps)
@@ -83,6 +89,16 @@ class Preprocessing:
         lines.append(f'    """What the network takes, from raw {self.inputs} inputs: {done}."""')
         lines += [f"    inputs = {text}" for _, text in steps[:-1]]
         return "\n".join([*lines, f"    return {steps[-1][1]}", ""])
+
+    def expression(self, value: str, dimensions: int) -> str:
+        """The same function as one Python expression, where `value` is the text of the inputs."""
+        if self.inputs == "uint8":
+            value = f"{value}.float() / 255"
+        if self.mean is None:
+            return value
+        index = _index(dimensions)
+        mean, deviation = list(self.mean), list(self.deviation or ())
+        return f"({value} - torch.tensor({mean}){index}) / torch.tensor({deviation}){index}"
 
     def __str__(self) -> str:
         if self.inputs == "int64":
@@ -96,6 +112,76 @@ class Preprocessing:
         deviation = ", ".join(f"{value:.6g}" for value in self.deviation or ())
         step = "(x - mean) / deviation for each channel"
         return f"{raw}, then {step}: mean {mean}, deviation {deviation}"
+
+
+def _index(dimensions: int) -> str:
+    """The index that gives a row of channels the dimensions behind them."""
+    return f"[:{', None' * (dimensions - 2)}]" if dimensions > 2 else ""
+
+
+@dataclass(frozen=True)
+class SeveralPreprocessing:
+    """The preprocessing of several inputs.
+
+    Attributes:
+        parts: that of each input, in a tuple or mapping.
+    """
+
+    parts: Any
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether the network takes all inputs unchanged."""
+        return all(part.does_nothing for part in leaves(self.parts, _is_one))
+
+    def __call__(self, inputs: Any) -> Any:
+        """The network's inputs for a batch."""
+        return mapped(lambda tensor, part: part(tensor), inputs, self.parts)
+
+    def inverse(self, normalised: Any) -> Any:
+        """The float32 inputs whose normalisation gives these values."""
+        return mapped(lambda tensor, part: part.inverse(tensor), normalised, self.parts)
+
+    def to_json(self) -> Any:
+        """The attributes of each part, in the same structure."""
+        return plain(mapped(lambda part: part.to_json(), self.parts, leaf=_is_one), _is_attributes)
+
+    def source(self, dimensions: Any) -> str:
+        """The same function as Python text, for `model.py`.
+
+        Args:
+            dimensions: of each input, including the batch, in the structure of the inputs.
+        """
+        texts, named = [], isinstance(self.parts, Mapping)
+        counts = by_name(dimensions, "inputs")
+        for number, (name, part) in enumerate(by_name(self.parts, "inputs", _is_one).items()):
+            value = f"inputs[{name!r}]" if named else f"inputs[{number}]"
+            text = value if part.does_nothing else part.expression(value, counts[name])
+            texts.append(f"        {f'{name!r}: ' if named else ''}{text},")
+        first, last = "{}" if named else "()"
+        lines = [
+            f"def preprocess(inputs: {'dict' if named else 'tuple'}) -> "
+            f"{'dict' if named else 'tuple'}:",
+            '    """What the network takes, from raw inputs: pixels scaled to 0..1, and then the',
+            "    normalisation by the training data's mean and deviation, as far as each has them.",
+            '    """',
+            f"    return {first}",
+            *texts,
+            f"    {last}",
+        ]
+        return "\n".join([*lines, ""])
+
+    def __str__(self) -> str:
+        named = by_name(self.parts, "inputs", _is_one)
+        return "; ".join(f"{name}: {part}" for name, part in named.items())
+
+
+def _is_one(value: Any) -> bool:
+    return isinstance(value, Preprocessing)
+
+
+def _is_attributes(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"inputs", "mean", "deviation"}
 
 
 def classes_of(metadata: Mapping[str, str]) -> tuple[str, ...]:
@@ -149,7 +235,9 @@ def objective_of(metadata: Mapping[str, str]) -> Objective | None:
     return objective
 
 
-def preprocessing_of(metadata: Mapping[str, str]) -> Preprocessing | None:
+def preprocessing_of(
+    metadata: Mapping[str, str],
+) -> Preprocessing | SeveralPreprocessing | None:
     """The preprocessing in training, from a weights file's metadata; None if it is not given.
 
     Raises:
@@ -157,17 +245,33 @@ def preprocessing_of(metadata: Mapping[str, str]) -> Preprocessing | None:
     """
     if "inputs" not in metadata:
         return None
-    inputs = metadata["inputs"]
+    inputs, normalize = metadata["inputs"], metadata.get("normalize", "null")
+    if inputs[:1] not in ("[", "{"):
+        return _one_preprocessing(inputs, normalize)
     try:
-        normalize, mean, deviation = json.loads(metadata.get("normalize", "null")), None, None
+        types, pairs = json.loads(inputs), json.loads(normalize)
+        if pairs is None:
+            pairs = mapped(lambda kind: None, types)
+        texts = mapped(lambda kind, pair: json.dumps(pair), types, pairs)
+    except ValueError as error:
+        raise ValueError(
+            "a weights file's `inputs` of several inputs is a list or mapping of types, and its "
+            f"`normalize` is null or the same of pairs; got {inputs!r} and {normalize!r}"
+        ) from error
+    parts = mapped(_one_preprocessing, types, texts)
+    return SeveralPreprocessing(tuple(parts) if isinstance(parts, list) else Named(parts))
+
+
+def _one_preprocessing(inputs: str, text: str) -> Preprocessing:
+    try:
+        normalize, mean, deviation = json.loads(text), None, None
         if normalize is not None:
             mean, deviation = (tuple(map(float, values)) for values in normalize)
             if len(mean) != len(deviation) or not all(map(math.isfinite, mean + deviation)):
                 raise ValueError("means and deviations differ in number, or are not finite")
     except (json.JSONDecodeError, TypeError, ValueError) as error:
         raise ValueError(
-            "a weights file's `normalize` is null or [[mean, ...], [deviation, ...]]; got "
-            f"{metadata['normalize']!r}"
+            f"a weights file's `normalize` is null or [[mean, ...], [deviation, ...]]; got {text!r}"
         ) from error
     if inputs not in ("uint8", "float32", "int64"):
         raise ValueError(f"a weights file's `inputs` is uint8, float32 or int64; got {inputs!r}")

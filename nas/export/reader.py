@@ -10,5 +10,8 @@ from importlib.resources import files
 
 
 def reader_source() -> str:
-    """The definition of `read_safetensors(path)`, for a file that imports json, math and torch."""
+    """The definition of `read_safetensors(path)`.
+
+    The file that it is for imports hashlib, json, math, pathlib.Path and torch.
+    """
     return files("nas.export").joinpath("read_safetensors.txt").read_text(encoding="utf-8")

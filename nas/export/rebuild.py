@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from nas.config.stored_run import StoredRun
 from nas.evaluators.weights import OWN, TRAINED
-from nas.export.preprocessing import Preprocessing, preprocessing_of
-from nas.export.weights import Chosen, load_weights, read_weights
+from nas.export.preprocessing import Preprocessing, SeveralPreprocessing, preprocessing_of
+from nas.export.weights import Chosen, load_weights, read_stored
 from nas.record.shapes import with_shapes
 from nas.record.trust import refuse_foreign_code
 from nas.record.unchanged import check_unchanged
@@ -42,7 +42,7 @@ class Rebuilt:
     graph: Graph
     network_graph: Graph
     shapes: Shapes
-    preprocessing: Preprocessing | None
+    preprocessing: Preprocessing | SeveralPreprocessing | None
     metadata: dict[str, str]
 
 
@@ -99,7 +99,7 @@ def rebuild(chosen: Chosen, space: SearchSpace) -> Rebuilt:
     metadata: dict[str, str] = {}
     preprocessing = None
     if chosen.weights is not None:
-        state, metadata = read_weights(chosen.weights)
+        state, metadata = read_stored(chosen.weights)
         preprocessing = preprocessing_of(metadata)
     own = space.makes_modules(architecture)
     if state is not None:
@@ -111,7 +111,7 @@ def rebuild(chosen: Chosen, space: SearchSpace) -> Rebuilt:
             if own or state is None:
                 module = space.build(architecture)
             else:
-                module = build(network_graph, space.shapes.input)
+                module = build(space.buildable_graph(architecture), space.shapes.input)
         if state is not None and chosen.weights is not None:
             load_weights(module, state, chosen.weights)
         return module

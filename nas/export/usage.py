@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from nas.export.calling import call_text, shapes_text
 from nas.export.formats import Format
 from nas.export.preprocessing import Objective
 from nas.tasks.tokens import MASK
 from spaces import Shapes
+from spaces.structure import by_name
 
 # The tokenizer's file beside the network, if its inputs are tokens of a text.
 TOKENIZER = "tokenizer.json"
@@ -76,7 +78,7 @@ import {{library}}
 from tokenizers import Tokenizer
 
 tokenizer = Tokenizer.from_file("{TOKENIZER}")
-inputs = {{array}}([tokenizer.encode(text).ids for text in ["a text of yours"]])
+{{name}} = {{array}}([tokenizer.encode(text).ids for text in ["a text of yours"]])
 ```
 
 """
@@ -122,6 +124,8 @@ def usage(
     prepares: bool,
     tokenizer: bool,
     objective: Objective | None,
+    outputs: tuple[str, ...] = ("outputs",),
+    files: str | None = None,
 ) -> str:
     """How the network is loaded and called, as Markdown.
 
@@ -133,15 +137,41 @@ def usage(
         prepares: whether `model.py` has a function `preprocess` for raw inputs.
         tokenizer: whether the export has a tokenizer's file.
         objective: of a language model; None for other networks.
+        outputs: the names of the network's outputs.
+        files: a paragraph about the files, instead of the usual sentence.
     """
     way = _WAYS[format_name]
+    if files is not None:
+        way = replace(way, files=f"{files}\n\n")
     if tokenizer and objective is not None:
         return _of_language_model(way, shapes, objective)
     prepared = "model.preprocess(inputs)" if prepares and format_name == "module" else "inputs"
-    comment = way.comment.format(f"(batch, {', '.join(map(str, shapes.input))})")
-    made = _TOKENIZE.format(library=way.library, array=way.array) if tokenizer else ""
-    call = f"outputs = {way.call.format(prepared)}  # {comment}"
-    return f"{made}{way.files}```python\n{way.imports}\n\n{way.loading}\n{call}\n```\n"
+    comment = way.comment.format(shapes_text(shapes.input, "inputs"))
+    made = ""
+    if tokenizer:
+        sizes = by_name(shapes.vocabularies, "inputs")
+        (name,) = [name for name, size in sizes.items() if size is not None or len(sizes) == 1]
+        made = _TOKENIZE.format(library=way.library, array=way.array, name=name)
+    call = call_text(shapes.input, prepared) if shapes.several else way.call.format(prepared)
+    if format_name == "onnx" and (shapes.several or outputs != ("outputs",)):
+        call = _onnx_call(shapes, outputs)
+    lines = [f"outputs = {call}  # {comment}"]
+    if shapes.several:
+        comment = comment.replace("a NumPy array, ", "NumPy arrays ")
+        lines = [f"# {comment}", f"outputs = {call}"]
+    if outputs != ("outputs",):
+        lines.append(f"# outputs: {', '.join(outputs)}")
+    code = "\n".join([way.imports, "", way.loading, *lines])
+    return f"{made}{way.files}```python\n{code}\n```\n"
+
+
+def _onnx_call(shapes: Shapes, outputs: tuple[str, ...]) -> str:
+    """The call of an ONNX session with several inputs or outputs."""
+    given = "inputs" if shapes.several else '{"inputs": inputs}'
+    if isinstance(shapes.input, tuple) and shapes.several:
+        places = [f'"inputs_{place}": inputs[{place}]' for place in range(len(shapes.input))]
+        given = f"{{{', '.join(places)}}}"
+    return f"session.run(None, {given})" + ("[0]" if outputs == ("outputs",) else "")
 
 
 def _of_language_model(way: _Way, shapes: Shapes, objective: Objective) -> str:

@@ -128,23 +128,18 @@ def _no_weights(run: StoredRun, trial: Trial) -> str:
     return f"{lacks}; {fresh}"
 
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_stored(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors by name and the metadata of a safetensors file.
 
     Raises:
-        ValueError: the file cannot be read, or is incomplete.
+        ValueError: the file cannot be read, is incomplete, or is damaged.
     """
-    from safetensors import SafetensorError, safe_open
+    from nas.evaluators.weights import read_weights
 
     try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"the weights {path} cannot be read ({error}); export another trial or seed, or "
-            "train it again"
-        ) from error
+        return read_weights(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; export another trial or seed, or train it again") from error
 
 
 def load_weights(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:

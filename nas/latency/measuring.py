@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas.latency.settings import LatencySettings
 from nas.latency.timing import Clock, time_passes, trouble
+from spaces.structure import call, leaves, mapped
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Latency:
 
 def measure(
     module: nn.Module,
-    inputs: Tensor,
+    inputs: Any,
     settings: LatencySettings,
     device: torch.device,
     *,
@@ -63,7 +64,7 @@ def measure(
 
     Args:
         module: the network.
-        inputs: (N, ...) a whole batch of its inputs.
+        inputs: (N, ...) a whole batch of its inputs: a tensor, or a tuple or mapping of tensors.
         settings: `threads`, `within` and `limit` are used. The caller is responsible for
             `batch_size` and `device`.
         device: where the module runs.
@@ -75,10 +76,10 @@ def measure(
         print(f"{latency.milliseconds:.2f} ± {latency.error:.2f} ms")
     """
     module.to(device, memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
-    inputs = inputs.to(device).contiguous()
+    inputs = mapped(lambda tensor: tensor.to(device).contiguous(), inputs)
 
     def run() -> None:
-        module(inputs)
+        call(module, inputs)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
@@ -98,16 +99,16 @@ def measure(
     )
 
 
-def peak_memory(module: nn.Module, inputs: Tensor) -> int:
+def peak_memory(module: nn.Module, inputs: Any) -> int:
     """The largest number of bytes of weights, inputs and values that are alive at once.
 
     It is the same on all devices. Workspace of kernels and memory that an allocator reserves do not
     count.
     """
-    held = [*module.parameters(), *module.buffers(), inputs]
+    held = [*module.parameters(), *module.buffers(), *leaves(inputs)]
     tracker = _Alive([tensor.untyped_storage() for tensor in held])
     with torch.no_grad(), tracker:
-        module(inputs)
+        call(module, inputs)
     return tracker.peak
 
 

@@ -20,6 +20,7 @@ from nas.proxies.scores import (
     synflow,
 )
 from spaces import Shapes
+from spaces.structure import leaves
 
 __all__ = [
     "PROXIES",
@@ -48,9 +49,10 @@ _OF_INPUTS = ("jacobian_covariance",)
 def suiting_proxies(shapes: Shapes) -> tuple[str, ...]:
     """The names of all proxies that can be computed for networks of these shapes.
 
-    If the inputs are tokens, the proxies that need the inputs' gradient are left out.
+    If all inputs are tokens, the proxies that need the inputs' gradient are left out.
     """
-    return tuple(name for name in PROXIES if shapes.vocabulary is None or name not in _OF_INPUTS)
+    tokens = None not in leaves(shapes.vocabularies)
+    return tuple(name for name in PROXIES if not tokens or name not in _OF_INPUTS)
 
 
 def known_proxies(text: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,10 @@ from torch.nn import functional
 from nas.tasks.task import Loss, Task
 from nas.tasks.token_scores import token_cross_entropy
 from spaces import Shapes
+from spaces.structure import by_name, is_shape, leaves, mapped
+
+# The losses of noise, which take one tensor.
+_OF_ONE = (token_cross_entropy, functional.cross_entropy, functional.mse_loss)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,20 +27,42 @@ class Batch:
     """Inputs, targets and loss.
 
     Attributes:
-        inputs: (N, ...), in the form that the network takes.
+        inputs: (N, ...), in the form that the network takes: a tensor, or a tuple or mapping of
+            tensors.
         targets: (N, ...), in the form that the loss takes.
         loss: a function `loss(outputs, targets)` that returns a scalar tensor.
         seed: of the network's own random draws in training mode, such as dropout.
     """
 
-    inputs: Tensor
-    targets: Tensor
+    inputs: Any
+    targets: Any
     loss: Loss
     seed: int = 0
 
     def to(self, device: torch.device) -> Batch:
         """The same batch with its tensors on the device."""
-        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+        inputs, targets = (
+            mapped(lambda tensor: tensor.to(device), tensors)
+            for tensors in (self.inputs, self.targets)
+        )
+        return replace(self, inputs=inputs, targets=targets)
+
+    def __len__(self) -> int:
+        return len(leaves(self.inputs)[0])
+
+    def loss_of(self, outputs: Any) -> Tensor:
+        """The loss of a network's outputs.
+
+        Raises:
+            ValueError: the network returns several tensors, and the loss takes one.
+        """
+        if self.loss in _OF_ONE and not isinstance(outputs, Tensor):
+            raise ValueError(
+                f"the network returns several tensors ({', '.join(by_name(outputs, 'outputs'))}), "
+                "and noise has no loss for them: take a batch of a task, which has a loss of its "
+                "own, or leave out the proxies that need a loss"
+            )
+        return self.loss(outputs, self.targets)
 
 
 def noise_batch(shapes: Shapes, size: int, seed: int, *, tokens: int | None = None) -> Batch:
@@ -49,18 +76,27 @@ def noise_batch(shapes: Shapes, size: int, seed: int, *, tokens: int | None = No
       cross-entropy.
     - Others: the targets are Gaussian noise, and the loss is the mean squared error.
 
+    Outputs of several tensors have no such loss; only a task knows it.
+
     Args:
-        shapes: of one input and one output.
+        shapes: of the inputs and the outputs.
         size: the number of samples N.
         seed: of all random draws.
-        tokens: the inputs are token numbers below this; None: the inputs are Gaussian noise.
+        tokens: the input is token numbers below this; None: the input is Gaussian noise. Of several
+            inputs the vocabularies of the shapes say it.
     """
     generator = torch.Generator().manual_seed(seed)
-    if tokens is None:
-        inputs = torch.randn((size, *shapes.input), generator=generator)
-    else:
-        inputs = torch.randint(tokens, (size, *shapes.input), generator=generator)
-    if shapes.vocabulary is not None and len(shapes.output) == 2:
+
+    def drawn(shape: tuple[int, ...], tokens: int | None) -> Tensor:
+        if tokens is None:
+            return torch.randn((size, *shape), generator=generator)
+        return torch.randint(tokens, (size, *shape), generator=generator)
+
+    vocabularies = shapes.vocabularies if shapes.several else tokens
+    inputs = mapped(drawn, shapes.input, vocabularies, leaf=is_shape)
+    if not is_shape(shapes.output):
+        return Batch(inputs, torch.zeros(size), functional.mse_loss, seed)
+    if not shapes.several and shapes.vocabulary is not None and len(shapes.output) == 2:
         length, scores = shapes.output
         targets = torch.randint(scores, (size, length), generator=generator)
         return Batch(inputs, targets, token_cross_entropy, seed)
@@ -86,7 +122,7 @@ def task_batch(task: Task, size: int, seed: int) -> Batch:
         )
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(task.train), generator=generator)[:size]
-    inputs, targets = task.train.inputs[rows], task.train.targets[rows]
+    inputs, targets = task.train.rows(rows)
     if task.corrupt is not None:
         # Without the corruption there is nothing to learn: its hidden tokens are the targets.
         inputs, targets = task.corrupt(inputs, targets, generator)

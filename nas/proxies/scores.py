@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from nas.proxies.batch import Batch
 from nas.training.devices import own_randomness
+from spaces.structure import call, leaves, mapped
 
 Proxy = Callable[[nn.Module, Batch], float]
 
@@ -40,16 +41,19 @@ def parameters(module: nn.Module, batch: Batch) -> float:
 
 
 def multiply_adds(module: nn.Module, batch: Batch) -> float:
-    """The multiply-adds of one sample, counted in the traced graph of the module.
+    """The multiply-adds of one sample, counted in the graph that describes the module.
 
     Raises:
-        ValueError: the module cannot be traced.
+        ValueError: the module cannot be run on such inputs.
     """
     from spaces.ops import costs
-    from spaces.trace import trace
+    from spaces.trace import describe
 
-    shape = tuple(batch.inputs.shape[1:])
-    return float(costs(trace(module, shape), shape).multiply_adds)
+    shapes = mapped(lambda inputs: tuple(inputs.shape[1:]), batch.inputs)
+    tokens = mapped(_tokens, batch.inputs)
+    # On the meta device, since the module may lie on an accelerator.
+    described = describe(copy.deepcopy(module).to("meta"), shapes, tokens)
+    return float(costs(described, shapes).multiply_adds)
 
 
 def synflow(module: nn.Module, batch: Batch) -> float:
@@ -67,10 +71,7 @@ def synflow(module: nn.Module, batch: Batch) -> float:
         for tensor in (*network.parameters(), *network.buffers()):
             if tensor.is_floating_point():
                 tensor.abs_()
-    inputs = torch.ones_like(batch.inputs[:1])
-    if inputs.is_floating_point():
-        inputs = inputs.double()
-    flow = _outputs(network, inputs, batch.seed).sum()
+    flow = _sum(_outputs(network, mapped(_one, batch.inputs), batch.seed))
     return _log(_saliency(_weight_gradients(network, flow)))
 
 
@@ -109,7 +110,7 @@ def naswot(module: nn.Module, batch: Batch) -> float:
         samples have the same code, if there are more samples than the units can distinguish, and
         for networks without activations.
     """
-    network, codes = copy.deepcopy(module).train(), _Codes(len(batch.inputs))
+    network, codes = copy.deepcopy(module).train(), _Codes(len(batch))
     with torch.no_grad(), codes:
         _outputs(network, batch.inputs, batch.seed)
     eigenvalues = torch.linalg.eigvalsh(codes.kernel)
@@ -123,7 +124,8 @@ def jacobian_covariance(module: nn.Module, batch: Batch) -> float:
 
     The score is - sum_i (log(s_i + k) + 1 / (s_i + k)) with k = 1e-5. The s_i are the eigenvalues
     of the correlation matrix (N, N) of the rows of the Jacobian (N, D), which are the gradients of
-    the sum of the outputs with respect to each input. The module is in training mode.
+    the sum of the outputs with respect to each input. Of several inputs, tokens are left out. The
+    module is in training mode.
 
     Source: Mellor et al. 2020, arXiv:2006.04647v1, as computed by Abdelfattah et al. 2021,
     arXiv:2101.08134.
@@ -131,15 +133,17 @@ def jacobian_covariance(module: nn.Module, batch: Batch) -> float:
     Raises:
         ValueError: the inputs are token numbers, which have no gradient.
     """
-    if not batch.inputs.is_floating_point():
+    network = copy.deepcopy(module).train()
+    inputs = mapped(lambda tensor: tensor.detach().clone(), batch.inputs)
+    learned = [tensor.requires_grad_() for tensor in leaves(inputs) if tensor.is_floating_point()]
+    if not learned:
         raise ValueError(
             "jacobian_covariance needs inputs that have a gradient; this batch's are "
-            f"{batch.inputs.dtype}: leave this proxy out"
+            f"{', '.join(str(tensor.dtype) for tensor in leaves(inputs))}: leave this proxy out"
         )
-    network = copy.deepcopy(module).train()
-    inputs = batch.inputs.detach().clone().requires_grad_()
-    (jacobian_ND,) = _gradients(_outputs(network, inputs, batch.seed).sum(), [inputs])
-    correlation_NN = torch.corrcoef(jacobian_ND.flatten(1).double())
+    rows = _gradients(_sum(_outputs(network, inputs, batch.seed)), learned)
+    jacobian_ND = torch.cat([gradient.flatten(1) for gradient in rows], 1)
+    correlation_NN = torch.corrcoef(jacobian_ND.double())
     if not bool(torch.isfinite(correlation_NN).all()):
         return math.nan
     # Rounding can make an eigenvalue negative, and its logarithm would be undefined.
@@ -177,15 +181,35 @@ class _Codes(TorchFunctionMode):
             self.kernel += (code_NU @ code_NU.T + other_NU @ other_NU.T).double().cpu()
 
 
-def _outputs(network: nn.Module, inputs: Tensor, seed: int) -> Tensor:
-    with own_randomness(seed, inputs.device):
-        return network(inputs)
+def _outputs(network: nn.Module, inputs: Any, seed: int) -> Any:
+    with own_randomness(seed, leaves(inputs)[0].device):
+        return call(network, inputs)
+
+
+def _sum(outputs: Any) -> Tensor:
+    """The sum of all outputs that are real numbers."""
+    sums = [
+        value.sum()
+        for value in leaves(outputs)
+        if isinstance(value, Tensor) and value.is_floating_point()
+    ]
+    return sums[0] if len(sums) == 1 else torch.stack(sums).sum()
+
+
+def _one(inputs: Tensor) -> Tensor:
+    """One sample that is 1 everywhere, in float64 if it is not of tokens."""
+    ones = torch.ones_like(inputs[:1])
+    return ones.double() if ones.is_floating_point() else ones
+
+
+def _tokens(inputs: Tensor) -> int | None:
+    return None if inputs.is_floating_point() else int(inputs.max()) + 1
 
 
 def _loss_gradients(module: nn.Module, batch: Batch) -> list[tuple[Tensor, Tensor]]:
     network = copy.deepcopy(module).train()
     outputs = _outputs(network, batch.inputs, batch.seed)
-    return _weight_gradients(network, batch.loss(outputs, batch.targets))
+    return _weight_gradients(network, batch.loss_of(outputs))
 
 
 def _weight_gradients(network: nn.Module, value: Tensor) -> list[tuple[Tensor, Tensor]]:

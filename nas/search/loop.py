@@ -41,6 +41,8 @@ from nas.strategies.rungs import rungs_of
 # A run stops when so many evaluations have failed and none has succeeded.
 HOPELESS = 20
 
+# Called with the history and the latest events. Before the strategy is asked, which may take a
+# while, it is called with the event `choosing`, which no journal has.
 Watch = Callable[[History, tuple[Event, ...]], None]
 
 
@@ -170,6 +172,7 @@ class Run:
             if reason is not None:
                 return reason
         seen = seen_by(strategy, history, plan.constraints)
+        self.watch(self.history, (Event("choosing", {"arm": arm}),))
         asked = strategy.ask(self.parts.space, seen, count, plan.seed)
         if not asked.proposals:
             return "no new architecture is left to propose"

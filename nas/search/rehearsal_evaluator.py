@@ -127,12 +127,12 @@ def part_of(task: Task, recipe: Recipe) -> Task:
 
 def _spread(split: Split, count: int) -> Split:
     rows = torch.linspace(0, len(split) - 1, count).long()
-    return Split(split.inputs[rows], split.targets[rows])
+    return Split(*split.rows(rows))
 
 
 def _bytes(task: Task) -> int:
     return sum(
         tensor.numel() * tensor.element_size()
         for part in (task.train, task.validation)
-        for tensor in (part.inputs, part.targets)
+        for tensor in part.tensors()
     )

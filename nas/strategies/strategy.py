@@ -18,6 +18,7 @@ from nas.seeds import generator
 from predictors.predictor import Prediction
 from spaces import Architecture, SearchSpace
 from spaces.canonical import canonical_key
+from spaces.many import many_architectures
 from spaces.operators import NothingDrawn, sample
 
 # `novel` gives up after more than this many duplicates in a row.
@@ -82,18 +83,19 @@ def novel(
     seen = set(history.keys) | set(taken)
     proposals: list[Proposal] = []
     wasted = 0
-    for architecture, origin in drawn:
-        if len(proposals) == count or wasted > patience:
-            break
-        key = key_of(space, architecture)
-        if key in seen:
-            wasted += 1
-            continue
-        seen.add(key)
-        wasted = 0
-        proposals.append(
-            Proposal(architecture=architecture, origin=origin, prediction=None, canonical=key)
-        )
+    with many_architectures():
+        for architecture, origin in drawn:
+            if len(proposals) == count or wasted > patience:
+                break
+            key = key_of(space, architecture)
+            if key in seen:
+                wasted += 1
+                continue
+            seen.add(key)
+            wasted = 0
+            proposals.append(
+                Proposal(architecture=architecture, origin=origin, prediction=None, canonical=key)
+            )
     return tuple(proposals)
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.tasks.augment import FlipAndCrop
+from nas.tasks.causal import Causal
+from nas.tasks.masking import Masking
+from nas.tasks.samples import Split, check_inputs, check_labels, check_normalize, prepared
 from nas.tasks.token_scores import (
     check_tokens,
     negative_nats_per_token,
@@ -22,54 +25,13 @@ from nas.tasks.token_scores import (
     token_cross_entropy,
 )
 from spaces import Shapes
+from spaces.structure import by_name, is_shape, leaves
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-Metric = Callable[[Tensor, Tensor], float]
-Augment = Callable[[Tensor, torch.Generator], Tensor]
-Corrupt = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
-Check = Callable[[nn.Module, Tensor], None]
-
-INPUT_TYPES = (torch.float32, torch.uint8, torch.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Inputs and targets of equal length, in memory or on a device.
-
-    Attributes:
-        inputs: (N, C, H, W), (N, features) or (N, L). They are float32, or uint8 (pixels, which are
-            scaled to 0..1 on the device), or int64 (tokens, which are not scaled).
-        targets: class numbers (N,) int64 for cross-entropy, tokens (N, L) int64 for the
-            cross-entropy of tokens, otherwise float32.
-
-    Raises:
-        ValueError: there are no samples, the lengths differ, or the inputs are of another type.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-
-    def __post_init__(self) -> None:
-        if self.inputs.ndim < 2 or self.inputs.dtype not in INPUT_TYPES:
-            raise ValueError(
-                "a split's inputs are float32, uint8 or int64 with the samples as the first of "
-                f"at least two dimensions; got {self.inputs.dtype} of shape "
-                f"{tuple(self.inputs.shape)}"
-            )
-        if len(self.inputs) != len(self.targets):
-            raise ValueError(
-                f"a split needs a target for each input; got {len(self.inputs)} inputs and "
-                f"{len(self.targets)} targets"
-            )
-        if len(self.inputs) == 0:
-            raise ValueError("a split needs at least one sample; got an empty one")
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def to(self, device: torch.device) -> Split:
-        """The same split with its tensors on the device."""
-        return Split(self.inputs.to(device), self.targets.to(device))
+Loss = Callable[[Any, Any], Tensor]
+Metric = Callable[[Any, Any], float]
+Augment = Callable[[Any, torch.Generator], Any]
+Corrupt = Callable[[Any, Any, torch.Generator], tuple[Any, Any]]
+Check = Callable[[nn.Module, Any], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +42,13 @@ class Task:
         train, validation, test: the splits. Only `finalize` reads the test split.
         shapes: of one input and one output, without the batch dimension.
         loss: a function `loss(outputs, targets)` that returns a scalar tensor, or one of the names
-            `cross_entropy`, `mse` and `token_cross_entropy`.
+            `cross_entropy`, `mse` and `token_cross_entropy`. The outputs are what the network
+            returns in training; those of several tensors need a function.
         metric: a function `metric(outputs, targets)` of a whole split, higher is better, or one of
             the names `accuracy`, `negative_mse`, `negative_nats_per_token` and `token_accuracy`. A
-            `nas.tasks.token_scores.Mean` is computed batch by batch.
+            `nas.tasks.token_scores.Mean` is computed batch by batch. The outputs are what the
+            network returns in evaluation, each tensor joined over all batches; those of several
+            tensors need a function.
         augment: `augment(inputs, generator)` changes the inputs of a training batch on their
             device, before they are scaled and normalised.
         corrupt: `corrupt(inputs, targets, generator)` returns new inputs and targets of a training
@@ -91,11 +56,15 @@ class Task:
         check: `check(module, inputs)` raises a ValueError if the network does not suit the task. It
             is called once before a training, with a few prepared validation inputs.
         normalize: the mean and the standard deviation of each channel (the second dimension), of
-            inputs scaled to 0..1.
+            inputs scaled to 0..1. For several inputs a tuple or mapping like them, with such a
+            pair, or None, for each.
         classes: the names of the classes in the order of their numbers; empty if they have none.
             They become part of an export.
         tokenizer: for inputs that are tokens of a text, the tokenizer as JSON in the format of the
             library `tokenizers`. It becomes part of an export.
+
+    The functions `augment`, `corrupt` and `check` receive several inputs as the tuple or mapping
+    that they are.
 
     Raises:
         ValueError: the splits do not fit the shapes, the labels do not fit the classes, or a name
@@ -112,7 +81,7 @@ class Task:
         Metric | Literal["accuracy", "negative_mse", "negative_nats_per_token", "token_accuracy"]
     ) = "accuracy"
     augment: Augment | None = None
-    normalize: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    normalize: Any = None
     classes: tuple[str, ...] = ()
     tokenizer: str = ""
     corrupt: Corrupt | None = None
@@ -125,37 +94,50 @@ class Task:
                     f"the task {self.name!r} has the {kind} {value!r}; known: "
                     f"{', '.join(known)}, or a function(outputs, targets)"
                 )
+            if isinstance(value, str) and not is_shape(self.shapes.output):
+                raise ValueError(
+                    f"the task {self.name!r} has the outputs {self.shapes.output}, and its {kind} "
+                    f"{value!r} takes one tensor: give it a function {kind}(outputs, targets)"
+                )
         for part in ("train", "validation", "test"):
             split: Split = getattr(self, part)
-            if tuple(split.inputs.shape[1:]) != self.shapes.input:
-                found = tuple(split.inputs.shape[1:])
-                raise ValueError(
-                    f"the task {self.name!r} takes inputs of shape {self.shapes.input}; its "
-                    f"{part} inputs are {found}"
-                )
+            check_inputs(self.name, part, split.inputs, self.shapes)
+            if isinstance(self.loss, str):
+                self._check_single("loss", split.targets, f"{part} targets")
+            if isinstance(self.metric, str):
+                self._check_single("metric", split.targets, f"{part} targets")
             if self.loss == "cross_entropy":
-                _check_labels(self.name, part, split.targets, self.shapes.output)
+                check_labels(self.name, part, split.targets, self.shapes.output)
             if self.loss == "token_cross_entropy":
                 check_tokens(self.name, part, split.targets, self.shapes.output)
-        if self.classes and (len(self.classes),) != self.shapes.output:
+        outputs = leaves(self.shapes.output, is_shape)
+        if self.classes and (len(self.classes),) not in outputs:
             raise ValueError(
                 f"the task {self.name!r} names {len(self.classes)} classes, and its outputs have "
                 f"the shape {self.shapes.output}"
             )
         if self.normalize is not None:
-            channels = self.shapes.input[0]
-            complete = all(len(values) == channels for values in self.normalize)
-            if not complete or min(self.normalize[1]) <= 0:
+            check_normalize(self.name, self.normalize, self.shapes)
+        for kind in ("augment", "corrupt", "check"):
+            value = getattr(self, kind)
+            if self.shapes.several and isinstance(value, FlipAndCrop | Masking | Causal):
                 raise ValueError(
-                    f"the task {self.name!r} has {channels} channels: give a mean and a positive "
-                    f"deviation for each, got {self.normalize}"
+                    f"the task {self.name!r} has the inputs {self.shapes.input}, and its {kind} "
+                    f"{type(value).__name__} takes one tensor: give a function of your own that "
+                    "calls it for the input that it is meant for"
                 )
+        tokens = [tensor.dtype for tensor in leaves(self.train.inputs)].count(torch.int64)
+        if self.tokenizer and self.shapes.several and tokens != 1:
+            raise ValueError(
+                f"the task {self.name!r} has a tokenizer and {tokens} inputs of tokens: a "
+                "tokenizer is for one input, so leave it out"
+            )
 
     def fingerprint(self) -> str:
         """A digest of the data of all splits and of the shapes, as 64 hexadecimal digits."""
         digest = hashlib.sha256(repr(self.shapes).encode())
         for split in (self.train, self.validation, self.test):
-            for tensor in (split.inputs, split.targets):
+            for tensor in split.tensors():
                 digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
                 digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
@@ -166,39 +148,44 @@ class Task:
         Raises:
             ValueError: label smoothing is not 0, and the loss is not a cross-entropy.
         """
-        if self.loss == "cross_entropy":
-            return lambda outputs, targets: functional.cross_entropy(
-                outputs, targets, label_smoothing=label_smoothing
-            )
-        if self.loss == "token_cross_entropy":
-            return lambda outputs, targets: token_cross_entropy(outputs, targets, label_smoothing)
-        if label_smoothing:
+        smoothed = self.loss in ("cross_entropy", "token_cross_entropy")
+        if label_smoothing and not smoothed:
             raise ValueError(
                 f"label_smoothing={label_smoothing} needs the loss 'cross_entropy'; "
                 f"{self.name!r} has {self.loss!r}: set it to 0"
             )
-        return self.loss if callable(self.loss) else LOSSES[self.loss]
+        if callable(self.loss):
+            return self.loss
+        named = LOSSES[self.loss]
+        options = {"label_smoothing": label_smoothing} if smoothed else {}
+
+        def loss(outputs: Any, targets: Any) -> Tensor:
+            self.check_outputs("loss", outputs)
+            return named(outputs, targets, **options)
+
+        return loss
 
     def metric_function(self) -> Metric:
         """The metric as a function."""
         return self.metric if callable(self.metric) else METRICS[self.metric]
 
-    def prepare(self, inputs: Tensor) -> Tensor:
+    def check_outputs(self, kind: Literal["loss", "metric"], outputs: Any) -> None:
+        """Refuses several outputs where the loss or the metric is one of the named ones.
+
+        Raises:
+            ValueError: the outputs are not one tensor.
+        """
+        if isinstance(getattr(self, kind), str):
+            mode = "training" if kind == "loss" else "evaluation"
+            self._check_single(kind, outputs, f"what the network returns in {mode}")
+
+    def prepare(self, inputs: Any) -> Any:
         """The inputs of a batch in the form that the network takes.
 
         Pixels are scaled to 0..1, and then each channel becomes (x - mean) / deviation. Tokens are
         not changed.
         """
-        if inputs.dtype == torch.int64:
-            return inputs
-        scaled = inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs
-        if self.normalize is None:
-            return scaled
-        shape = (-1,) + (1,) * (inputs.ndim - 2)
-        mean, deviation = (
-            _constant(values, inputs.device).reshape(shape) for values in self.normalize
-        )
-        return (scaled - mean) / deviation
+        return prepared(inputs, self.normalize)
 
     def resident(
         self, device: torch.device, *parts: Literal["train", "validation", "test"]
@@ -206,6 +193,14 @@ class Task:
         """The same task with the named splits on the device."""
         moved: dict[str, Any] = {part: getattr(self, part).to(device) for part in parts}
         return replace(self, **moved)
+
+    def _check_single(self, kind: str, value: Any, what: str) -> None:
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"the {kind} {getattr(self, kind)!r} of the task {self.name!r} takes one tensor, "
+                f"and {what} is {type(value).__name__} ({', '.join(by_name(value, 'value'))}): "
+                f"give the task a {kind} of your own, a function {kind}(outputs, targets)"
+            )
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> float:
@@ -233,7 +228,7 @@ def _mse(outputs: Tensor, targets: Tensor) -> Tensor:
     return functional.mse_loss(outputs, targets)
 
 
-LOSSES: dict[str, Loss] = {
+LOSSES: dict[str, Callable[..., Tensor]] = {
     "cross_entropy": functional.cross_entropy,
     "mse": _mse,
     "token_cross_entropy": token_cross_entropy,
@@ -244,23 +239,3 @@ METRICS: dict[str, Metric] = {
     "negative_nats_per_token": negative_nats_per_token,
     "token_accuracy": token_accuracy,
 }
-
-
-@lru_cache(maxsize=64)
-def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    # Cached, because the host has to wait for each copy to a device.
-    return torch.tensor(values, device=device)
-
-
-def _check_labels(name: str, part: str, targets: Tensor, output: tuple[int, ...]) -> None:
-    if targets.dtype != torch.int64:
-        raise ValueError(
-            f"cross-entropy needs int64 class numbers; the {part} targets of {name!r} are "
-            f"{targets.dtype}"
-        )
-    low, high = int(targets.min()), int(targets.max())
-    if low < 0 or high >= output[0]:
-        raise ValueError(
-            f"the task {name!r} has {output[0]} classes, numbered from 0; its {part} targets go "
-            f"from {low} to {high}"
-        )

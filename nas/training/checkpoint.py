@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nas.training.recipe import Recipe
@@ -129,7 +129,7 @@ def write_checkpoint(paused: Paused, path: Path, of: str) -> None:
     """Writes the file completely or not at all. `of` is the training's `identity`."""
     about = {
         "of": of,
-        "content": _digest(paused.tensors),
+        "content": digest(paused.tensors),
         "curve": json.dumps(paused.curve),
         "scaler": json.dumps(dict(paused.scaler)),
     }
@@ -146,23 +146,21 @@ def read_checkpoint(path: Path, of: str) -> Paused | None:
         if about["of"] != of:
             return None
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if about["content"] == _digest(tensors):
+        if about["content"] == digest(tensors):
             return Paused(
                 tuple(map(float, json.loads(about["curve"]))), tensors, json.loads(about["scaler"])
             )
     return None
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, by name.
-
-    Raises:
-        ValueError: the file cannot be read or is incomplete.
-    """
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"the weights {path} cannot be read ({error})") from error
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """32 hexadecimal digits that identify the names, types, shapes and numbers of tensors."""
+    found = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
@@ -193,11 +191,3 @@ def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
     if value.shape != parameter.shape:
         return value
     return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-
-
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(tensors):
-        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
-        digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

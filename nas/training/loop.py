@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,14 @@ from nas.tasks.task import Task
 from nas.training.checkpoint import Paused, TrainingState
 from nas.training.devices import fastest_convolutions, half_precision, own_randomness
 from nas.training.optimizers import OPTIMIZERS, ParameterGroups
+from nas.training.outputs import (
+    check_evaluation_outputs,
+    check_training_outputs,
+    in_single_precision,
+)
 from nas.training.recipe import Recipe, batch_bounds, learning_rates
 from nas.training.scoring import NotFinite, evaluate_split
+from spaces.structure import call, mapped
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ def train(
     as one without a pause: bit for bit on the CPU.
 
     Args:
-        module: takes inputs (N, *task.shapes.input).
+        module: takes inputs (N, *task.shapes.input); several of them as arguments.
         seed: of the order of the samples, the augmentation, and the module's own random draws, such
             as dropout.
         on_epoch: called with the number of epochs done and the validation score.
@@ -80,8 +87,10 @@ def train(
     if recipe.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if task.check is not None:
-        task.check(module, task.prepare(task.validation.inputs[:2]))
+        task.check(module, task.prepare(task.validation.rows(slice(0, 2))[0]))
     state = _initial_state(module, recipe, seed, device)
+    with own_randomness(derive(seed, "outputs"), device):
+        check_evaluation_outputs(module, task)
     step = _make_step(state, task, recipe)
     bounds = batch_bounds(len(task.train), recipe.batch_size)
     rates = learning_rates(recipe, len(bounds))
@@ -99,8 +108,7 @@ def train(
                 len(task.train), generator=state.generators["order"], device=device
             )
             for (first, end), rate in zip(bounds, rates[epoch * len(bounds) :], strict=False):
-                rows = order[first:end]
-                inputs, targets = task.train.inputs[rows], task.train.targets[rows]
+                inputs, targets = task.train.rows(order[first:end])
                 if task.augment is not None:
                     inputs = task.augment(inputs, augmentation)
                 if task.corrupt is not None:
@@ -136,7 +144,7 @@ def _initial_state(
 
 def _make_step(
     state: TrainingState, task: Task, recipe: Recipe
-) -> Callable[[Tensor, Tensor, float], Tensor]:
+) -> Callable[[Any, Any, float], Tensor]:
     """The function `step(inputs, targets, learning_rate)`, which updates the weights once.
 
     It returns the loss as a tensor that stays on the device.
@@ -145,21 +153,15 @@ def _make_step(
     module, optimizer, scaler, device = state.module, state.optimizer, state.scaler, state.device
     precision = half_precision(device) if recipe.amp else None
 
-    def step(inputs: Tensor, targets: Tensor, learning_rate: float) -> Tensor:
+    def step(inputs: Any, targets: Any, learning_rate: float) -> Tensor:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
-        if recipe.channels_last and inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        if recipe.channels_last:
+            inputs = mapped(_channels_last, inputs)
         with torch.autocast(device.type, precision, enabled=precision is not None):
-            outputs = module(inputs)
-        if tuple(outputs.shape[1:]) != task.shapes.output:
-            # Cross-entropy alone would accept a network with too many classes.
-            raise ValueError(
-                f"the network gives outputs of shape {tuple(outputs.shape[1:])}, and the task "
-                f"{task.name!r} needs {task.shapes.output}: let the space's program take the "
-                "shapes, `define(choose, shapes)`, and end in `shapes.output`"
-            )
-        loss = loss_function(outputs.float(), targets)
+            outputs = call(module, inputs)
+        check_training_outputs(task, outputs)
+        loss = loss_function(in_single_precision(outputs), targets)
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         if recipe.gradient_clip is not None:
@@ -170,6 +172,12 @@ def _make_step(
         return loss.detach()
 
     return step
+
+
+def _channels_last(inputs: Tensor) -> Tensor:
+    if inputs.ndim != 4:
+        return inputs
+    return inputs.contiguous(memory_format=torch.channels_last)
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nas.tasks.task import Split, Task
 from nas.tasks.token_scores import Mean
 from nas.training.devices import half_precision
+from nas.training.outputs import all_finite, in_single_precision, joined
+from spaces.structure import call, mapped
 
 
 class NotFinite(Exception):
@@ -37,17 +40,21 @@ def evaluate_split(
     module.eval()
     precision = half_precision(device) if amp else None
 
-    def outputs_for(inputs: Tensor) -> Tensor:
+    def outputs_for(inputs: Any) -> Any:
+        moved = mapped(lambda tensor: tensor.to(device), inputs)
         with torch.autocast(device.type, precision, enabled=precision is not None):
-            return module(task.prepare(inputs.to(device))).float()
+            outputs = call(module, task.prepare(moved))
+        task.check_outputs("metric", outputs)
+        return in_single_precision(outputs)
 
     metric = task.metric_function()
     if isinstance(metric, Mean):
         score, finite = _mean_score(metric, outputs_for, split, batch_size, device)
     else:
-        joined = torch.cat([outputs_for(inputs) for inputs in split.inputs.split(batch_size)])
-        finite = bool(torch.isfinite(joined).all())
-        score = float(metric(joined, split.targets.to(device))) if finite else math.nan
+        outputs = joined([outputs_for(inputs) for inputs, _ in split.batches(batch_size)])
+        finite = bool(all_finite(outputs))
+        targets = mapped(lambda tensor: tensor.to(device), split.targets)
+        score = float(metric(outputs, targets)) if finite else math.nan
     if not finite:
         raise NotFinite(f"the network's outputs for {len(split)} samples are not all finite")
     return score
@@ -55,7 +62,7 @@ def evaluate_split(
 
 def _mean_score(
     metric: Mean,
-    outputs_for: Callable[[Tensor], Tensor],
+    outputs_for: Callable[[Any], Any],
     split: Split,
     batch_size: int,
     device: torch.device,
@@ -68,11 +75,11 @@ def _mean_score(
     total = torch.zeros((), dtype=torch.float64, device=device)
     count = torch.zeros((), dtype=torch.float64, device=device)
     finite = torch.ones((), dtype=torch.bool, device=device)
-    batches = zip(split.inputs.split(batch_size), split.targets.split(batch_size), strict=True)
-    for inputs, targets in batches:
+    for inputs, targets in split.batches(batch_size):
         outputs = outputs_for(inputs)
-        added, counted = metric.parts(outputs, targets.to(device))
+        moved = mapped(lambda tensor: tensor.to(device), targets)
+        added, counted = metric.parts(outputs, moved)
         total = total + added
         count = count + counted
-        finite = finite & torch.isfinite(outputs).all()
+        finite = finite & all_finite(outputs)
     return (total / count).item(), bool(finite)

@@ -9,9 +9,9 @@ from math import isfinite, prod
 
 from predictors.reading.batch import MEASURED, WHOLE
 from spaces.canonical import simplify
+from spaces.details import without_details
 from spaces.graph import Edge, Graph, Node
 from spaces.ops import costs, node_costs
-from spaces.ops.observed import PREFIX
 
 # Replacing a sum of `a` terms that `b` operations use makes a * b edges. A sum that would make more
 # than this stays a node; otherwise the number of edges of a residual chain would grow with the
@@ -31,7 +31,7 @@ def measured(graph: Graph) -> Graph:
     """
     if graph.nodes[0].get("shape") is None:
         return graph
-    graph = _without_details(graph)
+    graph = without_details(graph)
     try:
         whole, each = costs(graph), node_costs(graph)
     except ValueError:
@@ -41,7 +41,8 @@ def measured(graph: Graph) -> Graph:
         if node.op in BARE
         else _with(
             node,
-            channels=of.shape[1],
+            # A parameter, and what is computed of it alone, may have one dimension or none.
+            channels=prod(of.shape[1:2]),
             positions=prod(of.shape[2:]),
             parameters=of.parameters,
             multiply_adds=of.multiply_adds,
@@ -80,17 +81,6 @@ def _with(node: Node, **numbers: int) -> Node:
     """The node with these numbers as computed attributes."""
     computed = [(f"{MEASURED}{name}", value) for name, value in numbers.items()]
     return replace(node, attributes=tuple(sorted((*node.attributes, *computed))))
-
-
-def _without_details(graph: Graph) -> Graph:
-    """The graph without the digests of observed operations, which tell networks apart only."""
-    if not any(node.op.startswith(PREFIX) for node in graph.nodes):
-        return graph
-    nodes = tuple(
-        replace(node, attributes=tuple(item for item in node.attributes if item[0] != "detail"))
-        for node in graph.nodes
-    )
-    return Graph(nodes, graph.edges)
 
 
 def without_whole(graph: Graph) -> Graph:

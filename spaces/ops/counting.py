@@ -29,6 +29,10 @@ class Costs:
     activations: int
 
 
+# Values that are given or passed on. "observed:input" is one of several inputs.
+_NOT_COMPUTED = ("parameter", "buffer", "identity", "observed:input", "observed:outputs")
+
+
 def costs(graph: Graph, input_shape: Shape | None = None) -> Costs:
     """The costs of the network that `build` makes; nodes that the output does not need are free.
 
@@ -50,7 +54,7 @@ def costs(graph: Graph, input_shape: Shape | None = None) -> Costs:
     values = [
         elements(each[number].shape)
         for number in live
-        if graph.nodes[number].op not in ("parameter", "buffer", "identity")
+        if graph.nodes[number].op not in _NOT_COMPUTED
     ]
     return Costs(
         parameters=sum(each[number].parameters for number in live),

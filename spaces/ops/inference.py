@@ -8,6 +8,7 @@ from spaces.graph import Graph, Node
 from spaces.ops.finding import find, settings
 from spaces.ops.operation import Op, Shapes
 from spaces.ops.shapes import BATCH, Shape, shown
+from spaces.structure import shape_in_graph
 
 
 @lru_cache(maxsize=65536)
@@ -47,7 +48,10 @@ def whole_shapes(graph: Graph, input_shape: Shape | None = None) -> Shapes:
 
     Arguments and errors are those of `infer_shapes`.
     """
-    given = input_shape if input_shape is not None else graph.nodes[0].get("shape")
+    if input_shape is None:
+        given = graph.nodes[0].get("shape")
+    else:
+        given = shape_in_graph(input_shape)
     if not isinstance(given, tuple | list) or not given:
         raise ValueError(
             "the shape of the graph's input is needed: pass input_shape, or give it to "

@@ -39,6 +39,8 @@ def json_value(value: Any) -> Any:
 
 def short(name: str, value: Any) -> Any:
     """The value of the attribute `name` as one writes it by hand: 3 for (3, 3)."""
+    if type(value) in (int, bool, str):
+        return value
     value = json_value(value)
     if name not in _SIZES:
         return value

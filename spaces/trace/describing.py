@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from spaces.graph import Graph
 from spaces.ops import costs
-from spaces.ops.shapes import Shape
+from spaces.structure import is_shape
 from spaces.trace.tracing import trace
 from spaces.trace.watching import watch
 
+# A larger network is described by blocks.
+MOST_TRACED = 150
 
-def describe(module: nn.Module, input_shape: Shape, vocabulary: int | None = None) -> Graph:
+
+def describe(module: nn.Module, input_shape: Any, vocabulary: Any = None) -> Graph:
     """The graph of `module` in its present mode.
 
-    It is the trace, if the module can be traced and the trace has all of its parameters. Otherwise
-    it is the coarser graph of the operations that the module runs.
+    It is the trace, if the module can be traced, the trace has all of its parameters, and it has at
+    most `MOST_TRACED` operations. Otherwise it is the coarser graph of the operations that the
+    module runs, so that the graphs of large networks stay readable and quick to learn from.
 
     Args:
-        module: any module of PyTorch that takes one tensor and returns one.
-        input_shape: of one sample, without the batch.
-        vocabulary: the number of different tokens, if the inputs are tokens.
+        module: any module of PyTorch.
+        input_shape: of one sample, without the batch; of several inputs a tuple or mapping of
+            shapes, as in `spaces.Shapes`. Modules with several inputs are not traced.
+        vocabulary: the number of different tokens, if the inputs are tokens, in the structure of
+            the inputs.
 
     Raises:
         ValueError: the module can be neither traced nor run.
     """
+    if not is_shape(input_shape):
+        return watch(module, input_shape, vocabulary)
     try:
-        graph = trace(module, input_shape)
+        graph = trace(module, input_shape, vocabulary, most=MOST_TRACED)
         if costs(graph).parameters == sum(item.numel() for item in module.parameters()):
             return graph
-    except ValueError as error:
+    except ValueError:
         try:
             return watch(module, input_shape, vocabulary)
         except ValueError:
             # The sentence of the trace names the user's line.
-            raise error from None
+            return trace(module, input_shape, vocabulary)
     return watch(module, input_shape, vocabulary)

@@ -15,6 +15,7 @@ from spaces.trace import arithmetic, rearranging
 from spaces.trace.attributes import short
 from spaces.trace.handlers import Handler, Record, bound
 from spaces.trace.untraceable import Untraceable
+from spaces.trace.value import Traced
 
 
 def _plain(op_name: str) -> Handler:
@@ -46,11 +47,14 @@ def _attention(
 
 
 def _to(record: Record, x: Any, *args: Any, **kwargs: Any) -> Any:
-    if any(isinstance(value, torch.dtype | str) for value in (*args, *kwargs.values())):
-        raise Untraceable(
-            "a change of the data type or device has no place in a graph; x.to(y.dtype) and "
-            "x.to(y) are fine"
-        )
+    for value in (*args, *kwargs.values()):
+        wanted = value.dtype if isinstance(value, Traced | torch.Tensor) else value
+        changes = isinstance(wanted, torch.dtype) and wanted != x.dtype
+        if changes or isinstance(wanted, str):
+            raise Untraceable(
+                "a change of the data type or device has no place in a graph; x.to(y.dtype) and "
+                "x.to(y) are fine where both are of one type"
+            )
     return x
 
 
@@ -123,6 +127,9 @@ FUNCTIONS: Mapping[str, Handler] = {
     "stack": rearranging.joined("stack"),
     "scaled_dot_product_attention": _attention,
     "to": _to,
-    **dict.fromkeys(("contiguous", "type_as"), _same),
+    "contiguous": _same,
+    "type_as": _to,
+    "is_floating_point": lambda record, x: x.is_floating_point(),
+    "is_complex": lambda record, x: x.is_complex(),
     "clone": lambda record, x, **options: x.copy(),
 }

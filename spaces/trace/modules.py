@@ -47,7 +47,12 @@ def _ops_by_class() -> dict[type, Op]:
 
 
 def _read(module: nn.Module, name: str, default: Any) -> Any:
-    value = getattr(module, name, default)
+    # While a module is traced, its attribute of a parameter is the parameter's node.
+    own, held = module.__dict__, module._parameters
+    if name in own:
+        value = own[name]
+    else:
+        value = held[name] if name in held else getattr(module, name, default)
     if value is REQUIRED:
         raise Untraceable(
             f"nn.{type(module).__name__} does not keep its argument {name!r}, so it cannot be "
@@ -59,9 +64,10 @@ def _read(module: nn.Module, name: str, default: Any) -> Any:
 
 
 def _has_bias(module: nn.Module) -> bool:
+    held = module._parameters
     if isinstance(module, nn.MultiheadAttention):
-        return module.in_proj_bias is not None
-    return module.bias is not None or not getattr(module, "elementwise_affine", True)
+        return held["in_proj_bias"] is not None
+    return held.get("bias") is not None or not getattr(module, "elementwise_affine", True)
 
 
 def _check_module(module: nn.Module) -> None:
@@ -130,7 +136,7 @@ def check_made_for(module: Any, shape: Shape) -> None:
         Untraceable: the module was made for another number of channels or features.
     """
     for name, place in _MADE_FOR:
-        wanted = getattr(module, name, None)
+        wanted = module.__dict__.get(name)
         if wanted is not None and len(shape) > place and shape[place] != wanted:
             raise Untraceable(
                 f"{module} was made for {name}={wanted} and gets a tensor of the shape "

@@ -12,7 +12,7 @@ from torch.overrides import get_testing_overrides, resolve_name
 from spaces.ops.generic import overridable
 from spaces.trace.attributes import json_value
 from spaces.trace.handlers import Record, function_name
-from spaces.trace.sizes import NO_NUMBER, BatchSize, DataType
+from spaces.trace.sizes import NO_NUMBER, BatchSize
 from spaces.trace.untraceable import Untraceable
 from spaces.trace.value import Traced
 
@@ -43,8 +43,6 @@ def fallback(
 def _argument(value: Any) -> Any:
     if isinstance(value, BatchSize):
         raise Untraceable(NO_NUMBER)
-    if isinstance(value, DataType):
-        raise Untraceable("x.dtype can be handed to x.to(...) only")
     return json_value(value)
 
 

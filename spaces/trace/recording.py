@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import CodeType
 from typing import Any
 
 import torch
@@ -13,11 +14,13 @@ from spaces.graph import OUTPUT, Edge, Graph, Node, node
 from spaces.ops.finding import find
 from spaces.ops.inference import infer
 from spaces.ops.shapes import BATCH, Shape, shown
+from spaces.trace.common_parts import edge, node_without_defaults
+from spaces.trace.data_types import result_type
 from spaces.trace.functions import FUNCTIONS
 from spaces.trace.handlers import function_name
 from spaces.trace.modules import COMPOSITES, attention_inputs, check_made_for, module_node
 from spaces.trace.other_functions import fallback
-from spaces.trace.untraceable import Untraceable
+from spaces.trace.untraceable import Untraceable, changed_in_forward
 from spaces.trace.value import Traced
 
 # The method itself, since `interception` replaces it while a module is traced.
@@ -39,23 +42,32 @@ class Recording:
 
     Attributes:
         module: the traced module.
+        most: the number of nodes at which the recording gives up; None: it never does.
         nodes, edges: of the graph; a node's number is its place in `nodes`.
-        versions: for each storage, how often its memory was changed in place.
+        types: the data type of each node's value, None where it is not known.
+        sources: the parameters and buffers, by the number of their node.
+        versions: for each memory, how often it was changed in place.
         paths: the dotted path of each part of the module, by the part's id.
         tensors: the values of parameters and buffers, by the tensor's id.
         calls: each part that is a node, and the nodes of its calls, by the part's id.
         input: the value of the module's input.
+        mode_reader: the code that first read whether a module is in training; None if none did.
     """
 
-    def __init__(self, module: nn.Module, input_shape: Shape) -> None:
-        self.module = module
+    def __init__(
+        self, module: nn.Module, input_shape: Shape, input_type: torch.dtype, most: int | None
+    ) -> None:
+        self.module, self.most = module, most
         self.nodes: list[Node] = [node("input", shape=input_shape)]
+        self.types: list[torch.dtype | None] = [input_type]
+        self.sources: dict[int, torch.Tensor] = {}
         self.edges: list[Edge] = []
         self.versions: list[int] = []
         self.paths = {id(item): path for path, item in module.named_modules()}
         self.tensors: dict[int, Traced] = {}
         self.calls: dict[int, tuple[nn.Module, list[int]]] = {}
         self.input = self.value(0, (BATCH, *input_shape))
+        self.mode_reader: CodeType | None = None
 
     def call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -116,29 +128,23 @@ class Recording:
         operation = find(op)
         values = [item if isinstance(item, Traced) else self.tensor(item) for item in inputs]
         for value in values:
-            if value.version != self.versions[value.storage]:
+            if value.version != self.versions[value.memory]:
                 raise Untraceable(
                     "this tensor was changed in place through a view of it: use the operation "
                     "that is not in place"
                 )
-        defaults = operation.defaults
-        given = [
-            (name, value)
-            for name, value in attributes.items()
-            if name not in defaults or defaults[name] != value
-        ]
-        stride_is_window = attributes.get("stride", False) == attributes.get("kernel_size", True)
-        if stride_is_window and defaults["stride"] is None:
-            given = [item for item in given if item[0] != "stride"]
-        made = Node(op, tuple(sorted(given)), label)
+        made = node_without_defaults(op, attributes, label)
         shape = self._inferred(made, values)
         number = len(self.nodes)
+        if self.most is not None and number > self.most:
+            raise Untraceable(f"it has more than {self.most} operations")
         self.nodes.append(made)
+        self.types.append(result_type(op, [self.types[value.number] for value in values]))
         self.edges.extend(
-            Edge(value.number, number, place if operation.ordered else 0)
+            edge(value.number, number, place if operation.ordered else 0)
             for place, value in enumerate(values)
         )
-        return self.value(number, shape, values[0].storage if op in _VIEWS else None)
+        return self.value(number, shape, values[0].memory if op in _VIEWS else None)
 
     def tensor(self, tensor: Any) -> Traced:
         """The value of a parameter or buffer of the module."""
@@ -162,15 +168,28 @@ class Recording:
     def _held(
         self, op: str, attributes: Mapping[str, Any], path: str, tensor: torch.Tensor
     ) -> Traced:
-        self.tensors[id(tensor)] = self.record(op, attributes, (), label=path)
-        return self.tensors[id(tensor)]
+        self.sources[len(self.nodes)] = tensor
+        made = self.tensors[id(tensor)] = self.record(op, attributes, (), label=path)
+        self.types[made.number] = tensor.dtype
+        return made
 
-    def value(self, number: int, shape: Shape, storage: int | None = None) -> Traced:
-        """The value of a node; `storage` is given if it may be a view of an earlier value."""
-        if storage is None:
-            storage = len(self.versions)
+    def held(self, number: int) -> torch.Tensor | None:
+        """The parameter or buffer whose node has this number."""
+        return self.sources.get(number)
+
+    def data_type(self, number: int) -> torch.dtype:
+        """The data type of a node's value."""
+        known = self.types[number]
+        if known is None:
+            raise Untraceable(f"the data type of {self.nodes[number].op} is not traced")
+        return known
+
+    def value(self, number: int, shape: Shape, memory: int | None = None) -> Traced:
+        """The value of a node; `memory` is given if it may be a view of an earlier value."""
+        if memory is None:
+            memory = len(self.versions)
             self.versions.append(0)
-        return Traced(self, number, shape, storage, self.versions[storage])
+        return Traced.made(self, number, shape, memory, self.versions[memory])
 
     def finished(self, result: Any) -> Graph:
         """The graph of the nodes that the result of `forward` needs."""
@@ -188,7 +207,7 @@ class Recording:
         self._mark_shared(live)
         places = {number: place for place, number in enumerate(sorted(live))}
         edges = [
-            Edge(places[source], places[target], slot)
+            edge(places[source], places[target], slot)
             for source, target, slot in self.edges
             if target in live
         ]
@@ -215,6 +234,9 @@ class Recording:
         if isinstance(inputs[0], Traced):
             check_made_for(module, inputs[0].whole_shape)
         result = self.record(op, attributes, inputs, label=self.paths[id(module)])
+        weights = module._parameters.get("weight")
+        if weights is not None:
+            self.types[result.number] = weights.dtype
         self.calls.setdefault(id(module), (module, []))[1].append(result.number)
         return result
 
@@ -234,7 +256,10 @@ class Recording:
             numbers = [number for number in calls if number in live]
             if not numbers or not find(self.nodes[numbers[0]].op).constructed:
                 continue
-            tensors = [*module.parameters(), *module.buffers()]
+            held = (*module._parameters.values(), *module._buffers.values())
+            tensors = [tensor for tensor in held if tensor is not None]
+            if module._modules:
+                tensors = [*module.parameters(), *module.buffers()]
             for tensor in tensors:
                 label = self.nodes[numbers[0]].label
                 if id(tensor) in holders:
@@ -262,17 +287,8 @@ class Recording:
         made = self.nodes[target.number]
         if made.op in ("parameter", "buffer"):
             raise changed_in_forward(made.label)
-        self.versions[target.storage] += 1
+        self.versions[target.memory] += 1
         target.number = result.number
         target.whole_shape = result.whole_shape
-        target.version = self.versions[target.storage]
+        target.version = self.versions[target.memory]
         return target
-
-
-def changed_in_forward(name: str) -> Untraceable:
-    """The error of a program that changes the parameter or buffer `name`."""
-    return Untraceable(
-        f"{name} is changed in forward, but a graph has no memory from one batch to the next: "
-        "keep running statistics to norm modules, and compute new values without operations in "
-        "place"
-    )

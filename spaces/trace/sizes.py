@@ -1,4 +1,4 @@
-"""The shape and the data type of a traced tensor, whose batch size is not a number."""
+"""The shape of a traced tensor, whose batch size is not a number."""
 
 from __future__ import annotations
 
@@ -69,13 +69,3 @@ class Size(tuple):
         for size in self:
             result = result * size
         return result
-
-
-class DataType:
-    """The data type of a traced tensor, `x.dtype`.
-
-    It can only be an argument of `to`, which then changes nothing.
-    """
-
-
-DATA_TYPE = DataType()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import linecache
 from pathlib import Path
-from types import TracebackType
+from types import CodeType, TracebackType
 
 import torch
 from torch import nn
@@ -22,12 +22,19 @@ from spaces.choices import Rejected
 from spaces.graph import Graph
 from spaces.ops.shapes import Shape
 from spaces.trace.interception import recorded
-from spaces.trace.modes import alike_in_evaluation, in_other_mode, mode_reader
+from spaces.trace.modes import alike_in_evaluation, in_other_mode
 from spaces.trace.recording import Recording
+from spaces.trace.types_read import type_reader
 from spaces.trace.untraceable import Untraceable
 
 
-def trace(module: nn.Module, input_shape: Shape) -> Graph:
+def trace(
+    module: nn.Module,
+    input_shape: Shape,
+    vocabulary: int | None = None,
+    *,
+    most: int | None = None,
+) -> Graph:
     """The graph of what `module` computes in its present mode.
 
     >>> from torch import nn
@@ -37,6 +44,8 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
     Args:
         module: any module of PyTorch.
         input_shape: of one sample, without the batch.
+        vocabulary: the number of different tokens, if the inputs are tokens.
+        most: the number of operations at which tracing stops; None: it follows all.
 
     Raises:
         ValueError: the module does something that a graph cannot hold, or its shapes do not fit.
@@ -45,11 +54,19 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
             computes something else in the other mode. The message names the file and line, shows
             the line, and says what to do.
     """
+    shape = tuple(input_shape)
+    kind = torch.get_default_dtype() if vocabulary is None else torch.int64
     try:
-        graph = _run(module, tuple(input_shape))
-        if reader := mode_reader(module):
+        if reader := type_reader(module):
+            raise Untraceable(
+                f"{reader.co_qualname} in {reader.co_filename}:{reader.co_firstlineno} asks for "
+                "type(...) of a value, which is not that of a tensor while the module is traced: "
+                "use isinstance"
+            )
+        graph, reader = _run(module, shape, kind, most)
+        if reader is not None:
             with in_other_mode(module):
-                other = _run(module, tuple(input_shape))
+                other, _ = _run(module, shape, kind, most)
             if not alike_in_evaluation(graph, other):
                 raise Untraceable(
                     "it computes something else in evaluation than in training, and a graph is "
@@ -65,11 +82,14 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
     return graph
 
 
-def _run(module: nn.Module, input_shape: Shape) -> Graph:
-    recording = Recording(module, input_shape)
-    with recorded(recording):
+def _run(
+    module: nn.Module, shape: Shape, kind: torch.dtype, most: int | None
+) -> tuple[Graph, CodeType | None]:
+    """The graph, and the code that read whether a module is in training."""
+    recording = Recording(module, shape, kind, most)
+    with torch.enable_grad(), recorded(recording):
         result = recording.call_module(module, (recording.input,), {})
-    return recording.finished(result)
+    return recording.finished(result), recording.mode_reader
 
 
 _TORCH = str(Path(torch.__file__).parent)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from spaces.ops.shapes import BATCH, Shape
-from spaces.trace.sizes import BATCH_SIZE, DATA_TYPE, DataType, Size
+from spaces.trace.sizes import BATCH_SIZE, Size
 from spaces.trace.untraceable import Untraceable
 
 
@@ -19,7 +20,11 @@ class Recorder(Protocol):
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any: ...
 
-    def value(self, number: int, shape: Shape, storage: int | None = None) -> Traced: ...
+    def value(self, number: int, shape: Shape, memory: int | None = None) -> Traced: ...
+
+    def data_type(self, number: int) -> torch.dtype: ...
+
+    def held(self, number: int) -> torch.Tensor | None: ...
 
 
 def _data_dependent(what: str) -> Callable[..., Any]:
@@ -33,28 +38,50 @@ def _data_dependent(what: str) -> Callable[..., Any]:
     return refuse
 
 
-class Traced:
+# What the memory of all traced tensors is; nothing reads it.
+_NOTHING = torch.empty(0)
+
+
+class Traced(torch.Tensor):
     """A tensor of the traced program, whose calls of torch functions are recorded as nodes.
+
+    It is a `torch.Tensor`, so that a program that asks is answered as for any tensor.
 
     Attributes:
         recorder: receives the calls.
         number: of the node that gives this value. An operation in place changes it.
         whole_shape: with the batch written `BATCH`.
-        storage: the same number for values that may be views of one memory.
+        memory: the same number for values that may be views of one memory.
         version: how often that memory had been changed in place when this value was made. A value
             of an older version than its memory cannot be read any more.
     """
 
-    __slots__ = ("number", "recorder", "storage", "version", "whole_shape")
+    recorder: Recorder
+    number: int
+    whole_shape: Shape
+    memory: int
+    version: int
 
-    def __init__(
-        self, recorder: Recorder, number: int, whole_shape: Shape, storage: int, version: int
-    ) -> None:
-        self.recorder = recorder
-        self.number = number
-        self.whole_shape = whole_shape
-        self.storage = storage
-        self.version = version
+    @staticmethod
+    def made(
+        recorder: Recorder, number: int, whole_shape: Shape, memory: int, version: int
+    ) -> Traced:
+        """The value with these attributes."""
+        value: Any = torch.Tensor._make_subclass(Traced, _NOTHING)
+        value.recorder, value.number, value.whole_shape = recorder, number, whole_shape
+        value.memory, value.version = memory, version
+        # By this mark torch knows a parameter.
+        value._is_param = isinstance(recorder.held(number), nn.Parameter)
+        return value
+
+    def __repr__(self) -> str:  # type: ignore[override]
+        return f"a traced tensor of the shape {tuple(self.shape)}"
+
+    def __deepcopy__(self, memory: Any) -> Traced:
+        return self  # It may be left in a list of the user's module.
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
 
     @classmethod
     def __torch_function__(
@@ -86,16 +113,25 @@ class Traced:
         return len(self.whole_shape)
 
     @property
-    def dtype(self) -> DataType:
-        return DATA_TYPE
+    def dtype(self) -> torch.dtype:
+        return self.recorder.data_type(self.number)
+
+    def is_floating_point(self) -> bool:
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        return self.dtype.is_complex
 
     @property
     def device(self) -> torch.device:
-        return torch.device("meta")
+        return torch.device("cpu")
 
     @property
     def requires_grad(self) -> bool:
-        return True
+        tensor = self.recorder.held(self.number)
+        if tensor is None and self.number:
+            raise Untraceable("whether a computed tensor requires a gradient is not traced")
+        return tensor is not None and tensor.requires_grad
 
     def numel(self) -> int:
         return self.shape.numel()
@@ -105,16 +141,6 @@ class Traced:
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.recorder.call(torch.Tensor.unbind, (self, 0), {}))
-
-    def __getattr__(self, name: str) -> Any:
-        function = getattr(torch.Tensor, name, None)
-        if function is None:
-            raise AttributeError(f"a tensor has no attribute {name!r}")
-        if not callable(function):
-            if name in ("T", "mT"):
-                return self.recorder.call(torch.Tensor.transpose, (self, -2, -1), {})
-            raise Untraceable(f"the tensor's attribute {name!r} has no place in a graph")
-        return lambda *args, **kwargs: self.recorder.call(function, (self, *args), kwargs)
 
     def __setitem__(self, index: object, value: object) -> None:
         raise Untraceable(
@@ -136,11 +162,30 @@ class Traced:
 def _operator(name: str) -> Callable[..., Any]:
     function = getattr(torch.Tensor, name)
 
-    def operate(self: Traced, *others: Any) -> Any:
-        return self.recorder.call(function, (self, *others), {})
+    def operate(self: Traced, *others: Any, **options: Any) -> Any:
+        return self.recorder.call(function, (self, *others), options)
 
     return operate
 
+
+def _no_place(name: str) -> property:
+    def refuse(self: Traced) -> Any:
+        raise Untraceable(f"the tensor's attribute {name!r} has no place in a graph")
+
+    return property(refuse)
+
+
+def _transposed(self: Traced) -> Any:
+    return self.recorder.call(torch.Tensor.transpose, (self, -2, -1), {})
+
+
+for _name in ("T", "mT"):
+    setattr(Traced, _name, property(_transposed))
+# Methods are recorded here, before torch looks at the types of their arguments.
+for _name in dir(torch.Tensor):
+    if not _name.startswith("_") and _name not in vars(Traced):
+        _is_method = callable(getattr(torch.Tensor, _name))
+        setattr(Traced, _name, _operator(_name) if _is_method else _no_place(_name))
 
 _ARITHMETIC = ("add", "sub", "mul", "truediv")
 _OPERATORS = (

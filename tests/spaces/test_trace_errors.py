@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import linecache
-from random import Random
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spaces import SearchSpace, Shapes
 from spaces.choices import Rejected
-from spaces.operators import sample_graph
 from spaces.trace import trace
 from tests.spaces.traced_modules import Faulty
 
@@ -90,16 +87,6 @@ def test_a_refused_change_leaves_the_module_as_it_was():
     with pytest.raises(ValueError, match="steps is changed in forward"):
         trace(module, (3, 16, 16))
     assert torch.equal(module.steps, torch.zeros(1))
-
-
-def test_a_module_that_needs_numbers_while_it_is_made_is_refused():
-    def define(choose):
-        rates = [rate.item() for rate in torch.linspace(0, 0.1, choose.integer("depth", 2, 3))]
-        return nn.Sequential(nn.Flatten(), nn.Dropout(rates[-1]), nn.Linear(48, 2))
-
-    space = SearchSpace("rates", define, Shapes((3, 4, 4), (2,)))
-    with pytest.raises(ValueError, match=r"'define' reads a tensor's numbers.*plain Python"):
-        sample_graph(space, Random(0))
 
 
 def test_a_rejected_choice_passes_through():

@@ -7,8 +7,8 @@ import torch
 
 from nas.evaluators.evaluator import Observation
 from nas.evaluators.train import TrainEvaluator
+from nas.evaluators.weights import read_weights
 from nas.export.preprocessing import classes_of, preprocessing_of
-from nas.export.weights import read_weights
 from spaces import Shapes
 from tests.nas.export.small_runs import SMALL, architecture
 

@@ -13,9 +13,10 @@ import torch
 from nas.config.loading import parse_config
 from nas.evaluators.evaluator import Observation
 from nas.evaluators.train import TrainEvaluator
+from nas.evaluators.weights import read_weights
 from nas.export import export, exporting
 from nas.export.preprocessing import objective_of, tokenizer_of
-from nas.export.weights import load_weights, read_weights
+from nas.export.weights import load_weights
 from nas.record.environment import environment
 from nas.record.events import finished_event, outcome_event, round_event
 from nas.record.files import weights_file

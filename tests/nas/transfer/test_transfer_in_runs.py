@@ -12,7 +12,7 @@ import nas.export.exporting as export_module
 from nas.config.sections import ConfigError
 from nas.evaluators.evaluator import Donor, Observation
 from nas.evaluators.train import TrainEvaluator
-from nas.evaluators.weights import save_weights
+from nas.evaluators.weights import read_weights, save_weights
 from nas.export import export
 from nas.record.files import checkpoint_file, weights_file
 from nas.record.history import History
@@ -23,7 +23,6 @@ from nas.report.terminal import terminal_summary
 from nas.report.trials import to_text, trajectory
 from nas.search.loop import RunFailed
 from nas.search.run import resume, start
-from nas.training.checkpoint import read_tensors
 from nas.training.recipe import Recipe
 from spaces.load import load_space
 from tests.nas.transfer.linear_layers import configured, layers, quiet
@@ -50,7 +49,7 @@ def test_a_training_starts_with_the_donor_s_weights_and_does_not_change_their_fi
     donor = Donor(layers(8, 8), file)
     outcome = still.evaluate(layers(8, 8, 8), seed=1, weights=out, donor=donor)
     assert isinstance(outcome, Observation)
-    after, given = read_tensors(out), module.state_dict()
+    (after, _), given = read_weights(out), module.state_dict()
     for name in ("linear_1.weight", "linear_2.weight", "linear_2.bias"):
         assert torch.allclose(after[name], given[name], atol=1e-6)
     assert file.read_bytes() == before
@@ -206,9 +205,9 @@ def test_a_network_that_started_with_a_donor_s_weights_is_exported(
         tmp_path / "run", trial=number, out=tmp_path / "out", space=load_space(plugins["space"])
     )
     assert (exported.trial, exported.weights) == (number, "search")
-    kept = read_tensors(weights_file(tmp_path / "run", number))
+    kept, _ = read_weights(weights_file(tmp_path / "run", number))
     (file,) = (tmp_path / "out").glob("*.safetensors")
-    out = read_tensors(file)
+    out, _ = read_weights(file)
     card = (tmp_path / "out" / "README.md").read_text()
     donor = history.trial(number).donor
     assert f"began with weights of trial {donor}, a network like it" in card

@@ -88,3 +88,10 @@ def test_numbers_of_the_whole_network_have_columns_of_their_own_and_can_be_remov
     assert (np.diff(columns[:, 0]) > 0).all()
     with pytest.raises(ValueError, match="finite numbers only"):
         with_whole(graphs[0], {"synflow": float("nan")})
+
+
+def test_a_parameter_of_one_dimension_has_one_channel():
+    builder = GraphBuilder()
+    value = builder.input((5, 3))
+    graph = builder.output(builder.node("mul", value, builder.node("parameter", shape=(3,))))
+    assert [node["measured channels"] for node in measured(graph).nodes[:3]] == [5, 1, 5]

@@ -1,0 +1,124 @@
+"""What tells two modules apart that one graph describes.
+
+A graph does not hold everything: the contents of a mask, what is frozen, how a weight is
+initialised, an attribute that only training reads. `identity` is a digest of these. It is written
+into the graph's input node, so that modules with different digests have different canonical keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from spaces.details import with_detail
+from spaces.graph import Graph
+from spaces.making import calls_of
+from spaces.plain_values import SCALARS, digest_of, named, plain
+
+# What every module has, and what holds its tensors and its parts.
+_OF_TORCH = frozenset(nn.Module().__dict__) - {"training"}
+_HOOKS = tuple(name for name in _OF_TORCH if name.endswith("_hooks"))
+
+
+def identified(graph: Graph, module: nn.Module, home: str) -> Graph:
+    """The graph with the module's identity in its input node.
+
+    Args:
+        graph: describes the module.
+        module: as the program made it.
+        home: the name of the program's Python module, which is left out of names: a program's file
+            has another name where it is imported than where it is run.
+    """
+    return with_detail(graph, identity(module, home))
+
+
+def identity(module: nn.Module, home: str = "") -> str:
+    """24 hexadecimal digits, equal if the modules differ in nothing but their graphs.
+
+    Such modules have the same classes and plain attributes, the same frozen parameters, the same
+    buffers, and the same initial values under one seed. The latter two follow from the calls that
+    made the modules (see `spaces.making`), so nothing is computed.
+    """
+    tensors = _Tensors()
+    write = partial(plain, tensor=tensors.written, home=home)
+    calls = list[Any]()
+    for name, given, keywords, result in calls_of(module):
+        named_given = [
+            (key, item if type(item) in SCALARS else write(item))
+            for key, item in keywords.items()
+            if item is not None
+        ]
+        calls.append((name, [write(item) for item in given], named_given))
+        if isinstance(result, Tensor):
+            tensors.number(result)
+    text = repr((calls, list(_parts(module, write, home))))
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def _parts(module: nn.Module, write: Callable[[Any], Any], home: str) -> Iterator[Any]:
+    """Each module inside with its attributes and tensors, in order; a shared one only once."""
+    seen = dict[int, int]()
+    waiting = [("", module)]
+    while waiting:
+        path, item = waiting.pop()
+        if id(item) in seen:
+            yield path, seen[id(item)]
+            continue
+        seen[id(item)] = len(seen)
+        held = item.__dict__
+        yield (
+            path,
+            named(type(item), home),
+            [
+                (name, value if type(value) in SCALARS else write(value))
+                for name, value in held.items()
+                if name not in _OF_TORCH
+            ],
+            [
+                (name, None if tensor is None else (write(tensor), tensor.requires_grad))
+                for name, tensor in (*item._parameters.items(), *item._buffers.items())
+            ],
+            [(name, write(list(held[name].values()))) for name in _HOOKS if held.get(name)],
+        )
+        waiting += [
+            (f"{path}.{name}", child) for name, child in item._modules.items() if child is not None
+        ]
+
+
+class _Tensors:
+    """The numbers of tensors in the order in which calls returned them.
+
+    Two tensors that share their numbers have one number, such as `x` and `x.data`. A tensor that no
+    call returned is written as its contents.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = dict[object, int]()
+        self._seen = dict[int, int]()  # By `id`, which is quicker to find than a place.
+
+    def number(self, tensor: Tensor) -> int:
+        known = self._seen.get(id(tensor))
+        if known is None:
+            known = self._numbers.setdefault(_place(tensor), len(self._numbers))
+            self._seen[id(tensor)] = known
+        return known
+
+    def written(self, tensor: Tensor) -> object:
+        if id(tensor) in self._seen:
+            return self._seen[id(tensor)]
+        if not tensor.is_meta and _place(tensor) not in self._numbers:
+            return digest_of(tensor)
+        return self.number(tensor)
+
+
+def _place(tensor: Tensor) -> object:
+    """Where the tensor's numbers are."""
+    try:
+        storage = tensor.untyped_storage()._cdata
+        return storage, tensor.storage_offset(), tensor.shape, tensor.stride()
+    except (NotImplementedError, RuntimeError):  # Sparse, or not yet of any shape.
+        return id(tensor)
