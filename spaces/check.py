@@ -87,9 +87,9 @@ def check(
 
 
 def check_output(space: SearchSpace, graph: Graph) -> None:
-    """Nothing happens if the network of the graph has the output shape that the space's data need.
+    """Checks that the network of the graph has the output shape that the space's data need.
 
-    Where there are several outputs nothing is compared here; `check_module` runs the network.
+    Several outputs are not compared here, but by `check_module`, which runs the network.
 
     Raises:
         ValueError: it has another output shape, or there is no network of the graph for these data.

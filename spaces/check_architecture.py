@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from spaces.canonical import canonical_key, is_disconnected
 from spaces.check_findings import Findings, Wrong
 from spaces.choices import Architecture, Rejected
+from spaces.details import without_details
 from spaces.graph import Graph
 from spaces.operators import crossover, domains, mutate
 from spaces.ops import costs, infer_shapes
@@ -60,16 +61,17 @@ def check_module(
     Its outputs are finite and have the right shape, and their gradient reaches every parameter.
     The findings receive the costs and the times.
     """
-    import torch
+    from spaces.randomness import fixed_randomness
 
     network = space.network_graph(graph)
     counted = costs(network, space.shapes.input)
     findings.costs.append(counted)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with fixed_randomness(seed + 1):
         started = time.perf_counter()
         module = space.build(architecture)
         findings.build_seconds.append(time.perf_counter() - started)
+        if space.makes_modules(architecture):
+            _check_alike(space, module, graph)
         built = sum(parameter.numel() for parameter in module.parameters())
         if counted.parameters != built:
             raise Wrong(
@@ -79,6 +81,19 @@ def check_module(
         inputs = _random_inputs(network, space.shapes)
         _step(module.train(), inputs, space.shapes, learns=not is_disconnected(graph))
         findings.step_seconds.append(time.perf_counter() - started)
+
+
+def _check_alike(space: SearchSpace, module: nn.Module, graph: Graph) -> None:
+    """The module that is trained is the one that is described, whatever the random numbers."""
+    from spaces.trace import describe
+
+    built = describe(module, space.shapes.input, space.shapes.vocabularies)
+    if without_details(built) != without_details(graph):
+        raise Wrong(
+            "the module that is trained is another one than the module that is described: let the "
+            "program draw no random numbers but the weights, and keep nothing from an earlier run; "
+            f"{_difference(without_details(graph), without_details(built))}"
+        )
 
 
 def check_variation(

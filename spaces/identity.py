@@ -14,45 +14,31 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spaces.details import with_detail
-from spaces.graph import Graph
 from spaces.making import calls_of
-from spaces.plain_values import SCALARS, digest_of, named, plain
+from spaces.plain_values import SCALARS, class_contents, digest_of, full_name, plain_value
 
 # What every module has, and what holds its tensors and its parts.
 _OF_TORCH = frozenset(nn.Module().__dict__) - {"training"}
-_HOOKS = tuple(name for name in _OF_TORCH if name.endswith("_hooks"))
-
-
-def identified(graph: Graph, module: nn.Module, home: str) -> Graph:
-    """The graph with the module's identity in its input node.
-
-    Args:
-        graph: describes the module.
-        module: as the program made it.
-        home: the name of the program's Python module, which is left out of names: a program's file
-            has another name where it is imported than where it is run.
-    """
-    return with_detail(graph, identity(module, home))
+_HOOKS = tuple(sorted(name for name in _OF_TORCH if name.endswith("_hooks")))
 
 
 def identity(module: nn.Module, home: str = "") -> str:
-    """24 hexadecimal digits, equal if the modules differ in nothing but their graphs.
+    """24 hexadecimal digits, equal for modules that differ in nothing but their graphs.
 
     Such modules have the same classes and plain attributes, the same frozen parameters, the same
     buffers, and the same initial values under one seed. The latter two follow from the calls that
     made the modules (see `spaces.making`), so nothing is computed.
     """
     tensors = _Tensors()
-    write = partial(plain, tensor=tensors.written, home=home)
+    write = partial(plain_value, tensor=tensors.written, home=home)
     calls = list[Any]()
     for name, given, keywords, result in calls_of(module):
-        named_given = [
+        by_keyword = [
             (key, item if type(item) in SCALARS else write(item))
             for key, item in keywords.items()
             if item is not None
         ]
-        calls.append((name, [write(item) for item in given], named_given))
+        calls.append((name, [write(item) for item in given], by_keyword))
         if isinstance(result, Tensor):
             tensors.number(result)
     text = repr((calls, list(_parts(module, write, home))))
@@ -62,7 +48,7 @@ def identity(module: nn.Module, home: str = "") -> str:
 def _parts(module: nn.Module, write: Callable[[Any], Any], home: str) -> Iterator[Any]:
     """Each module inside with its attributes and tensors, in order; a shared one only once."""
     seen = dict[int, int]()
-    waiting = [("", module)]
+    waiting: list[tuple[str, nn.Module]] = [("", module)]
     while waiting:
         path, item = waiting.pop()
         if id(item) in seen:
@@ -70,16 +56,20 @@ def _parts(module: nn.Module, write: Callable[[Any], Any], home: str) -> Iterato
             continue
         seen[id(item)] = len(seen)
         held = item.__dict__
+        if type(item).__module__.startswith("torch._dynamo"):  # A compiled module.
+            waiting += [(f"{path}.{name}", part) for name, part in item.named_children()]
+            continue
         yield (
             path,
-            named(type(item), home),
+            full_name(type(item), home),
+            class_contents(type(item), write),
             [
                 (name, value if type(value) in SCALARS else write(value))
-                for name, value in held.items()
+                for name, value in sorted(held.items())
                 if name not in _OF_TORCH
             ],
             [
-                (name, None if tensor is None else (write(tensor), tensor.requires_grad))
+                (name, None if tensor is None else _written(tensor, write))
                 for name, tensor in (*item._parameters.items(), *item._buffers.items())
             ],
             [(name, write(list(held[name].values()))) for name in _HOOKS if held.get(name)],
@@ -87,6 +77,11 @@ def _parts(module: nn.Module, write: Callable[[Any], Any], home: str) -> Iterato
         waiting += [
             (f"{path}.{name}", child) for name, child in item._modules.items() if child is not None
         ]
+
+
+def _written(tensor: Tensor, write: Callable[[Any], Any]) -> Any:
+    hooks = [write(hook) for hook in (tensor._backward_hooks or {}).values()]
+    return write(tensor), tensor.requires_grad, hooks
 
 
 class _Tensors:
@@ -120,5 +115,5 @@ def _place(tensor: Tensor) -> object:
     try:
         storage = tensor.untyped_storage()._cdata
         return storage, tensor.storage_offset(), tensor.shape, tensor.stride()
-    except (NotImplementedError, RuntimeError):  # Sparse, or not yet of any shape.
+    except (NotImplementedError, RuntimeError, ValueError):  # Sparse, or not yet of any shape.
         return id(tensor)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from spaces.collection import without_collection
+from spaces.garbage import without_garbage_collection
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def many_architectures() -> Iterator[None]:
     No garbage is collected, and the methods that a trace replaces stay replaced.
     """
     with ExitStack() as stack:
-        stack.enter_context(without_collection())
+        stack.enter_context(without_garbage_collection())
         if "torch" in sys.modules:
             from spaces.trace.interception import replaced_methods
 

@@ -6,6 +6,7 @@ import enum
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy
@@ -14,17 +15,20 @@ from torch import Tensor, nn
 
 SCALARS = frozenset((int, float, str, bool, type(None), complex, bytes))
 _NAMED = (torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format)
+_OF_MODULES = frozenset(nn.Module().__dict__)
 # The attributes of an object's attributes are followed this far.
-_DEPTH = 4
+_DEPTH = 8
 
 
-def plain(
+def plain_value(
     value: Any, tensor: Callable[[Tensor], object], home: str = "", depth: int = _DEPTH
 ) -> Any:
     """The value as scalars, tuples and lists, whose `repr` is the same in every process.
 
-    Objects are written as their class and attributes, functions as their name, constants and
-    closure. A set is sorted. Nothing contains an address.
+    Objects are written as their class and attributes, functions as their name, constants, closure
+    and defaults. A set is sorted. Nothing contains an address. Three things are not seen: what a
+    function does with its constants and names, the object of a bound method, and attributes that
+    `__slots__` declares.
 
     Args:
         value: anything.
@@ -41,16 +45,16 @@ def plain(
     if isinstance(value, Tensor):
         return ("tensor", tensor(value))
     if isinstance(value, type):
-        return ("class", named(value, home))
+        return ("class", full_name(value, home))
     if isinstance(value, _NAMED):
         return str(value)
     if isinstance(value, enum.Enum):
-        return (named(kind, home), value.name)
+        return (full_name(kind, home), value.name)
     if isinstance(value, numpy.ndarray | numpy.generic):
         return ("array", str(value.dtype), value.shape, _hashed(numpy.ascontiguousarray(value)))
     if depth == 0:
-        return ("object", named(kind, home))
-    further = partial(plain, tensor=tensor, home=home, depth=depth - 1)
+        return ("object", full_name(kind, home))
+    further = partial(plain_value, tensor=tensor, home=home, depth=depth - 1)
     if isinstance(value, tuple | list):
         return (kind.__name__, [further(item) for item in value])
     if isinstance(value, set | frozenset):
@@ -58,13 +62,26 @@ def plain(
     if isinstance(value, Mapping):
         return ("mapping", [(further(key), further(item)) for key, item in value.items()])
     if isinstance(value, nn.Module):
-        return ("module", named(kind, home))
+        if kind.__module__.startswith("torch._dynamo"):
+            return ("compiled",)
+        own = {name: item for name, item in vars(value).items() if name not in _OF_MODULES}
+        return ("module", full_name(kind, home), further({**own, **value._modules}))
+    if isinstance(value, torch.Generator):
+        return ("generator", value.initial_seed())
     if isinstance(value, partial):
         return ("partial", [further(item) for item in (value.func, value.args, value.keywords)])
     if callable(value) and hasattr(value, "__qualname__"):
-        return ("function", named(value, home), _contents(value, further))
-    attributes = getattr(value, "__dict__", {})
-    return ("object", named(kind, home), [(name, further(attributes[name])) for name in attributes])
+        return ("function", full_name(value, home), _contents(value, further))
+    attributes = getattr(value, "__dict__", None)
+    if attributes is None:
+        # Such objects have their contents in their text, unless it is an address.
+        text = repr(value)
+        return ("object", full_name(kind, home), "" if " at 0x" in text else text)
+    return (
+        "object",
+        full_name(kind, home),
+        [(name, further(attributes[name])) for name in sorted(attributes)],
+    )
 
 
 def digest_of(tensor: Tensor) -> tuple[Any, ...]:
@@ -82,7 +99,7 @@ def _hashed(array: numpy.ndarray) -> str:
     return hashlib.blake2b(array.tobytes(), digest_size=12).hexdigest()
 
 
-def named(value: Any, home: str) -> str:
+def full_name(value: Any, home: str) -> str:
     """The name of a class or function with its Python module, unless that is `home`."""
     place = getattr(value, "__module__", "") or ""
     name = getattr(value, "__qualname__", type(value).__qualname__)
@@ -90,18 +107,44 @@ def named(value: Any, home: str) -> str:
 
 
 def _contents(function: Any, further: Callable[[Any], Any]) -> list[Any]:
-    """The constants, names and closure of a function, which tell two lambdas apart."""
+    """What a function computes with: its code, closure and defaults, and its object if it has one.
+
+    The code is that of one version of Python. Another version may give another key, but no two
+    functions the same one.
+    """
     code = getattr(function, "__code__", None)
     if code is None:
         return []
-    constants = [item for item in code.co_consts if type(item) in SCALARS]
+    owner = [further(function.__self__)] if isinstance(function, MethodType) else []
+    function = getattr(function, "__func__", function)
     cells = [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
-    defaults = function.__defaults__ or ()
-    return [constants, list(code.co_names), [further(item) for item in (*cells, *defaults)]]
+    defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    return [_code(code), [further(item) for item in (*cells, *defaults)], owner]
+
+
+def _code(code: CodeType) -> list[Any]:
+    """The instructions, names and constants, also of functions inside."""
+    constants = [
+        _code(item) if isinstance(item, CodeType) else item
+        for item in code.co_consts
+        if isinstance(item, CodeType) or type(item) in SCALARS
+    ]
+    return [code.co_code, list(code.co_names), constants]
+
+
+def class_contents(kind: type, further: Callable[[Any], Any]) -> list[Any]:
+    """The functions of a class that is defined inside a function, and may use its variables."""
+    if "<locals>" not in kind.__qualname__:
+        return []
+    return [
+        (name, _contents(item, further))
+        for name, item in vars(kind).items()
+        if isinstance(item, FunctionType)
+    ]
 
 
 def _filled(cell: Any) -> bool:
-    """Whether the cell holds a value already; a function may be written before its names are."""
+    """Whether the cell of a closure holds a value; a function may be older than what it names."""
     try:
         cell.cell_contents  # noqa: B018
     except ValueError:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Programs that are known to return graphs. They are called without torch and without the meta
 # device, which would cost more than the call.
 _GRAPH_PROGRAMS: set[Callable[..., Any]] = set()
+_MODULE_PROGRAMS: set[Callable[..., Any]] = set()
 
 
 def gives_graphs(define: Callable[..., Any]) -> bool:
@@ -30,17 +31,30 @@ def run_program(define: Callable[..., Any], arguments: tuple[Any, ...]) -> Graph
         ValueError: it returned something else.
     """
     if define in _GRAPH_PROGRAMS:
-        return define(*arguments)
+        result = define(*arguments)
+        if not isinstance(result, Graph):
+            raise _refusal(define, result)
+        return result
     if "torch" in sys.modules:
-        from spaces.making import made
-
-        result = made(define, arguments, arguments[0].restart)
+        result = _made(define, arguments)
     else:
         result = define(*arguments)
-    if isinstance(result, Graph):
+        if "torch" in sys.modules and not isinstance(result, Graph):
+            # The program itself imported torch, so nothing was noted of how its module was made.
+            arguments[0].restart()
+            result = _made(define, arguments)
+    if isinstance(result, Graph) and define not in _MODULE_PROGRAMS:
         _GRAPH_PROGRAMS.add(define)
         return result
-    return checked_module(define, result)
+    module = checked_module(define, result)
+    _MODULE_PROGRAMS.add(define)
+    return module
+
+
+def _made(define: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    from spaces.making import made  # It imports torch.
+
+    return made(define, arguments, arguments[0].restart)
 
 
 def checked_module(define: Callable[..., Any], result: Any) -> nn.Module:
@@ -49,11 +63,25 @@ def checked_module(define: Callable[..., Any], result: Any) -> nn.Module:
     Raises:
         ValueError: it is not.
     """
-    if "torch" in sys.modules and isinstance(result, sys.modules["torch"].nn.Module):
-        return result
-    raise ValueError(
+    if not _is_module(result):
+        raise _refusal(define, result)
+    return result
+
+
+def _is_module(result: Any) -> bool:
+    return "torch" in sys.modules and isinstance(result, sys.modules["torch"].nn.Module)
+
+
+def _refusal(define: Callable[..., Any], result: Any) -> ValueError:
+    name = getattr(define, "__name__", define)
+    if isinstance(result, Graph) or _is_module(result):
+        return ValueError(
+            f"the program {name!r} returns a Graph for some choices and a torch.nn.Module for "
+            "others: let it return modules only, or make two spaces"
+        )
+    return ValueError(
         "a space's program returns a Graph or a torch.nn.Module; "
-        f"{getattr(define, '__name__', define)!r} returned {type(result).__name__}"
+        f"{name!r} returned {type(result).__name__}"
     )
 
 

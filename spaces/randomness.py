@@ -11,15 +11,15 @@ import torch
 
 
 @contextmanager
-def own_randomness() -> Iterator[None]:
+def fixed_randomness(seed: int = 0) -> Iterator[None]:
     """Within this context, random numbers are the same at each time, and none are used up.
 
     That holds for the global generators of Python, numpy and torch.
     """
     python, arrays, tensors = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
-    random.seed(0)
-    numpy.random.seed(0)
-    torch.default_generator.manual_seed(0)
+    random.seed(seed)
+    numpy.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:

@@ -36,11 +36,11 @@ class Shapes:
 
     def __post_init__(self) -> None:
         for name in ("input", "output"):
-            value = getattr(self, name)
-            if not is_shape(value):
-                object.__setattr__(self, name, _frozen(name, value))
+            object.__setattr__(self, name, _frozen(name, getattr(self, name)))
         if isinstance(self.vocabulary, Mapping):
             object.__setattr__(self, "vocabulary", Named(self.vocabulary))
+        if isinstance(self.vocabulary, list):
+            object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
         if self.several and self.vocabulary is not None:
             sizes = by_name(self.vocabulary, "input")
             if sizes.keys() != by_name(self.input, "input", is_shape).keys():
@@ -74,7 +74,13 @@ def _plain(value: Any) -> Any:
 
 
 def _frozen(name: str, value: Any) -> Any:
-    """Several shapes as a value that does not change."""
+    """One shape or several, as a value that does not change.
+
+    Raises:
+        ValueError: these are no shapes, or inputs have names that no argument can have.
+    """
+    if is_shape(value):
+        return tuple(value)
     parts = value.values() if isinstance(value, Mapping) else value
     if not isinstance(value, Mapping | tuple | list) or not all(map(is_shape, parts)):
         raise ValueError(
@@ -83,7 +89,7 @@ def _frozen(name: str, value: Any) -> Any:
         )
     if name == "input" and isinstance(value, Mapping):
         for place in value:
-            if not place.isidentifier():
+            if not isinstance(place, str) or not place.isidentifier():
                 raise ValueError(
                     "the names of inputs are those of arguments of the network's `forward`; got "
                     f"{place!r}"

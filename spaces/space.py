@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from spaces.choices import Architecture, Chooser, Rejected
-from spaces.collection import without_collection
 from spaces.domains import Answer, Domain
+from spaces.garbage import without_garbage_collection
 from spaces.graph import Graph
 from spaces.programs import checked_module, gives_graphs, run_program, takes_shapes
 from spaces.regions import Regions
@@ -109,7 +108,19 @@ class SearchSpace:
             ValueError: the architecture belongs to another space, or its decisions do not answer
                 this program's questions.
         """
-        return _graph_of(self, architecture)
+        graph = _GRAPHS.get((self, architecture))
+        if graph is None:
+            kept = _LATEST.get((self, architecture))
+            graph = self.replayed(architecture) if kept is None else self.as_graph(kept[0])
+        self.remember(architecture, graph)
+        return graph
+
+    def remember(self, architecture: Architecture, graph: Graph) -> None:
+        """Keeps the architecture's graph for a while, so that `graph` need not make it."""
+        _GRAPHS.pop((self, architecture), None)
+        _GRAPHS[self, architecture] = graph
+        if len(_GRAPHS) > _KEPT_GRAPHS:
+            _GRAPHS.popitem(last=False)
 
     def replayed(self, architecture: Architecture) -> Graph:
         """The architecture's graph from a new run of the program, never from a cache."""
@@ -132,12 +143,15 @@ class SearchSpace:
         """The graph that the program returned, or that describes the module that it returned."""
         if isinstance(returned, Graph):
             return returned
-        from spaces.identity import identified
+        from spaces.details import with_detail
+        from spaces.identity import identity
         from spaces.trace import describe
 
-        with without_collection():
+        with without_garbage_collection():
+            # The identity comes first, since a module may change when it runs.
+            digest = identity(returned, getattr(self.define, "__module__", ""))
             graph = describe(returned, self.shapes.input, self.shapes.vocabularies)
-            return identified(graph, returned, getattr(self.define, "__module__", ""))
+            return with_detail(graph, digest)
 
     def network_graph(self, graph: Graph) -> Graph:
         """The whole network's graph of primitive operations, which is built, counted and exported.
@@ -189,7 +203,11 @@ class SearchSpace:
                 returned = self.define(*self._arguments(choose))
             if not isinstance(returned, Graph):
                 self._check_replayed(architecture, choose)
-                return checked_module(self.define, returned)
+                from spaces.making import check_new, finished
+
+                module = checked_module(self.define, returned)
+                check_new(self.define, module)
+                return finished(module, self.shapes)
         from spaces.build import build
 
         return build(self.network_graph(self.graph(architecture)), self.shapes.input)
@@ -225,12 +243,10 @@ class SearchSpace:
             )
 
 
-@lru_cache(maxsize=4096)
-def _graph_of(space: SearchSpace, architecture: Architecture) -> Graph:
-    # A graph takes a millisecond and a trace several. It is needed for the key, for the numbers,
-    # and for the predictor of each objective.
-    kept = _LATEST.get((space, architecture))
-    return space.replayed(architecture) if kept is None else space.as_graph(kept[0])
+# The graphs that were needed last. A graph takes a millisecond and a trace several, and it is
+# needed for the key, for the numbers, and for the predictor of each objective.
+_GRAPHS: OrderedDict[tuple[SearchSpace, Architecture], Graph] = OrderedDict()
+_KEPT_GRAPHS = 4096
 
 
 # The modules that programs made last, with the domains of their questions if the chooser kept them.

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+# Whether something is one value, and not a structure of several.
 Leaf = Callable[[Any], bool]
 
 
@@ -70,12 +71,12 @@ def mapped(
     if leaf(structure):
         return function(structure, *others)
     parts = _parts(structure)
-    theirs = [_parts(other) for other in others]
-    for other, each in zip(others, theirs, strict=True):
+    parts_of_others = [_parts(other) for other in others]
+    for other, each in zip(others, parts_of_others, strict=True):
         if parts.keys() - each.keys():
             raise ValueError(f"{other!r} has not the structure of {structure!r}")
     changed = {
-        name: mapped(function, part, *(each[name] for each in theirs), leaf=leaf)
+        name: mapped(function, part, *(each[name] for each in parts_of_others), leaf=leaf)
         for name, part in parts.items()
     }
     return _with_parts(structure, changed)
@@ -100,6 +101,9 @@ def by_name(structure: Any, root: str, leaf: Leaf = is_single) -> dict[str, Any]
         structure: a value, or several.
         root: the name of a single value, and of an outermost tuple.
         leaf: whether something is one value.
+
+    Raises:
+        ValueError: two places have the same name, as in `{"a": (1, 2), "a_0": 3}`.
     """
     if leaf(structure):
         return {root: structure}
@@ -111,18 +115,31 @@ def _by_place(structure: Any, prefix: str, leaf: Leaf) -> dict[str, Any]:
         return {prefix: structure}
     named = dict[str, Any]()
     for place, part in _parts(structure).items():
-        named |= _by_place(part, f"{prefix}_{place}" if prefix else str(place), leaf)
+        further = _by_place(part, f"{prefix}_{place}" if prefix else str(place), leaf)
+        if both := named.keys() & further.keys():
+            raise ValueError(
+                f"two places of a structure would be named {min(both)!r}: give its parts other "
+                "names"
+            )
+        named |= further
     return named
 
 
 def plain(structure: Any, leaf: Leaf = is_single) -> Any:
-    """The same structure in dictionaries, tuples and lists, without classes of anyone's own."""
+    """The same structure in dictionaries, tuples and lists, and in no other classes."""
     if leaf(structure):
         return structure
     parts = {place: plain(part, leaf) for place, part in _parts(structure).items()}
     if isinstance(structure, list):
         return list(parts.values())
     return tuple(parts.values()) if isinstance(structure, tuple) else parts
+
+
+def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The positional arguments and those by name with which a network takes the inputs."""
+    if isinstance(inputs, Mapping):
+        return (), dict(inputs)
+    return tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,), {}
 
 
 def call(module: Callable[..., Any], inputs: Any) -> Any:
@@ -132,9 +149,8 @@ def call(module: Callable[..., Any], inputs: Any) -> Any:
         module: a network.
         inputs: a tensor, a tuple or list of tensors, or a mapping of tensors by name.
     """
-    if isinstance(inputs, Mapping):
-        return module(**inputs)
-    return module(*inputs) if isinstance(inputs, tuple | list) else module(inputs)
+    positional, named = arguments(inputs)
+    return module(*positional, **named)
 
 
 def shape_in_graph(shape: Any) -> tuple[int, ...]:
@@ -174,7 +190,7 @@ def mismatch(values: Any, expected: Any) -> str:
 def _parts(structure: Any) -> Mapping[Any, Any]:
     if isinstance(structure, Mapping):
         return structure
-    if isinstance(structure, Sequence) and not isinstance(structure, str):
+    if isinstance(structure, tuple | list):
         return dict(enumerate(structure))
     if is_dataclass(structure):
         return {field.name: getattr(structure, field.name) for field in fields(structure)}

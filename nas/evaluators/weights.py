@@ -27,11 +27,19 @@ def save_weights(module: nn.Module, path: Path, metadata: Mapping[str, str] | No
     """Writes the module's state as safetensors with its digest: completely or not at all.
 
     Tied weights are written once for each name.
+
+    Raises:
+        ValueError: the module's state has something that is no tensor.
     """
-    state = {
-        name: tensor.detach().cpu().contiguous().clone()
-        for name, tensor in module.state_dict().items()
-    }
+    held = module.state_dict()
+    others = [name for name, item in held.items() if not isinstance(item, Tensor)]
+    if others:
+        raise ValueError(
+            f"a weights file holds tensors, and {others[0]!r} of the module's state is "
+            f"{type(held[others[0]]).__name__}: let get_extra_state return a tensor, or keep it in "
+            "a buffer"
+        )
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in held.items()}
     write_tensors(state, path, {**(metadata or {}), DIGEST: digest(state)})
 
 

@@ -80,20 +80,20 @@ def _call(module: nn.Module, inputs: Any) -> Any:
     return module(*inputs) if isinstance(inputs, tuple | list) else module(inputs)
 
 
-def _named(name: str, value: Any) -> dict[str, Tensor]:
-    """The tensors of a structure of outputs by the name of their place."""
+def _named(part: str, value: Any, place: str = "") -> dict[str, Tensor]:
+    """The tensors of a structure of outputs by "PART: PLACE"; the place of a single one is ""."""
     if isinstance(value, Tensor):
-        return {f"{name}: " if ": " not in name else name: value}
-    parts: Mapping[Any, Any] = {}
+        return {f"{part}: {place}": value}
+    inside: Mapping[Any, Any] = {}
     if isinstance(value, Mapping):
-        parts = value
+        inside = value
     elif isinstance(value, tuple | list):
-        parts = dict(enumerate(value))
+        inside = dict(enumerate(value))
     elif is_dataclass(value):
-        parts = {field.name: getattr(value, field.name) for field in fields(value)}
+        inside = {field.name: getattr(value, field.name) for field in fields(value)}
     found: dict[str, Tensor] = {}
-    for place, part in parts.items():
-        found |= _named(f"{name}/{place}" if ": " in name else f"{name}: {place}", part)
+    for name, item in inside.items():
+        found |= _named(part, item, f"{place}/{name}" if place else str(name))
     return found
 
 

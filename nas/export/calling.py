@@ -10,14 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaces.structure import by_name, is_shape, is_single, leaves, plain
-
-
-def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The positional arguments and those by name with which a network takes the inputs."""
-    if isinstance(inputs, Mapping):
-        return (), dict(inputs)
-    return tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,), {}
+from spaces.structure import arguments, by_name, is_shape, is_single, leaves, plain
 
 
 def call_text(shape: Any, inputs: str = "inputs", network: str = "network") -> str:

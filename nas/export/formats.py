@@ -16,14 +16,14 @@ import torch
 from torch import nn
 
 from nas.evaluators.weights import DIGEST
-from nas.export.calling import any_batch, arguments, call_text, plainly_called, tensors_by_name
+from nas.export.calling import any_batch, call_text, plainly_called, tensors_by_name
 from nas.export.preprocessing import Preprocessing, SeveralPreprocessing
 from nas.export.reader import reader_source
 from nas.export.verify import ExportError
 from nas.training.checkpoint import digest
 from spaces.build import source
 from spaces.graph import Graph
-from spaces.structure import by_name, is_shape, mapped
+from spaces.structure import arguments, by_name, is_shape, mapped
 
 Format = Literal["module", "pt2", "onnx"]
 
@@ -112,7 +112,15 @@ def head_source(
     prepares: bool,
     input_shape: Any = (),
 ) -> str:
-    """The docstring of `model.py`, its imports and the names of the classes."""
+    """The docstring of `model.py`, its imports and the names of the classes.
+
+    Args:
+        title: the first line of the docstring.
+        imports: those that the network needs, as lines.
+        classes: their names by number, if there are any.
+        prepares: whether the file has a function `preprocess`.
+        input_shape: without the batch; several in a tuple or mapping.
+    """
     call = call_text(input_shape, "preprocess(inputs)" if prepares else "inputs")
     # The title must not end the docstring, nor escape anything in it.
     title = title.replace("\\", "/").replace('"', "'")
@@ -206,6 +214,8 @@ def write_onnx(folder: Path, network: nn.Module, example: Any) -> None:
         warnings.simplefilter("ignore", FutureWarning)
         # All inputs have one batch.
         warnings.filterwarnings("ignore", ".*axis name", UserWarning)
+        # Torch's own recurrent layers set attributes while they run.
+        warnings.filterwarnings("ignore", "The tensor attribute", UserWarning)
         try:
             positional, named = arguments(example)
             with torch.no_grad():

@@ -146,7 +146,7 @@ def check_inputs(name: str, part: str, inputs: Any, shapes: Shapes) -> None:
 
 
 def check_labels(name: str, part: str, targets: Tensor, output: tuple[int, ...]) -> None:
-    """Refuses targets that are not numbers of the task's classes.
+    """Checks that targets are numbers of the task's classes.
 
     Args:
         name: the task's name, for the message.
@@ -208,7 +208,7 @@ def prepared(inputs: Any, normalize: Any) -> Any:
 
     Args:
         inputs: (N, ...), one or several.
-        normalize: as of a task.
+        normalize: as in `nas.tasks.task.Task`.
     """
     if normalize is None:
         return mapped(_scaled, inputs)

@@ -170,7 +170,7 @@ class Task:
         return self.metric if callable(self.metric) else METRICS[self.metric]
 
     def check_outputs(self, kind: Literal["loss", "metric"], outputs: Any) -> None:
-        """Refuses several outputs where the loss or the metric is one of the named ones.
+        """Checks that the outputs are one tensor if the loss or the metric is a named one.
 
         Raises:
             ValueError: the outputs are not one tensor.

@@ -36,14 +36,20 @@ def _adamw(groups: ParameterGroups, learning_rate: float, momentum: float) -> Op
     """AdamW (Loshchilov & Hutter 2019) with torch's default betas; it does not use `momentum`."""
     from torch.optim import AdamW
 
-    return AdamW(groups, lr=learning_rate, fused=True)
+    return AdamW(groups, lr=learning_rate, fused=_can_fuse(groups))
 
 
 def _sgd(groups: ParameterGroups, learning_rate: float, momentum: float) -> Optimizer:
     """SGD with Nesterov's momentum."""
     from torch.optim import SGD
 
-    return SGD(groups, lr=learning_rate, momentum=momentum, nesterov=True, fused=True)
+    fused = _can_fuse(groups)
+    return SGD(groups, lr=learning_rate, momentum=momentum, nesterov=True, fused=fused)
+
+
+def _can_fuse(groups: ParameterGroups) -> bool:
+    """Whether torch has one kernel for all parameters: they are no complex numbers."""
+    return not any(each.is_complex() for group in groups for each in group["params"])
 
 
 # The rate of SGD scales linearly with the batch size (Goyal et al. 2017), that of AdamW with the

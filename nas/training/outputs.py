@@ -40,8 +40,17 @@ def _joined(values: tuple[Any, ...]) -> Any:
 
 
 def all_finite(outputs: Any) -> Tensor:
-    """Whether all numbers are finite, as a tensor that stays on the device."""
+    """Whether all numbers are finite, as a tensor that stays on the device.
+
+    Raises:
+        ValueError: there is no tensor.
+    """
     checks = [torch.isfinite(value).all() for value in leaves(outputs) if isinstance(value, Tensor)]
+    if not checks:
+        raise ValueError(
+            f"the network returned no tensor in evaluation, but {type(outputs).__name__}: a score "
+            "needs at least one"
+        )
     return torch.stack(checks).all()
 
 

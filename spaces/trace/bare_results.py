@@ -1,6 +1,6 @@
 """Results of operations on tensors without numbers, remembered by the shapes of what is given.
 
-Torch finds such a result by running the operation's Python description, which takes milliseconds
+Torch computes such a result by running the operation's Python description, which takes milliseconds
 for a norm. Networks repeat their blocks, and a space its networks.
 """
 
@@ -22,7 +22,8 @@ _KEPT: OrderedDict[Hashable, tuple[tuple[Any, ...], bool]] = OrderedDict()
 def described(item: Any) -> Hashable:
     """What an operation's result depends on, if tensors have no numbers: shapes and settings.
 
-    Devices are left out.
+    Devices are left out, and so are generators: their text holds an address, which differs in each
+    process.
     """
     if isinstance(item, Tensor):
         if is_lazy(item):
@@ -32,10 +33,12 @@ def described(item: Any) -> Hashable:
         return tuple(map(described, item))
     if isinstance(item, dict):
         return tuple((name, described(value)) for name, value in item.items())
-    return None if isinstance(item, torch.device) else (type(item).__name__, item)
+    if isinstance(item, torch.device | torch.Generator):
+        return None
+    return type(item).__name__, item
 
 
-def result(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: Hashable) -> Any:
+def bare_result(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: Hashable) -> Any:
     """The result of a dispatched operation whose tensors are all on the meta device.
 
     Args:

@@ -77,6 +77,7 @@ def _between(
 ) -> None:
     """Rule 1, on the calls that depend on the input."""
     given = [number for number in live if not calls[number].fixed]
+    # Before a call and after it, the nearest call on every path from the input and to the output.
     entry = _dominators(given, {n: [s for s in sources[n] if not calls[s].fixed] for n in given})
     uses: dict[int, list[int]] = {number: [] for number in given}
     for number in given:
@@ -106,7 +107,7 @@ def _is_between(number: int, first: int, entry: dict[int, int]) -> bool:
 
 
 def _dominators(ordered: Sequence[int], sources: dict[int, list[int]]) -> dict[int, int]:
-    """The nearest node through which every path from the first node to each other one goes."""
+    """The immediate dominator of each node: the nearest one on every path from the first node."""
     places = {number: place for place, number in enumerate(ordered)}
     result: dict[int, int] = {}
     for number in ordered[1:]:

@@ -10,6 +10,7 @@ from spaces.graph import Graph
 from spaces.ops import costs
 from spaces.structure import is_shape
 from spaces.trace.tracing import trace
+from spaces.trace.user_line import UserLine, user_line
 from spaces.trace.watching import watch
 
 # A larger network is described by blocks.
@@ -39,10 +40,15 @@ def describe(module: nn.Module, input_shape: Any, vocabulary: Any = None) -> Gra
         graph = trace(module, input_shape, vocabulary, most=MOST_TRACED)
         if costs(graph).parameters == sum(item.numel() for item in module.parameters()):
             return graph
-    except ValueError:
+    except ValueError as untraced:
         try:
             return watch(module, input_shape, vocabulary)
-        except ValueError:
-            # The sentence of the trace names the user's line.
-            return trace(module, input_shape, vocabulary)
+        except ValueError as failed:
+            # The trace may have given up before. Where both failed, it says what to do.
+            same = _place(untraced) == _place(failed) is not None
+            raise (untraced if same else failed) from None
     return watch(module, input_shape, vocabulary)
+
+
+def _place(error: ValueError) -> UserLine | None:
+    return None if error.__cause__ is None else user_line(error.__cause__)

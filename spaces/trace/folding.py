@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from spaces.details import DETAIL
 from spaces.graph import OUTPUT, Edge, Graph, Node, node
 from spaces.ops.observed import PREFIX
 from spaces.ops.shapes import BATCH, Shape
@@ -104,16 +105,16 @@ def _node(inside: Sequence[Call]) -> Node:
 def _with_the_rest(last: Node, seen: Watcher, live: Sequence[int]) -> Node:
     """The last block's node, with the digest and with the costs that are no block's."""
     attributes, needed = dict[str, Any](last.attributes), set(live)
-    dead = [call for number, call in enumerate(seen.calls) if number not in needed]
+    others = [call for number, call in enumerate(seen.calls) if number not in needed]
     parameters = sum(tensor.numel() for tensor in seen.module.parameters())
     rest = {
         "parameters": parameters - sum(seen.calls[number].parameters for number in live),
-        "multiply_adds": sum(call.multiply_adds for call in dead),
+        "multiply_adds": sum(call.multiply_adds for call in others),
     }
     for name, count in rest.items():
         if count:
             attributes[name] = attributes.get(name, 0) + count
-    attributes["detail"] = seen.digest.hexdigest()
+    attributes[DETAIL] = seen.digest.hexdigest()
     return Node(last.op, tuple(sorted(attributes.items())), last.label)
 
 

@@ -20,6 +20,7 @@ from spaces.trace.functions import FUNCTIONS
 from spaces.trace.handlers import function_name
 from spaces.trace.modules import COMPOSITES, attention_inputs, check_made_for, module_node
 from spaces.trace.other_functions import fallback
+from spaces.trace.state import tensors_of
 from spaces.trace.untraceable import Untraceable, changed_in_forward
 from spaces.trace.value import Traced
 
@@ -214,6 +215,14 @@ class Recording:
         nodes = (*(self.nodes[number] for number in places), OUTPUT)
         return Graph(nodes, (*edges, Edge(places[result.number], len(places))))
 
+    def release(self) -> None:
+        """Lets go of the traced values, which refer to this recording.
+
+        Otherwise the recording and the module would stay in memory until garbage is collected.
+        """
+        self.tensors.clear()
+        del self.input
+
     def _live(self, result: int) -> set[int]:
         """The input, and the nodes that the result needs."""
         live = {0, result}
@@ -256,10 +265,7 @@ class Recording:
             numbers = [number for number in calls if number in live]
             if not numbers or not find(self.nodes[numbers[0]].op).constructed:
                 continue
-            held = (*module._parameters.values(), *module._buffers.values())
-            tensors = [tensor for tensor in held if tensor is not None]
-            if module._modules:
-                tensors = [*module.parameters(), *module.buffers()]
+            tensors = tensors_of(module)
             for tensor in tensors:
                 label = self.nodes[numbers[0]].label
                 if id(tensor) in holders:

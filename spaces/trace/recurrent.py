@@ -17,19 +17,22 @@ from spaces.trace.watched_calls import Watcher
 RECURRENT = frozenset((torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu))
 
 
-def watched(watcher: Watcher, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+def recurrent_result(watcher: Watcher, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """The result of a recurrent function of torch, whose costs `watcher` counts.
 
-    Packed sequences run as they are, and only what torch counts is counted.
+    Packed sequences run as they are.
     """
     call = watcher.leaf()
-    if call is None or isinstance(args[2], Tensor) or isinstance(args[3], list | tuple):
+    if call is None:
         return func(*args)
-    inputs, states, weights, *settings = args
+    # Of a packed sequence the batch sizes stand second, and all other arguments one place later.
+    is_packed = isinstance(args[2], Tensor) or isinstance(args[3], list | tuple)
+    inputs, states, weights, *settings = (args[0], *args[2:]) if is_packed else args
     before = call.multiply_adds
-    result = _shaped(inputs, states, weights, settings) if inputs.is_meta else func(*args)
+    runs = is_packed or not inputs.is_meta
+    result = func(*args) if runs else _shaped(inputs, states, weights, settings)
     if call.multiply_adds == before:
-        steps = inputs.shape[0] * inputs.shape[1]
+        steps = inputs.numel() // inputs.shape[-1]
         call.multiply_adds += steps * sum(item.numel() for item in weights if item.ndim == 2)
     sizes = [tuple(item.shape) for item in weights]
     watcher.digest.update(repr((func.__name__, settings, sizes)).encode())

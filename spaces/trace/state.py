@@ -66,3 +66,11 @@ def _copy_tensors(own: dict[str, torch.Tensor], given: dict[str, torch.Tensor], 
             f"{label or 'the module'}: the original also holds "
             f"{', '.join(sorted(set(given) - set(own)))}, which was not traced"
         )
+
+
+def tensors_of(module: nn.Module) -> list[torch.Tensor]:
+    """The parameters and buffers of a module; quickly, if it has no parts, as most layers."""
+    if module._modules:
+        return [*module.parameters(), *module.buffers()]
+    held = (*module._parameters.values(), *module._buffers.values())
+    return [tensor for tensor in held if tensor is not None]

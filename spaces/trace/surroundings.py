@@ -1,4 +1,4 @@
-"""What a watched module finds around it: the CPU as its device, and randomness of its own."""
+"""What a watched module finds around it: the CPU as its device, and gradients as in training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from spaces.trace.recurrent import RECURRENT, watched
+from spaces.trace.recurrent import RECURRENT, recurrent_result
 from spaces.trace.watched_calls import Watcher
 
 _CPU, _META = torch.device("cpu"), torch.device("meta")
@@ -39,7 +39,7 @@ class _Surroundings(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func in RECURRENT and not kwargs:
-            return watched(self.watcher, func, args)
+            return recurrent_result(self.watcher, func, args)
         if self.has_numbers:
             return func(*args, **kwargs)
         if func in _ATTRIBUTES and args[0].is_meta:

@@ -11,9 +11,7 @@ plain number on which the program may branch; it cannot branch on the numbers in
 
 from __future__ import annotations
 
-import linecache
-from pathlib import Path
-from types import CodeType, TracebackType
+from types import CodeType
 
 import torch
 from torch import nn
@@ -21,11 +19,13 @@ from torch import nn
 from spaces.choices import Rejected
 from spaces.graph import Graph
 from spaces.ops.shapes import Shape
+from spaces.randomness import fixed_randomness
 from spaces.trace.interception import recorded
 from spaces.trace.modes import alike_in_evaluation, in_other_mode
 from spaces.trace.recording import Recording
 from spaces.trace.types_read import type_reader
 from spaces.trace.untraceable import Untraceable
+from spaces.trace.user_line import user_line
 
 
 def trace(
@@ -87,34 +87,16 @@ def _run(
 ) -> tuple[Graph, CodeType | None]:
     """The graph, and the code that read whether a module is in training."""
     recording = Recording(module, shape, kind, most)
-    with torch.enable_grad(), recorded(recording):
-        result = recording.call_module(module, (recording.input,), {})
-    return recording.finished(result), recording.mode_reader
-
-
-_TORCH = str(Path(torch.__file__).parent)
-_HERE = Path(__file__).parent
-_OURS = (_TORCH, str(_HERE), str(_HERE.with_name("ops")), "<frozen")
+    try:
+        with fixed_randomness(), torch.enable_grad(), recorded(recording):
+            result = recording.call_module(module, (recording.input,), {})
+        return recording.finished(result), recording.mode_reader
+    finally:
+        recording.release()
 
 
 def _sentence(module: nn.Module, error: Exception) -> str:
-    """What went wrong, with the user's line.
-
-    That is the last line of the traceback that is neither in torch nor in this package.
-    """
-    place: TracebackType | None = error.__traceback__
-    found: tuple[str, int, str] | None = None
-    while place is not None:
-        file = place.tb_frame.f_code.co_filename
-        if not file.startswith(_OURS):
-            found = (file, place.tb_lineno, place.tb_frame.f_code.co_qualname)
-        place = place.tb_next
+    """What went wrong, with the user's line."""
     what = str(error) if isinstance(error, Untraceable) else f"{type(error).__name__}: {error}"
-    name = type(module).__name__
-    if found is None:
-        return f"{name} cannot be traced: {what}"
-    file, line, function = found
-    return (
-        f"{name} cannot be traced, {file}:{line}, in {function}:\n    "
-        f"{linecache.getline(file, line).strip()}\n{what}"
-    )
+    name, place = type(module).__name__, user_line(error)
+    return f"{name} cannot be traced{': ' if place is None else f', {place}'}{what}"

@@ -9,17 +9,17 @@ from __future__ import annotations
 import dis
 import inspect
 import sys
-from collections import OrderedDict
 from collections.abc import Iterator
 from functools import lru_cache
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import nn
 
 # Text about a type decides nothing.
 _NAMES = frozenset(("__name__", "__qualname__", "__module__"))
-_PLAIN = frozenset((int, float, bool, str, tuple, list, dict, set, type(None), OrderedDict))
+# Packages whose code is not searched: it is not the user's.
 _FOREIGN = frozenset((*sys.stdlib_module_names, "torch", "numpy", "spaces", "_pytest", "pytest"))
 
 
@@ -35,6 +35,10 @@ def type_reader(module: nn.Module) -> CodeType | None:
             if function is not None and (found := _reader_in(function)) is not None:
                 return found
     return None
+
+
+# What was found in each function. A function that a module holds ends with the module.
+_READERS: WeakKeyDictionary[FunctionType, CodeType | None] = WeakKeyDictionary()
 
 
 @lru_cache(maxsize=4096)
@@ -61,9 +65,14 @@ def _is_foreign(name: str | None) -> bool:
     return (name or "").partition(".")[0] in _FOREIGN
 
 
-@lru_cache(maxsize=4096)
 def _reader_in(function: FunctionType) -> CodeType | None:
-    """The function itself, or one that it names, directly or through others."""
+    """The code that asks: of the function, or of one that it names, directly or through others."""
+    if function not in _READERS:
+        _READERS[function] = _searched(function)
+    return _READERS[function]
+
+
+def _searched(function: FunctionType) -> CodeType | None:
     seen, waiting = {function}, [function]
     while waiting:
         current = waiting.pop()

@@ -15,8 +15,7 @@ from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import flop_registry
 
 from spaces.structure import by_name, leaves
-from spaces.trace.bare_results import described
-from spaces.trace.bare_results import result as bare_result
+from spaces.trace.bare_results import bare_result, described
 
 # Samples in the observed batch: a batch norm in training needs two.
 SAMPLES = 2
@@ -71,7 +70,27 @@ class Call:
 
 
 class Watcher(TorchDispatchMode):
-    """Records each dispatched operation, in the scope of the module call that it belongs to."""
+    """Records each dispatched operation, in the scope of the module call that it belongs to.
+
+    A tensor is known by its `id`. All tensors are kept, so that no `id` is used twice.
+
+    Attributes:
+        module: the watched module.
+        results: what it returned.
+        calls: what was recorded; a call's number is its place here.
+        makers: the number of the call that made each tensor.
+        written: for each memory, the number of the call that last wrote to it.
+        fixed: the tensors that depend on no input.
+        kept: the tensors.
+        paths: the dotted path of each part of the module, by the part's id.
+        owners: the module's parameters.
+        places: the parameters in the order of their first use.
+        counted: for each parameter, the number of the call that uses it first.
+        open: the calls of modules that have not ended, from the outermost to the innermost, each
+            with the number of the latest call when it began.
+        is_meta: whether the inputs have no numbers.
+        digest: of all operations, with their settings and the order of their inputs.
+    """
 
     def __init__(self, module: nn.Module, inputs: Any) -> None:
         super().__init__()
@@ -87,7 +106,7 @@ class Watcher(TorchDispatchMode):
             ]
         first = len(self.calls) - len(given)
         self.makers = {id(item): first + place for place, item in enumerate(given.values())}
-        self.kept: list[Any] = [*given.values()]  # So that no id is used twice.
+        self.kept: list[Any] = [*given.values()]
         self.paths = {id(item): path for path, item in module.named_modules()}
         self.owners = {id(tensor) for tensor in module.parameters()}
         self.places: dict[int, int] = {}
@@ -108,7 +127,7 @@ class Watcher(TorchDispatchMode):
                 return result
         tensors = list(_tensors((args, kwargs)))
         if self.is_meta and any(not item.is_meta and item.ndim for item in tensors):
-            args, kwargs = _without_numbers(func, args, kwargs, tensors)
+            args, kwargs = _all_without_numbers(func, args, kwargs, tensors)
         key = described((args, kwargs))
         if tensors and all(item.is_meta for item in _tensors((args, kwargs))):
             result = bare_result(func, args, kwargs, key)
@@ -215,8 +234,12 @@ def _flat(tensors: Iterable[Tensor]) -> tuple[int, int]:
     return SAMPLES, max(1, sum(tensor.numel() for tensor in tensors) // SAMPLES)
 
 
-def _without_numbers(func: Any, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
-    """The arguments, where a tensor that was made on the CPU meets those without numbers."""
+def _all_without_numbers(func: Any, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
+    """The arguments with tensors that were made on the CPU replaced by such without numbers.
+
+    Raises:
+        ValueError: the operation would write to memory with numbers.
+    """
     if not any(item.is_meta for item in tensors):
         return args, kwargs
     if func._schema.is_mutable:

@@ -23,10 +23,11 @@ from torch.nn.parameter import is_lazy
 from spaces.choices import Rejected
 from spaces.graph import Graph
 from spaces.ops.shapes import Shape
-from spaces.randomness import own_randomness
+from spaces.randomness import fixed_randomness
 from spaces.structure import call, is_shape, mapped, shape_in_graph
 from spaces.trace.folding import folded
 from spaces.trace.surroundings import surroundings
+from spaces.trace.user_line import user_line
 from spaces.trace.watched_calls import SAMPLES, Watcher
 
 
@@ -50,14 +51,15 @@ def watch(module: nn.Module, input_shape: Any, vocabulary: Any = None) -> Graph:
         seen = _settled(_without_numbers(module), input_shape, vocabulary, "meta")
     except Rejected:
         raise
-    except Exception as on_meta:  # Any program may fail on tensors without numbers, in any way.
+    except Exception:  # Any program may fail on tensors without numbers, in any way.
         try:
             seen = _settled(_filled(module), input_shape, vocabulary, "cpu")
         except Exception as error:
+            place = user_line(error)
             raise ValueError(
-                f"{type(module).__name__} cannot be run on an input of the shape "
-                f"{input_shape}: {type(error).__name__}: {error}"
-            ) from on_meta
+                f"{type(module).__name__} cannot be run on an input of the shape {input_shape}"
+                f"{': ' if place is None else f', {place}'}{type(error).__name__}: {error}"
+            ) from error
     tokens = vocabulary if is_shape(input_shape) else None
     return folded(seen, shape_in_graph(input_shape), tokens)
 
@@ -65,8 +67,9 @@ def watch(module: nn.Module, input_shape: Any, vocabulary: Any = None) -> Graph:
 def _settled(module: nn.Module, input_shape: Any, vocabulary: Any, device: str) -> Watcher:
     """What was seen, with the multiply-adds of one sample.
 
-    Work that does not depend on the input usually does not grow with the batch, but a learnt query
-    may be repeated for each sample. A second run with one sample more tells.
+    Work that does not depend on the input usually does not grow with the batch. But a learnt query
+    may be repeated for each sample. If there is such work, a second run with one sample more shows
+    by how much it grows.
     """
     seen = _run(module, input_shape, vocabulary, device, SAMPLES)
     growth = [(call.multiply_adds - call.constant) // SAMPLES for call in seen.calls]
@@ -93,17 +96,20 @@ def _run(
         vocabulary = mapped(lambda shape: None, input_shape, leaf=is_shape)
     inputs = mapped(batch, input_shape, vocabulary, leaf=is_shape)
     watcher = Watcher(module, inputs)
-    with own_randomness(), surroundings(watcher, device), _scopes(watcher), watcher:
+    with fixed_randomness(), surroundings(watcher, device), _scopes(watcher), watcher:
         result = call(module, inputs)
     watcher.returned(result)
     return watcher
 
 
 def _without_numbers(module: nn.Module) -> nn.Module:
-    """The module, if it is on the meta device; else a copy there, made without copying numbers."""
+    """A copy on the meta device, made without copying numbers; a module may change when it runs."""
     tensors = [*module.parameters(), *module.buffers()]
     if all(tensor.is_meta for tensor in tensors):
-        return module
+        try:
+            return copy.deepcopy(module)
+        except Exception:  # What a user's module holds may be impossible to copy, for any reason.
+            return module
     memory = dict[int, Any]()
     for tensor in tensors:
         if is_lazy(tensor):

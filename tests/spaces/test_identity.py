@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,7 +19,7 @@ from torch.nn import functional
 
 from nas.record.history import EMPTY
 from nas.strategies import RandomSearch
-from spaces import Architecture, SearchSpace, Shapes
+from spaces import Architecture, GraphBuilder, SearchSpace, Shapes
 from spaces.canonical import canonical_key
 from spaces.check import check, report_text
 from spaces.details import without_details
@@ -60,6 +62,29 @@ def hooked(net: Any) -> None:
     net.first.register_forward_hook(lambda module, given, output: output * 2)
 
 
+def seeded(net: Any, seed: int) -> None:
+    torch.manual_seed(seed)
+    net.first.weight.data.normal_()
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def two_hooks(net: Any) -> None:
+    net.first.register_forward_hook(lambda module, given, output: output * 3)
+    net.first.register_forward_pre_hook(lambda module, given: given)
+
+
+def local_class(rate: int) -> nn.Module:
+    class Head(nn.Linear):
+        def train(self, mode: bool = True) -> Any:
+            self.rate = rate if mode else 0
+            return self
+
+    return Head(8, 3)
+
+
 OTHERS: dict[str, Callable[[Any], Any]] = {
     "ones": buffer(lambda: torch.ones(8)),
     "arange": buffer(lambda: torch.arange(8) / 8),
@@ -86,6 +111,29 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
     "a function": lambda net: setattr(net, "temperature", functional.relu),
     "a lambda": lambda net: setattr(net, "temperature", lambda x: x * 2),
     "another lambda": lambda net: setattr(net, "temperature", lambda x: x * 3),
+    "a keyword's default": lambda net: setattr(net, "temperature", lambda x, *, by=2: x),
+    "another default": lambda net: setattr(net, "temperature", lambda x, *, by=3: x),
+    "a sum": lambda net: setattr(net, "temperature", lambda x: x + 2),
+    "a class with a variable": lambda net: setattr(net, "second", local_class(2)),
+    "the class with another": lambda net: setattr(net, "second", local_class(3)),
+    "truncated": lambda net: nn.init.trunc_normal_(net.first.weight, std=0.02),
+    "truncated wider": lambda net: nn.init.trunc_normal_(net.first.weight, std=0.2),
+    "orthogonal and doubled": lambda net: nn.init.orthogonal_(net.first.weight, gain=2),
+    "from a seed": lambda net: seeded(net, 7),
+    "from another seed": lambda net: seeded(net, 8),
+    "from a generator": lambda net: net.first.weight.data.normal_(generator=generator(1)),
+    "from another generator": lambda net: net.first.weight.data.normal_(generator=generator(2)),
+    "a hook of a tensor": lambda net: net.first.weight.register_hook(lambda g: g + g),
+    "another hook of a tensor": lambda net: net.first.weight.register_hook(lambda g: g * g),
+    "a range": lambda net: setattr(net, "temperature", range(3)),
+    "another range": lambda net: setattr(net, "temperature", range(4)),
+    "deep inside": lambda net: setattr(net, "temperature", {"a": {"b": {"c": {"d": [1]}}}}),
+    "deep inside otherwise": lambda net: setattr(
+        net, "temperature", {"a": {"b": {"c": {"d": []}}}}
+    ),
+    "a module in a list": lambda net: setattr(net, "temperature", [nn.Dropout(0.1)]),
+    "another module in a list": lambda net: setattr(net, "temperature", [nn.Dropout(0.2)]),
+    "two kinds of hooks": two_hooks,
     "another class": lambda net: setattr(net, "second", type("Linear2", (nn.Linear,), {})(8, 3)),
     "a hook": hooked,
     "evaluation mode of a part": lambda net: net.first.eval(),
@@ -149,6 +197,73 @@ def test_a_program_that_reads_numbers_asks_each_question_once() -> None:
     assert check(space, 6, size_seconds=1.0).problems == ()
 
 
+def test_describing_a_module_does_not_change_it() -> None:
+    class Counting(Net):
+        def forward(self, x):
+            self.steps = getattr(self, "steps", 0) + 1
+            if torch.is_grad_enabled() and self.steps > 100:
+                return super().forward(x) * 0
+            return super().forward(x.cumsum(1).sort(1)[0])
+
+    space = SearchSpace("counting", lambda choose: Counting(), SHAPES)
+    module = space.returned(space.replay(Architecture("counting", ())))
+    graphs = {space.as_graph(module) for _ in range(3)}
+    assert len(graphs) == 1
+    assert not hasattr(module, "steps")
+
+
+def test_a_program_that_draws_its_layers_is_found_by_the_check() -> None:
+    def define(choose):
+        return nn.Sequential(nn.Linear(8, 3), random.choice([nn.ReLU, nn.Tanh, nn.GELU])())
+
+    problems = check(SearchSpace("drawn", define, SHAPES), 6, size_seconds=1.0).problems
+    assert any("is another one than the module that is described" in each for each in problems)
+
+
+def test_a_tensor_that_a_cache_kept_is_named() -> None:
+    @lru_cache
+    def table() -> torch.Tensor:
+        return torch.arange(8.0)
+
+    def define(choose):
+        net = Net()
+        net.register_buffer("mask", table())
+        return net
+
+    space = SearchSpace("table", define, SHAPES)
+    space.graph(Architecture("table", ()))
+    with pytest.raises(ValueError, match=r"'mask' of Net has no memory.*lru_cache"):
+        space.build(Architecture("table", ()))
+
+
+def test_lazy_parts_are_ready_to_be_trained() -> None:
+    space = SearchSpace("lazy", lambda choose: nn.Sequential(nn.LazyLinear(3)), SHAPES)
+    assert space.build(Architecture("lazy", ()))[0].weight.shape == (3, 8)
+
+
+def test_a_module_that_is_returned_twice_is_refused() -> None:
+    known = Net()
+    space = SearchSpace("cached", lambda choose: known, SHAPES)
+    first = Architecture("cached", ())
+    space.graph(first)
+    with pytest.raises(ValueError, match="returned a module that it had returned before"):
+        space.build(first)
+
+
+def test_a_program_returns_graphs_or_modules() -> None:
+    def define(choose):
+        if choose.one_of("graph", (True, False)):
+            builder = GraphBuilder()
+            return builder.output(builder.node("linear", builder.input((8,)), out_features=3))
+        return Net()
+
+    for first in (True, False):
+        space = SearchSpace("mixed", lambda choose: define(choose), SHAPES)
+        space.graph(Architecture("mixed", (("graph", first),)))
+        with pytest.raises(ValueError, match="a Graph for some choices"):
+            space.graph(Architecture("mixed", (("graph", not first),)))
+
+
 def test_a_search_evaluates_all_of_them() -> None:
     space = space_of({name: OTHERS[name] for name in ("ones", "arange", "frozen")})
     proposals = RandomSearch().ask(space, EMPTY, 3, seed=0).proposals
@@ -169,10 +284,29 @@ def test_the_check_names_decisions_that_change_nothing() -> None:
     assert "decisions changing nothing    unused" in report_text(report)
 
 
+LAZY = """
+from spaces import Architecture, GraphBuilder, SearchSpace, Shapes
+from spaces.canonical import canonical_key
+
+def define(choose, shapes):
+    import torch
+    return torch.nn.Sequential(torch.nn.Linear(8, choose.integer("width", 3, 9)), torch.nn.Tanh())
+
+space = SearchSpace("lazy", define, Shapes((8,), (3,)))
+item = Architecture("lazy", (("width", 3),))
+print(*(canonical_key(space.replayed(item)) for _ in range(2)), sep="\\n")
+"""
+
+
+def test_a_program_that_imports_torch_itself_has_one_key() -> None:
+    keys = {line for _ in range(2) for line in outputs_of(["-c", LAZY], Path(__file__).parent)}
+    assert len(keys) == 1
+
+
 PROGRAM = """
 import torch
 from torch import nn
-from spaces import Architecture, SearchSpace, Shapes
+from spaces import Architecture, GraphBuilder, SearchSpace, Shapes
 from spaces.canonical import canonical_key
 
 class Part:
@@ -182,7 +316,7 @@ class Own(nn.Module):
     def __init__(self):
         super().__init__()
         self.kinds, self.part = {"b", "a", "c", "long name"}, Part({"x": {"p", "q"}})
-        self.register_buffer("mask", torch.ones(8).tril() if False else torch.rand(8))
+        self.register_buffer("mask", torch.rand(8))
         self.body = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
     def forward(self, x): return self.body(x * self.mask)
 
@@ -199,17 +333,23 @@ def test_the_key_is_the_same_in_every_process(tmp_path: Path) -> None:
     head = "from spaces import Architecture; A = Architecture('own', ()); "
     commands = (["own.py"], ["own.py"], ["-c", head + imported])
     keys = {
-        subprocess.run(
-            [sys.executable, *command],
-            cwd=tmp_path,
-            env={"PYTHONHASHSEED": str(number), "PYTHONPATH": str(Path(__file__).parents[2])},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+        line
         for number, command in enumerate(commands)
+        for line in outputs_of(command, tmp_path, number)
     }
     assert len(keys) == 1
+
+
+def outputs_of(command: list[str], folder: Path, hash_seed: int = 0) -> list[str]:
+    """The lines that a new process prints."""
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
 
 
 def test_details_are_left_out_for_predictors() -> None:

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from spaces import Architecture, Chooser, SearchSpace, Shapes
 from spaces.canonical import canonical_key
 from spaces.ops import costs
-from spaces.trace import watch
+from spaces.trace import describe, watch
 
 ONLY = Architecture("own", ())
 
@@ -215,3 +215,38 @@ def test_a_module_that_cannot_run_is_refused_with_its_own_line() -> None:
 
     with pytest.raises(ValueError, match=r"Wrong cannot be traced.*test_own_modules\.py"):
         space_of(Wrong).graph(ONLY)
+
+
+class Packed(nn.Module):
+    """An LSTM over packed sequences, whose lengths are the same."""
+
+    def __init__(self, kind: type[nn.Module] = nn.LSTM) -> None:
+        super().__init__()
+        self.layer, self.head = kind(2, 16, batch_first=True), nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        lengths = torch.full((len(x),), x.shape[1])
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
+        states, _ = nn.utils.rnn.pad_packed_sequence(self.layer(packed)[0], batch_first=True)
+        return self.head(states[:, -1])
+
+
+@pytest.mark.parametrize(("kind", "gates"), [(nn.LSTM, 4), (nn.GRU, 3)])
+def test_packed_sequences_cost_what_others_cost(kind: type[nn.Module], gates: int) -> None:
+    graph = describe(Packed(kind), (30, 2))
+    assert costs(graph).multiply_adds == gates * 16 * (2 + 16) * 30 + 16 * 3
+
+
+def test_the_error_names_the_line_that_torch_cannot_run() -> None:
+    class Typo(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.LSTM(2, 4, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            states, _ = self.layer(x)
+            return states.last()
+
+    with pytest.raises(ValueError, match=r"states\.last\(\)\s+AttributeError.*'last'") as told:
+        describe(Typo(), (30, 2))
+    assert "recurrent layer" not in str(told.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from spaces import Architecture, SearchSpace, Shapes
+from spaces.garbage import without_garbage_collection
 from spaces.ops import costs
-from spaces.trace import describe
+from spaces.trace import describe, trace, watch
 
 ONLY = Architecture("own", ())
 
@@ -97,6 +99,12 @@ def counted(m: Program, x: Tensor) -> Tensor:
     return m.fc(x)
 
 
+def hooked() -> nn.Module:
+    layer = nn.Linear(8, 8)
+    layer.register_forward_hook(lambda module, given, output: output * 2)
+    return layer
+
+
 PROGRAMS: dict[str, tuple[Callable[..., Any], Any]] = {
     "no_grad": (without_gradient, None),
     "inference_mode": (without_recording, None),
@@ -150,7 +158,7 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], Any]] = {
     "numbers in forward": (counted, None),
     "a hook": (
         lambda m, x: m.fc(m.part(x)),
-        lambda: nn.Linear(8, 8).register_forward_hook(lambda *given: given[2] * 2) and nn.Tanh(),
+        hooked,
     ),
     "masks": (
         lambda m, x: m.fc(
@@ -171,11 +179,13 @@ def test_it_is_described_with_the_counts_of_torch_and_built_as_it_is(name):
     built = space.build(ONLY)
     torch.manual_seed(0)
     bare = Program(*PROGRAMS[name])
+    if name == "LazyLinear":  # The space's module has drawn its weights already.
+        bare(torch.zeros(2, 8))
     inputs = torch.randn(2, 8)
     outputs = []
     with FlopCounterMode(display=False) as counter:
         for module in (bare, built):
-            torch.manual_seed(1)  # Lazy parts draw their weights at the first call.
+            torch.manual_seed(1)
             outputs.append(module(inputs))
     assert torch.equal(*outputs)
     counted_here = costs(graph)
@@ -188,6 +198,31 @@ def test_describing_leaves_modes_as_they_were():
     describe(module, (8,))
     assert [part.training for part in module.modules()].count(False) == 1
     assert not module.part.norm.training
+
+
+@pytest.mark.parametrize("tool", [trace, watch])
+def test_a_described_module_is_freed_without_garbage_collection(tool):
+    freed = list[weakref.ref]()
+    with without_garbage_collection():
+        for _ in range(3):
+            module = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)).to("meta")
+            freed.append(weakref.ref(own := nn.Linear(8, 8)))
+            module.function = lambda x, own=own: x
+            del own
+            freed.append(weakref.ref(module))
+            tool(module, (8,))
+            del module
+        # Hooks of torch may hold the last one.
+        assert [reference() for reference in freed[:-2]] == [None] * 4
+
+
+def test_a_generator_of_the_module_s_own_does_not_tell_networks_apart():
+    def noisy(m: Program, x: Tensor) -> Tensor:
+        return m.fc(torch.bernoulli(m.body(x).sigmoid(), generator=m.part))
+
+    # Both are alive, so that their addresses differ.
+    modules = [Program(noisy, torch.Generator().manual_seed(0)) for _ in range(2)]
+    assert watch(modules[0], (8,)) == watch(modules[1], (8,))
 
 
 def test_the_device_of_the_module_makes_no_difference():

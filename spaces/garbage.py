@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def without_collection() -> Iterator[None]:
-    """No garbage is collected inside.
+def without_garbage_collection() -> Iterator[None]:
+    """Within this context, no garbage is collected.
 
-    A module has thousands of objects. Making many of them starts collection after collection, and
-    each looks at all objects of torch; modules have no cycles, so nothing is found.
+    A module has thousands of objects. Making many modules starts collection after collection, and
+    each looks at all objects of torch. Modules and recordings hold no cycles, so nothing would be
+    found.
     """
     enabled = gc.isenabled()
     gc.disable()
