@@ -6,7 +6,7 @@ import enum
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy
@@ -26,9 +26,8 @@ def plain_value(
     """The value as scalars, tuples and lists, whose `repr` is the same in every process.
 
     Objects are written as their class and attributes, functions as their name, constants, closure
-    and defaults. A set is sorted. Nothing contains an address. Three things are not seen: what a
-    function does with its constants and names, the object of a bound method, and attributes that
-    `__slots__` declares.
+    and defaults, a Python module as its name. A set is sorted. Nothing contains an address. What an
+    object keeps where neither its attributes nor its text show it is not seen.
 
     Args:
         value: anything.
@@ -46,6 +45,8 @@ def plain_value(
         return ("tensor", tensor(value))
     if isinstance(value, type):
         return ("class", full_name(value, home))
+    if isinstance(value, ModuleType):  # A closure may hold all of torch.
+        return ("import", value.__name__)
     if isinstance(value, _NAMED):
         return str(value)
     if isinstance(value, enum.Enum):
@@ -73,6 +74,8 @@ def plain_value(
     if callable(value) and hasattr(value, "__qualname__"):
         return ("function", full_name(value, home), _contents(value, further))
     attributes = getattr(value, "__dict__", None)
+    # Objects lead to ever more objects, containers end.
+    further = partial(plain_value, tensor=tensor, home=home, depth=max(depth - 3, 0))
     if attributes is None:
         # Such objects have their contents in their text, unless it is an address.
         text = repr(value)

@@ -62,6 +62,9 @@ def hooked(net: Any) -> None:
     net.first.register_forward_hook(lambda module, given, output: output * 2)
 
 
+net_scale = 2.0
+
+
 def seeded(net: Any, seed: int) -> None:
     torch.manual_seed(seed)
     net.first.weight.data.normal_()
@@ -134,6 +137,9 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
     "a module in a list": lambda net: setattr(net, "temperature", [nn.Dropout(0.1)]),
     "another module in a list": lambda net: setattr(net, "temperature", [nn.Dropout(0.2)]),
     "two kinds of hooks": two_hooks,
+    "a function of torch": lambda net: setattr(
+        net, "temperature", lambda x: torch.add(x, net_scale)
+    ),
     "another class": lambda net: setattr(net, "second", type("Linear2", (nn.Linear,), {})(8, 3)),
     "a hook": hooked,
     "evaluation mode of a part": lambda net: net.first.eval(),
