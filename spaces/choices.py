@@ -22,7 +22,7 @@ import math
 import random as _random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from spaces.architecture import Architecture
 from spaces.domains import Answer, Domain, Integer, OneOf, Permutation, Real, Subset
@@ -122,7 +122,8 @@ class Chooser:
         if not options:
             raise ValueError(f"the choice {path!r} has no options")
         option = options[int(self._random.random() * len(options))]
-        self.decisions[path] = option if option.__class__ in SCALARS else label_of(option)  # type: ignore[assignment]
+        label: Any = option if option.__class__ in SCALARS else label_of(option)
+        self.decisions[path] = label
         return option
 
     def integer(self, name: str, low: int, high: int) -> int:
@@ -151,7 +152,8 @@ class Chooser:
                 f"log=True), got {low!r} and {high!r}"
             )
         path = self._prefix + name
-        value = self.decisions[path] = float(self._ask(path, Real(float(low), float(high), log)))  # type: ignore[arg-type]
+        answer: Any = self._ask(path, Real(float(low), float(high), log))
+        value = self.decisions[path] = float(answer)
         return value
 
     def subset(

@@ -15,10 +15,16 @@ from typing import Any
 from torch import Tensor, nn
 
 from spaces.making import calls_of
-from spaces.plain_values import SCALARS, class_contents, digest_of, full_name, plain_value
+from spaces.plain_values import (
+    OF_MODULES,
+    SCALARS,
+    class_contents,
+    digest_of,
+    full_name,
+    plain_value,
+)
 
-# What every module has, and what holds its tensors and its parts.
-_OF_TORCH = frozenset(nn.Module().__dict__) - {"training"}
+_OF_TORCH = OF_MODULES - {"training"}
 _HOOKS = tuple(sorted(name for name in _OF_TORCH if name.endswith("_hooks")))
 
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 SCALARS = frozenset((int, float, str, bool, type(None), complex, bytes))
 _NAMED = (torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format)
-_OF_MODULES = frozenset(nn.Module().__dict__)
+# What torch keeps in every module.
+OF_MODULES = frozenset(nn.Module().__dict__)
 # The attributes of an object's attributes are followed this far.
 _DEPTH = 8
 
@@ -65,7 +66,7 @@ def plain_value(
     if isinstance(value, nn.Module):
         if kind.__module__.startswith("torch._dynamo"):
             return ("compiled",)
-        own = {name: item for name, item in vars(value).items() if name not in _OF_MODULES}
+        own = {name: item for name, item in vars(value).items() if name not in OF_MODULES}
         return ("module", full_name(kind, home), further({**own, **value._modules}))
     if isinstance(value, torch.Generator):
         return ("generator", value.initial_seed())

@@ -68,7 +68,7 @@ class _Fork:
         """The shares by number; none if the process does not answer in this many seconds."""
         try:
             return self.connection.recv() if self.connection.poll(patience) else {}
-        except EOFError:
+        except (EOFError, OSError):  # The process died before or while it sent.
             return {}
 
     def end(self) -> None:

@@ -24,7 +24,7 @@ _MISSING = object()
 
 
 class _Interception:
-    """The recording to which calls and reads go, and how many contexts want the replacements."""
+    """One tracing: its recording and thread, and what modules get back when it ends."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording, self.thread = recording, threading.get_ident()
