@@ -27,6 +27,7 @@ from nas.training.outputs import (
 )
 from nas.training.recipe import Recipe, batch_bounds, learning_rates
 from nas.training.scoring import NotFinite, evaluate_split
+from nas.training.unsaved_state import unsaved_state
 from spaces.structure import call, mapped
 
 
@@ -40,7 +41,8 @@ class Trained:
         curve: the metric after each epoch.
         seconds: wall-clock time, validation included.
         epochs: the number of epochs trained, with those before a pause.
-        paused: the state to resume from; None if the recipe's last epoch is done.
+        paused: the state to resume from; None if the recipe's last epoch is done, or if the module
+            keeps state that a checkpoint does not hold (see `nas.training.unsaved_state`).
     """
 
     validation: float
@@ -98,6 +100,8 @@ def train(
     curve: list[float] = []
     started = time.perf_counter()
     with own_randomness(derive(seed, "module"), device), fastest_convolutions():
+        pauses = last < recipe.epochs
+        begun = unsaved_state(module) if pauses else None
         if paused is not None:
             state.resume(paused)
             curve += paused.curve
@@ -126,7 +130,8 @@ def train(
             curve.append(score)
             if on_epoch is not None:
                 on_epoch(epoch + 1, score)
-        rest = state.pause(tuple(curve)) if last < recipe.epochs else None
+        is_whole = pauses and begun is not None and unsaved_state(module) == begun
+        rest = state.pause(tuple(curve)) if is_whole else None
     return Trained(curve[-1], tuple(curve), time.perf_counter() - started, last, rest)
 
 

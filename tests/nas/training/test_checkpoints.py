@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import numpy
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -266,3 +267,32 @@ def test_cuda_resumes_up_to_rounding(digits, tmp_path):
         paused=read_checkpoint(tmp_path / "c", "it"),
     )
     assert on.curve == pytest.approx(straight.curve, abs=0.05)
+
+
+class Stateful(nn.Module):
+    """A network with state that no checkpoint holds."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.body = kind, nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        self.steps, self.generator = 0, None
+        if kind == "own generator":
+            self.generator = torch.Generator().manual_seed(0)
+
+    def forward(self, x):
+        if self.kind == "a count" and self.training:
+            self.steps += 1
+        if self.kind == "python" and self.training:
+            x = x * random.random()
+        if self.kind == "numpy" and self.training:
+            x = x * float(numpy.random.rand())
+        if self.generator is not None and self.training:
+            x = x * torch.rand(1, generator=self.generator)
+        return self.body(x)
+
+
+@pytest.mark.parametrize("kind", ["none", "a count", "python", "numpy", "own generator"])
+def test_a_training_pauses_only_with_all_of_its_state(digits, kind):
+    recipe = Recipe(epochs=2, batch_size=256)
+    paused = train(seeded(lambda: Stateful(kind)), digits, recipe, seed=3, device=CPU, until=1)
+    assert (paused.paused is not None) == (kind == "none")
