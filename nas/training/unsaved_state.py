@@ -34,5 +34,5 @@ def unsaved_state(module: nn.Module) -> Any:
         if any(isinstance(value, _OWN_GENERATORS) for value in own.values()):
             return None
         attributes.append((name, plain_value(dict(sorted(own.items())), digest_of)))
-    kind, keys, *others = numpy.random.get_state()
-    return attributes, random.getstate(), (kind, keys.tobytes(), *others)
+    drawn = plain_value(numpy.random.get_state(legacy=False), digest_of)
+    return attributes, random.getstate(), drawn
