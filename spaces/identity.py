@@ -54,6 +54,7 @@ def identity(module: nn.Module, home: str = "") -> str:
 def _parts(module: nn.Module, write: Callable[[Any], Any], home: str) -> Iterator[Any]:
     """Each module inside with its attributes and tensors, in order; a shared one only once."""
     seen = dict[int, int]()
+    classes = dict[type, Any]()  # What a class contains is the same for each of its modules.
     waiting: list[tuple[str, nn.Module]] = [("", module)]
     while waiting:
         path, item = waiting.pop()
@@ -65,10 +66,14 @@ def _parts(module: nn.Module, write: Callable[[Any], Any], home: str) -> Iterato
         if type(item).__module__.startswith("torch._dynamo"):  # A compiled module.
             waiting += [(f"{path}.{name}", part) for name, part in item.named_children()]
             continue
+        kind = type(item)
+        first = kind not in classes
+        if first:
+            classes[kind] = class_contents(kind, write)
         yield (
             path,
-            full_name(type(item), home),
-            class_contents(type(item), write),
+            full_name(kind, home),
+            classes[kind] if first else None,
             [
                 (name, value if type(value) in SCALARS else write(value))
                 for name, value in sorted(held.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from spaces.structure import Named, by_name, is_shape, mapped
@@ -50,7 +51,7 @@ class Shapes:
                     f"{self.vocabulary!r}"
                 )
 
-    @property
+    @cached_property  # It is asked at each sample of a space.
     def several(self) -> bool:
         """Whether the input is a tuple or mapping of shapes."""
         return not is_shape(self.input)

@@ -62,14 +62,22 @@ def test_a_fork_that_does_not_answer_is_replaced(
 
 def test_an_error_is_raised_and_no_process_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forks, "_cores", lambda: 3)
+    started, fork = list[int](), os.fork
+
+    def noted() -> int:
+        started.append(fork())
+        return started[-1]
 
     def share(number: int) -> int:
         raise ValueError(f"share {number}")
 
+    monkeypatch.setattr(os, "fork", noted)
     with pytest.raises(ValueError, match="share 0"):
         in_shares(share, 4)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert len(started) == 2
+    for process in started:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(process, os.WNOHANG)
 
 
 def test_a_search_of_modules_does_not_depend_on_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
