@@ -21,6 +21,7 @@ _BUILT_IN = (
     "nasbench201",
     "nasbench_graph",
     "nasbench_macro",
+    "nasbench_mr",
     "nats_size",
 )
 SPACES: dict[str, str] = {name: f"spaces.{name}:space" for name in _BUILT_IN} | {
