@@ -10,8 +10,9 @@ table's column `isomorph`. Intervals are checked on the held-out values of `--tr
 predict those.
 
 Methods are the names in `predictors.PREDICTORS`, with settings as in `gnn:layers=4:members=5`.
-`parameters` and `multiply_adds` rank by that count of the built network, any other name by that
-column of the table. Writes `--json`, and `results/predictors_NAME.csv`.
+`prior:prior="DIRECTORY"` predicts without labels, in standard units. `parameters` and
+`multiply_adds` rank by that count of the built network, any other name by that column of the table.
+Writes `--json`, and `results/predictors_NAME.csv`.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.predictor_splits import SPLIT, Table, read_table, splits
 from benchmarks.record import commit, record
+from nas.strategies.reading import reader_of, reading
 from nas.tasks.arrays import read_npz
 from predictors import PREDICTORS, Prediction, predictor
 from predictors.calibration import LEVELS, coverage, negative_log_likelihood
+from predictors.frame.targets import learn_normal_scores
+from predictors.prior.stored import load_prior
+from predictors.prior.unlabelled import unlabelled
 from predictors.ranking import kendall_tau, precision_at, regret_of_top, spearman
 from spaces.ops import costs
 
@@ -55,7 +60,9 @@ def measure(
     before = _peak()
     started = time.perf_counter()
     name, settings = with_settings(method)
-    fitted = predictor(name, **settings).fit(
+    if name == "prior":
+        return _unlabelled(table, settings, unseen, seed)
+    fitted = reading(predictor(name, **settings), table.space).fit(
         list(table.graphs[train]), table.train_N[train], seed=seed
     )
     fit_seconds = time.perf_counter() - started
@@ -85,6 +92,29 @@ def measure(
         rounded = {name: round(weight, 3) for name, weight in weights.items()}
         figures["weights"] = json.dumps(rounded)
     return figures
+
+
+def _unlabelled(
+    table: Table, settings: dict[str, Any], unseen: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """The figures of a prior without labels. Its intervals are checked on normal scores."""
+    random = np.random.default_rng([SPLIT, seed, 2])
+    reference = random.permutation(len(table.graphs))[:500]
+    prior = load_prior(settings.get("prior", "shipped"))
+    known = unlabelled(
+        prior, reader_of(table.space), list(table.graphs[reference]), cost=table.sign < 0
+    )
+    if known is None:
+        return {"tested": len(unseen)}
+    prediction = known.predict(list(table.graphs[unseen]))
+    score_M = table.test_N[unseen]
+    normal_M = learn_normal_scores(score_M).to_normal(score_M)
+    return {
+        **ranked(prediction.mean, score_M),
+        **calibrated(prediction, normal_M),
+        "trust": known.trust,
+        "tested": len(unseen),
+    }
 
 
 def with_settings(method: str) -> tuple[str, dict[str, Any]]:
@@ -163,7 +193,7 @@ def one_split(job: tuple[str, int, np.ndarray, np.ndarray, Sequence[str]]) -> li
     size, seed, train, unseen, methods = job
     rows = []
     for method in methods:
-        if with_settings(method)[0] in PREDICTORS:
+        if with_settings(method)[0] in (*PREDICTORS, "prior"):
             figures = measure(TABLE, method, train, unseen, seed)
         else:
             counted = unseen[np.isfinite(BASELINES[method][unseen])]
@@ -180,7 +210,7 @@ def main() -> None:
     arguments = parse()
     TABLE = read_table(arguments)
     for method in arguments.methods:
-        if with_settings(method)[0] not in PREDICTORS:
+        if with_settings(method)[0] not in (*PREDICTORS, "prior"):
             BASELINES[method] = count(TABLE, method, arguments.table)
     jobs = [(*split, arguments.methods) for split in splits(TABLE, arguments)]
     rows: list[dict[str, Any]] = []

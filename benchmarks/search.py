@@ -5,7 +5,8 @@
         --strategies random,evolution,local,surrogate --budget 100 --seeds 100 --json OUT
 
 A strategy may have settings, such as `evolution:population=50:tournament=10`, and the surrogate a
-predictor, such as `surrogate:predictor=trees`. The search sees the objective. The regret on the
+predictor, such as `surrogate:predictor=trees`, and a prior, such as `surrogate:prior=none` or
+`surrogate:prior=DIRECTORY` (see `pretrain.py`). The search sees the objective. The regret on the
 test column is that of the architecture with the best objective.
 
 If the table lacks architectures of the space, the space rejects them. That takes long if the table
@@ -132,13 +133,15 @@ def strategy_named(text: str, arguments: argparse.Namespace) -> Strategy:
         key: yaml.safe_load(value)
         for key, _, value in (setting.partition("=") for setting in given)
     }
-    predictor = settings.pop("predictor", "quick")
+    predictor = {"name": settings.pop("predictor", "quick")}
+    if "prior" in settings:
+        predictor["prior"] = settings.pop("prior")
     evaluator = {"name": "table", "path": str(arguments.table), "score": arguments.objective}
     config: dict[str, Any] = {
         "space": arguments.space,
         "evaluator": evaluator,
         "strategy": {"name": name, **settings},
-        "predictor": {"name": predictor},
+        "predictor": predictor,
     }
     if arguments.cost and "objectives" in getattr(STRATEGIES.get(name), "__dataclass_fields__", ()):
         config["objectives"] = [asdict(SCORE), asdict(COST)]

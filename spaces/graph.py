@@ -17,6 +17,7 @@ import json
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spaces.structure import is_shape
@@ -98,10 +99,10 @@ class Graph:
     @cached_property
     def incoming(self) -> tuple[tuple[int, ...], ...]:
         """For each node the sources of its edges, sorted by slot, then in the order given."""
-        sources: list[list[Edge]] = [[] for _ in self.nodes]
-        for edge in self.edges:
-            sources[edge[1]].append(edge)
-        return tuple(tuple(edge[0] for edge in sorted(edges, key=_slot)) for edges in sources)
+        sources: list[list[int]] = [[] for _ in self.nodes]
+        for source, target, _ in sorted(self.edges, key=itemgetter(2)):
+            sources[target].append(source)
+        return tuple(map(tuple, sources))
 
     @cached_property
     def outgoing(self) -> tuple[tuple[int, ...], ...]:
@@ -167,9 +168,19 @@ def node(op: str, **attributes: Any) -> Node:
     Raises:
         ValueError: an attribute is not a JSON value.
     """
-    return Node(
-        op, tuple((name, _frozen(op, name, attributes[name])) for name in sorted(attributes))
-    )
+    is_exact = _EXACT.issuperset(map(type, attributes.values()))
+    return (_kept if is_exact else _made)(op, **attributes)
+
+
+def _made(op: str, **attributes: Any) -> Node:
+    names = sorted(attributes)
+    return Node(op, tuple([(name, _frozen(op, name, attributes[name])) for name in names]))
+
+
+# Networks repeat their nodes. A cache tells True from 1, but neither in tuples, nor 0.0 from -0.0.
+_EXACT = frozenset((str, int, bool, type(None)))
+_kept = lru_cache(maxsize=65536, typed=True)(_made)
+_edge = lru_cache(maxsize=65536, typed=True)(Edge)
 
 
 class GraphBuilder:
@@ -225,13 +236,11 @@ class GraphBuilder:
         target = len(self._nodes)
         for value in inputs:
             if not 0 <= value < target:
-                raise ValueError(
-                    f"the input {value!r} of {item} is not an earlier node (0 to {target - 1})"
-                )
+                earlier = f"an earlier node (0 to {target - 1})"
+                raise ValueError(f"the input {value!r} of {item} is not {earlier}")
         self._nodes.append(item)
-        self._edges.extend(
-            Edge(value, target, place if ordered else 0) for place, value in enumerate(inputs)
-        )
+        for place, value in enumerate(inputs):
+            self._edges.append(_edge(value, target, place if ordered else 0))
         return target
 
     def include(self, graph: Graph, value: int) -> int:
@@ -268,21 +277,17 @@ def _check_edges(count: int, edges: tuple[Edge, ...]) -> None:
             raise ValueError(f"an edge is (source, target, slot); got {edge!r}")
         source, target, slot = edge
         if not 0 <= source < target < count:
-            raise ValueError(
-                f"an edge leads from an earlier node to a later one among {count}; got {source} "
-                f"-> {target}"
-            )
+            wanted = f"an edge leads from an earlier node to a later one among {count}"
+            raise ValueError(f"{wanted}; got {source} -> {target}")
         if slot < 0:
             raise ValueError(f"an edge's slot is not negative; got {slot} on {source} -> {target}")
 
 
-def _slot(edge: Edge) -> int:
-    return edge[2]
-
-
 def _frozen(op: str, name: str, value: Any) -> Value:
+    if value.__class__ in _EXACT:
+        return value
     if isinstance(value, list | tuple):
-        return tuple(_frozen(op, name, item) for item in value)
+        return tuple([_frozen(op, name, item) for item in value])
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(
             f"the attribute {name!r} of the node {op!r} is {value!r}, which JSON does not have: "

@@ -64,6 +64,7 @@ class SearchSpace:
     held: tuple[tuple[str, Answer], ...] = ()
     regions: tuple[Regions, ...] = ()
     limit: Callable[[SearchSpace, Architecture], Rejected | None] | None = None
+    executed: Callable[[Graph, Shapes], Graph] | None = None
 
     def for_shapes(self, shapes: Shapes) -> SearchSpace:
         """The same space for data of other shapes."""
@@ -169,6 +170,16 @@ class SearchSpace:
                 "Take their scores from a table (evaluator: {name: table, ...})"
             )
         return self.network(graph, self.shapes) if self.network is not None else graph
+
+    def executed_graph(self, graph: Graph) -> Graph:
+        """The whole network's graph with operations that its output does not need, if there are.
+
+        Published times are of networks that compute such operations.
+
+        Raises:
+            ValueError: as `network_graph`.
+        """
+        return self.executed(graph, self.shapes) if self.executed else self.network_graph(graph)
 
     def buildable_graph(self, architecture: Architecture) -> Graph:
         """The whole network's graph in primitive operations only, of which a class can be built.

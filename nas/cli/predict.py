@@ -60,7 +60,7 @@ def predict(
 
         from nas.prediction.predicting import enumerated, read_architectures, sampled
         from nas.prediction.predicting import predict as rank
-        from nas.prediction.saved import load, space_of
+        from nas.prediction.saved import load, reading_in, space_of
 
         if (sample is not None) + every + bool(arch) > 1:
             raise ValueError(
@@ -88,7 +88,7 @@ def predict(
             leave=False,
             disable=None,
         ) as shown:
-            ranked = rank(trained, shown, distinct=not arch)
+            ranked = rank(reading_in(trained, known), shown, distinct=not arch)
         if out is not None:
             _write_csv(out, ranked.best)
         best, distinct = ranked.best[:top], len(ranked.best)

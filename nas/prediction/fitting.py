@@ -23,6 +23,7 @@ from nas.record.environment import environment
 from nas.record.shapes import shapes_to_json
 from nas.record.trust import seal
 from nas.seeds import derive
+from nas.strategies.reading import reading
 from predictors import PREDICTORS, Prediction
 from predictors.calibration import coverage, folds_of
 from predictors.predictor import Predictor
@@ -102,7 +103,7 @@ def fit(
         ValueError: there are too few labels, or see `named_predictor`.
     """
     settings = settings or {}
-    predictor = named_predictor(name, settings)
+    predictor = reading(named_predictor(name, settings), labels.space)
     rows = numpy.flatnonzero(numpy.isfinite(labels.values_N))
     graphs = [labels.space.graph(labels.architectures[row]) for row in rows.tolist()]
     label_of = _by_canonical_key(graphs, labels.values_N[rows])

@@ -13,7 +13,7 @@ import numpy
 
 from nas.prediction.labels import Labels
 from nas.prediction.predicting import BATCH
-from nas.prediction.saved import SavedPredictor
+from nas.prediction.saved import SavedPredictor, reading_in
 from predictors import Fitted, Prediction
 from predictors.calibration import LEVELS, coverage, negative_log_likelihood
 from predictors.ranking import kendall_tau, precision_at, regret_of_top, spearman
@@ -38,7 +38,7 @@ def evaluate(trained: SavedPredictor, labels: Labels) -> dict[str, Any]:
     Raises:
         ValueError: fewer than two architectures are new.
     """
-    about = trained.about
+    about, trained = trained.about, reading_in(trained, labels.space)
     graphs = [labels.space.graph(architecture) for architecture in labels.architectures]
     known_N = numpy.array([canonical_key(graph) in about.labels for graph in graphs], dtype=bool)
     if labels.classes_N is not None:

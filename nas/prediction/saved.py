@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nas.record.shapes import with_shapes
 from nas.record.trust import is_sealed, refuse_foreign_code
+from nas.strategies.reading import reader_of
 from predictors import Fitted, load_predictor
+from predictors.prior.attached import FittedReading
 from spaces import SearchSpace
 from spaces.load import load_object, load_space
 
@@ -133,6 +135,13 @@ def load(directory: Path) -> SavedPredictor:
     )
     where, _, attribute = about.predictor.rpartition(":")
     return SavedPredictor(load_object(where, attribute, "predictor").load(directory), about)
+
+
+def reading_in(trained: SavedPredictor, space: SearchSpace) -> SavedPredictor:
+    """The predictor, which reads the whole networks of the space if it was fitted on such."""
+    if not getattr(getattr(trained.fitted, "settings", None), "reads_networks", False):
+        return trained
+    return replace(trained, fitted=FittedReading(trained.fitted, reader_of(space)))
 
 
 def space_name(about: About, named: str | None) -> str:

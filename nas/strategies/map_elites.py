@@ -25,6 +25,7 @@ from nas.objectives.elite_archive import archive
 from nas.record.history import History
 from nas.record.trials import Proposal, Trial
 from nas.seeds import derive, generator
+from nas.strategies.reading import reading
 from nas.strategies.strategy import (
     REFUSED,
     Asked,
@@ -161,7 +162,7 @@ class MapElites:
             return ()
         number = len(history.trials)
         graphs = [space.graph(trial.architecture) for trial in history.observed]
-        fitted = self.predictor.fit(
+        fitted = reading(self.predictor, space).fit(
             graphs, [trial.score for trial in history.observed], seed=derive(seed, "fit", number)
         )
         prediction = fitted.predict([space.graph(proposal.architecture) for proposal in pool])

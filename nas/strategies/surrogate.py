@@ -33,6 +33,8 @@ from nas.strategies.acquisition import (
 from nas.strategies.candidates import candidates
 from nas.strategies.evolution import Evolution
 from nas.strategies.nsga2 import NSGA2
+from nas.strategies.prior import LEAST_TRUST, first_design, known_before
+from nas.strategies.reading import reading
 from nas.strategies.strategy import (
     Asked,
     predicted,
@@ -68,7 +70,8 @@ class SurrogateSearch:
             hypervolume to the front, as the acquisition assumes their objectives.
         constraints: the run's. Numbers that only an evaluation gives are predicted, and candidates
             that probably break a constraint come last.
-        initial: at least this many are drawn at random before the first fit (whole batches).
+        initial: at least this many are evaluated before the first fit (whole batches): chosen by
+            the predictor's prior if it knows spaces like this one, else at random.
         acquisition: `ucb`, `ei`, `noisy_ei`, `thompson` or `top`.
         kappa: how many standard deviations of epistemic uncertainty `ucb` adds.
         candidates: how many architectures the predictor is applied to in a round.
@@ -109,7 +112,7 @@ class SurrogateSearch:
             ValueError: an observation lacks an objective.
         """
         if len(history.trials) < self.initial:
-            return Asked(random_proposals(space, history, count, seed), "initial design: random")
+            return self._begin(space, history, count, seed)
         observed = history.observed
         if len(observed) < 2:
             return Asked(
@@ -146,6 +149,17 @@ class SurrogateSearch:
         )
         return Asked(proposals, note)
 
+    def _begin(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
+        """The initial design: chosen by the prior if it is trusted in this space, else random."""
+        known = known_before(space, self.predictor, seed) if self.objectives == (SCORE,) else None
+        if known is None or known.trust < LEAST_TRUST:
+            return Asked(random_proposals(space, history, count, seed), "initial design: random")
+        return Asked(
+            first_design(space, history, count, seed, known),
+            "initial design: by the prior, which expects to rank this space with a correlation of "
+            f"{known.trust:.2f}",
+        )
+
     @property
     def _names(self) -> tuple[str, ...]:
         """The numbers to predict: the score, the objectives and the constrained numbers.
@@ -176,7 +190,7 @@ class SurrogateSearch:
             )
             return NumberPredictions(_certain(exact_N), _certain(known_M))
         known = [space.graph(trial.architecture) for trial in observed]
-        fitted = self.predictor.fit(known, known_M, seed=seed)
+        fitted = reading(self.predictor, space).fit(known, known_M, seed=seed)
         return NumberPredictions(
             fitted.predict([space.graph(proposal.architecture) for proposal in pool]),
             fitted.predict(known),

@@ -54,7 +54,12 @@ class Kernel:
         return self.amplitude + ((feature_MF * self.linear_F) ** 2).sum(1)
 
 
-def choose_kernel(feature_NF: np.ndarray, group_F: np.ndarray, normal_N: np.ndarray) -> Kernel:
+def choose_kernel(
+    feature_NF: np.ndarray,
+    group_F: np.ndarray,
+    normal_N: np.ndarray,
+    known_NN: np.ndarray | float = 0.0,
+) -> Kernel:
     """The kernel at a local maximum of the posterior of its parameters' logarithms.
 
     L-BFGS searches from the mode of the prior. The posterior may have several modes, so the maximum
@@ -64,7 +69,18 @@ def choose_kernel(feature_NF: np.ndarray, group_F: np.ndarray, normal_N: np.ndar
         feature_NF: standardised features.
         group_F: the group of each feature, 0 to G - 1.
         normal_N: normal scores.
+        known_NN: a further covariance of the labels, without parameters.
     """
+    return most_likely_kernel(feature_NF, group_F, normal_N, known_NN)[0]
+
+
+def most_likely_kernel(
+    feature_NF: np.ndarray,
+    group_F: np.ndarray,
+    normal_N: np.ndarray,
+    known_NN: np.ndarray | float = 0.0,
+) -> tuple[Kernel, float]:
+    """As `choose_kernel`, with the negative log-posterior of its parameters, up to a constant."""
     from scipy.optimize import minimize
 
     groups = int(group_F.max()) + 1 if len(group_F) else 0
@@ -76,26 +92,30 @@ def choose_kernel(feature_NF: np.ndarray, group_F: np.ndarray, normal_N: np.ndar
         for product_NN in products
     ]
     start_P = prior_mode(groups)
-    best_P = minimize(
-        lambda parameter_P: negative_log_posterior(parameter_P, distances, products, normal_N),
+    found = minimize(
+        lambda parameter_P: negative_log_posterior(
+            parameter_P, distances, products, normal_N, known_NN
+        ),
         start_P,
         jac=True,
         method="L-BFGS-B",
         bounds=[(middle - 6, middle + 6) for middle in start_P],
         options={"maxiter": 60},
-    ).x
+    )
+    best_P = found.x
     sizes = np.bincount(group_F, minlength=groups) if groups else np.zeros(0)
     smooth, linear = (
         np.sqrt(np.exp(part) / np.maximum(sizes, 1))
         for part in (best_P[:groups], best_P[groups:-2])
     )
     amplitude, noise = np.exp(best_P[-2:])
-    return Kernel(
+    kernel = Kernel(
         smooth[group_F].astype(np.float32),
         linear[group_F].astype(np.float32),
         float(amplitude),
         float(noise + JITTER),
     )
+    return kernel, float(found.fun)
 
 
 def prior_mode(groups: int) -> np.ndarray:
@@ -110,6 +130,7 @@ def negative_log_posterior(
     distances: Sequence[np.ndarray],
     products: Sequence[np.ndarray],
     normal_N: np.ndarray,
+    known_NN: np.ndarray | float = 0.0,
 ) -> tuple[float, np.ndarray]:
     r"""The negative log-posterior of the parameters, up to a constant, and its gradient (P,).
 
@@ -125,6 +146,7 @@ def negative_log_posterior(
         distances: for each group the squared distances (N, N) over the number of its features.
         products: for each group the scalar products (N, N) over the number of its features.
         normal_N: the labels y.
+        known_NN: a part of K without parameters.
     """
     from scipy.linalg import cho_factor, cho_solve
 
@@ -132,7 +154,7 @@ def negative_log_posterior(
     scales, linears = np.exp(parameter_P[:groups]), np.exp(parameter_P[groups:-2])
     amplitude, noise = np.exp(parameter_P[-2:])
     square_NN = np.zeros((count, count))
-    covariance_NN = (noise + JITTER) * np.eye(count)
+    covariance_NN = (noise + JITTER) * np.eye(count) + known_NN
     for scale, linear, distance_NN, product_NN in zip(
         scales, linears, distances, products, strict=True
     ):

@@ -63,6 +63,29 @@ class Forest:
             results.append(self.initial_K + np.add.reduceat(self.value_L[node_MT], first_K, axis=1))
         return np.concatenate(results)
 
+    def only(self, members: Sequence[int]) -> Forest:
+        """The members with these numbers, in this order."""
+        end_K, tree_end_T = np.cumsum(self.trees_K), np.cumsum(self.nodes_T)
+        trees = [
+            tree
+            for member in members
+            for tree in range(int(end_K[member] - self.trees_K[member]), int(end_K[member]))
+        ]
+        places = [
+            np.arange(tree_end_T[tree] - self.nodes_T[tree], tree_end_T[tree]) for tree in trees
+        ]
+        node_L = np.concatenate([np.zeros(0, dtype=np.int64), *places])
+        return Forest(
+            self.feature_L[node_L],
+            self.threshold_L[node_L],
+            self.left_L[node_L],
+            self.right_L[node_L],
+            self.value_L[node_L],
+            self.nodes_T[trees],
+            self.trees_K[list(members)],
+            self.initial_K[list(members)],
+        )
+
     def check(self, num_features: int) -> None:
         """Check that the arrays are trees, so that evaluation ends at leaves.
 

@@ -16,7 +16,9 @@ from predictors.learners.gp import GP, restore_gp
 from predictors.learners.ridge import Ridge, restore_ridge
 from predictors.learners.stack_weights import mixture, stack_weights
 from predictors.learners.trees import ExtraTrees, Trees, restore_trees
+from predictors.learners.whole import Whole, restore_whole
 from predictors.network.ensemble import GNN, restore_gnn
+from predictors.prior.attached import attached_numbers
 from predictors.reading.batch import Encoded
 from predictors.reading.features import Encoding
 from spaces.graph import Graph
@@ -28,6 +30,7 @@ LEARNERS: dict[str, Any] = {
     "extra_trees": ExtraTrees,
     "ridge": Ridge,
     "boshnas": Boshnas,
+    "whole": Whole,
 }
 RESTORERS: dict[str, Any] = {
     "gp": restore_gp,
@@ -36,6 +39,7 @@ RESTORERS: dict[str, Any] = {
     "extra_trees": restore_trees,
     "ridge": restore_ridge,
     "boshnas": restore_boshnas,
+    "whole": restore_whole,
 }
 
 
@@ -51,13 +55,15 @@ class Auto:
         caution: how strongly the weights are drawn to equal ones, as a number of labels: c labels
             in N make a penalty of c / (2 N) times the squared distance from equal weights.
         device: where the graph network is trained and applied, `cpu` or `cuda`.
+        prior: what is known before the first label (see `whole.Whole`).
     """
 
     name: ClassVar[str] = "auto"
 
-    members: tuple[str, ...] = ("gp", "gnn", "trees", "extra_trees")
+    members: tuple[str, ...] = ("gp", "gnn", "trees", "extra_trees", "whole")
     caution: float = 10.0
     device: str = "cpu"
+    prior: str = "shipped"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "members", tuple(self.members))
@@ -70,11 +76,16 @@ class Auto:
         _check_caution(self.name, self.caution)
         self.learners()
 
+    @property
+    def reads_networks(self) -> bool:
+        """Whether it reads the numbers of whole networks."""
+        return "whole" in self.members
+
     def learners(self) -> dict[str, Learner]:
-        """The settings of the members: their defaults, on this device."""
+        """The settings of the members: their defaults, on this device and with this prior."""
+        special = {"gnn": GNN(device=self.device), "whole": Whole(prior=self.prior)}
         return {
-            name: GNN(device=self.device) if name == "gnn" else LEARNERS[name]()
-            for name in self.members
+            name: special[name] if name in special else LEARNERS[name]() for name in self.members
         }
 
     def fit(
@@ -94,18 +105,21 @@ class Auto:
 
 @dataclass(frozen=True)
 class Quick:
-    """A stack of the Gaussian process and a smaller graph network, cheap enough for searches.
+    """A stack of two Gaussian processes and a smaller graph network, cheap enough for searches.
 
-    A search fits its predictor again in every round.
+    One process reads the graph, the other one the whole network. A search fits its predictor again
+    in every round.
 
     Attributes:
-        caution, device: as for `Auto`.
+        caution, device, prior: as for `Auto`.
     """
 
     name: ClassVar[str] = "quick"
+    reads_networks: ClassVar[bool] = True
 
     caution: float = 10.0
     device: str = "cpu"
+    prior: str = "shipped"
 
     def __post_init__(self) -> None:
         _check_caution(self.name, self.caution)
@@ -113,7 +127,11 @@ class Quick:
 
     def learners(self) -> dict[str, Learner]:
         """The settings of the members, chosen on Macro, Graph and Accel (docs/predictors.md)."""
-        return {"gp": GP(), "gnn": GNN(members=3, width=24, steps=60, device=self.device)}
+        return {
+            "gp": GP(),
+            "gnn": GNN(members=3, width=24, steps=60, device=self.device),
+            "whole": Whole(prior=self.prior),
+        }
 
     def fit(
         self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
@@ -133,7 +151,12 @@ class Quick:
 def learn_stack(
     learners: Mapping[str, Learner], caution: float, training: Training, seed: int
 ) -> Learnt:
-    """The stack of the learners' models, with weights chosen on their held-out predictions."""
+    """The stack of the learners' models, with weights chosen on their held-out predictions.
+
+    The learner that reads whole networks is left out where the graphs carry no numbers of them.
+    """
+    if len(learners) > 1 and not np.isfinite(attached_numbers(training.encoded)).all():
+        learners = {name: learner for name, learner in learners.items() if name != "whole"}
     learnt = {name: learner.learn(training, seed) for name, learner in learners.items()}
     count = len(training.normal_N)
     if not training.has_folds:

@@ -31,6 +31,9 @@ MOST_CATEGORIES = 64
 WHOLE = "whole "
 # Attributes with this prefix are computed from the graph (see `terms.measured`).
 MEASURED = "measured "
+# The attribute of the input node that holds the numbers of the whole network (see
+# `predictors.prior.attached`). It is no column: the predictor that needs it reads it itself.
+NETWORK = f"{WHOLE}network"
 
 
 @dataclass(frozen=True)
@@ -273,6 +276,8 @@ def ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
 def _parts(node: Node) -> Iterable[tuple[str, object]]:
     """The node's attributes; a tuple of numbers gives one part for each of its numbers."""
     for name, value in node.attributes:
+        if name == NETWORK:
+            continue
         if isinstance(value, tuple) and value and all(_is_number(item) for item in value):
             yield from ((f"{name}.{place}", item) for place, item in enumerate(value))
         else:

@@ -5,10 +5,10 @@ The heads of one operation map (B, T, H) to (B, T, N E); see `encoder` for the l
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from spaces.graph import GraphBuilder, node
+from spaces.graph import GraphBuilder, Node, node
 
 # Distances between tokens are clipped to this number. Each distance has a vector (Shaw et al.,
 # NAACL 2018), and long texts would need many.
@@ -28,9 +28,10 @@ class Parts:
         self, op: str, *inputs: int, ordered: bool = False, label: str = "", **attributes: Any
     ) -> int:
         """Adds an operation on earlier values and returns its number."""
-        return self.builder.add(
-            replace(node(op, **attributes), label=label), *inputs, ordered=ordered
-        )
+        item = node(op, **attributes)
+        if label:
+            item = Node(op, item.attributes, label)
+        return self.builder.add(item, *inputs, ordered=ordered)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from spaces.graph import Graph, Node, Value
 from spaces.ops.finding import find, settings
-from spaces.ops.inference import whole_shapes
+from spaces.ops.inference import infer, refusal, whole_input_shape
 from spaces.ops.operation import Shapes
 from spaces.ops.shapes import Shape, elements
 
@@ -86,36 +86,50 @@ def node_costs(graph: Graph, input_shape: Shape | None = None) -> tuple[NodeCost
     Raises:
         ValueError: as `infer_shapes`.
     """
-    shapes = whole_shapes(graph, input_shape)
-    result = [NodeCosts(shape, 0, 0) for shape in shapes]
-    shared: set[tuple[str, Value]] = set()
-    live = needed(graph)
-    for number in (*live, *sorted(set(range(len(graph.nodes))) - set(live))):
-        node = graph.nodes[number]
-        if node.op in ("input", "output"):
-            continue
-        inputs = tuple([shapes[source] for source in graph.incoming[number]])
-        costs = _alone(node, inputs, shapes[number])
-        share = node.get("share")
-        result[number] = replace(costs, parameters=0) if (node.op, share) in shared else costs
+    result = [NodeCosts(whole_input_shape(graph, input_shape), 0, 0)]
+    sharing: dict[int, tuple[str, Value]] = {}
+    pairs = zip(graph.nodes[1:], graph.incoming[1:], strict=True)
+    for number, (node, sources) in enumerate(pairs, start=1):
+        inputs = tuple([result[source].shape for source in sources])
+        try:
+            costs, share = _alone(node, inputs)
+        except ValueError as error:
+            raise refusal(number, node, inputs, error) from error
+        result.append(costs)
         if share is not None:
-            shared.add((node.op, share))
+            sharing[number] = node.op, share
+    if sharing:
+        live = set(needed(graph))
+        counted: set[tuple[str, Value]] = set()
+        for number in sorted(sharing, key=lambda number: number not in live):
+            if sharing[number] in counted:
+                result[number] = replace(result[number], parameters=0)
+            counted.add(sharing[number])
     return tuple(result)
 
 
 @lru_cache(maxsize=65536)
-def _alone(node: Node, inputs: Shapes, shape: Shape) -> NodeCosts:
-    """The costs of one node by itself, cached because networks repeat their nodes."""
+def _alone(node: Node, inputs: Shapes) -> tuple[NodeCosts, Value]:
+    """The costs of one node by itself, and the name under which it shares its weights.
+
+    They are cached because networks repeat their nodes.
+    """
+    shape = infer(node, inputs)
+    if node.op == "output":
+        return NodeCosts(shape, 0, 0), None
     op, attributes = find(node.op), settings(node)
-    return NodeCosts(
+    costs = NodeCosts(
         shape, op.parameters(attributes, inputs), op.multiply_adds(attributes, inputs, shape)
     )
+    return costs, node.get("share")
 
 
 def needed(graph: Graph) -> tuple[int, ...]:
     """The numbers of the nodes that the output depends on, in order, the output last."""
-    live = {len(graph.nodes) - 1}
-    for number in range(len(graph.nodes) - 1, -1, -1):
-        if number in live:
-            live.update(graph.incoming[number])
-    return tuple(sorted(live))
+    is_live = [False] * len(graph.nodes)
+    is_live[-1] = True
+    for number in range(len(is_live) - 1, -1, -1):
+        if is_live[number]:
+            for source in graph.incoming[number]:
+                is_live[source] = True
+    return tuple([number for number, live in enumerate(is_live) if live])

@@ -48,6 +48,22 @@ def whole_shapes(graph: Graph, input_shape: Shape | None = None) -> Shapes:
 
     Arguments and errors are those of `infer_shapes`.
     """
+    shapes: list[Shape] = [whole_input_shape(graph, input_shape)]
+    pairs = zip(graph.nodes[1:], graph.incoming[1:], strict=True)
+    for number, (node, sources) in enumerate(pairs, start=1):
+        inputs = tuple([shapes[source] for source in sources])
+        try:
+            shapes.append(infer(node, inputs))
+        except ValueError as error:
+            raise refusal(number, node, inputs, error) from error
+    return tuple(shapes)
+
+
+def whole_input_shape(graph: Graph, input_shape: Shape | None = None) -> Shape:
+    """The shape of the graph's input, with the batch written -1.
+
+    Arguments and errors are those of `infer_shapes`.
+    """
     if input_shape is None:
         given = graph.nodes[0].get("shape")
     else:
@@ -62,19 +78,14 @@ def whole_shapes(graph: Graph, input_shape: Shape | None = None) -> Shapes:
             "the shape of the graph's input must be whole numbers above 0, without the batch; "
             f"got {tuple(given)!r}"
         )
-    shapes: list[Shape] = [(BATCH, *given)]
-    pairs = zip(graph.nodes[1:], graph.incoming[1:], strict=True)
-    for number, (node, sources) in enumerate(pairs, start=1):
-        inputs = tuple([shapes[source] for source in sources])
-        try:
-            shapes.append(infer(node, inputs))
-        except ValueError as error:
-            received = ", ".join(map(shown, inputs)) or "nothing"
-            place = f", {node.label!r}" if node.label else ""
-            raise ValueError(
-                f"node {number}, {node}{place}, cannot take {received}: {error}"
-            ) from error
-    return tuple(shapes)
+    return (BATCH, *given)
+
+
+def refusal(number: int, node: Node, inputs: Shapes, error: ValueError) -> ValueError:
+    """The error of a node in a graph, which says where the node is and what came to it."""
+    received = ", ".join(map(shown, inputs)) or "nothing"
+    place = f", {node.label!r}" if node.label else ""
+    return ValueError(f"node {number}, {node}{place}, cannot take {received}: {error}")
 
 
 def infer_shapes(graph: Graph, input_shape: Shape | None = None) -> Shapes:

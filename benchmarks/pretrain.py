@@ -1,0 +1,148 @@
+"""Trains the prior: an expert for each column of the published tables.
+
+    python benchmarks/pretrain.py ../shared/data CACHE OUT [--without TABLE ...] \\
+        [--experts SPACE:FILE.npz:COLUMN ...]
+
+`CACHE` keeps the tables as they were read (see `known_tables.py`), and each expert when it is
+grown, so an interrupted run goes on where it was. `OUT` gets the prior, for
+`predictor: {name: quick, prior: OUT}`. Without `--without`, and with the folder
+`predictors/prior/shipped` as `OUT`, this makes what is shipped.
+
+`--experts` adds columns of other tables, such as `nasbench_mr:nasbench_mr.npz:seg_4x`. Those of
+costs end in `:cost`. `FILE.npz+FILE.npz` joins files with the same rows. What may not be shipped is
+for benchmarks only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+# This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from benchmarks.known_tables import TABLES, Column, KnownTable, column_of, rows_table, table
+from benchmarks.record import commit
+from predictors.learners.forest import Forest
+from predictors.prior.experts import Expert, Prior
+from predictors.prior.growing import (
+    MOST_OF_A_TREE,
+    TREES_OF_A_COST,
+    TREES_OF_A_SCORE,
+    expert_forest,
+    expert_of,
+    joined,
+)
+from predictors.prior.networks import WHOLE, whole_numbers
+from predictors.prior.stored import save_prior
+
+SEED = 20261130
+
+
+def grown(known: KnownTable, column: str, whole_MW: np.ndarray, cache: Path) -> Forest:
+    """The expert's forest, from the cache if it was grown before from the same numbers."""
+    label_M = known.labels[column]
+    held_M = np.isfinite(label_M)
+    key = hashlib.sha256(
+        whole_MW.tobytes()
+        + label_M.tobytes()
+        + f"{MOST_OF_A_TREE} {TREES_OF_A_SCORE} {TREES_OF_A_COST} {SEED}".encode()
+    ).hexdigest()[:16]
+    path = cache / f"expert_{known.name}_{column}_{key}.npz"
+    if not path.is_file():
+        forest = expert_forest(whole_MW[held_M], label_M[held_M], cost=known.cost, seed=SEED)
+        part = path.with_suffix(".part.npz")
+        np.savez_compressed(
+            part, **{item.name: getattr(forest, item.name) for item in fields(Forest)}
+        )
+        part.replace(path)
+    with np.load(path, allow_pickle=False) as kept:
+        return Forest(**{item.name: kept[item.name] for item in fields(Forest)})
+
+
+def pretrained(
+    data: Path,
+    cache: Path,
+    asked: Sequence[tuple[str, str | None]],
+    columns: Sequence[Column] = (),
+) -> Prior:
+    """The prior of these tables; a column, or all of them where it is None; and of more columns."""
+    experts: list[Expert] = []
+    forests: list[Forest] = []
+    centers: list[np.ndarray] = []
+    samples: dict[str, np.ndarray] = {}
+    reads: list[tuple[str, str | None, Callable[[], KnownTable]]] = [
+        *((name, only, partial(table, name, data, cache)) for name, only in asked),
+        *((column.table, column.name, partial(rows_table, column, cache)) for column in columns),
+    ]
+    for name, only, read in reads:
+        began = time.perf_counter()
+        known = read()
+        whole_MW = whole_numbers(known.networks)
+        samples[name] = np.random.default_rng(SEED).permutation(whole_MW)[:600]
+        for column in known.labels if only is None else [only]:
+            held_M = np.isfinite(known.labels[column])
+            label_N = known.labels[column][held_M]
+            experts.append(expert_of(name, column, label_N, cost=known.cost))
+            forests.append(grown(known, column, whole_MW, cache))
+            centers.append(whole_MW[held_M].mean(0))
+        print(f"{name:20} {time.perf_counter() - began:5.0f} s", flush=True)
+    spread_W = np.concatenate(list(samples.values())).std(0) + 1e-6
+    assert len(spread_W) == len(WHOLE)
+    return Prior(
+        tuple(experts),
+        joined(forests),
+        np.stack(centers).astype(np.float32).astype(np.float64),
+        spread_W.astype(np.float32).astype(np.float64),
+    )
+
+
+def shippable() -> list[str]:
+    """The tables whose licence allows that weights trained on them are shipped."""
+    return [name for name, (_, _, may_be) in TABLES.items() if may_be]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, help="the folder of the tables")
+    parser.add_argument("cache", type=Path, help="the folder for what was read and grown")
+    parser.add_argument("out", type=Path, help="the folder for the prior")
+    parser.add_argument("--without", nargs="*", default=[], help="tables that are left out")
+    parser.add_argument("--only", nargs="*", default=[], help="no others than these tables")
+    parser.add_argument(
+        "--experts",
+        nargs="*",
+        type=column_of,
+        default=[],
+        metavar="SPACE:FILE.npz:COLUMN[:cost]",
+        help="columns of further tables",
+    )
+    arguments = parser.parse_args()
+    left_out = set(arguments.without)
+    unknown = (left_out | set(arguments.only)) - set(TABLES)
+    if unknown:
+        raise SystemExit(f"no table is called {', '.join(sorted(unknown))}; {', '.join(TABLES)}")
+    asked = [
+        (name, None)
+        for name in shippable()
+        if name not in left_out and (not arguments.only or name in arguments.only)
+    ]
+    prior = pretrained(arguments.data, arguments.cache, asked, arguments.experts)
+    card = {"without": sorted(left_out), "commit": commit(), "seed": SEED}
+    save_prior(prior, arguments.out, card)
+    size = sum(path.stat().st_size for path in arguments.out.iterdir())
+    print(f"{arguments.out}: {len(prior.experts)} experts, {size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

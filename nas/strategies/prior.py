@@ -1,0 +1,88 @@
+"""The beginning of a search that knows something: the first architectures, chosen by the prior.
+
+Shapes: M candidates, W numbers of a network.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy
+
+from nas.record.history import History
+from nas.record.trials import Proposal
+from nas.seeds import generator
+from nas.strategies.reading import reader_of
+from nas.strategies.strategy import random_proposals
+from predictors.predictor import Predictor
+from predictors.prior.stored import load_prior
+from predictors.prior.unlabelled import Unlabelled, unlabelled
+from spaces import Graph, SearchSpace
+from spaces.operators import NothingDrawn, sample_graph
+
+# So many random architectures set the units of the prior's opinions.
+REFERENCES = 256
+# The first design is the prior's only if it expects to rank the space at least so well.
+LEAST_TRUST = 0.3
+# The design is chosen from the prior's best of so many random candidates for each of its
+# architectures, and among so many of these best.
+DRAWN, BEST = 128, 8
+
+
+def known_before(space: SearchSpace, predictor: Predictor, seed: int) -> Unlabelled | None:
+    """What the predictor's prior says of the space; None if it says nothing."""
+    name = getattr(predictor, "prior", "none")
+    return None if name == "none" else _known(space, name, seed)
+
+
+@lru_cache(maxsize=16)
+def _known(space: SearchSpace, prior: str, seed: int) -> Unlabelled | None:
+    reader = reader_of(space)
+    if reader.network is None:
+        return None
+    random, references = generator(seed, "prior"), list[Graph]()
+    try:
+        while len(references) < REFERENCES:
+            references.append(sample_graph(space, random)[1])
+    except NothingDrawn:
+        if not references:
+            return None
+    return unlabelled(load_prior(prior), reader, references)
+
+
+def first_design(
+    space: SearchSpace, history: History, count: int, seed: int, known: Unlabelled
+) -> tuple[Proposal, ...]:
+    """Up to `count` architectures that the prior thinks good, and that differ from each other."""
+    drawn = random_proposals(space, history, DRAWN * count, seed)
+    graphs = [space.graph(proposal.architecture) for proposal in drawn]
+    opinion_M = known.predict(graphs).mean
+    best = numpy.argsort(-opinion_M, kind="stable")[: BEST * count]
+    whole_MW = known.reader.numbers([graphs[place] for place in best])
+    tried = [space.graph(trial.architecture) for trial in history.trials]
+    tried_NW = known.reader.numbers(tried) if tried else None
+    assert whole_MW is not None
+    chosen = _far_apart(whole_MW, tried_NW, count)
+    return tuple(drawn[int(best[place])] for place in chosen)
+
+
+def _far_apart(
+    whole_MW: numpy.ndarray, tried_NW: numpy.ndarray | None, count: int
+) -> list[int]:
+    """Rows, each the farthest from those before it and from those that were tried.
+
+    The first row comes first if nothing was tried. Distances are in standard deviations.
+    """
+    scale_W = whole_MW.std(0)
+    factor_W = numpy.where(scale_W > 1e-9, 1 / numpy.where(scale_W > 1e-9, scale_W, 1), 0)
+    place_MW = numpy.nan_to_num(whole_MW * factor_W)
+    nearest_M = numpy.full(len(place_MW), numpy.inf)
+    for tried_W in () if tried_NW is None else numpy.nan_to_num(tried_NW * factor_W):
+        nearest_M = numpy.minimum(nearest_M, ((place_MW - tried_W) ** 2).sum(1))
+    chosen: list[int] = []
+    while len(chosen) < min(count, len(place_MW)):
+        place = int(numpy.argmax(nearest_M))
+        chosen.append(place)
+        nearest_M = numpy.minimum(nearest_M, ((place_MW - place_MW[place]) ** 2).sum(1))
+        nearest_M[chosen] = -1.0
+    return chosen

@@ -1,0 +1,24 @@
+"""How the predictors of a search see whole networks."""
+
+from __future__ import annotations
+
+from predictors.predictor import Predictor
+from predictors.prior.attached import Reader, Reading
+from spaces import SearchSpace
+from spaces.structure import is_shape
+
+
+def reader_of(space: SearchSpace) -> Reader:
+    """The reader of the networks of this space."""
+    shapes = space.shapes
+    # A network with several inputs states their shapes itself.
+    shape = tuple(shapes.input) if is_shape(shapes.input) else None
+    network = space.network_graph if space.builds else None
+    return Reader(f"{space.name} {shapes}", network, shape)
+
+
+def reading(predictor: Predictor, space: SearchSpace) -> Predictor:
+    """The predictor, with graphs that carry the numbers of their networks if it reads them."""
+    if not getattr(predictor, "reads_networks", False):
+        return predictor
+    return Reading(predictor, reader_of(space))

@@ -1,0 +1,178 @@
+"""What is known from many tables: an expert for each of their columns, and what they say.
+
+An expert is a forest of extremely randomised trees that learnt, from the numbers of whole networks,
+the normal scores of one column of one table. Its opinion of networks that it never saw is worth
+more if they are like those that it knows. So how much an expert counts depends on the distance
+between the networks, and no label is needed to know it.
+
+Shapes: K experts, M networks, N networks of a space or of a training set, W numbers of a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from predictors.learners.forest import Forest
+from predictors.prior.networks import WHOLE
+
+# The numbers that say what kind of task a network is for: images or texts, their size, and the
+# number of classes.
+TASK = tuple(
+    WHOLE.index(name)
+    for name in (
+        "log2 channels at the end",
+        "log2 positions at the end",
+        "log2 positions of the input",
+        "share of multiply-adds in linear layers",
+        "share of multiply-adds in attention",
+    )
+)
+# How much the distance in these numbers counts beside that in all numbers, and how fast the weight
+# of an expert falls with the distance. Chosen on whole spaces left out (docs/pretrained.md).
+TASK_WEIGHT, SHARPNESS = 2.0, 8.0
+# The squared difference in one number, in standard deviations, counts no more than this: a number
+# that never varied says that the networks are new, not how new.
+MOST_SQUARE = 4.0
+# Normal scores at which an expert knows its column's values.
+LEVELS = tuple(np.linspace(-2.5, 2.5, 21).tolist())
+# An expert at this distance or farther says nothing; below 1 less than this it counts fully.
+FARTHEST = 2.0
+# The correlation with scores that is expected of experts that count fully, and the standard
+# deviation of the weight of a single one of them.
+EXPECTED, EXPERT_DEVIATION = 0.8, 0.3
+
+
+@dataclass(frozen=True)
+class Expert:
+    """Where an expert learnt.
+
+    Attributes:
+        table: the published table.
+        column: its column.
+        cost: whether the column is a cost, which it learnt negated.
+        networks: how many networks it learnt from.
+        values: the column's own values at the normal scores `LEVELS`, in its own units.
+    """
+
+    table: str
+    column: str
+    cost: bool
+    networks: int
+    values: tuple[float, ...]
+
+    def in_own_units(self, normal_M: np.ndarray) -> np.ndarray:
+        """(M,) normal scores of its table, as values of its column."""
+        return np.interp(normal_M, LEVELS, self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """K experts.
+
+    Attributes:
+        experts: where each learnt.
+        forest: an ensemble of trees for each, which predicts normal scores.
+        center_KW: the mean numbers of the networks that each knows.
+        spread_W: the standard deviation of each number over all networks of all tables.
+    """
+
+    experts: tuple[Expert, ...]
+    forest: Forest
+    center_KW: np.ndarray
+    spread_W: np.ndarray
+
+    def only(self, rows: Sequence[int]) -> Prior:
+        """The experts with these numbers."""
+        return Prior(
+            tuple(self.experts[row] for row in rows),
+            self.forest.only(rows),
+            self.center_KW[list(rows)],
+            self.spread_W,
+        )
+
+    def without(self, tables: Sequence[str]) -> Prior:
+        """The experts of other tables."""
+        return self.only(
+            [row for row, expert in enumerate(self.experts) if expert.table not in tables]
+        )
+
+    def distances(self, whole_NW: np.ndarray) -> np.ndarray:
+        """(K,) how far these networks, as a whole, are from those that each expert knows."""
+        square_KW = ((self.center_KW - whole_NW.mean(0)) / self.spread_W) ** 2
+        square_KW = MOST_SQUARE * square_KW / (MOST_SQUARE + square_KW)
+        return np.sqrt(square_KW.mean(1) + TASK_WEIGHT * square_KW[:, list(TASK)].mean(1))
+
+    def view(self, whole_NW: np.ndarray, *, cost: bool) -> View | None:
+        """What the experts of scores, or of costs, say of networks like these.
+
+        Returns:
+            None if there are no such experts that count, or all say the same of these networks.
+        """
+        distance_K = self.distances(whole_NW)
+        rows = [
+            row
+            for row, expert in enumerate(self.experts)
+            if expert.cost == cost and distance_K[row] < FARTHEST
+        ]
+        if not rows:
+            return None
+        asked = self.only(rows)
+        opinion_NK = asked.forest.predict(whole_NW)
+        scale_K = opinion_NK.std(0)
+        speaking = np.flatnonzero(scale_K > 1e-6)
+        if not len(speaking):
+            return None
+        asked, near_K = asked.only(speaking.tolist()), distance_K[rows][speaking]
+        mean_K, scale_K = opinion_NK.mean(0)[speaking], scale_K[speaking]
+        weight_K = np.exp(-SHARPNESS * (near_K - near_K.min()))
+        weight_K = weight_K / weight_K.sum()
+        blend_N = ((opinion_NK[:, speaking] - mean_K) / scale_K) @ weight_K
+        spread = float(blend_N.std())
+        if spread < 1e-6:
+            return None
+        return View(
+            asked,
+            mean_K,
+            scale_K,
+            weight_K / spread,
+            EXPERT_DEVIATION * _counting(near_K),
+            expected_correlation(near_K.min()),
+        )
+
+
+def expected_correlation(distance: float) -> float:
+    """The correlation that is expected of an expert's opinions with scores, at this distance."""
+    return float(EXPECTED * _counting(distance))
+
+
+def _counting(distance: np.ndarray | float) -> np.ndarray:
+    """How much an expert at this distance counts, from 0 to 1."""
+    return np.clip(FARTHEST - np.asarray(distance), 0.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The opinions of some experts, in units of a reference set of networks.
+
+    Attributes:
+        prior: the experts.
+        mean_K, scale_K: mean and standard deviation of each one's opinions of the reference set.
+        weight_K: of each in the blend, whose standard deviation over the reference set is 1.
+        deviation_K: the standard deviation of each one's own weight beside the blend.
+        expected: the correlation of the blend with scores that is expected.
+    """
+
+    prior: Prior
+    mean_K: np.ndarray
+    scale_K: np.ndarray
+    weight_K: np.ndarray
+    deviation_K: np.ndarray
+    expected: float
+
+    def opinions(self, whole_MW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The blend (M,), and each expert's opinion (M, K), in standard units."""
+        opinion_MK = (self.prior.forest.predict(whole_MW) - self.mean_K) / self.scale_K
+        return opinion_MK @ self.weight_K, opinion_MK

@@ -1,0 +1,161 @@
+"""Priors on disk: one JSON file and one safetensors file. Nothing is pickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from predictors.learners.forest import Forest
+from predictors.prior.experts import LEVELS, Expert, Prior, View
+from predictors.prior.networks import WHOLE
+
+SHIPPED = Path(__file__).parent / "shipped"
+CARD_FILE, WEIGHTS_FILE = "prior.json", "prior.safetensors"
+FORMAT = 1
+
+
+def view_arrays(view: View) -> dict[str, np.ndarray]:
+    """All that is needed to make a view again, by name."""
+    return {
+        "view.mean": view.mean_K,
+        "view.scale": view.scale_K,
+        "view.weight": view.weight_K,
+        "view.deviation": view.deviation_K,
+        "view.expected": np.array([view.expected]),
+        **_packed(view.prior),
+    }
+
+
+def view_from(experts: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]) -> View:
+    """The view that `view_arrays` turned into these arrays.
+
+    Raises:
+        KeyError, TypeError, ValueError: they do not fit together.
+    """
+    prior = _unpacked(tuple(_expert(each) for each in experts), arrays)
+    names = ("mean", "scale", "weight", "deviation")
+    parts = [np.asarray(arrays[f"view.{name}"], dtype=np.float64) for name in names]
+    if any(part.shape != (len(prior.experts),) for part in parts):
+        raise ValueError("the view must have a number for each of its experts")
+    mean_K, scale_K, weight_K, deviation_K = parts
+    return View(prior, mean_K, scale_K, weight_K, deviation_K, float(arrays["view.expected"][0]))
+
+
+def save_prior(prior: Prior, directory: Path, card: Mapping[str, object]) -> None:
+    """Write the two files that `load_prior` reads.
+
+    Args:
+        prior: the experts.
+        directory: a missing one is created.
+        card: what is said about them, for people.
+    """
+    from safetensors.numpy import save_file
+
+    directory.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: np.ascontiguousarray(array) for name, array in _packed(prior).items()},
+        directory / WEIGHTS_FILE,
+    )
+    written = {
+        "format": FORMAT,
+        "experts": [asdict(expert) for expert in prior.experts],
+        "numbers": list(WHOLE),
+        **card,
+    }
+    (directory / CARD_FILE).write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+
+
+@lru_cache(maxsize=8)
+def load_prior(where: str) -> Prior | None:
+    """The prior of that name.
+
+    Args:
+        where: `shipped`, `none`, or the directory of a prior that `save_prior` wrote.
+
+    Raises:
+        ValueError: there is no such prior, or its files are malformed.
+    """
+    if where == "none":
+        return None
+    directory = SHIPPED if where == "shipped" else Path(where)
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        card = json.loads((directory / CARD_FILE).read_text(encoding="utf-8"))
+        if card["format"] != FORMAT or tuple(card["numbers"]) != WHOLE:
+            raise ValueError("it was written by another version, which reads other numbers")
+        experts = tuple(_expert(each) for each in card["experts"])
+        return _unpacked(experts, load_file(directory / WEIGHTS_FILE))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ValueError(
+            f"a prior is `shipped`, `none`, or a directory with {CARD_FILE} and {WEIGHTS_FILE} "
+            f"(benchmarks/pretrain.py writes one); {where} cannot be read: {error}"
+        ) from error
+
+
+def _expert(stated: Mapping[str, Any]) -> Expert:
+    fields = {**stated, "values": tuple(float(value) for value in stated["values"])}
+    if len(fields["values"]) != len(LEVELS):
+        raise ValueError(f"an expert has {len(LEVELS)} values, not {len(fields['values'])}")
+    return Expert(**fields)
+
+
+def _packed(prior: Prior) -> dict[str, np.ndarray]:
+    """The prior's arrays, small: a node's threshold or value shares one number.
+
+    The nodes of a tree are in depth-first order, so a left child is the next node.
+    """
+    forest = prior.forest
+    place_L = np.arange(len(forest.feature_L)) - np.repeat(
+        np.cumsum(forest.nodes_T) - forest.nodes_T, forest.nodes_T
+    )
+    leaf_L = forest.left_L == place_L
+    if not np.array_equal(forest.left_L[~leaf_L], place_L[~leaf_L] + 1):
+        raise ValueError("the nodes of the trees must be in depth-first order")
+    return {
+        "trees.feature": np.where(leaf_L, 255, forest.feature_L).astype(np.uint8),
+        "trees.number": np.where(leaf_L, forest.value_L, forest.threshold_L).astype(np.float16),
+        "trees.right": np.where(leaf_L, 0, forest.right_L).astype(np.uint16),
+        "trees.nodes": forest.nodes_T.astype(np.uint16),
+        "trees.of_each": forest.trees_K.astype(np.uint16),
+        "center": prior.center_KW.astype(np.float32),
+        "spread": prior.spread_W.astype(np.float32),
+    }
+
+
+def _unpacked(experts: tuple[Expert, ...], arrays: Mapping[str, np.ndarray]) -> Prior:
+    nodes_T = arrays["trees.nodes"].astype(np.int64)
+    feature_L, number_L = arrays["trees.feature"], arrays["trees.number"].astype(np.float64)
+    place_L = np.arange(len(feature_L)) - np.repeat(np.cumsum(nodes_T) - nodes_T, nodes_T)
+    leaf_L = feature_L == 255
+    forest = Forest(
+        feature_L=np.where(leaf_L, 0, feature_L).astype(np.int64),
+        threshold_L=np.where(leaf_L, 0.0, number_L),
+        left_L=np.where(leaf_L, place_L, place_L + 1),
+        right_L=np.where(leaf_L, place_L, arrays["trees.right"].astype(np.int64)),
+        value_L=np.where(leaf_L, number_L, 0.0),
+        nodes_T=nodes_T,
+        trees_K=arrays["trees.of_each"].astype(np.int64),
+        initial_K=np.zeros(len(experts)),
+    )
+    forest.check(len(WHOLE))
+    center_KW = arrays["center"].astype(np.float64)
+    if center_KW.shape != (len(experts), len(WHOLE)) or len(forest.trees_K) != len(experts):
+        raise ValueError("the experts and their trees are of different numbers")
+    return Prior(experts, forest, center_KW, arrays["spread"].astype(np.float64))
+
+
+def rounded(forest: Forest) -> Forest:
+    """The forest with the precision in which it is stored, so that a stored one is the same."""
+    return replace(
+        forest,
+        threshold_L=forest.threshold_L.astype(np.float16).astype(np.float64),
+        value_L=forest.value_L.astype(np.float16).astype(np.float64),
+    )

@@ -1,0 +1,82 @@
+"""What a prior says of the networks of a space before any of them is trained.
+
+Shapes: N reference networks, M networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from predictors.predictor import Prediction
+from predictors.prior.attached import Reader
+from predictors.prior.experts import Prior, View
+from spaces.canonical import simplify
+from spaces.graph import Graph
+
+# The expected score, in standard units, of a network whose output does not depend on its input.
+DISCONNECTED = -3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Unlabelled:
+    """Predictions without labels, in standard units.
+
+    A score of 0 is that of the average network of the space, 1 is one standard deviation better.
+
+    Attributes:
+        reader: reads the networks.
+        view: the experts' opinions, in units of the reference networks.
+        cost: whether costs are predicted, negated. A disconnected network is then the cheapest.
+    """
+
+    reader: Reader
+    view: View
+    cost: bool = False
+
+    @property
+    def trust(self) -> float:
+        """The rank correlation with scores that is expected, from the experts' distance."""
+        return self.view.expected
+
+    def predict(self, graphs: Sequence[Graph]) -> Prediction:
+        """The expectation of each network's standardised score, with the doubt of a stranger.
+
+        If the opinions correlate with scores as expected, the variance of a score around them is
+        one minus the square of that correlation.
+        """
+        whole_MW = self.reader.numbers(graphs)
+        assert whole_MW is not None
+        whole_MW = np.where(np.isfinite(whole_MW), whole_MW, self.view.prior.center_KW[0])
+        mean_M = self.trust * self.view.opinions(whole_MW)[0]
+        disconnected_M = np.array([not simplify(graph).edges for graph in graphs], dtype=bool)
+        mean_M = np.where(disconnected_M, -DISCONNECTED if self.cost else DISCONNECTED, mean_M)
+        doubt = np.sqrt(1 - self.trust**2)
+        return Prediction(mean_M, np.full(len(mean_M), 1e-6), np.full(len(mean_M), doubt))
+
+
+def unlabelled(
+    prior: Prior | None, reader: Reader, reference: Sequence[Graph], *, cost: bool = False
+) -> Unlabelled | None:
+    """What is known of a space before the first label.
+
+    Args:
+        prior: the experts.
+        reader: reads the networks of the space.
+        reference: some architectures of the space, which set the units.
+        cost: whether costs are predicted, not scores.
+
+    Returns:
+        None if nothing is: there is no prior, the space only describes its architectures, or no
+        expert has seen networks at all like these.
+    """
+    if prior is None or not reference:
+        return None
+    connected = [graph for graph in reference if simplify(graph).edges]
+    whole_NW = reader.numbers(connected)
+    if whole_NW is None or not len(whole_NW) or not np.isfinite(whole_NW).all():
+        return None
+    view = prior.view(whole_NW, cost=cost)
+    return None if view is None or view.expected <= 0 else Unlabelled(reader, view, cost)
