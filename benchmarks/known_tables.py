@@ -14,8 +14,6 @@ change an accuracy. A table of costs is read as it is executed.
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import hashlib
 import sys
 import time
@@ -29,6 +27,7 @@ import numpy as np
 # This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.timm_table import timm_networks
 from nas.tasks.arrays import read_npz
 from predictors.prior.coarse import CoarseGraph, coarse_graph
 from predictors.prior.networks import Networks, collate
@@ -150,6 +149,13 @@ def rows_table(column: Column, cache: Path) -> KnownTable:
         shippable=False,
     )
     return replace(read, labels={column.name: read.labels[column.name]})
+
+
+def timm_table(path: Path, cache: Path) -> KnownTable:
+    """The networks of another CSV of timm's results, kept by the file's digest."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    kept = cache / f"rows_timm_{digest}.npz"
+    return _kept(kept, lambda: timm_networks(path), "timm", cost=False, shippable=True)
 
 
 def _kept(
@@ -285,44 +291,8 @@ def _nasbench_mr(data: Path) -> Rows:
     return _of_space("nasbench_mr", columns, {task: columns[task] for task in tasks})
 
 
-def timm_rows(data: Path) -> list[dict[str, str]]:
-    """The rows of timm's results."""
-    with gzip.open(data / "timm_results.csv.gz", "rt") as file:
-        return list(csv.DictReader(file))
-
-
 def _timm(data: Path) -> Rows:
-    from benchmarks.vision_libraries import vision_library
-    from spaces import Chooser, SearchSpace, Shapes
-    from spaces.trace import describe
-
-    timm, rows = vision_library("timm"), timm_rows(data)
-    found: dict[tuple[str, int], list[float]] = {}
-    families: dict[tuple[str, int], str] = {}
-    for row in rows:
-        named = (row["arch"], int(row["img_size"]))
-        found.setdefault(named, []).append(float(row["top1"]))
-        families[named] = row["fam"]
-    known = set(timm.list_models())
-    asked = sorted(named for named in found if named[0] in known)
-
-    def each() -> Iterator[CoarseGraph]:
-        for architecture, size in asked:
-            shape = (3, size, size)
-
-            def define(choose: Chooser, shapes: Shapes, architecture=architecture, size=size):
-                try:
-                    return timm.create_model(architecture, pretrained=False, img_size=size)
-                except TypeError:
-                    return timm.create_model(architecture, pretrained=False)
-
-            space = SearchSpace("one", define, Shapes(shape, (1000,)))
-            module: Any = space.returned(Chooser())
-            yield coarse_graph(describe(module, shape), shape)
-
-    names = sorted(set(families.values()))
-    family_M = np.array([names.index(families[named]) for named in asked])
-    return each(), {"imagenet": np.array([np.mean(found[named]) for named in asked])}, family_M
+    return timm_networks(data / "timm_results.csv.gz")
 
 
 # How each table is read, whether its labels are costs, and whether it may be in what is shipped.

@@ -102,7 +102,10 @@ def _unlabelled(
     reference = random.permutation(len(table.graphs))[:500]
     prior = load_prior(settings.get("prior", "shipped"))
     known = unlabelled(
-        prior, reader_of(table.space), list(table.graphs[reference]), cost=table.sign < 0
+        prior,
+        reader_of(table.space, executed=table.sign < 0),
+        list(table.graphs[reference]),
+        cost=table.sign < 0,
     )
     if known is None:
         return {"tested": len(unseen)}

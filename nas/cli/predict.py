@@ -2,37 +2,66 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas.cli.errors import sentences
-from nas.cli.options import AsJson, PredictorDirectory
+from nas.cli.options import AsJson, InputShape, OutputShape, Vocabulary
+from nas.cli.output import aligned
+from nas.cli.predict_unlabelled import DRAWS_OF_PRIOR, show_module, show_space
+from nas.cli.ranking import NUMBERS, Asked, described
 
 if TYPE_CHECKING:
     from nas.prediction.predicting import PredictedArchitecture
 
-# The number of random architectures that are predicted by default.
+# How many random architectures are predicted by default.
 DRAWS = 10_000
-
-_NUMBERS = ("mean", "std", "aleatoric", "epistemic", "measured")
 
 
 def predict(
-    directory: PredictorDirectory,
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[PREDICTOR]",
+            help="The directory that `nas predictor fit` wrote; left out, the prior predicts.",
+        ),
+    ] = None,
     space: Annotated[
         str | None,
         typer.Option(help="The space; by default the one that the predictor was fitted on."),
     ] = None,
+    module: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE:OBJECT",
+            help=(
+                "Predict one nn.Module, my_file.py:network, or what a function of that name "
+                "returns."
+            ),
+        ),
+    ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRIOR", help="What predicts without a predictor: shipped, or a directory."
+        ),
+    ] = None,
+    cost: Annotated[
+        bool, typer.Option("--cost", help="Without a predictor: rank by costs such as latency.")
+    ] = False,
     sample: Annotated[
         int | None,
         typer.Option(
-            min=1, help=f"How many random architectures are predicted; {DRAWS:,} by default."
+            min=1,
+            help=(
+                f"How many random architectures are predicted; by default {DRAWS:,}, or "
+                f"{DRAWS_OF_PRIOR:,} without a predictor."
+            ),
         ),
     ] = None,
     every: Annotated[
@@ -47,6 +76,9 @@ def predict(
             ),
         ),
     ] = None,
+    input_shape: InputShape = None,
+    output_shape: OutputShape = None,
+    vocabulary: Vocabulary = None,
     top: Annotated[int, typer.Option(min=1, help="How many are shown.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="The seed of the random architectures.")] = 0,
     out: Annotated[
@@ -54,94 +86,88 @@ def predict(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the architectures with the best predictions, best first."""
+    """Show the architectures with the best predictions, best first; or predict one module.
+
+    Without a predictor nothing needs to be labelled: a prior predicts, which learnt from published
+    tables of other spaces.
+    """
+    shapes = {"--input": input_shape, "--output": output_shape, "--vocabulary": vocabulary}
+    which = {"--sample": sample, "--all": every, "--arch": arch, "--out": out}
     with sentences():
-        from tqdm import tqdm
-
-        from nas.prediction.predicting import enumerated, read_architectures, sampled
-        from nas.prediction.predicting import predict as rank
-        from nas.prediction.saved import load, reading_in, space_of
-
-        if (sample is not None) + every + bool(arch) > 1:
-            raise ValueError(
-                "--sample, --all and --arch are three ways to say which architectures are "
-                "predicted: give one of them"
-            )
-        trained = load(directory)
-        about, known = trained.about, space_of(trained.about, space)
-        if arch:
-            architectures = [
-                architecture for path in arch for architecture in read_architectures(path)
-            ]
-            candidates = ((item, known.graph(item)) for item in architectures)
-            total = len(architectures)
-        elif every:
-            candidates, total = enumerated(known), None
-        else:
-            candidates, total = sampled(known, sample or DRAWS, seed), sample or DRAWS
-        with tqdm(
-            candidates,
-            total=total,
-            desc="predicted",
-            unit=" architectures",
-            file=sys.stderr,
-            leave=False,
-            disable=None,
-        ) as shown:
-            ranked = rank(reading_in(trained, known), shown, distinct=not arch)
-        if out is not None:
-            _write_csv(out, ranked.best)
-        best, distinct = ranked.best[:top], len(ranked.best)
-        if as_json:
-            described = {
-                "predictor": str(directory),
-                "column": about.column,
-                "lower_is_better": about.lower_is_better,
-                "looked_at": ranked.looked_at,
-                "distinct": distinct,
-                "best": [
-                    {"rank": place, **_described(item)} for place, item in enumerate(best, start=1)
-                ],
-            }
-            print(json.dumps(described))
+        asked = Asked(sample, every, tuple(arch or ()), seed, out)
+        if directory is not None:
+            foreign = {"--module": module, "--prior": prior, "--cost": cost, **shapes}
+            _refuse(foreign, "a predictor's directory")
+            _show_predicted(directory, space, asked, top=top, as_json=as_json)
             return
-        better = "lower" if about.lower_is_better else "higher"
-        print(_table(best))
-        print(
-            f"\n{distinct:,} distinct of {ranked.looked_at:,} architectures; {about.column}, "
-            f"{better} is better"
+        if module is not None:
+            _refuse({"--space": space, "--cost": cost, **which}, "--module")
+            show_module(module, prior or "shipped", tuple(shapes.values()), as_json=as_json)
+        elif space is not None:
+            from nas.cli.shapes import shapes_of_options
+            from spaces.load import load_space
+
+            known = load_space(space)
+            known = known.for_shapes(
+                shapes_of_options(known.shapes, input_shape, output_shape, vocabulary)
+            )
+            show_space(known, prior or "shipped", asked, cost=cost, top=top, as_json=as_json)
+        else:
+            raise ValueError(
+                "nothing was named that could be predicted: give the directory of a predictor "
+                "(`nas predictor fit` makes one), --space for the architectures of a space "
+                "without any label, or --module for a module of your own"
+            )
+
+
+def _refuse(options: Mapping[str, object], beside: str) -> None:
+    """Refuses those of the options that were given.
+
+    Raises:
+        ValueError: there are some.
+    """
+    given = [name for name, value in options.items() if value not in (None, False, [])]
+    if given:
+        raise ValueError(
+            f"{' and '.join(given)} cannot stand beside {beside}: predictions are made by a "
+            "predictor, or without one by the prior for --space or for --module"
         )
 
 
-def _described(item: PredictedArchitecture) -> dict[str, Any]:
-    return {
-        **{name: getattr(item, name) for name in _NUMBERS},
-        "canonical": item.canonical,
-        "architecture": json.loads(item.architecture.to_json()),
-    }
+def _show_predicted(
+    directory: Path, space: str | None, asked: Asked, *, top: int, as_json: bool
+) -> None:
+    """Shows the best architectures by a fitted predictor."""
+    from nas.prediction.predicting import predict as rank
+    from nas.prediction.saved import load, reading_in, space_of
+
+    trained = load(directory)
+    about, known = trained.about, space_of(trained.about, space)
+    ranked = asked.ranked(partial(rank, reading_in(trained, known)), known, DRAWS)
+    best, distinct = ranked.best[:top], len(ranked.best)
+    if as_json:
+        answer = {
+            "predictor": str(directory),
+            "column": about.column,
+            "lower_is_better": about.lower_is_better,
+            "looked_at": ranked.looked_at,
+            "distinct": distinct,
+            "best": described(best),
+        }
+        print(json.dumps(answer))
+        return
+    better = "lower" if about.lower_is_better else "higher"
+    print(_table(best))
+    print(
+        f"\n{distinct:,} distinct of {ranked.looked_at:,} architectures; {about.column}, "
+        f"{better} is better"
+    )
 
 
 def _table(best: Iterable[PredictedArchitecture]) -> str:
-    rows: list[tuple[str, ...]] = [("rank", *_NUMBERS, "architecture")]
+    rows: list[tuple[str, ...]] = [("rank", *NUMBERS, "architecture")]
     for rank, item in enumerate(best, start=1):
-        values = (getattr(item, name) for name in _NUMBERS)
+        values = (getattr(item, name) for name in NUMBERS)
         numbers = ["" if value is None else f"{value:.4g}" for value in values]
         rows.append((str(rank), *numbers, str(item.architecture)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for *cells, architecture in rows:
-        aligned = (cell.rjust(width) for cell, width in zip(cells, widths, strict=False))
-        lines.append("  ".join([*aligned, architecture]))
-    return "\n".join(lines)
-
-
-def _write_csv(path: Path, predictions: Iterable[PredictedArchitecture]) -> None:
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(("rank", *_NUMBERS, "canonical", "architecture"))
-            for rank, item in enumerate(predictions, start=1):
-                numbers = (getattr(item, name) for name in _NUMBERS)
-                writer.writerow((rank, *numbers, item.canonical, item.architecture.to_json()))
-    except OSError as error:
-        raise ValueError(f"{path} could not be written: {error}; name another file") from error
+    return aligned(rows, left=("architecture",))

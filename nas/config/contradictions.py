@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nas.config.arms import OUTSIDE
 from nas.config.sections import RunConfig, TrainSection
 from nas.objectives.constraints import check as check_constraints
 from nas.objectives.objective import SCORE
@@ -45,6 +46,11 @@ def contradiction_in(config: RunConfig) -> str | None:
         return (
             "stop.gain is about the score alone, and this run has other objectives: "
             "leave it out; stop.stale counts evaluations since the front changed"
+        )
+    if config.warm_start is not None and config.strategy.name == OUTSIDE:
+        return (
+            "warm_start teaches the prior of a predictor, and an agent outside uses none: leave it "
+            "out"
         )
     if config.executor.name == "inline" and config.executor.time_limit is not None:
         return (

@@ -130,6 +130,8 @@ def found_beside(loaded: dict[str, Any], folder: Path) -> dict[str, Any]:
     result = {
         key: code(value) if key in ("space", *PLUG_INS) else value for key, value in loaded.items()
     }
+    if isinstance(loaded.get("warm_start"), str):
+        result["warm_start"] = found(loaded["warm_start"])
     for section in PLUG_INS:
         inner = result.get(section)
         if isinstance(inner, dict):

@@ -195,6 +195,10 @@ class RunConfig(_Section):
     )
     finalists: FinalistsSection = FinalistsSection()
     executor: Annotated[ExecutorSection, _named("process")] = ExecutorSection()
+    warm_start: str | None = Field(
+        default=None,
+        description="the directory of an older run, whose scores the predictor's prior learns from",
+    )
     seed: int = Field(default=0, ge=0)
     keep_weights: Literal["all", "finalists"] = Field(
         default="all", description="whose trained weights stay in the run"

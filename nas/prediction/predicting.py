@@ -1,17 +1,20 @@
-"""The predictions of a fitted predictor for many architectures, the best first."""
+"""The predictions for many architectures, the best first."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
+from typing import Protocol
 
 from nas.prediction.saved import SavedPredictor
 from nas.seeds import derive
+from predictors import Prediction
 from spaces import Architecture, Graph, SearchSpace
 from spaces.canonical import canonical_key
 from spaces.operators import domains, enumerate_all, sample_graph
@@ -46,6 +49,14 @@ class PredictedArchitecture:
         return math.hypot(self.aleatoric, self.epistemic)
 
 
+class Predicts(Protocol):
+    """What predicts graphs: a fitted predictor, or what a prior says of a space."""
+
+    def predict(self, graphs: Sequence[Graph]) -> Prediction:
+        """The prediction for each graph."""
+        ...
+
+
 @dataclass(frozen=True)
 class Ranked:
     """Predictions, the best first.
@@ -65,16 +76,38 @@ def predict(
     *,
     distinct: bool = True,
 ) -> Ranked:
+    """The predictions of a saved predictor, the best first.
+
+    Args:
+        trained: the predictor.
+        candidates, distinct: as for `ranked`.
+    """
+    about = trained.about
+    return ranked(
+        trained.fitted, candidates, sign=about.sign, labels=about.labels, distinct=distinct
+    )
+
+
+def ranked(
+    predictor: Predicts,
+    candidates: Iterable[tuple[Architecture, Graph]],
+    *,
+    sign: float = 1.0,
+    labels: Mapping[str, float] = MappingProxyType({}),
+    distinct: bool = True,
+) -> Ranked:
     """The predictions for all candidates, the best first.
 
     Candidates are read in batches, so their graphs need not fit into memory together.
 
     Args:
-        trained: the predictor.
+        predictor: predicts numbers of which higher is better.
         candidates: architectures with their graphs.
+        sign: the factor, 1 or -1, from these numbers to the labels' own.
+        labels: those that are known, by canonical key.
         distinct: of isomorphic architectures only the first is predicted.
     """
-    about, candidates = trained.about, iter(candidates)
+    candidates = iter(candidates)
     seen, found, looked_at = set[str](), list[PredictedArchitecture](), 0
     while batch := list(islice(candidates, BATCH)):
         looked_at += len(batch)
@@ -86,17 +119,17 @@ def predict(
                 asked.append((architecture, graph, key))
         if not asked:
             continue
-        prediction = trained.fitted.predict([graph for _, graph, _ in asked])
+        prediction = predictor.predict([graph for _, graph, _ in asked])
         for place, (architecture, _, key) in enumerate(asked):
             mean, aleatoric, epistemic = (
                 float(values[place])
                 for values in (prediction.mean, prediction.aleatoric, prediction.epistemic)
             )
-            mean, measured = about.sign * mean, about.labels.get(key)
+            mean, measured = sign * mean, labels.get(key)
             found.append(
                 PredictedArchitecture(architecture, key, mean, aleatoric, epistemic, measured)
             )
-    best = sorted(found, key=lambda predicted: -about.sign * predicted.mean)
+    best = sorted(found, key=lambda predicted: -sign * predicted.mean)
     return Ranked(tuple(best), looked_at)
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nas.record.shapes import with_shapes
 from nas.record.trust import is_sealed, refuse_foreign_code
-from nas.strategies.reading import reader_of
+from nas.strategies.reading import executed_reader_of, reader_of
 from predictors import Fitted, load_predictor
 from predictors.prior.attached import FittedReading
 from spaces import SearchSpace
@@ -141,7 +141,9 @@ def reading_in(trained: SavedPredictor, space: SearchSpace) -> SavedPredictor:
     """The predictor, which reads the whole networks of the space if it was fitted on such."""
     if not getattr(getattr(trained.fitted, "settings", None), "reads_networks", False):
         return trained
-    return replace(trained, fitted=FittedReading(trained.fitted, reader_of(space)))
+    return replace(
+        trained, fitted=FittedReading(trained.fitted, reader_of(space), executed_reader_of(space))
+    )
 
 
 def space_name(about: About, named: str | None) -> str:

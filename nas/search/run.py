@@ -9,6 +9,7 @@ from nas.config.compose import Parts, compose
 from nas.config.loading import parse_config
 from nas.config.plug_ins import named_code
 from nas.config.sections import RunConfig
+from nas.config.warm_start import begun_from, enlarged_prior, keep, kept
 from nas.record.environment import environment
 from nas.record.folding import fold
 from nas.record.history import EMPTY, History
@@ -16,6 +17,7 @@ from nas.record.journal import create, open_for_writing
 from nas.record.shapes import shapes_to_json
 from nas.record.trust import is_sealed, refuse_foreign_code, seal
 from nas.search.loop import Run, Watch
+from predictors.prior.stored import digest
 
 
 def start(config: RunConfig, directory: Path, watch: Watch) -> History:
@@ -32,8 +34,14 @@ def start(config: RunConfig, directory: Path, watch: Watch) -> History:
         nas.search.loop.RunFailed: no evaluation succeeded, or the disk is full.
     """
     parts = compose(config)
+    prior = enlarged_prior(config, parts.space)
     resolved = config.model_dump(mode="json")
-    with create(directory, resolved, described(parts, resolved)) as journal:
+    known = described(parts, resolved)
+    if prior is not None:
+        known["prior"] = digest(prior)
+    with create(directory, resolved, known) as journal:
+        if prior is not None:
+            parts = begun_from(keep(prior, directory, config), parts, config)
         return Run(parts, journal, EMPTY, watch).to_its_end()
 
 
@@ -69,7 +77,10 @@ def resume(
             kind="run",
             remedy="look at that code, then pass --trust",
         )
-        run = Run(compose(config), journal, history, watch)
+        parts = compose(config)
+        if config.warm_start is not None:
+            parts = begun_from(kept(journal, config, parts.space, history), parts, config)
+        run = Run(parts, journal, history, watch)
         run.take_up(changed_data=changed_data)
         return run.to_its_end()
 

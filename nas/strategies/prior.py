@@ -40,14 +40,21 @@ def _known(space: SearchSpace, prior: str, seed: int) -> Unlabelled | None:
     reader = reader_of(space)
     if reader.network is None:
         return None
-    random, references = generator(seed, "prior"), list[Graph]()
-    try:
-        while len(references) < REFERENCES:
-            references.append(sample_graph(space, random)[1])
-    except NothingDrawn:
-        if not references:
-            return None
-    return unlabelled(load_prior(prior), reader, references)
+    return unlabelled(load_prior(prior), reader, references(space, seed))
+
+
+def references(space: SearchSpace, seed: int) -> list[Graph]:
+    """The random architectures that set the units of the prior's opinions.
+
+    There are fewer than `REFERENCES` if no more can be drawn.
+    """
+    random, drawn = generator(seed, "prior"), list[Graph]()
+    while len(drawn) < REFERENCES:
+        try:
+            drawn.append(sample_graph(space, random)[1])
+        except NothingDrawn:
+            break
+    return drawn
 
 
 def first_design(
@@ -66,9 +73,7 @@ def first_design(
     return tuple(drawn[int(best[place])] for place in chosen)
 
 
-def _far_apart(
-    whole_MW: numpy.ndarray, tried_NW: numpy.ndarray | None, count: int
-) -> list[int]:
+def _far_apart(whole_MW: numpy.ndarray, tried_NW: numpy.ndarray | None, count: int) -> list[int]:
     """Rows, each the farthest from those before it and from those that were tried.
 
     The first row comes first if nothing was tried. Distances are in standard deviations.

@@ -9,7 +9,7 @@ Shapes: M graphs, W numbers of a network.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 from predictors.predictor import Prediction, Predictor, check_graphs
 from predictors.prior.coarse import CoarseGraph, coarse_graph
 from predictors.prior.networks import WHOLE, collate, whole_numbers
-from predictors.reading.batch import NETWORK, Encoded
+from predictors.reading.batch import EXECUTED, NETWORK, Encoded
 from spaces.canonical import simplify
 from spaces.graph import Graph
 from spaces.ops.shapes import Shape
@@ -40,11 +40,14 @@ class Reader:
         space: the space's name and shapes, by which what was read is remembered.
         network: the whole network of a graph; None if the space only describes architectures.
         input_shape: of the networks.
+        executed: whether operations that the output does not need are read too: a device may
+            execute them, so they count for costs.
     """
 
     space: str
     network: Callable[[Graph], Graph] | None = field(compare=False)
     input_shape: Shape | None
+    executed: bool = False
 
     def numbers(self, graphs: Sequence[Graph]) -> np.ndarray | None:
         """(M, W) the numbers of each graph's network; None if the space makes no networks.
@@ -68,37 +71,50 @@ class Reader:
     def _read(self, graph: Graph) -> CoarseGraph | None:
         assert self.network is not None
         try:
-            network = self.network(simplify(graph))
+            network = self.network(graph if self.executed else simplify(graph))
             stated = network.nodes[0].get("shape") is not None
-            return coarse_graph(network, None if stated else self.input_shape)
+            shape = None if stated else self.input_shape
+            return coarse_graph(network, shape, executed=self.executed)
         except ValueError:
             # What a network computes may be beyond what can be inferred of it. Then the predictor
             # reads its graph alone, as it does in a space that only describes architectures.
             return None
-
-    def attach(self, graphs: Sequence[Graph]) -> list[Graph]:
-        """The graphs, each with the numbers of its network on its input node.
-
-        Raises:
-            ValueError: a value is not a graph.
-        """
-        check_graphs(graphs)
-        whole_MW = self.numbers(graphs)
-        if whole_MW is None:
-            return list(graphs)
-        return [
-            _with_numbers(graph, row) if isfinite(row[0]) else graph
-            for graph, row in zip(graphs, whole_MW.tolist(), strict=True)
-        ]
 
 
 # A round of a search asks about the same networks again: those that were trained, and neighbours.
 _NUMBERS: OrderedDict[tuple[Reader, Graph], np.ndarray] = OrderedDict()
 
 
-def _with_numbers(graph: Graph, numbers: Sequence[float]) -> Graph:
+def attach(graphs: Sequence[Graph], reader: Reader, executed: Reader | None = None) -> list[Graph]:
+    """The graphs, each with the numbers of its network on its input node.
+
+    Args:
+        graphs: of one space.
+        reader: reads the networks of the space.
+        executed: reads them with what their output does not need, if there is any; a predictor of
+            costs may prefer these numbers.
+
+    Raises:
+        ValueError: a value is not a graph.
+    """
+    check_graphs(graphs)
+    readers = {NETWORK: reader, EXECUTED: executed}
+    read = {
+        name: numbers.tolist()
+        for name, each in readers.items()
+        if each is not None and (numbers := each.numbers(graphs)) is not None
+    }
+    attached = []
+    for place, graph in enumerate(graphs):
+        rows = {name: tuple(numbers[place]) for name, numbers in read.items()}
+        known = {name: row for name, row in rows.items() if isfinite(row[0])}
+        attached.append(_with_numbers(graph, known) if known else graph)
+    return attached
+
+
+def _with_numbers(graph: Graph, known: Mapping[str, tuple[float, ...]]) -> Graph:
     first = graph.nodes[0]
-    attributes = tuple(sorted((*first.attributes, (NETWORK, tuple(numbers)))))
+    attributes = tuple(sorted((*first.attributes, *known.items())))
     return Graph((replace(first, attributes=attributes), *graph.nodes[1:]), graph.edges)
 
 
@@ -116,18 +132,20 @@ class Reading:
     Attributes:
         predictor: the predictor.
         reader: how a graph becomes a network.
+        executed: how it becomes one with what its output does not need (see `attach`).
     """
 
     predictor: Predictor
     reader: Reader
+    executed: Reader | None = None
 
     def fit(
         self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
     ) -> FittedReading:
         """See `predictor.Predictor`."""
-        return FittedReading(
-            self.predictor.fit(self.reader.attach(graphs), scores, seed=seed), self.reader
-        )
+        attached = attach(graphs, self.reader, self.executed)
+        fitted = self.predictor.fit(attached, scores, seed=seed)
+        return FittedReading(fitted, self.reader, self.executed)
 
 
 @dataclass(frozen=True)
@@ -136,14 +154,15 @@ class FittedReading:
 
     fitted: Any
     reader: Reader
+    executed: Reader | None = None
 
     def predict(self, graphs: Sequence[Graph]) -> Prediction:
         """See `predictor.Fitted`."""
-        return self.fitted.predict(self.reader.attach(graphs))
+        return self.fitted.predict(attach(graphs, self.reader, self.executed))
 
     def encode(self, graphs: Sequence[Graph]) -> Encoded:
         """See `fitted.FittedModel.encode`."""
-        return self.fitted.encode(self.reader.attach(graphs))
+        return self.fitted.encode(attach(graphs, self.reader, self.executed))
 
     def predict_encoded(self, encoded: Encoded) -> Prediction:
         """See `fitted.FittedModel.predict_encoded`."""

@@ -32,17 +32,20 @@ TASK = tuple(
 )
 # How much the distance in these numbers counts beside that in all numbers, and how fast the weight
 # of an expert falls with the distance. Chosen on whole spaces left out (docs/pretrained.md).
-TASK_WEIGHT, SHARPNESS = 2.0, 8.0
+TASK_WEIGHT, SHARPNESS = 2.0, 5.0
 # The squared difference in one number, in standard deviations, counts no more than this: a number
 # that never varied says that the networks are new, not how new.
 MOST_SQUARE = 4.0
+# An expert of fewer than `ENOUGH` networks counts as one that is farther, by `FEWNESS` if it knows
+# a tenth of them. Chosen on runs of 10 to 200 architectures (docs/pretrained.md).
+ENOUGH, FEWNESS = 600, 0.4
 # Normal scores at which an expert knows its column's values.
 LEVELS = tuple(np.linspace(-2.5, 2.5, 21).tolist())
 # An expert at this distance or farther says nothing; below 1 less than this it counts fully.
 FARTHEST = 2.0
 # The correlation with scores that is expected of experts that count fully, and the standard
 # deviation of the weight of a single one of them.
-EXPECTED, EXPERT_DEVIATION = 0.8, 0.3
+EXPECTED, EXPERT_DEVIATION = 0.8, 0.2
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,18 @@ class Prior:
         square_KW = MOST_SQUARE * square_KW / (MOST_SQUARE + square_KW)
         return np.sqrt(square_KW.mean(1) + TASK_WEIGHT * square_KW[:, list(TASK)].mean(1))
 
+    def _remoteness(self) -> np.ndarray:
+        """(K,) what is added to each expert's distance because it learnt from few networks."""
+        known_K = np.array([expert.networks for expert in self.experts], dtype=np.float64)
+        return FEWNESS * np.log10(np.maximum(ENOUGH / known_K, 1.0))
+
     def view(self, whole_NW: np.ndarray, *, cost: bool) -> View | None:
         """What the experts of scores, or of costs, say of networks like these.
 
         Returns:
             None if there are no such experts that count, or all say the same of these networks.
         """
-        distance_K = self.distances(whole_NW)
+        distance_K = self.distances(whole_NW) + self._remoteness()
         rows = [
             row
             for row, expert in enumerate(self.experts)

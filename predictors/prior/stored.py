@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -69,6 +70,14 @@ def save_prior(prior: Prior, directory: Path, card: Mapping[str, object]) -> Non
         **card,
     }
     (directory / CARD_FILE).write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+
+
+def digest(prior: Prior) -> str:
+    """A short digest of the prior as it is stored."""
+    stated = json.dumps([asdict(expert) for expert in prior.experts])
+    arrays = _packed(prior)
+    contents = b"".join(np.ascontiguousarray(arrays[name]).tobytes() for name in sorted(arrays))
+    return hashlib.sha256(stated.encode() + contents).hexdigest()[:16]
 
 
 @lru_cache(maxsize=8)

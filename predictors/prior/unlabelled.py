@@ -29,12 +29,10 @@ class Unlabelled:
     Attributes:
         reader: reads the networks.
         view: the experts' opinions, in units of the reference networks.
-        cost: whether costs are predicted, negated. A disconnected network is then the cheapest.
     """
 
     reader: Reader
     view: View
-    cost: bool = False
 
     @property
     def trust(self) -> float:
@@ -51,8 +49,9 @@ class Unlabelled:
         assert whole_MW is not None
         whole_MW = np.where(np.isfinite(whole_MW), whole_MW, self.view.prior.center_KW[0])
         mean_M = self.trust * self.view.opinions(whole_MW)[0]
-        disconnected_M = np.array([not simplify(graph).edges for graph in graphs], dtype=bool)
-        mean_M = np.where(disconnected_M, -DISCONNECTED if self.cost else DISCONNECTED, mean_M)
+        if not self.reader.executed:
+            connected_M = np.array([bool(simplify(graph).edges) for graph in graphs], dtype=bool)
+            mean_M = np.where(connected_M, mean_M, DISCONNECTED)
         doubt = np.sqrt(1 - self.trust**2)
         return Prediction(mean_M, np.full(len(mean_M), 1e-6), np.full(len(mean_M), doubt))
 
@@ -64,7 +63,7 @@ def unlabelled(
 
     Args:
         prior: the experts.
-        reader: reads the networks of the space.
+        reader: reads the networks of the space; for costs as they are executed.
         reference: some architectures of the space, which set the units.
         cost: whether costs are predicted, not scores.
 
@@ -74,9 +73,13 @@ def unlabelled(
     """
     if prior is None or not reference:
         return None
-    connected = [graph for graph in reference if simplify(graph).edges]
-    whole_NW = reader.numbers(connected)
+    whole_NW = reader.numbers(networks_among(reference, reader))
     if whole_NW is None or not len(whole_NW) or not np.isfinite(whole_NW).all():
         return None
     view = prior.view(whole_NW, cost=cost)
-    return None if view is None or view.expected <= 0 else Unlabelled(reader, view, cost)
+    return None if view is None or view.expected <= 0 else Unlabelled(reader, view)
+
+
+def networks_among(graphs: Sequence[Graph], reader: Reader) -> list[Graph]:
+    """The graphs without those whose score is not learnt, since their networks are disconnected."""
+    return [graph for graph in graphs if reader.executed or simplify(graph).edges]

@@ -34,6 +34,8 @@ MEASURED = "measured "
 # The attribute of the input node that holds the numbers of the whole network (see
 # `predictors.prior.attached`). It is no column: the predictor that needs it reads it itself.
 NETWORK = f"{WHOLE}network"
+# The same of the network with operations that its output does not need.
+EXECUTED = f"{WHOLE}executed network"
 
 
 @dataclass(frozen=True)
@@ -276,7 +278,7 @@ def ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
 def _parts(node: Node) -> Iterable[tuple[str, object]]:
     """The node's attributes; a tuple of numbers gives one part for each of its numbers."""
     for name, value in node.attributes:
-        if name == NETWORK:
+        if name in (NETWORK, EXECUTED):
             continue
         if isinstance(value, tuple) and value and all(_is_number(item) for item in value):
             yield from ((f"{name}.{place}", item) for place, item in enumerate(value))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from math import isfinite, prod
 
-from predictors.reading.batch import MEASURED, WHOLE
+from predictors.reading.batch import EXECUTED, MEASURED, NETWORK, WHOLE
 from spaces.canonical import simplify
 from spaces.details import without_details
 from spaces.graph import Edge, Graph, Node
@@ -95,6 +95,17 @@ def without_whole(graph: Graph) -> Graph:
     return Graph((replace(first, attributes=kept), *graph.nodes[1:]), graph.edges)
 
 
+def _as_executed(graph: Graph) -> Graph:
+    """The graph with the numbers of the network that is executed as those of its network."""
+    first = graph.nodes[0]
+    known = dict(first.attributes)
+    if EXECUTED not in known:
+        return graph
+    known[NETWORK] = known.pop(EXECUTED)
+    attributes = tuple(sorted(known.items()))
+    return Graph((replace(first, attributes=attributes), *graph.nodes[1:]), graph.edges)
+
+
 def readable(graph: Graph, *, simplified: bool = True) -> Graph:
     """The graph with computed sizes, and with each small sum replaced by edges from its terms.
 
@@ -108,7 +119,7 @@ def readable(graph: Graph, *, simplified: bool = True) -> Graph:
         simplified: whether parts that cannot affect the output, and identities, are removed first.
             A device may execute them, so a latency can depend on them.
     """
-    graph = simplify(measured(graph)) if simplified else measured(graph)
+    graph = simplify(measured(graph)) if simplified else _as_executed(measured(graph))
     if not any([node.op == "add" for node in graph.nodes]):
         return graph
     entering: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]

@@ -36,6 +36,7 @@ def network(cell: Graph) -> Graph:
                 kernel_size=kernel_size,
                 padding=kernel_size // 2,
                 bias=item["bias"],
+                groups=1 if item.op == "conv" else 8,
             )
         elif item.op == "pool":
             value = builder.node("avg_pool2d", value, kernel_size=3, stride=1, padding=1)

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from predictors.prior.coarse import CoarseGraph, coarse_graph
-from predictors.prior.node_features import COLUMN
 from predictors.prior.kinds import KINDS
 from predictors.prior.networks import WHOLE, collate, whole_numbers
+from predictors.prior.node_features import COLUMN
 from spaces import Edge, Graph, GraphBuilder
 from spaces.load import SPACES, load_space
 from spaces.operators import sample

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from predictors.prior.coarse import CoarseGraph, coarse_graph
-from predictors.prior.node_features import COLUMN, FEATURES
 from predictors.prior.kinds import KINDS
 from predictors.prior.networks import ALONG, WHOLE, collate, whole_numbers
+from predictors.prior.node_features import COLUMN, FEATURES
 from spaces.load import load_space
 from spaces.operators import sample
 

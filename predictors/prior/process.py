@@ -1,0 +1,221 @@
+"""A Gaussian process on numbers of whole networks, around what experts say of them.
+
+Shapes: N training graphs, M graphs, W numbers of a network, K experts, A assumptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from predictors.frame.kernel import Kernel, most_likely_kernel
+from predictors.frame.learner import Belief
+from predictors.prior.attached import attached_numbers
+from predictors.prior.experts import View
+from predictors.prior.stored import view_arrays, view_from
+from predictors.reading.batch import Encoded
+
+# Standardised numbers are clipped to this many standard deviations from the mean.
+MOST_DEVIATIONS = 4.0
+# The standard deviation of the weight of the experts' blend around the expected one.
+BLEND_DEVIATION = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """How the numbers of networks become what the process reads.
+
+    Attributes:
+        mean_W, factor_W: the mean of each number over the training graphs, and one over its
+            standard deviation; the factor is 0 for a number that does not vary.
+        view: the experts; None without a prior.
+    """
+
+    mean_W: np.ndarray
+    factor_W: np.ndarray
+    view: View | None
+
+    def __call__(self, whole_MW: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The standardised numbers (M, W), the experts' opinions (M, K + 1), and the mean (M,).
+
+        The last column of the opinions is that of the blend. Each column is times the standard
+        deviation of its weight.
+        """
+        standard_MW = np.clip(
+            (whole_MW - self.mean_W) * self.factor_W, -MOST_DEVIATIONS, MOST_DEVIATIONS
+        )
+        if self.view is None:
+            return standard_MW, np.zeros((len(whole_MW), 0)), np.zeros(len(whole_MW))
+        blend_M, opinion_MK = self.view.opinions(whole_MW)
+        opinion_MK = np.clip(opinion_MK, -MOST_DEVIATIONS, MOST_DEVIATIONS)
+        opinions = np.column_stack([opinion_MK * self.view.deviation_K, blend_M * BLEND_DEVIATION])
+        return standard_MW, opinions, self.view.expected * blend_M
+
+
+def features_of(whole_NW: np.ndarray, view: View | None) -> Features:
+    """How networks are read, learnt from the numbers of the training networks."""
+    scale_W = whole_NW.std(0)
+    varies_W = scale_W > 1e-6 * np.maximum(1.0, np.abs(whole_NW).max(0))
+    return Features(
+        whole_NW.mean(0), np.where(varies_W, 1 / np.where(varies_W, scale_W, 1), 0), view
+    )
+
+
+def process(features: Features, whole_NW: np.ndarray, normal_N: np.ndarray) -> tuple[Kernel, float]:
+    """The kernel on the numbers, and how unlikely the labels are under it."""
+    standard_NW, opinion_NK, mean_N = features(whole_NW)
+    used_W = features.factor_W > 0
+    group_W = np.zeros(int(used_W.sum()), dtype=np.int64)
+    kernel, surprise = most_likely_kernel(
+        standard_NW[:, used_W], group_W, normal_N - mean_N, opinion_NK @ opinion_NK.T
+    )
+    smooth_W, linear_W = np.zeros(len(used_W)), np.zeros(len(used_W))
+    smooth_W[used_W], linear_W[used_W] = kernel.smooth_F, kernel.linear_F
+    return Kernel(smooth_W, linear_W, kernel.amplitude, kernel.noise), surprise
+
+
+@dataclass(frozen=True, eq=False)
+class WholePosterior:
+    """The process conditioned on the labels.
+
+    Attributes:
+        features: how networks are read.
+        kernel: the covariance of f.
+        whole_NW: the numbers of the training networks.
+        weight_N: of each training graph in the mean.
+        inverse_NN: of the covariance matrix of the labels.
+    """
+
+    features: Features
+    kernel: Kernel
+    whole_NW: np.ndarray
+    weight_N: np.ndarray
+    inverse_NN: np.ndarray
+
+    def predict(self, encoded: Encoded) -> Belief:
+        """See `learner.Model`; the noise is the aleatoric part.
+
+        A graph without numbers is taken for the average training network.
+        """
+        whole_MW = attached_numbers(encoded)
+        return self.believe(np.where(np.isfinite(whole_MW), whole_MW, self.features.mean_W))
+
+    def believe(self, whole_MW: np.ndarray) -> Belief:
+        """The belief about networks with these numbers."""
+        between_MN, own_M, mean_M = _covariances(
+            self.features, self.kernel, whole_MW, self.whole_NW
+        )
+        explained_M = ((between_MN @ self.inverse_NN) * between_MN).sum(1)
+        return Belief(
+            mean_M + between_MN @ self.weight_N,
+            np.full(len(mean_M), np.sqrt(self.kernel.noise)),
+            np.sqrt(np.maximum(own_M - explained_M, 1e-6)),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """See `learner.Model`."""
+        view = self.features.view
+        experts = None if view is None else [asdict(expert) for expert in view.prior.experts]
+        return {
+            "amplitude": self.kernel.amplitude,
+            "noise": self.kernel.noise,
+            "experts": experts,
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `learner.Model`."""
+        view = self.features.view
+        own = {
+            "mean": self.features.mean_W,
+            "factor": self.features.factor_W,
+            "smooth": self.kernel.smooth_F,
+            "linear": self.kernel.linear_F,
+            "whole": self.whole_NW,
+            "weight": self.weight_N,
+            "inverse": self.inverse_NN,
+        }
+        return own | ({} if view is None else view_arrays(view))
+
+
+@dataclass(frozen=True, eq=False)
+class Averaged:
+    """Processes under different assumptions, and their weights, which sum to 1."""
+
+    weights: tuple[float, ...]
+    models: tuple[WholePosterior, ...]
+
+    def predict(self, encoded: Encoded) -> Belief:
+        """See `learner.Model`."""
+        return averaged(self.weights, [model.predict(encoded) for model in self.models])
+
+    def state(self) -> dict[str, Any]:
+        """See `learner.Model`."""
+        return {"weights": list(self.weights), "models": [model.state() for model in self.models]}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `learner.Model`."""
+        return {
+            f"{place}.{name}": array
+            for place, model in enumerate(self.models)
+            for name, array in model.arrays().items()
+        }
+
+
+def averaged(weights: Sequence[float], beliefs: Sequence[Belief]) -> Belief:
+    """The mean and the spread of a mixture; how its parts disagree is epistemic."""
+    weight_A1 = np.array(weights)[:, None]
+    mean_AM, aleatoric_AM, epistemic_AM = (
+        np.stack([getattr(belief, name) for belief in beliefs])
+        for name in ("mean", "aleatoric", "epistemic")
+    )
+    mean_M = (weight_A1 * mean_AM).sum(0)
+    disagreement_AM = epistemic_AM**2 + (mean_AM - mean_M) ** 2
+    return Belief(
+        mean_M,
+        np.sqrt((weight_A1 * aleatoric_AM**2).sum(0)),
+        np.sqrt((weight_A1 * disagreement_AM).sum(0)),
+    )
+
+
+def _covariances(
+    features: Features, kernel: Kernel, whole_MW: np.ndarray, whole_NW: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Covariances (M, N) of the score's expectation, its variance (M,), and its mean (M,)."""
+    standard_MW, opinion_MK, mean_M = features(whole_MW)
+    standard_NW, opinion_NK, _ = features(whole_NW)
+    between_MN = kernel.between(standard_MW, standard_NW) + opinion_MK @ opinion_NK.T
+    return between_MN, kernel.prior_variance(standard_MW) + (opinion_MK**2).sum(1), mean_M
+
+
+def conditioned(
+    features: Features, kernel: Kernel, whole_NW: np.ndarray, normal_N: np.ndarray
+) -> WholePosterior:
+    """The process given all labels."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    covariance_NN, _, mean_N = _covariances(features, kernel, whole_NW, whole_NW)
+    factor = cho_factor(covariance_NN + kernel.noise * np.eye(len(normal_N)), lower=True)
+    return WholePosterior(
+        features,
+        kernel,
+        whole_NW,
+        cho_solve(factor, normal_N - mean_N),
+        cho_solve(factor, np.eye(len(normal_N))),
+    )
+
+
+def restored(state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> WholePosterior:
+    """The posterior of which `state` and `arrays` gave these.
+
+    Raises:
+        KeyError, TypeError, ValueError: they do not fit together.
+    """
+    view = None if state["experts"] is None else view_from(state["experts"], arrays)
+    kernel = Kernel(
+        arrays["smooth"], arrays["linear"], float(state["amplitude"]), float(state["noise"])
+    )
+    features = Features(arrays["mean"], arrays["factor"], view)
+    return WholePosterior(features, kernel, arrays["whole"], arrays["weight"], arrays["inverse"])
