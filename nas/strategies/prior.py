@@ -5,15 +5,17 @@ Shapes: M candidates, W numbers of a network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy
 
 from nas.record.history import History
-from nas.record.trials import Proposal
+from nas.record.scorecard import rank_correlation
+from nas.record.trials import Proposal, Trial
 from nas.seeds import generator
 from nas.strategies.reading import reader_of
-from nas.strategies.strategy import random_proposals
+from nas.strategies.strategy import Asked, random_proposals
 from predictors.predictor import Predictor
 from predictors.prior.stored import load_prior
 from predictors.prior.unlabelled import Unlabelled, unlabelled
@@ -57,6 +59,23 @@ def references(space: SearchSpace, seed: int) -> list[Graph]:
     return drawn
 
 
+def initial_design(
+    space: SearchSpace, history: History, predictor: Predictor | None, count: int, seed: int
+) -> Asked:
+    """The first architectures of a search, with a sentence on who chose them.
+
+    They are random if there is no predictor, or its prior does not expect to rank the space.
+    """
+    known = None if predictor is None else known_before(space, predictor, seed)
+    if known is None or known.trust < LEAST_TRUST:
+        return Asked(random_proposals(space, history, count, seed), "initial design: random")
+    return Asked(
+        first_design(space, history, count, seed, known),
+        "initial design: by the prior, which expects to rank this space with a correlation of "
+        f"{known.trust:.2f}",
+    )
+
+
 def first_design(
     space: SearchSpace, history: History, count: int, seed: int, known: Unlabelled
 ) -> tuple[Proposal, ...]:
@@ -71,6 +90,23 @@ def first_design(
     assert whole_MW is not None
     chosen = _far_apart(whole_MW, tried_NW, count)
     return tuple(drawn[int(best[place])] for place in chosen)
+
+
+def how_right(
+    space: SearchSpace, predictor: Predictor, observed: Sequence[Trial], seed: int
+) -> str:
+    """How well the prior ranked these trials, as a sentence; empty if it had no opinion."""
+    known = known_before(space, predictor, seed)
+    if known is None or known.trust < LEAST_TRUST:
+        return ""
+    opinion_N = known.predict([space.graph(trial.architecture) for trial in observed]).mean
+    found = rank_correlation(opinion_N, numpy.array([trial.score for trial in observed]))
+    if found is None:
+        return ""
+    return (
+        f"the prior ranked the first {len(observed)} scores with a correlation of {found:.2f}; "
+        f"of all architectures it expected {known.trust:.2f}"
+    )
 
 
 def _far_apart(whole_MW: numpy.ndarray, tried_NW: numpy.ndarray | None, count: int) -> list[int]:

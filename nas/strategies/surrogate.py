@@ -33,7 +33,7 @@ from nas.strategies.acquisition import (
 from nas.strategies.candidates import candidates
 from nas.strategies.evolution import Evolution
 from nas.strategies.nsga2 import NSGA2
-from nas.strategies.prior import LEAST_TRUST, first_design, known_before
+from nas.strategies.prior import how_right, initial_design
 from nas.strategies.reading import reading
 from nas.strategies.strategy import (
     Asked,
@@ -112,7 +112,9 @@ class SurrogateSearch:
             ValueError: an observation lacks an objective.
         """
         if len(history.trials) < self.initial:
-            return self._begin(space, history, count, seed)
+            # An opinion of scores says nothing of other objectives.
+            predictor = self.predictor if self.objectives == (SCORE,) else None
+            return initial_design(space, history, predictor, count, seed)
         observed = history.observed
         if len(observed) < 2:
             return Asked(
@@ -129,6 +131,8 @@ class SurrogateSearch:
         num_random = sum(coins.random() < self.exploration for _ in range(count))
         explored = random_proposals(space, history, num_random, seed)
         evolved, note = self._hedge(space, history, count - len(explored), seed)
+        if not any(trial.prediction for trial in history.trials):  # The first fit.
+            note = how_right(space, self.predictor, observed, seed)
         fixed = _distinct((*explored, *evolved))[:count]
         pool = _distinct((*fixed, *pool))
         if len(pool) < count:
@@ -148,17 +152,6 @@ class SurrogateSearch:
             for place in (*range(len(fixed)), *others)
         )
         return Asked(proposals, note)
-
-    def _begin(self, space: SearchSpace, history: History, count: int, seed: int) -> Asked:
-        """The initial design: chosen by the prior if it is trusted in this space, else random."""
-        known = known_before(space, self.predictor, seed) if self.objectives == (SCORE,) else None
-        if known is None or known.trust < LEAST_TRUST:
-            return Asked(random_proposals(space, history, count, seed), "initial design: random")
-        return Asked(
-            first_design(space, history, count, seed, known),
-            "initial design: by the prior, which expects to rank this space with a correlation of "
-            f"{known.trust:.2f}",
-        )
 
     @property
     def _names(self) -> tuple[str, ...]:
