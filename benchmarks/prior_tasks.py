@@ -13,7 +13,9 @@ Beside the engine's predictors, with this prior and without one, are: `parameter
 `multiply_adds`; `best other column`, which is chosen with hindsight; extremely randomised trees on
 the columns `--code` and the logarithms of parameters and multiply-adds (`trees`), and those that
 also read predictions of each other column by such trees, grown on all its rows (`trees + others`).
-`prior` is the prior without a label. Writes `results/prior_tasks_NAME.csv`.
+`prior` is the prior without a label. A predictor's name with ` + executed` after it is told to read
+what a device executes, which the engine otherwise finds out from the labels.
+Writes `results/prior_tasks_NAME.csv`.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +38,13 @@ from benchmarks.predictor_splits import SPLIT
 from benchmarks.predictors import calibrated, ranked, with_settings
 from benchmarks.pretrain import pretrained, shippable
 from benchmarks.record import record
+from nas.strategies.reading import reader_of, reading
 from predictors import predictor
+from predictors.prior.attached import Reading
 from predictors.prior.experts import Prior
 from predictors.prior.networks import WHOLE, whole_numbers
 from predictors.prior.stored import load_prior, save_prior
-from predictors.reading.batch import NETWORK
-from spaces.graph import Graph
+from spaces import Graph, SearchSpace
 from spaces.load import load_space
 
 SIZES = {
@@ -49,7 +52,7 @@ SIZES = {
     "multiply_adds": WHOLE.index("log2 multiply-adds"),
 }
 TREES = ("trees", "trees + others")
-BEST_OTHER, PRIOR = "best other column", "prior"
+BEST_OTHER, PRIOR, EXECUTED = "best other column", "prior", " + executed"
 DEFAULT = (
     *SIZES,
     BEST_OTHER,
@@ -67,8 +70,7 @@ class Task:
     """The M networks that have a label of one column.
 
     Attributes:
-        graphs: with the numbers of the whole network on the input node.
-        whole_MW: these numbers.
+        whole_MW: the numbers of the whole networks.
         label_M: higher is better.
         code_MC: what plain trees read.
         other_MO: the other columns, higher is better; NaN where unknown.
@@ -78,6 +80,7 @@ class Task:
     """
 
     column: Column
+    space: SearchSpace
     graphs: list[Graph]
     whole_MW: np.ndarray
     label_M: np.ndarray
@@ -120,10 +123,6 @@ def _task(
     assert space.rows is not None
     architectures: Any = space.rows(columns)
     whole_MW = whole_numbers(read.networks)
-    graphs = [
-        with_numbers(space.graph(architectures[row]), numbers)
-        for row, numbers in zip(rows.tolist(), whole_MW.tolist(), strict=True)
-    ]
     sign = -1.0 if column.cost else 1.0
     code_MC = np.column_stack(
         [columns[name][rows].reshape(len(rows), -1) for name in arguments.code]
@@ -138,7 +137,8 @@ def _task(
     assert prior is not None
     return Task(
         column,
-        graphs,
+        space,
+        [space.graph(architectures[row]) for row in rows.tolist()],
         whole_MW,
         read.labels[column.name],
         code_MC,
@@ -147,16 +147,6 @@ def _task(
         prior,
         folder,
     )
-
-
-def with_numbers(graph: Graph, numbers: Sequence[float]) -> Graph:
-    """The graph with the numbers of its network on its input node, as `Reading` attaches them.
-
-    A table of costs is read as it is executed, which `Reading` does not do.
-    """
-    first = graph.nodes[0]
-    attributes = tuple(sorted((*first.attributes, (NETWORK, tuple(numbers)))))
-    return Graph((replace(first, attributes=attributes), *graph.nodes[1:]), graph.edges)
 
 
 def plain_trees(
@@ -172,7 +162,7 @@ def plain_trees(
 def measure(task: Task, method: str, train: np.ndarray, tested: np.ndarray, seed: int) -> dict:
     """The figures of one method on one split."""
     true = task.label_M[tested]
-    name, settings = with_settings(method)
+    name, settings = with_settings(method.removesuffix(EXECUTED))
     if method in SIZES:
         size_M = task.whole_MW[tested, SIZES[method]]
         return ranked(-size_M if task.column.cost else size_M, true)
@@ -194,9 +184,12 @@ def measure(task: Task, method: str, train: np.ndarray, tested: np.ndarray, seed
     if getattr(predictor(name), "reads_networks", False):
         settings = {"prior": str(task.prior_folder), **settings}
     began = time.perf_counter()
-    fitted = predictor(name, **settings).fit(
-        [task.graphs[row] for row in train], task.label_M[train], seed=seed
-    )
+    asked: Any = predictor(name, **settings)
+    if method.endswith(EXECUTED):
+        asked = Reading(asked, reader_of(task.space, executed=True))
+    else:
+        asked = reading(asked, task.space)
+    fitted = asked.fit([task.graphs[row] for row in train], task.label_M[train], seed=seed)
     prediction = fitted.predict([task.graphs[row] for row in tested])
     seconds = time.perf_counter() - began
     return {**ranked(prediction.mean, true), **calibrated(prediction, true), "seconds": seconds}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -52,8 +52,9 @@ class Auto:
 
     Attributes:
         members: the learners, by name.
-        caution: how strongly the weights are drawn to equal ones, as a number of labels: c labels
-            in N make a penalty of c / (2 N) times the squared distance from equal weights.
+        caution: how strongly the weights are drawn to those without held-out labels, where `whole`
+            counts as much as all others together: c labels in N make a penalty of c / (2 N) times
+            the squared distance from these weights.
         device: where the graph network is trained and applied, `cpu` or `cuda`.
         prior: what is known before the first label (see `whole.Whole`).
     """
@@ -159,15 +160,33 @@ def learn_stack(
         learners = {name: learner for name, learner in learners.items() if name != "whole"}
     learnt = {name: learner.learn(training, seed) for name, learner in learners.items()}
     count = len(training.normal_N)
+    expected = _expected_weights(learnt)
     if not training.has_folds:
-        equal = {name: 1 / len(learnt) for name in learnt}
         models = {name: each.model for name, each in learnt.items()}
-        return Learnt(Stack(equal, models), ignorance(count))
-    weights = stack_weights(list(learnt.values()), training.normal_N, caution, seed)
+        return Learnt(Stack(expected, models), ignorance(count))
+    weights = stack_weights(
+        list(learnt.values()),
+        training.normal_N,
+        np.array(list(expected.values())),
+        caution,
+        seed,
+    )
     kept = {name: float(weight) for name, weight in zip(learnt, weights, strict=True) if weight > 0}
     left_out = mixture(list(kept.values()), [learnt[name].left_out for name in kept])
     excess = sum(weight**2 * learnt[name].excess for name, weight in kept.items())
     return Learnt(Stack(kept, {name: learnt[name].model for name in kept}), left_out, excess)
+
+
+def _expected_weights(names: Iterable[str]) -> dict[str, float]:
+    """The weights without held-out labels.
+
+    What reads the graph and what reads the whole network count equally.
+    """
+    names = list(names)
+    readers = [name for name in names if name != "whole"]
+    if len(readers) == len(names) or not readers:
+        return {name: 1 / len(names) for name in names}
+    return {name: 0.5 if name == "whole" else 0.5 / len(readers) for name in names}
 
 
 def _check_caution(name: str, caution: float) -> None:

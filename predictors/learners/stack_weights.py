@@ -41,20 +41,24 @@ def mixture(weights: Sequence[float], beliefs: Sequence[Belief]) -> Belief:
 
 
 def stack_weights(
-    learnt: Sequence[Learnt], normal_N: np.ndarray, caution: float, seed: int
+    learnt: Sequence[Learnt],
+    normal_N: np.ndarray,
+    expected_L: np.ndarray,
+    caution: float,
+    seed: int,
 ) -> np.ndarray:
     """(L,) the weights of the learners, at least 0 and summing to 1; small ones are set to 0.
 
     They minimise `ranking_loss` of the held-out predictions, up to the approximation of its
     gradient, over pairs of labels that the seed draws if there are more than `MOST_PAIRS`. If all
-    labels are equal, the weights are equal.
+    labels are equal, the weights are the expected ones.
     """
     from scipy.optimize import minimize
 
     mean_LN = np.stack([each.left_out.mean for each in learnt])
     first, second = _pairs(normal_N, seed)
     if len(first) == 0:
-        return np.full(len(learnt), 1 / len(learnt))
+        return expected_L
     margin_LP = mean_LN[:, first] - mean_LN[:, second]
     excess_L = np.array([each.excess for each in learnt])
     pull = caution / len(normal_N)
@@ -64,8 +68,8 @@ def stack_weights(
         "jac": lambda weight_L: np.ones_like(weight_L),
     }
     solution = minimize(
-        lambda weight_L: ranking_loss(weight_L, margin_LP, excess_L, pull),
-        np.full(len(learnt), 1 / len(learnt)),
+        lambda weight_L: ranking_loss(weight_L, margin_LP, excess_L, expected_L, pull),
+        expected_L,
         jac=True,
         method="SLSQP",
         bounds=[(0, 1)] * len(learnt),
@@ -77,7 +81,11 @@ def stack_weights(
 
 
 def ranking_loss(
-    weight_L: np.ndarray, margin_LP: np.ndarray, excess_L: np.ndarray, pull: float
+    weight_L: np.ndarray,
+    margin_LP: np.ndarray,
+    excess_L: np.ndarray,
+    expected_L: np.ndarray,
+    pull: float,
 ) -> tuple[float, np.ndarray]:
     r"""The loss that the weights minimise, and its approximate gradient (L,).
 
@@ -86,10 +94,11 @@ def ranking_loss(
     weights minimise
 
     .. math::
-        \mathrm{mean}_{ij} \log(1 + e^{-m_{ij}}) - c \sum_l w_l^2 v_l + \frac{b}{2} |w - 1/L|^2,
+        \mathrm{mean}_{ij} \log(1 + e^{-m_{ij}}) - c \sum_l w_l^2 v_l + \frac{b}{2} |w - w^0|^2,
         \qquad c = \mathrm{mean}_{ij} \, s(m_{ij}) (1 - s(m_{ij}))
 
-    where v_l is the excess of learner l, b the pull and s the logistic function.
+    where v_l is the excess of learner l, w^0 its expected weight, b the pull and s the logistic
+    function.
 
     The second term corrects for noise in the held-out means. The held-out mean of a label averages
     fewer members than the final model does, so it is the final mean plus noise of variance v_l.
@@ -106,13 +115,13 @@ def ranking_loss(
         weight_L: the weights.
         margin_LP: f_i - f_j for each learner and pair.
         excess_L: the excess variance of each learner's held-out means (see `learner.Learnt`).
-        pull: how strongly the weights are drawn to equal ones.
+        expected_L: the weights without held-out labels.
+        pull: how strongly the weights are drawn to the expected ones.
     """
     from scipy.special import expit
 
-    equal_L = np.full(len(weight_L), 1 / len(weight_L))
     wrong_P = expit(-(weight_L @ margin_LP))
-    curvature, away_L = float((wrong_P * (1 - wrong_P)).mean()), weight_L - equal_L
+    curvature, away_L = float((wrong_P * (1 - wrong_P)).mean()), weight_L - expected_L
     value = (
         -np.log1p(-wrong_P).mean()
         - curvature * weight_L**2 @ excess_L

@@ -14,6 +14,8 @@ from spaces.nasbench201 import space
 from spaces.operators import sample
 from tests.predictors.learners.differences import finite_differences
 
+EQUAL, HALVES = np.full(3, 1 / 3), np.full(2, 0.5)
+
 
 def learnt(mean, excess=0.0):
     return Learnt(None, Belief(mean, np.full(len(mean), 0.3), np.full(len(mean), 0.1)), excess)  # type: ignore[arg-type]
@@ -45,7 +47,7 @@ def margins():
 
 def test_a_good_learner_outweighs_noise(labels):
     target, good, noise = labels
-    weights = stack_weights([good, noise], target, caution=10.0, seed=0)
+    weights = stack_weights([good, noise], target, HALVES, caution=10.0, seed=0)
     assert weights.sum() == pytest.approx(1)
     assert weights[0] > 0.9
 
@@ -54,33 +56,26 @@ def test_the_gradient_of_the_ranking_loss_equals_finite_differences(margins):
     weights = np.array([0.5, 0.2, 0.3])
 
     def value(shifted):
-        return ranking_loss(shifted, margins, np.zeros(3), 0.1)[0]
+        return ranking_loss(shifted, margins, np.zeros(3), EQUAL, 0.1)[0]
 
-    _, gradient = ranking_loss(weights, margins, np.zeros(3), 0.1)
+    _, gradient = ranking_loss(weights, margins, np.zeros(3), EQUAL, 0.1)
     assert (np.abs(gradient) > 1e-2).all()
     np.testing.assert_allclose(gradient, finite_differences(value, weights), rtol=1e-6)
 
 
 def test_with_excess_the_gradient_is_that_at_constant_curvature(margins):
     weights, excess = np.array([0.5, 0.2, 0.3]), np.array([0.0, 0.1, 0.3])
-    plain, _ = ranking_loss(weights, margins, np.zeros(3), 0.1)
-    corrected, gradient = ranking_loss(weights, margins, excess, 0.1)
+    plain, _ = ranking_loss(weights, margins, np.zeros(3), EQUAL, 0.1)
+    corrected, gradient = ranking_loss(weights, margins, excess, EQUAL, 0.1)
     margin = weights @ margins
     curvature = np.mean(1 / (1 + np.exp(-margin)) / (1 + np.exp(margin)))
     assert plain - corrected == pytest.approx(curvature * weights**2 @ excess)
 
     def value(shifted):
-        uncorrected, _ = ranking_loss(shifted, margins, np.zeros(3), 0.1)
+        uncorrected, _ = ranking_loss(shifted, margins, np.zeros(3), EQUAL, 0.1)
         return uncorrected - curvature * shifted**2 @ excess
 
     np.testing.assert_allclose(gradient, finite_differences(value, weights), rtol=1e-6)
-
-
-def test_caution_draws_to_equal_weights(labels):
-    target, good, noise = labels
-    np.testing.assert_allclose(
-        stack_weights([good, noise], target, caution=1e6, seed=0), 0.5, atol=0.01
-    )
 
 
 def test_excess_variance_of_held_out_means_does_not_lower_a_weight():
@@ -88,16 +83,24 @@ def test_excess_variance_of_held_out_means_does_not_lower_a_weight():
     target = random.normal(size=300)
     first, second = (target + 0.5 * random.normal(size=300) for _ in range(2))
     plain, corrected = (
-        stack_weights([learnt(first), learnt(second, excess)], target, caution=1.0, seed=0)
+        stack_weights([learnt(first), learnt(second, excess)], target, HALVES, caution=1.0, seed=0)
         for excess in (0.0, 0.2)
     )
     assert corrected[1] > plain[1]
 
 
+def test_caution_draws_to_the_expected_weights(labels):
+    target, good, noise = labels
+    expected = np.array([0.2, 0.8])
+    np.testing.assert_allclose(
+        stack_weights([good, noise], target, expected, caution=1e6, seed=0), expected, atol=0.01
+    )
+
+
 def test_equal_labels_give_equal_weights(labels):
     _, good, noise = labels
     np.testing.assert_allclose(
-        stack_weights([good, noise], np.zeros(200), caution=10.0, seed=0), 0.5
+        stack_weights([good, noise], np.zeros(200), HALVES, caution=10.0, seed=0), 0.5
     )
 
 
