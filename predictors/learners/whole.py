@@ -124,10 +124,10 @@ def restore_whole(
     models = tuple(
         restored(each, part(arrays, f"{place}.")) for place, each in enumerate(state["models"])
     )
-    weights = tuple(float(weight) for weight in state["weights"])
-    if len(weights) != len(models) or not models:
-        raise ValueError(f"there are {len(models)} models and {len(weights)} weights")
-    return Averaged(weights, models)
+    shares = tuple(float(weight) for weight in state["shares"])
+    if len(shares) != len(models) or not models:
+        raise ValueError(f"there are {len(models)} models and {len(shares)} shares")
+    return Averaged(shares, models)
 
 
 def _left_out(

@@ -142,18 +142,18 @@ class WholePosterior:
 
 @dataclass(frozen=True, eq=False)
 class Averaged:
-    """Processes under different assumptions, and their weights, which sum to 1."""
+    """Processes under different assumptions, and their shares, which sum to 1."""
 
-    weights: tuple[float, ...]
+    shares: tuple[float, ...]
     models: tuple[WholePosterior, ...]
 
     def predict(self, encoded: Encoded) -> Belief:
         """See `learner.Model`."""
-        return averaged(self.weights, [model.predict(encoded) for model in self.models])
+        return averaged(self.shares, [model.predict(encoded) for model in self.models])
 
     def state(self) -> dict[str, Any]:
         """See `learner.Model`."""
-        return {"weights": list(self.weights), "models": [model.state() for model in self.models]}
+        return {"shares": list(self.shares), "models": [model.state() for model in self.models]}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """See `learner.Model`."""
