@@ -22,13 +22,12 @@ from spaces.graph import Graph
 
 # Graphs are encoded without simplification only if that reduces the discord (one minus Kendall's
 # tau on held-out labels) below this share of the discord with simplified graphs. Measured ratios:
-# 1.2 to 1.5 for accuracies of cells with many unused parts, 0.2 to 0.7 for latencies of the same
-# cells, 0.8 to 1.2 where simplifying removes little.
-WHOLE_IF_DISCORD_BELOW = 0.8
-# The same if scores rise as networks grow, so that they are probably no costs. From some tens of
-# labels a discord is uncertain by a fifth, and whole graphs hide from an accuracy what it depends
-# on (Kendall's tau 0.60 in place of 0.74 in one of six splits of 39 labels).
-WHOLE_OF_SCORES_IF_DISCORD_BELOW = 0.5
+# 0.2 to 0.7 for latencies of cells with many unused parts, 1.2 to 1.5 for accuracies of the same
+# cells. From some tens of labels a ratio is uncertain by a fifth. So a cost, which a device has for
+# all that it executes, needs no more than a smaller discord, and a score needs a much smaller one:
+# whole graphs hide from an accuracy what it depends on.
+COSTS_WHOLE_IF_DISCORD_BELOW = 1.0
+SCORES_WHOLE_IF_DISCORD_BELOW = 0.5
 # If fewer networks than this are connected, the learner is trained on the disconnected ones too.
 LEAST_CONNECTED = 2
 # The discords are compared on at most this many labels.
@@ -128,7 +127,8 @@ def _read(
     By default graphs are simplified, so that the learner does not see parts that cannot affect the
     output, and disconnected networks are removed from the training data. The graphs are encoded
     whole, disconnected networks included, if the removed parts help to predict the labels: if a
-    Gaussian process ranks held-out labels clearly better when it reads the whole graphs.
+    Gaussian process ranks held-out labels better when it reads the whole graphs, and the labels
+    look like costs, or much better.
     """
     simple, whole = (
         [readable(graph, simplified=simplified) for graph in graphs] for simplified in (True, False)
@@ -149,8 +149,10 @@ def _read(
     )
     if training.has_folds and differ:
         other = training_of(whole, everything)
-        share = WHOLE_IF_DISCORD_BELOW if _are_costs(other) else WHOLE_OF_SCORES_IF_DISCORD_BELOW
-        if _discord(other, seed) < share * _discord(training, seed):
+        below = SCORES_WHOLE_IF_DISCORD_BELOW
+        if _are_costs(other):
+            below = COSTS_WHOLE_IF_DISCORD_BELOW
+        if _discord(other, seed) < below * _discord(training, seed):
             return other, everything, False
     if len(rows_L) < len(graphs):
         training = training_of(simple, rows_L)
