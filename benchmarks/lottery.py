@@ -238,7 +238,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--name", default="", help="of the CSV; by default the space and the objective"
     )
-    parser.set_defaults(cost="", listed=False)
+    parser.set_defaults(cost="", listed=False, smooth=False)
     arguments = parser.parse_args()
     unknown = [name for name in (*arguments.strategies, *arguments.settings) if name not in GRIDS]
     if unknown:

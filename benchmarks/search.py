@@ -11,7 +11,10 @@ test column is that of the architecture with the best objective.
 
 If the table lacks architectures of the space, the space rejects them. That takes long if the table
 has only one in hundreds, and it draws some parts of the space too often if the table has more of
-them than of others. `--listed` draws among the rows instead.
+them than of others. `--listed` draws among the rows instead. With `--smooth` no architecture is
+missing: the whole space is searched, and a smooth function that is learnt from the rows gives the
+score (see `smooth_table.py`). The regret is then against the best that climbs of this function from
+many random starts find.
 
 With `--cost` (a column, or FILE.npz:COLUMN of the same rows; lower is better) strategies of several
 objectives also minimise this column. The evaluated architectures are then also judged as a front:
@@ -42,6 +45,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from benchmarks.published_table import COST, Table, read_table
 from benchmarks.record import record
 from benchmarks.seeds import each_seed
+from benchmarks.smooth_table import CLIMBS, SmoothFunction, SmoothTable, read_smooth
 from nas.config.sections import RunConfig
 from nas.config.strategy import strategy_of
 from nas.evaluators.evaluator import Failed, Observation
@@ -157,26 +161,46 @@ def strategy_named(text: str, arguments: argparse.Namespace) -> Strategy:
 def one(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     """One seed of one strategy."""
     arguments, text, seed = job
-    path, columns = str(arguments.table), (arguments.objective, arguments.test, arguments.cost)
-    table = read_table(arguments.space, path, *columns, arguments.listed)
+    table = rows_of(arguments)
     started = time.perf_counter()
     rows = search(table, strategy_named(text, arguments), arguments.budget, arguments.batch, seed)
     seconds = time.perf_counter() - started
     row = {"strategy": text, "seed": seed, "evaluated": len(rows)}
-    return row | judge(table, rows) | {"seconds": seconds}
+    judged = table.table() if isinstance(table, SmoothTable) else table
+    return row | judge(judged, rows) | {"seconds": seconds}
+
+
+def rows_of(arguments: argparse.Namespace) -> Table | SmoothTable:
+    """The table that a search looks up."""
+    if arguments.smooth:
+        return SmoothTable(smooth_of(arguments))
+    path, columns = str(arguments.table), (arguments.objective, arguments.test, arguments.cost)
+    return read_table(arguments.space, path, *columns, arguments.listed)
+
+
+def smooth_of(arguments: argparse.Namespace) -> SmoothFunction:
+    """The smooth functions of the objective and the test column."""
+    path = str(arguments.table)
+    return read_smooth(arguments.space, path, arguments.objective, arguments.test)
 
 
 def main() -> None:
     arguments = parse()
     for text in arguments.strategies:
         strategy_named(text, arguments)
+    if arguments.smooth:
+        function = smooth_of(arguments)
+        for column, optimum in zip(function.columns, function.optima, strict=True):
+            reached = f"{optimum.reached} of {CLIMBS} climbs end there"
+            print(f"the optimum of smooth {column} is {optimum.value:.3f}; {reached}")
     rows = each_seed(one, arguments)
     print_summary(rows, arguments.strategies)
     if arguments.json:
         described = {name: str(value) for name, value in vars(arguments).items()}
         text = json.dumps({"arguments": described, "rows": rows}, indent=1)
         arguments.json.write_text(text.replace("Infinity", "null") + "\n")
-    default = f"{arguments.space}_{arguments.objective}{'_cost' if arguments.cost else ''}"
+    kind = "_smooth" if arguments.smooth else "_cost" if arguments.cost else ""
+    default = f"{arguments.space}_{arguments.objective}{kind}"
     named = arguments.name or default.replace(":", "_")
     written = [{name: _text(value) for name, value in row.items()} for row in rows]
     print("written:", record(f"search_{named}", written))
@@ -221,6 +245,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cost", default="", help="COLUMN or FILE.npz:COLUMN, lower is better")
     parser.add_argument("--listed", action="store_true", help="draw among the rows")
     parser.add_argument(
+        "--smooth",
+        action="store_true",
+        help="search the whole space, scored by a smooth function learnt from the rows",
+    )
+    parser.add_argument(
         "--strategies",
         type=lambda text: text.split(","),
         default=["random", "evolution", "local", "surrogate"],
@@ -236,7 +265,12 @@ def parse() -> argparse.Namespace:
         "--name", default="", help="of the CSV; by default the space and the objective"
     )
     parser.add_argument("--json", type=Path)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.smooth and (arguments.listed or arguments.cost):
+        parser.error(
+            "--smooth is about one objective of the whole space: leave out --listed and --cost"
+        )
+    return arguments
 
 
 def _text(value: Any) -> Any:

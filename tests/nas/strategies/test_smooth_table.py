@@ -46,7 +46,8 @@ space = SearchSpace("own", define, Shapes((5,), (2,)))
 def accuracy(architecture: Architecture) -> float:
     answers = architecture.answers
     depth, wide = answers["depth"], answers["wide"]
-    assert isinstance(depth, int) and isinstance(wide, bool)
+    assert isinstance(depth, int)
+    assert isinstance(wide, bool)
     bonus = 3.0 if answers["op"] == "gelu" and answers["width"] == 8 else 0.0
     return bonus - (depth - 4) ** 2 + wide - ("tanh" in str(answers["ends"]))
 
