@@ -139,11 +139,11 @@ def load(directory: Path) -> SavedPredictor:
 
 def reading_in(trained: SavedPredictor, space: SearchSpace) -> SavedPredictor:
     """The predictor, which reads the whole networks of the space if it was fitted on such."""
-    if not getattr(getattr(trained.fitted, "settings", None), "reads_networks", False):
+    fitted = trained.fitted
+    if not getattr(getattr(fitted, "settings", None), "reads_networks", False):
         return trained
-    return replace(
-        trained, fitted=FittedReading(trained.fitted, reader_of(space), executed_reader_of(space))
-    )
+    executed = None if getattr(fitted, "simplified", False) else executed_reader_of(space)
+    return replace(trained, fitted=FittedReading(fitted, reader_of(space), executed))
 
 
 def space_name(about: About, named: str | None) -> str:

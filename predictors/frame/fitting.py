@@ -13,7 +13,7 @@ from predictors.calibration import fit_scale, folds_of
 from predictors.frame.fitted import FittedModel
 from predictors.frame.learner import NUM_FOLDS, Belief, Learner, Training
 from predictors.frame.process import learn_process
-from predictors.frame.targets import NormalScores, learn_normal_scores
+from predictors.frame.targets import NormalScores, are_costs, learn_normal_scores
 from predictors.predictor import check_training
 from predictors.ranking import kendall_tau
 from predictors.reading.features import learn_encoding
@@ -82,15 +82,9 @@ def _disconnected(normal_D: np.ndarray, training: Training) -> tuple[float, floa
     """
     if len(normal_D):
         return float(normal_D.mean()), max(float(normal_D.std()), 0.1)
-    if _are_costs(training):
+    if are_costs(training.encoded.graphs(), training.normal_N):
         return None
     return float(training.normal_N.min()) - 1.0, 1.0
-
-
-def _are_costs(training: Training) -> bool:
-    """Whether the scores fall as graphs grow, as those of a cost do."""
-    flat = training.encoded.flat
-    return kendall_tau(flat.last_M - flat.first_M, training.normal_N) < 0
 
 
 def _typical_std(belief: Belief) -> float:
@@ -150,7 +144,7 @@ def _read(
     if training.has_folds and differ:
         other = training_of(whole, everything)
         below = SCORES_WHOLE_IF_DISCORD_BELOW
-        if _are_costs(other):
+        if are_costs(simple, normal_N):
             below = COSTS_WHOLE_IF_DISCORD_BELOW
         if _discord(other, seed) < below * _discord(training, seed):
             return other, everything, False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from predictors.predictor import Prediction
+from predictors.ranking import kendall_tau
+from spaces.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,11 @@ def normal_scores_from(arrays: Mapping[str, np.ndarray]) -> NormalScores:
     if not increasing or slopes.shape != (2,) or not (slopes > 0).all():
         raise ValueError("the map between scores and quantiles must be increasing")
     return NormalScores(normal_J, score_J, float(slopes[0]), float(slopes[1]))
+
+
+def are_costs(graphs: Sequence[Graph], score_N: np.ndarray) -> bool:
+    """Whether the scores (N,) fall as the simplified graphs grow, as those of a cost do."""
+    return kendall_tau(np.array([len(graph.nodes) for graph in graphs]), score_N) < 0
 
 
 def learn_normal_scores(score_N: np.ndarray) -> NormalScores:

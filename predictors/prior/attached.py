@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from predictors.predictor import Prediction, Predictor, check_graphs
+from predictors.frame.targets import are_costs
+from predictors.predictor import Prediction, Predictor, check_graphs, check_training
 from predictors.prior.coarse import CoarseGraph, coarse_graph
 from predictors.prior.networks import WHOLE, collate, whole_numbers
 from predictors.reading.batch import EXECUTED, NETWORK, Encoded
@@ -143,9 +144,15 @@ class Reading:
         self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
     ) -> FittedReading:
         """See `predictor.Predictor`."""
-        attached = attach(graphs, self.reader, self.executed)
+        executed = self.executed
+        if executed is not None:
+            score_N = check_training(graphs, scores)
+            # What is executed takes as long to read again, and only costs depend on it.
+            executed = executed if are_costs([simplify(each) for each in graphs], score_N) else None
+        attached = attach(graphs, self.reader, executed)
         fitted = self.predictor.fit(attached, scores, seed=seed)
-        return FittedReading(fitted, self.reader, self.executed)
+        is_simplified = getattr(fitted, "simplified", False)
+        return FittedReading(fitted, self.reader, None if is_simplified else executed)
 
 
 @dataclass(frozen=True)

@@ -250,12 +250,15 @@ def test_lower_is_better_in_the_users_units(here: Path) -> None:
     # column `milliseconds` counts.
     assert numpy.corrcoef(*zip(*measured, strict=True))[0, 1] > 0.75
     assert "lower is better" in done("predict", "kept", "--sample", "10").stdout
-    # If higher is better, the same labels give the same predictions in the opposite order.
+    # If higher is better, the same labels are predicted in the same units, best last. The networks
+    # may be read otherwise: a cost is read from all that is executed.
     done(*fit_it, "--out", "other")
     other = json.loads(done("predict", "other", "--sample", "500", "--top", "500", "--json").stdout)
-    assert {item["canonical"]: item["mean"] for item in other["best"]} == pytest.approx(
-        {item["canonical"]: item["mean"] for item in best["best"]}
-    )
+    mean_of = {item["canonical"]: item["mean"] for item in best["best"]}
+    pairs = [(item["mean"], mean_of[item["canonical"]]) for item in other["best"]]
+    assert numpy.corrcoef(*zip(*pairs, strict=True))[0, 1] > 0.75
+    means = [item["mean"] for item in other["best"]]
+    assert means == sorted(means, reverse=True)
 
 
 def test_what_is_isomorphic_is_averaged_and_left_out(here: Path) -> None:
