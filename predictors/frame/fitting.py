@@ -28,6 +28,8 @@ from spaces.graph import Graph
 # whole graphs hide from an accuracy what it depends on.
 COSTS_WHOLE_IF_DISCORD_BELOW = 1.0
 SCORES_WHOLE_IF_DISCORD_BELOW = 0.5
+# With fewer labels than this, discords are not compared: costs are read whole, scores are not.
+LEAST_FOR_DISCORD = 20
 # If fewer networks than this are connected, the learner is trained on the disconnected ones too.
 LEAST_CONNECTED = 2
 # The discords are compared on at most this many labels.
@@ -141,12 +143,15 @@ def _read(
     differ = any(
         len(first.nodes) != len(second.nodes) for first, second in zip(simple, whole, strict=True)
     )
-    if training.has_folds and differ:
+    if differ:
+        is_cost = are_costs(simple, normal_N)
         other = training_of(whole, everything)
-        below = SCORES_WHOLE_IF_DISCORD_BELOW
-        if are_costs(simple, normal_N):
-            below = COSTS_WHOLE_IF_DISCORD_BELOW
-        if _discord(other, seed) < below * _discord(training, seed):
+        if len(graphs) < LEAST_FOR_DISCORD or not training.has_folds:
+            reads_whole = is_cost
+        else:
+            below = COSTS_WHOLE_IF_DISCORD_BELOW if is_cost else SCORES_WHOLE_IF_DISCORD_BELOW
+            reads_whole = _discord(other, seed) < below * _discord(training, seed)
+        if reads_whole:
             return other, everything, False
     if len(rows_L) < len(graphs):
         training = training_of(simple, rows_L)
