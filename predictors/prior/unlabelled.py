@@ -47,8 +47,10 @@ class Unlabelled:
         """
         whole_MW = self.reader.numbers(graphs)
         assert whole_MW is not None
-        whole_MW = np.where(np.isfinite(whole_MW), whole_MW, self.view.prior.center_KW[0])
-        mean_M = self.trust * self.view.opinions(whole_MW)[0]
+        # Of a network that cannot be read nothing is known: it is taken for the average one.
+        read_M = np.isfinite(whole_MW).all(1)
+        mean_M = np.zeros(len(whole_MW))
+        mean_M[read_M] = self.trust * self.view.opinions(whole_MW[read_M])[0]
         if not self.reader.executed:
             connected_M = np.array([bool(simplify(graph).edges) for graph in graphs], dtype=bool)
             mean_M = np.where(connected_M, mean_M, DISCONNECTED)

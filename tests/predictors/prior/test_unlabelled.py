@@ -1,0 +1,53 @@
+"""Predictions without labels: their units, and what cannot be read."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+
+from predictors.prior.attached import Reader
+from predictors.prior.stored import load_prior
+from predictors.prior.unlabelled import DISCONNECTED, unlabelled
+from spaces import Architecture, Graph
+from spaces.canonical import simplify
+from spaces.nasbench201 import PATHS, space
+from spaces.operators import sample_graph
+
+DRAWN = [
+    graph for seed in range(40) if simplify(graph := sample_graph(space, Random(seed))[1]).edges
+]
+UNREADABLE = DRAWN[-1]
+DEAD = space.graph(Architecture("nasbench201", tuple((path, "none") for path in PATHS)))
+
+
+def network(graph: Graph) -> Graph:
+    """The network of a cell, for all cells but one."""
+    if graph == simplify(UNREADABLE):
+        raise ValueError("its shapes cannot be inferred")
+    return space.network_graph(graph)
+
+
+def test_an_unreadable_network_is_taken_for_the_average_one() -> None:
+    known = unlabelled(load_prior("shipped"), Reader("but one", network, None), DRAWN[:30])
+    assert known is not None
+    prediction = known.predict([DRAWN[0], UNREADABLE])
+    assert prediction.mean[1] == 0
+    assert prediction.mean[0] != 0
+    np.testing.assert_array_equal(known.predict([UNREADABLE]).mean, [0.0])
+
+
+def test_a_disconnected_network_is_worse_than_all_others() -> None:
+    known = unlabelled(load_prior("shipped"), Reader("all", space.network_graph, None), DRAWN[:30])
+    assert known is not None
+    means = known.predict([*DRAWN, DEAD]).mean
+    assert means[-1] == DISCONNECTED
+    assert (means[:-1] > DISCONNECTED).all()
+
+
+def test_the_doubt_is_what_the_expected_correlation_leaves() -> None:
+    known = unlabelled(load_prior("shipped"), Reader("all", space.network_graph, None), DRAWN[:30])
+    assert known is not None
+    prediction = known.predict(DRAWN[:30])
+    np.testing.assert_allclose(prediction.mean.std(), known.trust, rtol=1e-6)
+    np.testing.assert_allclose(prediction.epistemic**2, 1 - known.trust**2)
