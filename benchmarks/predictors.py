@@ -103,7 +103,7 @@ def _unlabelled(
     prior = load_prior(settings.get("prior", "shipped"))
     known = unlabelled(
         prior,
-        reader_of(table.space, executed=table.sign < 0),
+        reader_of(table.space, None if table.sign < 0 else prior, executed=table.sign < 0),
         list(table.graphs[reference]),
         cost=table.sign < 0,
     )

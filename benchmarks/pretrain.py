@@ -1,10 +1,13 @@
 """Trains the prior: an expert for each column of the published tables.
 
+An expert of costs is a forest. One of scores is a forest and the heads of graph networks, which
+learn all columns of a table together.
+
     python benchmarks/pretrain.py ../shared/data CACHE OUT [--without TABLE ...] \\
         [--experts SPACE:FILE.npz:COLUMN ...]
 
-`CACHE` keeps the tables as they were read (see `known_tables.py`), and each expert when it is
-grown, so an interrupted run goes on where it was. `OUT` gets the prior, for
+`CACHE` keeps the tables as they were read (see `known_tables.py`), and each forest and network when
+it is trained, so an interrupted run goes on where it was. `OUT` gets the prior, for
 `predictor: {name: quick, prior: OUT}`. Without `--without`, and with the folder
 `predictors/prior/shipped` as `OUT`, this makes what is shipped.
 
@@ -33,6 +36,7 @@ from benchmarks.known_tables import TABLES, Column, KnownTable, column_of, rows_
 from benchmarks.record import commit
 from predictors.learners.forest import Forest
 from predictors.prior.experts import Expert, Prior
+from predictors.prior.graph_networks import GraphNetworks
 from predictors.prior.growing import (
     MOST_OF_A_TREE,
     TREES_OF_A_COST,
@@ -42,9 +46,13 @@ from predictors.prior.growing import (
     joined,
 )
 from predictors.prior.networks import WHOLE, whole_numbers
-from predictors.prior.stored import save_prior
+from predictors.prior.stored import rounded_network, save_prior
 
 SEED = 20261130
+# The graph networks of each table of scores, how they are trained, and how much they count beside
+# the forest.
+NETWORKS, SHARE = 2, 0.4
+TRAINING = {"graphs": 900, "batch_size": 10, "hidden": 0.3}
 
 
 def grown(known: KnownTable, column: str, whole_MW: np.ndarray, cache: Path) -> Forest:
@@ -68,6 +76,27 @@ def grown(known: KnownTable, column: str, whole_MW: np.ndarray, cache: Path) -> 
         return Forest(**{item.name: kept[item.name] for item in fields(Forest)})
 
 
+def trained(
+    known: KnownTable, columns: Sequence[str], seed: int, cache: Path
+) -> dict[str, np.ndarray]:
+    """A graph network with a head for each column, from the cache if it was trained before."""
+    label_NC = np.column_stack([known.labels[column] for column in columns])
+    key = hashlib.sha256(
+        known.networks.node_NF.tobytes() + label_NC.tobytes() + f"{TRAINING} {SEED} {seed}".encode()
+    ).hexdigest()[:16]
+    path = cache / f"network_{known.name}_{columns[0]}_{key}.npz"
+    if not path.is_file():
+        from predictors.prior.encoder_training import Training, pretrain
+
+        tables = [(known.networks, label_N) for label_N in label_NC.T]
+        network = pretrain(tables, Training(**TRAINING), SEED + seed)
+        part = path.with_suffix(".part.npz")
+        np.savez_compressed(part, **rounded_network(network.arrays()))
+        part.replace(path)
+    with np.load(path, allow_pickle=False) as kept:
+        return {name: kept[name] for name in kept.files}
+
+
 def pretrained(
     data: Path,
     cache: Path,
@@ -78,6 +107,8 @@ def pretrained(
     experts: list[Expert] = []
     forests: list[Forest] = []
     centers: list[np.ndarray] = []
+    members: list[dict[str, np.ndarray]] = []
+    shares: list[tuple[int, float]] = []
     samples: dict[str, np.ndarray] = {}
     reads: list[tuple[str, str | None, Callable[[], KnownTable]]] = [
         *((name, only, partial(table, name, data, cache)) for name, only in asked),
@@ -88,7 +119,12 @@ def pretrained(
         known = read()
         whole_MW = whole_numbers(known.networks)
         samples[name] = np.random.default_rng(SEED).permutation(whole_MW)[:600]
-        for column in known.labels if only is None else [only]:
+        asked_for = list(known.labels) if only is None else [only]
+        if not known.cost:
+            heads = [len(experts) + place for place in range(len(asked_for))]
+            members += [trained(known, asked_for, seed, cache) for seed in range(NETWORKS)]
+            shares += [(expert, SHARE / NETWORKS) for expert in heads * NETWORKS]
+        for column in asked_for:
             held_M = np.isfinite(known.labels[column])
             label_N = known.labels[column][held_M]
             experts.append(expert_of(name, column, label_N, cost=known.cost))
@@ -97,11 +133,16 @@ def pretrained(
         print(f"{name:20} {time.perf_counter() - began:5.0f} s", flush=True)
     spread_W = np.concatenate(list(samples.values())).std(0) + 1e-6
     assert len(spread_W) == len(WHOLE)
+    share_GK = np.zeros((len(shares), len(experts)))
+    for head, (expert, share) in enumerate(shares):
+        share_GK[head, expert] = share
     return Prior(
         tuple(experts),
         joined(forests),
         np.stack(centers).astype(np.float32).astype(np.float64),
         spread_W.astype(np.float32).astype(np.float64),
+        GraphNetworks(tuple(members)),
+        share_GK.astype(np.float32).astype(np.float64),
     )
 
 
@@ -141,7 +182,10 @@ def main() -> None:
     card = {"without": sorted(left_out), "commit": commit(), "seed": SEED}
     save_prior(prior, arguments.out, card)
     size = sum(path.stat().st_size for path in arguments.out.iterdir())
-    print(f"{arguments.out}: {len(prior.experts)} experts, {size / 1e6:.2f} MB")
+    print(
+        f"{arguments.out}: {len(prior.experts)} experts, {len(prior.networks.members)} graph "
+        f"networks, {size / 1e6:.2f} MB"
+    )
 
 
 if __name__ == "__main__":

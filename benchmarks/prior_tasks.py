@@ -71,6 +71,7 @@ class Task:
 
     Attributes:
         whole_MW: the numbers of the whole networks.
+        row_MR: these, and what the graph networks of the prior say.
         label_M: higher is better.
         code_MC: what plain trees read.
         other_MO: the other columns, higher is better; NaN where unknown.
@@ -83,6 +84,7 @@ class Task:
     space: SearchSpace
     graphs: list[Graph]
     whole_MW: np.ndarray
+    row_MR: np.ndarray
     label_M: np.ndarray
     code_MC: np.ndarray
     other_MO: np.ndarray
@@ -140,6 +142,7 @@ def _task(
         space,
         [space.graph(architectures[row]) for row in rows.tolist()],
         whole_MW,
+        prior.heard.rows(read.networks),
         read.labels[column.name],
         code_MC,
         other_MO,
@@ -177,10 +180,10 @@ def measure(task: Task, method: str, train: np.ndarray, tested: np.ndarray, seed
         read_MC = np.column_stack([task.code_MC, *told])
         return ranked(plain_trees(read_MC[train], task.label_M[train], read_MC[tested]), true)
     if method == PRIOR:
-        view = task.prior.view(task.whole_MW, cost=task.column.cost)
+        view = task.prior.view(task.row_MR, cost=task.column.cost)
         if view is None:
             return {}
-        return {**ranked(view.opinions(task.whole_MW[tested])[0], true), "trust": view.expected}
+        return {**ranked(view.opinions(task.row_MR[tested])[0], true), "trust": view.expected}
     if getattr(predictor(name), "reads_networks", False):
         settings = {"prior": str(task.prior_folder), **settings}
     began = time.perf_counter()

@@ -144,7 +144,7 @@ def _learnable(run: StoredRun, named: str) -> tuple[numpy.ndarray, numpy.ndarray
     graphs = [space.graph(trial.architecture) for trial in trials]
     # What a network scores whose output does not depend on its input says nothing about others.
     connected = [place for place, graph in enumerate(graphs) if simplify(graph).edges]
-    whole_NW = reader_of(space).numbers([graphs[place] for place in connected])
+    whole_NW = reader_of(space).rows([graphs[place] for place in connected])
     assert whole_NW is not None
     score_N = numpy.array([trials[place].score for place in connected], dtype=numpy.float64)
     read_N = numpy.isfinite(whole_NW).all(1)

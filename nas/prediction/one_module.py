@@ -1,6 +1,7 @@
 """What a prior says of one module of the user's own, in the units of the tables that it knows.
 
-Shapes: K experts, W numbers of a network, L nodes and T trees of an expert.
+Shapes: K experts, R numbers in the row of a network (see `predictors.prior.experts`), L nodes and T
+trees of an expert.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from nas.strategies.prior import LEAST_TRUST
 from predictors.learners.forest import Forest
 from predictors.prior.coarse import CoarseGraph, coarse_graph
 from predictors.prior.experts import EXPECTED, FARTHEST, Expert, Prior, expected_correlation
-from predictors.prior.networks import WHOLE, collate, whole_numbers
+from predictors.prior.networks import WHOLE, collate
 from spaces import Graph, Shapes
 from spaces.load import find_named
 from spaces.ops import node_costs
@@ -223,25 +224,25 @@ def _text(shape: Any) -> str:
 
 def _judged(prior: Prior, network: CoarseGraph, *, cost: bool) -> Judged:
     """What the prior's experts of scores, or of costs, say of the network."""
-    whole_1W = whole_numbers(collate([network]))
-    distance_K = prior.distances(whole_1W)
+    row_1R = prior.heard.rows(collate([network]))
+    distance_K = prior.distances(row_1R)
     opinions, unasked = list[Opinion](), dict[str, Unasked]()
     for row in np.argsort(distance_K, kind="stable").tolist():
         expert, distance = prior.experts[row], float(distance_K[row])
         if expert.cost != cost:
             continue
-        forest = prior.only([row]).forest
+        alone = prior.only([row])
         is_far = distance >= NEAR
-        if is_far or not _tells_apart(forest, whole_1W[0]):
+        if is_far or not _tells_apart(alone.forest, row_1R[0]):
             unasked.setdefault(expert.table, Unasked(expert.table, distance, is_far))
         else:
-            opinions.append(_opinion(expert, distance, float(forest.predict(whole_1W)[0, 0])))
+            opinions.append(_opinion(expert, distance, float(alone.opinions(row_1R)[0, 0])))
     # The experts of one table may differ in the sizes that they can tell apart.
     silent = unasked.keys() - {opinion.expert.table for opinion in opinions}
     return Judged(tuple(opinions), tuple(unasked[table] for table in unasked if table in silent))
 
 
-def _tells_apart(forest: Forest, whole_W: np.ndarray) -> bool:
+def _tells_apart(forest: Forest, row_R: np.ndarray) -> bool:
     """Whether the sizes of the network are among those that the trees divide."""
     root_T = np.cumsum(forest.nodes_T) - forest.nodes_T
     place_L = np.arange(len(forest.feature_L)) - np.repeat(root_T, forest.nodes_T)
@@ -249,7 +250,7 @@ def _tells_apart(forest: Forest, whole_W: np.ndarray) -> bool:
     for number in SIZES:
         threshold_L = forest.threshold_L[feature_L == number]
         if len(threshold_L) and not (
-            threshold_L.min() - MARGIN <= whole_W[number] <= threshold_L.max() + MARGIN
+            threshold_L.min() - MARGIN <= row_R[number] <= threshold_L.max() + MARGIN
         ):
             return False
     return True

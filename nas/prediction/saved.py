@@ -12,7 +12,7 @@ from nas.record.shapes import with_shapes
 from nas.record.trust import is_sealed, refuse_foreign_code
 from nas.strategies.reading import executed_reader_of, reader_of
 from predictors import Fitted, load_predictor
-from predictors.prior.attached import FittedReading
+from predictors.prior.attached import FittedReading, heads_of
 from spaces import SearchSpace
 from spaces.load import load_object, load_space
 
@@ -143,7 +143,8 @@ def reading_in(trained: SavedPredictor, space: SearchSpace) -> SavedPredictor:
     if not getattr(getattr(fitted, "settings", None), "reads_networks", False):
         return trained
     executed = None if getattr(fitted, "simplified", False) else executed_reader_of(space)
-    return replace(trained, fitted=FittedReading(fitted, reader_of(space), executed))
+    reader = replace(reader_of(space), heads=heads_of(fitted))
+    return replace(trained, fitted=FittedReading(fitted, reader, executed))
 
 
 def space_name(about: About, named: str | None) -> str:

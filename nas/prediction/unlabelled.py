@@ -88,7 +88,10 @@ def known_space(space: SearchSpace, prior: Prior, *, cost: bool, seed: int) -> K
         ValueError: it says nothing: the space makes no networks, they cannot be read, or no expert
             knows networks like these.
     """
-    reader, kind = reader_of(space, executed=cost), "cost" if cost else "score"
+    reader, kind = (
+        reader_of(space, None if cost else prior, executed=cost),
+        "cost" if cost else "score",
+    )
     if reader.network is None:
         raise ValueError(
             f"the space {space.name!r} only describes its architectures. A prior reads networks, "
@@ -96,8 +99,8 @@ def known_space(space: SearchSpace, prior: Prior, *, cost: bool, seed: int) -> K
         )
     drawn = references(space, seed)
     predictor = unlabelled(prior, reader, drawn, cost=cost)
-    whole_NW = reader.numbers(networks_among(drawn, reader))
-    if whole_NW is None or not len(whole_NW) or not numpy.isfinite(whole_NW).all():
+    row_NR = reader.rows(networks_among(drawn, reader))
+    if row_NR is None or not len(row_NR) or not numpy.isfinite(row_NR).all():
         raise ValueError(
             f"a prior reads the shapes and costs of whole networks, and those of {space.name!r} "
             "cannot be inferred for all architectures; `nas space check` says more"
@@ -106,7 +109,7 @@ def known_space(space: SearchSpace, prior: Prior, *, cost: bool, seed: int) -> K
         asked = [row for row, each in enumerate(prior.experts) if each.cost == cost]
         if not asked:
             raise ValueError(f"the prior has no expert of any {kind}, so it ranks no space by one")
-        distance_K = prior.distances(whole_NW)
+        distance_K = prior.distances(row_NR)
         nearest = min(asked, key=lambda row: distance_K[row])
         if distance_K[nearest] < FARTHEST:
             raise ValueError(
@@ -119,15 +122,15 @@ def known_space(space: SearchSpace, prior: Prior, *, cost: bool, seed: int) -> K
             f"{distance_K[nearest]:.2f}, and from {FARTHEST:.1f} on none is asked. Evaluate some "
             "architectures first"
         )
-    return KnownSpace(predictor, _tables(space, predictor, whole_NW))
+    return KnownSpace(predictor, _tables(space, predictor, row_NR))
 
 
 def _tables(
-    space: SearchSpace, predictor: Unlabelled, whole_NW: numpy.ndarray
+    space: SearchSpace, predictor: Unlabelled, row_NR: numpy.ndarray
 ) -> tuple[AskedTable, ...]:
     """The tables that the prediction is made of, the nearest first."""
     view = predictor.view
-    distance_K, share_K = view.prior.distances(whole_NW), view.weight_K / view.weight_K.sum()
+    distance_K, share_K = view.prior.distances(row_NR), view.weight_K / view.weight_K.sum()
     rows: dict[str, list[int]] = {}
     for row, expert in enumerate(view.prior.experts):
         rows.setdefault(expert.table, []).append(row)

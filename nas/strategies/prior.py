@@ -1,6 +1,6 @@
 """The beginning of a search that knows something: the first architectures, chosen by the prior.
 
-Shapes: M candidates, W numbers of a network.
+Shapes: M candidates, R numbers in the row of a network (see `predictors.prior.experts`).
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ def known_before(space: SearchSpace, predictor: Predictor, seed: int) -> Unlabel
 
 @lru_cache(maxsize=16)
 def _known(space: SearchSpace, prior: str, seed: int) -> Unlabelled | None:
-    reader = reader_of(space)
+    experts = load_prior(prior)
+    reader = reader_of(space, experts)
     if reader.network is None:
         return None
-    return unlabelled(load_prior(prior), reader, references(space, seed))
+    return unlabelled(experts, reader, references(space, seed))
 
 
 def references(space: SearchSpace, seed: int) -> list[Graph]:
@@ -84,11 +85,11 @@ def first_design(
     graphs = [space.graph(proposal.architecture) for proposal in drawn]
     opinion_M = known.predict(graphs).mean
     best = numpy.argsort(-opinion_M, kind="stable")[: BEST * count]
-    whole_MW = known.reader.numbers([graphs[place] for place in best])
+    row_MR = known.reader.rows([graphs[place] for place in best])
     tried = [space.graph(trial.architecture) for trial in history.trials]
-    tried_NW = known.reader.numbers(tried) if tried else None
-    assert whole_MW is not None
-    chosen = _far_apart(whole_MW, tried_NW, count)
+    tried_NR = known.reader.rows(tried) if tried else None
+    assert row_MR is not None
+    chosen = _far_apart(row_MR, tried_NR, count)
     return tuple(drawn[int(best[place])] for place in chosen)
 
 
@@ -109,21 +110,21 @@ def how_right(
     )
 
 
-def _far_apart(whole_MW: numpy.ndarray, tried_NW: numpy.ndarray | None, count: int) -> list[int]:
+def _far_apart(row_MR: numpy.ndarray, tried_NR: numpy.ndarray | None, count: int) -> list[int]:
     """Rows, each the farthest from those before it and from those that were tried.
 
     The first row comes first if nothing was tried. Distances are in standard deviations.
     """
-    scale_W = whole_MW.std(0)
-    factor_W = numpy.where(scale_W > 1e-9, 1 / numpy.where(scale_W > 1e-9, scale_W, 1), 0)
-    place_MW = numpy.nan_to_num(whole_MW * factor_W)
-    nearest_M = numpy.full(len(place_MW), numpy.inf)
-    for tried_W in () if tried_NW is None else numpy.nan_to_num(tried_NW * factor_W):
-        nearest_M = numpy.minimum(nearest_M, ((place_MW - tried_W) ** 2).sum(1))
+    scale_R = row_MR.std(0)
+    factor_R = numpy.where(scale_R > 1e-9, 1 / numpy.where(scale_R > 1e-9, scale_R, 1), 0)
+    place_MR = numpy.nan_to_num(row_MR * factor_R)
+    nearest_M = numpy.full(len(place_MR), numpy.inf)
+    for tried_R in () if tried_NR is None else numpy.nan_to_num(tried_NR * factor_R):
+        nearest_M = numpy.minimum(nearest_M, ((place_MR - tried_R) ** 2).sum(1))
     chosen: list[int] = []
-    while len(chosen) < min(count, len(place_MW)):
+    while len(chosen) < min(count, len(place_MR)):
         place = int(numpy.argmax(nearest_M))
         chosen.append(place)
-        nearest_M = numpy.minimum(nearest_M, ((place_MW - place_MW[place]) ** 2).sum(1))
+        nearest_M = numpy.minimum(nearest_M, ((place_MR - place_MR[place]) ** 2).sum(1))
         nearest_M[chosen] = -1.0
     return chosen

@@ -13,7 +13,7 @@ from predictors.calibration import fit_scale, folds_of
 from predictors.frame.fitted import FittedModel
 from predictors.frame.learner import NUM_FOLDS, Belief, Learner, Training
 from predictors.frame.process import learn_process
-from predictors.frame.targets import NormalScores, are_costs, learn_normal_scores
+from predictors.frame.targets import are_costs, learn_normal_scores
 from predictors.predictor import check_training
 from predictors.ranking import kendall_tau
 from predictors.reading.features import learn_encoding
@@ -55,7 +55,7 @@ def fit(
         training, rows_L, simplified = _read(graphs, normal_N, seed)
         learnt = learner.learn(training, seed)
         if training.has_folds:
-            scale = _scale(learnt.left_out, target, score_N[rows_L])
+            scale = _scale(learnt.left_out, training.fold_N, score_N[rows_L])
         else:
             # Without folds there are no held-out errors. The standard deviations are then scaled to
             # about 1 in normal scores, the standard deviation of the training scores themselves.
@@ -94,8 +94,11 @@ def _typical_std(belief: Belief) -> float:
     return float(np.sqrt((belief.std**2).mean()))
 
 
-def _scale(left_out: Belief, target: NormalScores, score_N: np.ndarray) -> float:
+def _scale(left_out: Belief, fold_N: np.ndarray, score_N: np.ndarray) -> float:
     """The factor on the standard deviations with which intervals cover the held-out labels.
+
+    What was predicted of a fold is read through the map from normal scores to scores that the other
+    folds give. A new score may be beyond all known ones, and so may a held-out one be then.
 
     It is one scale, from a quantile of the held-out residuals in score units, without a guarantee
     of coverage (see `calibration.fit_scale`).
@@ -104,14 +107,21 @@ def _scale(left_out: Belief, target: NormalScores, score_N: np.ndarray) -> float
     depends on the width of the interval in normal scores. A change of the factor changes both, so
     the factor is fitted repeatedly; it settles after two or three repetitions.
     """
+    folds = [
+        (learn_normal_scores(score_N[fold_N != fold]), np.flatnonzero(fold_N == fold))
+        for fold in np.unique(fold_N)
+    ]
     scale = 1.0
     for _ in range(8):
-        prediction = target.prediction(
-            left_out.mean, left_out.aleatoric * scale, left_out.epistemic * scale
-        )
-        scale = float(
-            np.clip(scale * fit_scale(score_N - prediction.mean, prediction.std), 1e-3, 1e3)
-        )
+        residual_N, std_N = np.empty(len(score_N)), np.empty(len(score_N))
+        for target, rows in folds:
+            prediction = target.prediction(
+                left_out.mean[rows],
+                left_out.aleatoric[rows] * scale,
+                left_out.epistemic[rows] * scale,
+            )
+            residual_N[rows], std_N[rows] = score_N[rows] - prediction.mean, prediction.std
+        scale = float(np.clip(scale * fit_scale(residual_N, std_N), 1e-3, 1e3))
     return scale
 
 

@@ -18,7 +18,8 @@ from predictors.learners.stack_weights import mixture, stack_weights
 from predictors.learners.trees import ExtraTrees, Trees, restore_trees
 from predictors.learners.whole import Whole, restore_whole
 from predictors.network.ensemble import GNN, restore_gnn
-from predictors.prior.attached import attached_numbers
+from predictors.prior.attached import attached_rows
+from predictors.prior.graph_networks import NO_NETWORKS, GraphNetworks
 from predictors.reading.batch import Encoded
 from predictors.reading.features import Encoding
 from spaces.graph import Graph
@@ -156,7 +157,7 @@ def learn_stack(
 
     The learner that reads whole networks is left out where the graphs carry no numbers of them.
     """
-    if len(learners) > 1 and not np.isfinite(attached_numbers(training.encoded)).all():
+    if len(learners) > 1 and not np.isfinite(attached_rows(training.encoded)).all():
         learners = {name: learner for name, learner in learners.items() if name != "whole"}
     learnt = {name: learner.learn(training, seed) for name, learner in learners.items()}
     count = len(training.normal_N)
@@ -200,6 +201,11 @@ class Stack:
 
     weights: Mapping[str, float]
     models: Mapping[str, Model]
+
+    @property
+    def networks(self) -> GraphNetworks:
+        """See `process.Averaged`."""
+        return getattr(self.models.get("whole"), "networks", NO_NETWORKS)
 
     def predict(self, encoded: Encoded) -> Belief:
         """See `learner.Model`."""

@@ -1,6 +1,7 @@
 """The predictor `whole`: a Gaussian process on numbers of the whole network, with a prior.
 
-Shapes: N training graphs, M graphs, W numbers of a network, K experts, F features.
+Shapes: N training graphs, M graphs, R numbers in the row of a network (see
+`predictors.prior.experts`), K experts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from predictors.frame.fitted import FittedModel
 from predictors.frame.fitting import fit
 from predictors.frame.learner import NUM_FOLDS, Belief, Learnt, Training, ignorance, part
-from predictors.prior.attached import attached_numbers
+from predictors.prior.attached import attached_rows
 from predictors.prior.experts import View
 from predictors.prior.process import (
     Averaged,
@@ -78,8 +79,8 @@ class Whole:
 
     def learn(self, training: Training, seed: int) -> Learnt:
         """See `learner.Learner`."""
-        whole_NW = attached_numbers(training.encoded)
-        if not np.isfinite(whole_NW).all():
+        row_NR = attached_rows(training.encoded)
+        if not np.isfinite(row_NR).all():
             raise ValueError(
                 "the predictor whole reads the numbers of whole networks, and at least one of the "
                 "training graphs has none: its space only describes architectures, or it was not "
@@ -90,25 +91,25 @@ class Whole:
         prior = load_prior(self.prior)
         views: list[View | None] = [None]
         if prior is not None:
-            known = [prior.view(whole_NW, cost=cost) for cost in (False, True)]
+            known = [prior.view(row_NR, cost=cost) for cost in (False, True)]
             views += [view for view in known if view is not None]
         chosen = np.sort(order_N[:MOST])
-        assumptions = [features_of(whole_NW, view) for view in views]
-        found = [process(each, whole_NW[chosen], normal_N[chosen]) for each in assumptions]
+        assumptions = [features_of(row_NR, view) for view in views]
+        found = [process(each, row_NR[chosen], normal_N[chosen]) for each in assumptions]
         surprise_A = np.array([surprise for _, surprise in found])
         weight_A = np.exp(surprise_A.min() - surprise_A)
         weight_A = np.where(weight_A < LEAST_WEIGHT * weight_A.sum(), 0.0, weight_A)
         kept = np.flatnonzero(weight_A)
         weights = tuple((weight_A[kept] / weight_A.sum()).tolist())
         models = tuple(
-            conditioned(assumptions[place], found[place][0], whole_NW, normal_N)
+            conditioned(assumptions[place], found[place][0], row_NR, normal_N)
             for place in kept.tolist()
         )
         model = Averaged(weights, models)
         if not training.has_folds:
             return Learnt(model, ignorance(len(normal_N)))
         left_out = [
-            _left_out(assumptions[place], whole_NW, training, order_N) for place in kept.tolist()
+            _left_out(assumptions[place], row_NR, training, order_N) for place in kept.tolist()
         ]
         return Learnt(model, averaged(weights, left_out))
 
@@ -131,7 +132,7 @@ def restore_whole(
 
 
 def _left_out(
-    features: Features, whole_NW: np.ndarray, training: Training, order_N: np.ndarray
+    features: Features, row_NR: np.ndarray, training: Training, order_N: np.ndarray
 ) -> Belief:
     """The held-out prediction of each training graph, with parameters chosen without its fold."""
     parts = np.zeros((3, len(order_N)))
@@ -140,8 +141,8 @@ def _left_out(
         known = np.flatnonzero(training.fold_N != fold)
         ranked = np.argsort(np.argsort(order_N)[known])
         chosen = np.sort(np.flatnonzero(ranked < MOST_IN_A_FOLD))
-        known_NW, normal_N = whole_NW[known], training.normal_N[known]
+        known_NW, normal_N = row_NR[known], training.normal_N[known]
         kernel, _ = process(features, known_NW[chosen], normal_N[chosen])
-        belief = conditioned(features, kernel, known_NW, normal_N).believe(whole_NW[out])
+        belief = conditioned(features, kernel, known_NW, normal_N).believe(row_NR[out])
         parts[:, out] = belief.mean, belief.aleatoric, belief.epistemic
     return Belief(*parts)

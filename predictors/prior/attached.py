@@ -1,9 +1,9 @@
-"""Predictors that read whole networks: their numbers, attached to the graphs that describe them.
+"""Predictors that read whole networks: rows of numbers, attached to the graphs that describe them.
 
 A predictor sees the graph that a space's program returned, which for a cell is not the network.
-`Reading` wraps a predictor and attaches to each graph the numbers of its network.
+`Reading` wraps a predictor and attaches to each graph the row of its network.
 
-Shapes: M graphs, W numbers of a network.
+Shapes: M graphs, R numbers in the row of a network (see `experts`).
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ import numpy as np
 from predictors.frame.targets import are_costs
 from predictors.predictor import Prediction, Predictor, check_graphs, check_training
 from predictors.prior.coarse import CoarseGraph, coarse_graph
-from predictors.prior.networks import WHOLE, collate, whole_numbers
+from predictors.prior.graph_networks import NO_NETWORKS, GraphNetworks
+from predictors.prior.networks import WHOLE, collate
 from predictors.reading.batch import EXECUTED, NETWORK, Encoded
 from spaces.canonical import simplify
 from spaces.graph import Graph
 from spaces.ops.shapes import Shape
 
-# How many graphs keep their numbers for the next question.
-_KEPT_NUMBERS = 50_000
+# How many graphs keep their rows for the next question.
+_KEPT_ROWS = 50_000
 # How many networks are read into memory at a time.
 CHUNK = 512
-_UNREADABLE = np.full(len(WHOLE), np.nan)
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How the graphs of one space become the numbers of whole networks.
+    """How the graphs of one space become the rows of whole networks.
 
     Attributes:
         space: the space's name and shapes, by which what was read is remembered.
@@ -43,30 +43,36 @@ class Reader:
         input_shape: of the networks.
         executed: whether operations that the output does not need are read too: a device may
             execute them, so they count for costs.
+        heads: the graph networks of a prior, which are asked about each network.
     """
 
     space: str
     network: Callable[[Graph], Graph] | None = field(compare=False)
     input_shape: Shape | None
     executed: bool = False
+    heads: GraphNetworks = NO_NETWORKS
 
-    def numbers(self, graphs: Sequence[Graph]) -> np.ndarray | None:
-        """(M, W) the numbers of each graph's network; None if the space makes no networks.
+    def rows(self, graphs: Sequence[Graph]) -> np.ndarray | None:
+        """(M, R) the row of each graph's network; None if the space makes no networks.
 
-        The numbers of a network that cannot be read are NaN.
+        The row of a network that cannot be read is NaN.
         """
         if self.network is None:
             return None
-        missing = list(dict.fromkeys(graph for graph in graphs if (self, graph) not in _NUMBERS))
+        missing = list(dict.fromkeys(graph for graph in graphs if (self, graph) not in _ROWS))
         for start in range(0, len(missing), CHUNK):
             some = missing[start : start + CHUNK]
             read = [self._read(graph) for graph in some]
-            rows = iter(whole_numbers(collate([each for each in read if each is not None])))
+            networks = collate([each for each in read if each is not None])
+            row_NR = self.heads.rows(networks)
+            rows = iter(row_NR)
+            unreadable = np.full(row_NR.shape[1], np.nan)
             for graph, each in zip(some, read, strict=True):
-                _NUMBERS[self, graph] = _UNREADABLE if each is None else next(rows)
-        found = np.stack([_NUMBERS[self, graph] for graph in graphs] or [np.zeros(len(WHOLE))])
-        while len(_NUMBERS) > _KEPT_NUMBERS:
-            _NUMBERS.popitem(last=False)
+                _ROWS[self, graph] = unreadable if each is None else next(rows)
+        nothing = np.zeros(len(WHOLE) + len(self.heads))
+        found = np.stack([_ROWS[self, graph] for graph in graphs] or [nothing])
+        while len(_ROWS) > _KEPT_ROWS:
+            _ROWS.popitem(last=False)
         return found[: len(graphs)]
 
     def _read(self, graph: Graph) -> CoarseGraph | None:
@@ -83,17 +89,17 @@ class Reader:
 
 
 # A round of a search asks about the same networks again: those that were trained, and neighbours.
-_NUMBERS: OrderedDict[tuple[Reader, Graph], np.ndarray] = OrderedDict()
+_ROWS: OrderedDict[tuple[Reader, Graph], np.ndarray] = OrderedDict()
 
 
 def attach(graphs: Sequence[Graph], reader: Reader, executed: Reader | None = None) -> list[Graph]:
-    """The graphs, each with the numbers of its network on its input node.
+    """The graphs, each with the row of its network on its input node.
 
     Args:
         graphs: of one space.
         reader: reads the networks of the space.
         executed: reads them with what their output does not need, if there is any; a predictor of
-            costs may prefer these numbers.
+            costs may prefer this row.
 
     Raises:
         ValueError: a value is not a graph.
@@ -101,34 +107,36 @@ def attach(graphs: Sequence[Graph], reader: Reader, executed: Reader | None = No
     check_graphs(graphs)
     readers = {NETWORK: reader, EXECUTED: executed}
     read = {
-        name: numbers.tolist()
+        name: row_MR.tolist()
         for name, each in readers.items()
-        if each is not None and (numbers := each.numbers(graphs)) is not None
+        if each is not None and (row_MR := each.rows(graphs)) is not None
     }
     attached = []
     for place, graph in enumerate(graphs):
-        rows = {name: tuple(numbers[place]) for name, numbers in read.items()}
+        rows = {name: tuple(row_MR[place]) for name, row_MR in read.items()}
         known = {name: row for name, row in rows.items() if isfinite(row[0])}
-        attached.append(_with_numbers(graph, known) if known else graph)
+        attached.append(_with_rows(graph, known) if known else graph)
     return attached
 
 
-def _with_numbers(graph: Graph, known: Mapping[str, tuple[float, ...]]) -> Graph:
+def _with_rows(graph: Graph, known: Mapping[str, tuple[float, ...]]) -> Graph:
     first = graph.nodes[0]
     attributes = tuple(sorted((*first.attributes, *known.items())))
     return Graph((replace(first, attributes=attributes), *graph.nodes[1:]), graph.edges)
 
 
-def attached_numbers(encoded: Encoded) -> np.ndarray:
-    """(M, W) the numbers that were attached to the encoded graphs; NaN where there are none."""
+def attached_rows(encoded: Encoded) -> np.ndarray:
+    """(M, R) the rows that were attached to the encoded graphs; NaN where there are none."""
     flat = encoded.flat
     rows = [flat.kinds[kind].get(NETWORK) for kind in flat.kind_N[flat.first_M].tolist()]
-    return np.array([_UNREADABLE if row is None else row for row in rows]).reshape(-1, len(WHOLE))
+    width = max((len(row) for row in rows if row is not None), default=len(WHOLE))
+    unreadable = (np.nan,) * width
+    return np.array([unreadable if row is None else row for row in rows]).reshape(-1, width)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A predictor whose graphs carry the numbers of their networks.
+    """A predictor whose graphs carry the rows of their networks.
 
     Attributes:
         predictor: the predictor.
@@ -153,6 +161,11 @@ class Reading:
         fitted = self.predictor.fit(attached, scores, seed=seed)
         is_simplified = getattr(fitted, "simplified", False)
         return FittedReading(fitted, self.reader, None if is_simplified else executed)
+
+
+def heads_of(fitted: Any) -> GraphNetworks:
+    """The graph networks that a fitted predictor listens to."""
+    return getattr(getattr(fitted, "model", None), "networks", NO_NETWORKS)
 
 
 @dataclass(frozen=True)

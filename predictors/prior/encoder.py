@@ -94,7 +94,7 @@ def batch_of(networks: Networks, steps: Steps) -> Batch:
 class Messages(nn.Module):
     """One step of message passing along the edges and against them.
 
-    y = GELU(norm(W x + mean over sources + W' x + mean over targets)), by two `GraphConv` (Morris
+    y = SiLU(norm(W x + mean over sources + W' x + mean over targets)), by two `GraphConv` (Morris
     et al. 2019). `inputs` and `outputs` are numbers of features.
     """
 
@@ -106,7 +106,7 @@ class Messages(nn.Module):
 
     def forward(self, x_NH: Tensor, edge_2E: Tensor) -> Tensor:
         both_NH = self.forwards(x_NH, edge_2E) + self.backwards(x_NH, edge_2E.flip(0))
-        return nn.functional.gelu(self.norm(both_NH))
+        return nn.functional.silu(self.norm(both_NH))
 
 
 def pool(x_NH: Tensor, batch: Batch) -> Tensor:
@@ -147,14 +147,14 @@ class Encoder(nn.Module):
 
     def states(self, batch: Batch) -> list[Tensor]:
         """(N, H) the nodes' features before the first layer and after each."""
-        states = [nn.functional.gelu(self.read(batch.input_NX))]
+        states = [nn.functional.silu(self.read(batch.input_NX))]
         for layer in self.layers:
             states.append(states[-1] + layer(states[-1], batch.edge_2E))
         return states
 
     def read_out(self, state_NH: Tensor, batch: Batch) -> Tensor:
         """(M, H) the embedding of each graph, from its nodes' features after the last layer."""
-        return nn.functional.gelu(self.neck(pool(state_NH, batch)))
+        return nn.functional.silu(self.neck(pool(state_NH, batch)))
 
     def forward(self, batch: Batch) -> Tensor:
         """(M, K) the prediction of each head, in standard units of its table."""

@@ -1,11 +1,13 @@
 """What is known from many tables: an expert for each of their columns, and what they say.
 
-An expert is a forest of extremely randomised trees that learnt, from the numbers of whole networks,
-the normal scores of one column of one table. Its opinion of networks that it never saw is worth
-more if they are like those that it knows. So how much an expert counts depends on the distance
-between the networks, and no label is needed to know it.
+An expert learnt the normal scores of one column of one table: extremely randomised trees learnt
+them from the numbers of whole networks, and graph networks from their coarse graphs. Its opinion of
+networks that it never saw is worth more if they are like those that it knows. So how much an expert
+counts depends on the distance between the networks, and no label is needed to know it.
 
-Shapes: K experts, M networks, N networks of a space or of a training set, W numbers of a network.
+Shapes: K experts, M networks, N networks of a space or of a training set, W numbers of a network,
+G heads of the graph networks, R = W + G numbers in the row of a network: its own, and what each
+head says of it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from predictors.learners.forest import Forest
+from predictors.prior.graph_networks import NO_NETWORKS, GraphNetworks
 from predictors.prior.networks import WHOLE
 
 # The numbers that say what kind of task a network is for: images or texts, their size, and the
@@ -80,31 +83,54 @@ class Prior:
         forest: an ensemble of trees for each, which predicts normal scores.
         center_KW: the mean numbers of the networks that each knows.
         spread_W: the standard deviation of each number over all networks of all tables.
+        networks: graph networks, whose G heads predict normal scores too.
+        share_GK: how much each head counts in each expert. The trees count the rest.
     """
 
     experts: tuple[Expert, ...]
     forest: Forest
     center_KW: np.ndarray
     spread_W: np.ndarray
+    networks: GraphNetworks
+    share_GK: np.ndarray
 
-    def only(self, rows: Sequence[int]) -> Prior:
+    def only(self, experts: Sequence[int]) -> Prior:
         """The experts with these numbers."""
         return Prior(
-            tuple(self.experts[row] for row in rows),
-            self.forest.only(rows),
-            self.center_KW[list(rows)],
+            tuple(self.experts[number] for number in experts),
+            self.forest.only(experts),
+            self.center_KW[list(experts)],
             self.spread_W,
+            self.networks,
+            self.share_GK[:, list(experts)],
         )
 
     def without(self, tables: Sequence[str]) -> Prior:
         """The experts of other tables."""
         return self.only(
-            [row for row, expert in enumerate(self.experts) if expert.table not in tables]
+            [place for place, expert in enumerate(self.experts) if expert.table not in tables]
         )
 
-    def distances(self, whole_NW: np.ndarray) -> np.ndarray:
+    @property
+    def heard(self) -> GraphNetworks:
+        """The graph networks, if an expert listens to them; else none."""
+        return self.networks if self.share_GK.any() else NO_NETWORKS
+
+    def opinions(self, row_MR: np.ndarray) -> np.ndarray:
+        """(M, K) the normal score in its table that each expert gives to each network.
+
+        Of rows without what the heads say, only the trees are asked.
+        """
+        grown_MK = self.forest.predict(row_MR[:, : len(WHOLE)])
+        said_MG = row_MR[:, len(WHOLE) :]
+        if not said_MG.size:
+            return grown_MK
+        return grown_MK * (1 - self.share_GK.sum(0)) + said_MG @ self.share_GK
+
+    def distances(self, row_NR: np.ndarray) -> np.ndarray:
         """(K,) how far these networks, as a whole, are from those that each expert knows."""
-        square_KW = ((self.center_KW - whole_NW.mean(0)) / self.spread_W) ** 2
+        mean_W = row_NR[:, : len(WHOLE)].mean(0)
+        square_KW = ((self.center_KW - mean_W) / self.spread_W) ** 2
         square_KW = MOST_SQUARE * square_KW / (MOST_SQUARE + square_KW)
         return np.sqrt(square_KW.mean(1) + TASK_WEIGHT * square_KW[:, list(TASK)].mean(1))
 
@@ -113,27 +139,27 @@ class Prior:
         known_K = np.array([expert.networks for expert in self.experts], dtype=np.float64)
         return FEWNESS * np.log10(np.maximum(ENOUGH / known_K, 1.0))
 
-    def view(self, whole_NW: np.ndarray, *, cost: bool) -> View | None:
+    def view(self, row_NR: np.ndarray, *, cost: bool) -> View | None:
         """What the experts of scores, or of costs, say of networks like these.
 
         Returns:
             None if there are no such experts that count, or all say the same of these networks.
         """
-        distance_K = self.distances(whole_NW) + self._remoteness()
-        rows = [
-            row
-            for row, expert in enumerate(self.experts)
-            if expert.cost == cost and distance_K[row] < FARTHEST
+        distance_K = self.distances(row_NR) + self._remoteness()
+        near = [
+            place
+            for place, expert in enumerate(self.experts)
+            if expert.cost == cost and distance_K[place] < FARTHEST
         ]
-        if not rows:
+        if not near:
             return None
-        asked = self.only(rows)
-        opinion_NK = asked.forest.predict(whole_NW)
+        asked = self.only(near)
+        opinion_NK = asked.opinions(row_NR)
         scale_K = opinion_NK.std(0)
         speaking = np.flatnonzero(scale_K > 1e-6)
         if not len(speaking):
             return None
-        asked, near_K = asked.only(speaking.tolist()), distance_K[rows][speaking]
+        asked, near_K = asked.only(speaking.tolist()), distance_K[near][speaking]
         mean_K, scale_K = opinion_NK.mean(0)[speaking], scale_K[speaking]
         weight_K = np.exp(-SHARPNESS * (near_K - near_K.min()))
         weight_K = weight_K / weight_K.sum()
@@ -180,7 +206,7 @@ class View:
     deviation_K: np.ndarray
     expected: float
 
-    def opinions(self, whole_MW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def opinions(self, row_MR: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The blend (M,), and each expert's opinion (M, K), in standard units."""
-        opinion_MK = (self.prior.forest.predict(whole_MW) - self.mean_K) / self.scale_K
+        opinion_MK = (self.prior.opinions(row_MR) - self.mean_K) / self.scale_K
         return opinion_MK @ self.weight_K, opinion_MK

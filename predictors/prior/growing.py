@@ -79,4 +79,6 @@ def enlarged(prior: Prior, expert: Expert, forest: Forest, whole_NW: np.ndarray)
         joined([prior.forest, forest]),
         np.vstack([prior.center_KW, center_W]),
         prior.spread_W,
+        prior.networks,
+        np.column_stack([prior.share_GK, np.zeros(len(prior.networks))]),
     )

@@ -1,6 +1,7 @@
 """A Gaussian process on numbers of whole networks, around what experts say of them.
 
-Shapes: N training graphs, M graphs, W numbers of a network, K experts, A assumptions.
+Shapes: N training graphs, M graphs, R numbers in the row of a network (see `experts`), K experts,
+A assumptions.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import numpy as np
 
 from predictors.frame.kernel import Kernel, most_likely_kernel
 from predictors.frame.learner import Belief
-from predictors.prior.attached import attached_numbers
+from predictors.prior.attached import attached_rows
 from predictors.prior.experts import View
+from predictors.prior.graph_networks import NO_NETWORKS, GraphNetworks
+from predictors.prior.networks import WHOLE
 from predictors.prior.stored import view_arrays, view_from
 from predictors.reading.batch import Encoded
 
@@ -29,52 +32,57 @@ class Features:
     """How the numbers of networks become what the process reads.
 
     Attributes:
-        mean_W, factor_W: the mean of each number over the training graphs, and one over its
+        mean_R, factor_R: the mean of each number over the training graphs, and one over its
             standard deviation; the factor is 0 for a number that does not vary.
         view: the experts; None without a prior.
     """
 
-    mean_W: np.ndarray
-    factor_W: np.ndarray
+    mean_R: np.ndarray
+    factor_R: np.ndarray
     view: View | None
 
-    def __call__(self, whole_MW: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The standardised numbers (M, W), the experts' opinions (M, K + 1), and the mean (M,).
+    def __call__(self, row_MR: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The standardised numbers (M, R), the experts' opinions (M, K + 1), and the mean (M,).
 
         The last column of the opinions is that of the blend. Each column is times the standard
-        deviation of its weight.
+        deviation of its weight. What is at the end of the rows beyond R is not read.
         """
-        standard_MW = np.clip(
-            (whole_MW - self.mean_W) * self.factor_W, -MOST_DEVIATIONS, MOST_DEVIATIONS
+        row_MR = row_MR[:, : len(self.mean_R)]
+        standard_MR = np.clip(
+            (row_MR - self.mean_R) * self.factor_R, -MOST_DEVIATIONS, MOST_DEVIATIONS
         )
         if self.view is None:
-            return standard_MW, np.zeros((len(whole_MW), 0)), np.zeros(len(whole_MW))
-        blend_M, opinion_MK = self.view.opinions(whole_MW)
+            return standard_MR, np.zeros((len(row_MR), 0)), np.zeros(len(row_MR))
+        blend_M, opinion_MK = self.view.opinions(row_MR)
         opinion_MK = np.clip(opinion_MK, -MOST_DEVIATIONS, MOST_DEVIATIONS)
         opinions = np.column_stack([opinion_MK * self.view.deviation_K, blend_M * BLEND_DEVIATION])
-        return standard_MW, opinions, self.view.expected * blend_M
+        return standard_MR, opinions, self.view.expected * blend_M
 
 
-def features_of(whole_NW: np.ndarray, view: View | None) -> Features:
-    """How networks are read, learnt from the numbers of the training networks."""
-    scale_W = whole_NW.std(0)
-    varies_W = scale_W > 1e-6 * np.maximum(1.0, np.abs(whole_NW).max(0))
-    return Features(
-        whole_NW.mean(0), np.where(varies_W, 1 / np.where(varies_W, scale_W, 1), 0), view
-    )
+def features_of(row_NR: np.ndarray, view: View | None) -> Features:
+    """How networks are read, learnt from the rows of the training networks.
+
+    What the heads say is read by the experts alone, and not at all if they do not listen.
+    """
+    heard = view is not None and len(view.prior.heard)
+    row_NR = row_NR if heard else row_NR[:, : len(WHOLE)]
+    scale_R = row_NR.std(0)
+    varies_R = scale_R > 1e-6 * np.maximum(1.0, np.abs(row_NR).max(0))
+    varies_R[len(WHOLE) :] = False
+    return Features(row_NR.mean(0), np.where(varies_R, 1 / np.where(varies_R, scale_R, 1), 0), view)
 
 
-def process(features: Features, whole_NW: np.ndarray, normal_N: np.ndarray) -> tuple[Kernel, float]:
+def process(features: Features, row_NR: np.ndarray, normal_N: np.ndarray) -> tuple[Kernel, float]:
     """The kernel on the numbers, and how unlikely the labels are under it."""
-    standard_NW, opinion_NK, mean_N = features(whole_NW)
-    used_W = features.factor_W > 0
-    group_W = np.zeros(int(used_W.sum()), dtype=np.int64)
+    standard_NR, opinion_NK, mean_N = features(row_NR)
+    used_R = features.factor_R > 0
+    group_R = np.zeros(int(used_R.sum()), dtype=np.int64)
     kernel, surprise = most_likely_kernel(
-        standard_NW[:, used_W], group_W, normal_N - mean_N, opinion_NK @ opinion_NK.T
+        standard_NR[:, used_R], group_R, normal_N - mean_N, opinion_NK @ opinion_NK.T
     )
-    smooth_W, linear_W = np.zeros(len(used_W)), np.zeros(len(used_W))
-    smooth_W[used_W], linear_W[used_W] = kernel.smooth_F, kernel.linear_F
-    return Kernel(smooth_W, linear_W, kernel.amplitude, kernel.noise), surprise
+    smooth_R, linear_R = np.zeros(len(used_R)), np.zeros(len(used_R))
+    smooth_R[used_R], linear_R[used_R] = kernel.smooth_F, kernel.linear_F
+    return Kernel(smooth_R, linear_R, kernel.amplitude, kernel.noise), surprise
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +92,14 @@ class WholePosterior:
     Attributes:
         features: how networks are read.
         kernel: the covariance of f.
-        whole_NW: the numbers of the training networks.
+        row_NR: the numbers of the training networks.
         weight_N: of each training graph in the mean.
         inverse_NN: of the covariance matrix of the labels.
     """
 
     features: Features
     kernel: Kernel
-    whole_NW: np.ndarray
+    row_NR: np.ndarray
     weight_N: np.ndarray
     inverse_NN: np.ndarray
 
@@ -100,14 +108,13 @@ class WholePosterior:
 
         A graph without numbers is taken for the average training network.
         """
-        whole_MW = attached_numbers(encoded)
-        return self.believe(np.where(np.isfinite(whole_MW), whole_MW, self.features.mean_W))
+        row_MR = attached_rows(encoded)
+        row_MR = row_MR[:, : len(self.features.mean_R)]
+        return self.believe(np.where(np.isfinite(row_MR), row_MR, self.features.mean_R))
 
-    def believe(self, whole_MW: np.ndarray) -> Belief:
+    def believe(self, row_MR: np.ndarray) -> Belief:
         """The belief about networks with these numbers."""
-        between_MN, own_M, mean_M = _covariances(
-            self.features, self.kernel, whole_MW, self.whole_NW
-        )
+        between_MN, own_M, mean_M = _covariances(self.features, self.kernel, row_MR, self.row_NR)
         explained_M = ((between_MN @ self.inverse_NN) * between_MN).sum(1)
         return Belief(
             mean_M + between_MN @ self.weight_N,
@@ -129,11 +136,11 @@ class WholePosterior:
         """See `learner.Model`."""
         view = self.features.view
         own = {
-            "mean": self.features.mean_W,
-            "factor": self.features.factor_W,
+            "mean": self.features.mean_R,
+            "factor": self.features.factor_R,
             "smooth": self.kernel.smooth_F,
             "linear": self.kernel.linear_F,
-            "whole": self.whole_NW,
+            "whole": self.row_NR,
             "weight": self.weight_N,
             "inverse": self.inverse_NN,
         }
@@ -146,6 +153,13 @@ class Averaged:
 
     shares: tuple[float, ...]
     models: tuple[WholePosterior, ...]
+
+    @property
+    def networks(self) -> GraphNetworks:
+        """The graph networks that the experts listen to."""
+        views = [model.features.view for model in self.models]
+        heard = [view.prior.heard for view in views if view is not None]
+        return next((each for each in heard if len(each)), NO_NETWORKS)
 
     def predict(self, encoded: Encoded) -> Belief:
         """See `learner.Model`."""
@@ -181,27 +195,27 @@ def averaged(weights: Sequence[float], beliefs: Sequence[Belief]) -> Belief:
 
 
 def _covariances(
-    features: Features, kernel: Kernel, whole_MW: np.ndarray, whole_NW: np.ndarray
+    features: Features, kernel: Kernel, row_MR: np.ndarray, row_NR: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Covariances (M, N) of the score's expectation, its variance (M,), and its mean (M,)."""
-    standard_MW, opinion_MK, mean_M = features(whole_MW)
-    standard_NW, opinion_NK, _ = features(whole_NW)
-    between_MN = kernel.between(standard_MW, standard_NW) + opinion_MK @ opinion_NK.T
-    return between_MN, kernel.prior_variance(standard_MW) + (opinion_MK**2).sum(1), mean_M
+    standard_MR, opinion_MK, mean_M = features(row_MR)
+    standard_NR, opinion_NK, _ = features(row_NR)
+    between_MN = kernel.between(standard_MR, standard_NR) + opinion_MK @ opinion_NK.T
+    return between_MN, kernel.prior_variance(standard_MR) + (opinion_MK**2).sum(1), mean_M
 
 
 def conditioned(
-    features: Features, kernel: Kernel, whole_NW: np.ndarray, normal_N: np.ndarray
+    features: Features, kernel: Kernel, row_NR: np.ndarray, normal_N: np.ndarray
 ) -> WholePosterior:
     """The process given all labels."""
     from scipy.linalg import cho_factor, cho_solve
 
-    covariance_NN, _, mean_N = _covariances(features, kernel, whole_NW, whole_NW)
+    covariance_NN, _, mean_N = _covariances(features, kernel, row_NR, row_NR)
     factor = cho_factor(covariance_NN + kernel.noise * np.eye(len(normal_N)), lower=True)
     return WholePosterior(
         features,
         kernel,
-        whole_NW,
+        row_NR,
         cho_solve(factor, normal_N - mean_N),
         cho_solve(factor, np.eye(len(normal_N))),
     )

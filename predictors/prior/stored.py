@@ -14,11 +14,14 @@ import numpy as np
 
 from predictors.learners.forest import Forest
 from predictors.prior.experts import LEVELS, Expert, Prior, View
+from predictors.prior.graph_networks import GraphNetworks
 from predictors.prior.networks import WHOLE
 
 SHIPPED = Path(__file__).parent / "shipped"
+# The array of a graph network that holds numbers of features.
+FEATURE = "steps.feature_S"
 CARD_FILE, WEIGHTS_FILE = "prior.json", "prior.safetensors"
-FORMAT = 1
+FORMAT = 2
 
 
 def view_arrays(view: View) -> dict[str, np.ndarray]:
@@ -136,7 +139,38 @@ def _packed(prior: Prior) -> dict[str, np.ndarray]:
         "trees.of_each": forest.trees_K.astype(np.uint16),
         "center": prior.center_KW.astype(np.float32),
         "spread": prior.spread_W.astype(np.float32),
+        **_packed_networks(prior),
     }
+
+
+def _packed_networks(prior: Prior) -> dict[str, np.ndarray]:
+    if not len(prior.heard):
+        return {}
+    members = {
+        f"member{place}.{name}": array.astype(np.uint8 if name == FEATURE else np.float16)
+        for place, member in enumerate(prior.networks.members)
+        for name, array in member.items()
+    }
+    return {"share": prior.share_GK.astype(np.float32), **members}
+
+
+def _unpacked_networks(
+    arrays: Mapping[str, np.ndarray], count: int
+) -> tuple[GraphNetworks, np.ndarray]:
+    """The graph networks, and how much their heads count in so many experts."""
+    members: dict[str, dict[str, np.ndarray]] = {}
+    for key, array in arrays.items():
+        place, _, name = key.partition(".")
+        if place.startswith("member"):
+            kind = np.int64 if name == FEATURE else np.float32
+            members.setdefault(place, {})[name] = array.astype(kind)
+    ordered = sorted(members, key=lambda place: int(place.removeprefix("member")))
+    networks = GraphNetworks(tuple(members[place] for place in ordered))
+    networks.check()
+    share_GK = arrays["share"].astype(np.float64) if members else np.zeros((0, count))
+    if share_GK.shape != (len(networks), count):
+        raise ValueError("the graph networks and their shares are of different numbers")
+    return networks, share_GK
 
 
 def _unpacked(experts: tuple[Expert, ...], arrays: Mapping[str, np.ndarray]) -> Prior:
@@ -158,7 +192,16 @@ def _unpacked(experts: tuple[Expert, ...], arrays: Mapping[str, np.ndarray]) -> 
     center_KW = arrays["center"].astype(np.float64)
     if center_KW.shape != (len(experts), len(WHOLE)) or len(forest.trees_K) != len(experts):
         raise ValueError("the experts and their trees are of different numbers")
-    return Prior(experts, forest, center_KW, arrays["spread"].astype(np.float64))
+    spread_W = arrays["spread"].astype(np.float64)
+    return Prior(experts, forest, center_KW, spread_W, *_unpacked_networks(arrays, len(experts)))
+
+
+def rounded_network(member: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a graph network with the precision in which they are stored."""
+    return {
+        name: array if name == FEATURE else array.astype(np.float16).astype(np.float32)
+        for name, array in member.items()
+    }
 
 
 def rounded(forest: Forest) -> Forest:

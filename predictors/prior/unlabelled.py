@@ -27,7 +27,7 @@ class Unlabelled:
     A score of 0 is that of the average network of the space, 1 is one standard deviation better.
 
     Attributes:
-        reader: reads the networks.
+        reader: reads the networks, and asks the heads that the experts listen to.
         view: the experts' opinions, in units of the reference networks.
     """
 
@@ -45,12 +45,12 @@ class Unlabelled:
         If the opinions correlate with scores as expected, the variance of a score around them is
         one minus the square of that correlation.
         """
-        whole_MW = self.reader.numbers(graphs)
-        assert whole_MW is not None
+        row_MR = self.reader.rows(graphs)
+        assert row_MR is not None
         # Of a network that cannot be read nothing is known: it is taken for the average one.
-        read_M = np.isfinite(whole_MW).all(1)
-        mean_M = np.zeros(len(whole_MW))
-        mean_M[read_M] = self.trust * self.view.opinions(whole_MW[read_M])[0]
+        read_M = np.isfinite(row_MR).all(1)
+        mean_M = np.zeros(len(row_MR))
+        mean_M[read_M] = self.trust * self.view.opinions(row_MR[read_M])[0]
         if not self.reader.executed:
             connected_M = np.array([bool(simplify(graph).edges) for graph in graphs], dtype=bool)
             mean_M = np.where(connected_M, mean_M, DISCONNECTED)
@@ -65,7 +65,7 @@ def unlabelled(
 
     Args:
         prior: the experts.
-        reader: reads the networks of the space; for costs as they are executed.
+        reader: as of `Unlabelled`; for costs it reads networks as they are executed.
         reference: some architectures of the space, which set the units.
         cost: whether costs are predicted, not scores.
 
@@ -75,10 +75,10 @@ def unlabelled(
     """
     if prior is None or not reference:
         return None
-    whole_NW = reader.numbers(networks_among(reference, reader))
-    if whole_NW is None or not len(whole_NW) or not np.isfinite(whole_NW).all():
+    row_NR = reader.rows(networks_among(reference, reader))
+    if row_NR is None or not len(row_NR) or not np.isfinite(row_NR).all():
         return None
-    view = prior.view(whole_NW, cost=cost)
+    view = prior.view(row_NR, cost=cost)
     return None if view is None or view.expected <= 0 else Unlabelled(reader, view)
 
 

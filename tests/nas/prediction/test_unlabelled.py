@@ -99,8 +99,8 @@ def test_costs_are_ranked_by_what_a_device_executes(prior: Prior) -> None:
     idle = cell("none", "skip_connect", *("none",) * 4)
     busy = cell("nor_conv_3x3", "skip_connect", *("none",) * 4)
     graphs = [CELLS.graph(idle), CELLS.graph(busy)]
-    needed = reader_of(CELLS).numbers(graphs)
-    executed = reader_of(CELLS, executed=True).numbers(graphs)
+    needed = reader_of(CELLS).rows(graphs)
+    executed = reader_of(CELLS, executed=True).rows(graphs)
     assert needed is not None
     assert executed is not None
     numpy.testing.assert_array_equal(needed[0], needed[1])

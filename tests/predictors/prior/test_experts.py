@@ -7,14 +7,38 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from predictors.learners.forest import Forest, forest_of
+from predictors.prior.encoder import Encoder, Sizes, Trained, steps_of
 from predictors.prior.experts import EXPECTED, FARTHEST, LEVELS, Expert, Prior
+from predictors.prior.graph_networks import NO_NETWORKS, GraphNetworks
+from predictors.prior.kinds import KINDS
 from predictors.prior.networks import WHOLE
-from predictors.prior.stored import SHIPPED, load_prior, rounded, save_prior, view_arrays, view_from
+from predictors.prior.node_features import FEATURES
+from predictors.prior.stored import (
+    SHIPPED,
+    load_prior,
+    rounded,
+    rounded_network,
+    save_prior,
+    view_arrays,
+    view_from,
+)
 
 DEPTH = WHOLE.index("mean weighted layers of a path")
 CLASSES = WHOLE.index("log2 channels at the end")
+
+
+def _heads() -> GraphNetworks:
+    node_NF = np.random.default_rng(0).random((50, len(FEATURES)))
+    steps = steps_of(node_NF, 2)
+    sizes = Sizes(len(KINDS) + len(steps), 8, 1, 2)
+    trained = Trained(Encoder(sizes, torch.Generator().manual_seed(0)), steps)
+    return GraphNetworks((rounded_network(trained.arrays()),))
+
+
+HEADS = _heads()
 
 
 def networks(count: int, seed: int, *, classes: float = 3.0, depth: float = 20.0) -> np.ndarray:
@@ -53,7 +77,7 @@ def prior() -> Prior:
     )
     centers = np.stack([near.mean(0), far.mean(0), near.mean(0)])
     spread = np.concatenate([near, far]).std(0) + 1e-6
-    return Prior(experts, joined, centers, spread)
+    return Prior(experts, joined, centers, spread, NO_NETWORKS, np.zeros((0, len(experts))))
 
 
 def test_the_nearest_expert_is_heard_most(prior: Prior) -> None:
@@ -153,3 +177,30 @@ def test_the_shipped_prior_knows_what_may_be_shipped() -> None:
     assert {"nasbench101", "nasbench201", "timm", "flexibert_qnli"} <= tables
     assert not any("nasbench_mr" in table or "spike" in table for table in tables)
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 5_000_000
+
+
+def test_experts_listen_to_their_heads_and_only_they(prior: Prior) -> None:
+    # The heads of one network: the first is that of the expert "near", the second is not heard.
+    heard = replace(prior, networks=HEADS, share_GK=np.array([[0.4, 0, 0], [0, 0, 0]]))
+    number_MW = networks(50, 3)
+    said_MG = np.random.default_rng(0).normal(size=(50, 2))
+    row_MR = np.column_stack([number_MW, said_MG])
+    grown_MK, found_MK = prior.opinions(number_MW), heard.opinions(row_MR)
+    np.testing.assert_allclose(found_MK[:, 0], 0.6 * grown_MK[:, 0] + 0.4 * said_MG[:, 0])
+    np.testing.assert_array_equal(found_MK[:, 1:], grown_MK[:, 1:])
+    np.testing.assert_array_equal(heard.opinions(number_MW), grown_MK)
+    np.testing.assert_array_equal(heard.distances(row_MR), prior.distances(number_MW))
+    assert heard.heard is HEADS
+    assert len(heard.only([1, 2]).heard) == 0
+    np.testing.assert_array_equal(heard.only([1, 0]).opinions(row_MR), found_MK[:, [1, 0]])
+
+
+def test_a_stored_network_is_the_same(prior: Prior, tmp_path: Path) -> None:
+    heard = replace(prior, networks=HEADS, share_GK=np.array([[0.25, 0, 0], [0, 0.5, 0]]))
+    save_prior(heard, tmp_path / "prior", {})
+    read = load_prior(str(tmp_path / "prior"))
+    assert read is not None
+    np.testing.assert_array_equal(read.share_GK, heard.share_GK)
+    assert len(read.networks.members) == 1
+    for name, array in HEADS.members[0].items():
+        np.testing.assert_array_equal(read.networks.members[0][name], array)
