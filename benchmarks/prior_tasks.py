@@ -38,6 +38,7 @@ from benchmarks.predictor_splits import SPLIT
 from benchmarks.predictors import calibrated, ranked, with_settings
 from benchmarks.pretrain import pretrained, shippable
 from benchmarks.record import record
+from nas.strategies.prior import far_apart
 from nas.strategies.reading import reader_of, reading
 from predictors import predictor
 from predictors.prior.attached import Reading
@@ -52,6 +53,8 @@ SIZES = {
     "multiply_adds": WHOLE.index("log2 multiply-adds"),
 }
 TREES = ("trees", "trees + others")
+# With `--apart` the labelled networks are chosen among so many random ones.
+DRAWN = 100
 BEST_OTHER, PRIOR, EXECUTED = "best other column", "prior", " + executed"
 DEFAULT = (
     *SIZES,
@@ -198,10 +201,17 @@ def measure(task: Task, method: str, train: np.ndarray, tested: np.ndarray, seed
     return {**ranked(prediction.mean, true), **calibrated(prediction, true), "seconds": seconds}
 
 
-def split(task: Task, size: int, seed: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+def split(
+    task: Task, size: int, seed: int, most: int, *, apart: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """The training rows, and the rows of networks with other numbers than all of these."""
     count = len(task.graphs)
-    train = np.random.default_rng([SPLIT, seed, size]).choice(count, size, replace=False)
+    random = np.random.default_rng([SPLIT, seed, size])
+    if apart:
+        drawn = random.choice(count, min(count, DRAWN), replace=False)
+        train = drawn[far_apart(task.whole_MW[drawn], None, size)]
+    else:
+        train = random.choice(count, size, replace=False)
     seen = {task.whole_MW[row].tobytes() for row in train}
     tested = np.array([row for row in range(count) if task.whole_MW[row].tobytes() not in seen])
     if 0 < most < len(tested):
@@ -217,7 +227,9 @@ def main() -> None:
     for task in tasks(arguments):
         for size in arguments.sizes:
             for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-                train, tested = split(task, size, seed, arguments.most_tested)
+                train, tested = split(
+                    task, size, seed, arguments.most_tested, apart=arguments.apart
+                )
                 for method in arguments.methods:
                     figures = measure(task, method, train, tested, seed)
                     rows.append(
@@ -270,6 +282,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--most-tested", type=int, default=0, help="0, the default, is all")
     parser.add_argument(
         "--methods", type=_names, default=list(DEFAULT), help=f"by default {','.join(DEFAULT)}"
+    )
+    parser.add_argument(
+        "--apart",
+        action="store_true",
+        help=f"label networks that differ, out of {DRAWN} random ones, as one who measures can",
     )
     parser.add_argument("--name", required=True, help="of the CSV")
     return parser.parse_args()

@@ -89,7 +89,7 @@ def first_design(
     tried = [space.graph(trial.architecture) for trial in history.trials]
     tried_NR = known.reader.rows(tried) if tried else None
     assert row_MR is not None
-    chosen = _far_apart(row_MR, tried_NR, count)
+    chosen = far_apart(row_MR, tried_NR, count)
     return tuple(drawn[int(best[place])] for place in chosen)
 
 
@@ -110,7 +110,7 @@ def how_right(
     )
 
 
-def _far_apart(row_MR: numpy.ndarray, tried_NR: numpy.ndarray | None, count: int) -> list[int]:
+def far_apart(row_MR: numpy.ndarray, tried_NR: numpy.ndarray | None, count: int) -> list[int]:
     """Rows, each the farthest from those before it and from those that were tried.
 
     The first row comes first if nothing was tried. Distances are in standard deviations.
