@@ -35,7 +35,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 import torch
 
 from benchmarks.known_tables import table
-from benchmarks.pretrain import pretrained
+from benchmarks.pretrain import SHARE, TRAINING, pretrained
 from benchmarks.record import record
 from predictors.frame.kernel import choose_kernel
 from predictors.prior.adapters import Adapted, Beside
@@ -50,25 +50,27 @@ SOURCES = ("nasbench101", "nasbench201", "nasbench_macro", "accel_nasbench", "ti
 TARGETS = (*SOURCES, "nasbench_mr")
 # How many networks of a table are ranked, and a seed for them.
 RANKED, DRAWN = 1000, 20261130
-# The share of the encoders beside the forests' blend, whose share is 1.
-SHARE = 0.3
 # Labels for fine-tuning, and learning rates.
 FEW, RATES = 20, (1e-3, 1e-2)
 # Components of the embeddings that the process reads.
 COMPONENTS = 12
-TRAINING = Training(graphs=2000)
+SHIPPED = Training(**TRAINING)
 # Where one network learns all tables at once.
 SHORTER = Training(graphs=600)
 # Ways to train: of the optimisation, and of the network.
 SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "6 steps a number": ({}, {"each": 6}),
+    "as shipped": ({}, {"each": 6}),
+    "no inputs hidden": ({"hidden": 0.0}, {"each": 6}),
+    "two thirds of the inputs hidden": ({"hidden": 0.67}, {"each": 6}),
+    "2,400 graphs in batches of 40": ({"graphs": 2400, "batch_size": 40}, {"each": 6}),
+    "8,000 graphs in batches of 40": ({"graphs": 8000, "batch_size": 40}, {"each": 6}),
+    "600 graphs in batches of 40": ({"graphs": 600, "batch_size": 40}, {"each": 6}),
     "a ramp a number": ({}, {"each": 0}),
-    "3 steps": ({}, {"each": 3}),
-    "6 steps, 3 passes": ({"passes": 3}, {"each": 6}),
-    "6 steps, half of the inputs hidden": ({"hidden": 0.5}, {"each": 6}),
-    "6 steps, 1 layer": ({}, {"each": 6, "layers": 1}),
-    "6 steps, width 12": ({}, {"each": 6, "width": 12}),
-    "6 steps, strong decay": ({"weight_decay": 1.0}, {"each": 6}),
+    "3 steps a number": ({}, {"each": 3}),
+    "1 layer": ({}, {"each": 6, "layers": 1}),
+    "width 12": ({}, {"each": 6, "width": 12}),
+    "width 40": ({}, {"each": 6, "width": 40}),
+    "strong decay": ({"weight_decay": 1.0}, {"each": 6}),
 }
 # That of the other comparisons.
 NETWORK = {"each": 6}
@@ -159,7 +161,7 @@ def said(target: Target, experts: dict[str, Trained]) -> np.ndarray:
 
 def figures(target: Target, method: str, seed: int, found_N: np.ndarray) -> Iterator[dict]:
     """A row for each column: alone, the forests, and both."""
-    both_N = standard(target.blend_N) + SHARE * standard(found_N)
+    both_N = (1 - SHARE) * standard(target.blend_N) + SHARE * standard(found_N)
     for column, label_N in target.space.labels.items():
         score_N = label_N[target.space.rows]
         yield {
@@ -176,7 +178,7 @@ def figures(target: Target, method: str, seed: int, found_N: np.ndarray) -> Iter
 def settings(spaces: dict[str, Space], targets: list[Target], seeds: int) -> Iterator[dict]:
     everything = {target.space.name: np.zeros(len(target.blend_N)) for target in targets}
     for setting, (training, network) in SETTINGS.items():
-        how = replace(TRAINING, **training)
+        how = replace(SHIPPED, **training)
         together = {name: np.zeros_like(total_N) for name, total_N in everything.items()}
         for seed in range(seeds):
             experts = encoders(spaces, how, seed, network)
@@ -193,7 +195,7 @@ def settings(spaces: dict[str, Space], targets: list[Target], seeds: int) -> Ite
 
 def structures(spaces: dict[str, Space], targets: list[Target], seeds: int) -> Iterator[dict]:
     for seed in range(seeds):
-        for training in (SHORTER, TRAINING):
+        for training in (SHORTER, SHIPPED):
             yield from by_adapters(spaces, targets, training, seed)
         for target in targets:
             lessons = [spaces[name].lesson for name in target.weight]
@@ -241,8 +243,8 @@ def with_adapters(
 
 def labels(spaces: dict[str, Space], targets: list[Target], seeds: int) -> Iterator[dict]:
     trained, random = (
-        [encoders(spaces, replace(TRAINING, graphs=graphs), seed, NETWORK) for seed in range(2)]
-        for graphs in (TRAINING.graphs, 0)
+        [encoders(spaces, replace(SHIPPED, graphs=graphs), seed, NETWORK) for seed in range(2)]
+        for graphs in (SHIPPED.graphs, 0)
     )
     for target in targets:
         whole_NF = np.clip(standard(target.whole_NW), -4, 4)
@@ -330,8 +332,8 @@ def one_label(target: Target) -> tuple[str, np.ndarray]:
 def modes(spaces: dict[str, Space], targets: list[Target], seeds: int) -> Iterator[dict]:
     for target in targets:
         names = sorted(target.weight, key=lambda name: -target.weight[name])[:2]
-        base = pretrain([spaces[names[0]].lesson], TRAINING, 0, **NETWORK)
-        model = with_adapters(base, [spaces[names[1]].lesson], 0, TRAINING)
+        base = pretrain([spaces[names[0]].lesson], SHIPPED, 0, **NETWORK)
+        model = with_adapters(base, [spaces[names[1]].lesson], 0, SHIPPED)
         column, score_N = one_label(target)
         known = np.flatnonzero(np.isfinite(score_N))
         for seed in range(seeds):

@@ -10,6 +10,7 @@ architectures that are made and traced in a second, and one round of the surroga
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import subprocess
@@ -177,6 +178,30 @@ def surrogate_round(space: Any = None, observed: int = 100) -> float:
     return time.perf_counter() - began
 
 
+# Each repetition asks about other architectures, since rows of networks are remembered.
+_DRAWS = itertools.count()
+
+
+def asked_of_the_prior(space: Any = None, count: int = 1000) -> float:
+    """Seconds in which the shipped prior ranks architectures, their graphs included.
+
+    The space is NAS-Bench-201 unless another is given.
+    """
+    from nas.strategies.prior import known_before
+    from predictors import PREDICTORS
+    from spaces.nasbench201 import space as cells
+    from spaces.operators import sample
+
+    space = cells if space is None else space
+    known = known_before(space, PREDICTORS["quick"](), 0)
+    assert known is not None
+    random = Random(next(_DRAWS))
+    architectures = [sample(space, random) for _ in range(count)]
+    began = time.perf_counter()
+    known.predict([space.graph(architecture) for architecture in architectures])
+    return time.perf_counter() - began
+
+
 MEASURES: tuple[tuple[str, str, Callable[[], float]], ...] = (
     ("nas --help", "seconds", lambda: seconds_of("--help")),
     ("nas space list", "seconds", lambda: seconds_of("space", "list")),
@@ -194,6 +219,12 @@ MEASURES: tuple[tuple[str, str, Callable[[], float]], ...] = (
         "PyTorch modules of 64 nodes: a round, 10 after 24",
         "seconds",
         lambda: surrogate_round(residual_space(), 24),
+    ),
+    ("NAS-Bench-201: the prior ranks 1,000 architectures", "seconds", asked_of_the_prior),
+    (
+        "PyTorch modules of 64 nodes: the prior ranks 1,000",
+        "seconds",
+        lambda: asked_of_the_prior(residual_space()),
     ),
 )
 
