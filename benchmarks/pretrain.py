@@ -51,7 +51,7 @@ from predictors.prior.stored import rounded_network, save_prior
 SEED = 20261130
 # The graph networks of each table of scores, how they are trained, and how much they count beside
 # the forest.
-NETWORKS, SHARE = 2, 0.4
+NETWORKS, SHARE = 2, 0.6
 TRAINING = {"graphs": 900, "batch_size": 10, "hidden": 0.3}
 
 

@@ -42,6 +42,8 @@ MOST_SQUARE = 4.0
 # An expert of fewer than `ENOUGH` networks counts as one that is farther, by `FEWNESS` if it knows
 # a tenth of them. Chosen on runs of 10 to 200 architectures (docs/pretrained.md).
 ENOUGH, FEWNESS = 600, 0.4
+# How fast the heads' share rises with the normal score that the trees give. Chosen like SHARPNESS.
+RISE = 3.0
 # Normal scores at which an expert knows its column's values.
 LEVELS = tuple(np.linspace(-2.5, 2.5, 21).tolist())
 # An expert at this distance or farther says nothing; below 1 less than this it counts fully.
@@ -84,7 +86,8 @@ class Prior:
         center_KW: the mean numbers of the networks that each knows.
         spread_W: the standard deviation of each number over all networks of all tables.
         networks: graph networks, whose G heads predict normal scores too.
-        share_GK: how much each head counts in each expert. The trees count the rest.
+        share_GK: how much each head counts in each expert, of networks that its trees think good.
+            The trees count the rest.
     """
 
     experts: tuple[Expert, ...]
@@ -119,13 +122,16 @@ class Prior:
     def opinions(self, row_MR: np.ndarray) -> np.ndarray:
         """(M, K) the normal score in its table that each expert gives to each network.
 
-        Of rows without what the heads say, only the trees are asked.
+        The heads have their share for networks that the trees think good, and fade for bad ones: a
+        table has few bad networks, of few kinds, and the heads extrapolate from them. Of rows
+        without what the heads say, only the trees are asked.
         """
         grown_MK = self.forest.predict(row_MR[:, : len(WHOLE)])
         said_MG = row_MR[:, len(WHOLE) :]
         if not said_MG.size:
             return grown_MK
-        return grown_MK * (1 - self.share_GK.sum(0)) + said_MG @ self.share_GK
+        heard_MK = 1 / (1 + np.exp(-RISE * grown_MK))
+        return grown_MK + heard_MK * (said_MG @ self.share_GK - grown_MK * self.share_GK.sum(0))
 
     def distances(self, row_NR: np.ndarray) -> np.ndarray:
         """(K,) how far these networks, as a whole, are from those that each expert knows."""

@@ -11,7 +11,7 @@ import torch
 
 from predictors.learners.forest import Forest, forest_of
 from predictors.prior.encoder import Encoder, Sizes, Trained, steps_of
-from predictors.prior.experts import EXPECTED, FARTHEST, LEVELS, Expert, Prior
+from predictors.prior.experts import EXPECTED, FARTHEST, LEVELS, RISE, Expert, Prior
 from predictors.prior.graph_networks import NO_NETWORKS, GraphNetworks
 from predictors.prior.kinds import KINDS
 from predictors.prior.networks import WHOLE
@@ -186,7 +186,9 @@ def test_experts_listen_to_their_heads_and_only_they(prior: Prior) -> None:
     said_MG = np.random.default_rng(0).normal(size=(50, 2))
     row_MR = np.column_stack([number_MW, said_MG])
     grown_MK, found_MK = prior.opinions(number_MW), heard.opinions(row_MR)
-    np.testing.assert_allclose(found_MK[:, 0], 0.6 * grown_MK[:, 0] + 0.4 * said_MG[:, 0])
+    share_M = 0.4 / (1 + np.exp(-RISE * grown_MK[:, 0]))
+    wanted_M = (1 - share_M) * grown_MK[:, 0] + share_M * said_MG[:, 0]
+    np.testing.assert_allclose(found_MK[:, 0], wanted_M)
     np.testing.assert_array_equal(found_MK[:, 1:], grown_MK[:, 1:])
     np.testing.assert_array_equal(heard.opinions(number_MW), grown_MK)
     np.testing.assert_array_equal(heard.distances(row_MR), prior.distances(number_MW))
