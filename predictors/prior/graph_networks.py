@@ -65,6 +65,8 @@ class GraphNetworks:
                 raise ValueError("a network reads another number of inputs than it has steps")
             if not ((steps[0] >= 0) & (steps[0] < len(FEATURES))).all():
                 raise ValueError("a network reads features that nodes do not have")
+            if not (steps[2] > 0).all():
+                raise ValueError("the steps of a network should have a width above 0")
             for name, shape in _shapes(width, _layers(member), member).items():
                 if member[f"network.{name}"].shape != shape:
                     raise ValueError(f"the weights {name} of a network should be {shape}")
@@ -94,6 +96,7 @@ def _shapes(width: int, layers: int, member: Arrays) -> dict[str, tuple[int, ...
         "neck.weight": (width, 2 * width),
         "neck.bias": row,
         "head.weight": (heads, width),
+        "head.bias": (heads,),
     }
 
 

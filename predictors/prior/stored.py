@@ -105,7 +105,15 @@ def load_prior(where: str) -> Prior | None:
             raise ValueError("it was written by another version, which reads other numbers")
         experts = tuple(_expert(each) for each in card["experts"])
         return _unpacked(experts, load_file(directory / WEIGHTS_FILE))
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        RecursionError,
+        SafetensorError,
+    ) as error:
         raise ValueError(
             f"a prior is `shipped`, `none`, or a directory with {CARD_FILE} and {WEIGHTS_FILE} "
             f"(benchmarks/pretrain.py writes one); {where} cannot be read: {error}"
@@ -113,10 +121,22 @@ def load_prior(where: str) -> Prior | None:
 
 
 def _expert(stated: Mapping[str, Any]) -> Expert:
-    fields = {**stated, "values": tuple(float(value) for value in stated["values"])}
-    if len(fields["values"]) != len(LEVELS):
-        raise ValueError(f"an expert has {len(LEVELS)} values, not {len(fields['values'])}")
-    return Expert(**fields)
+    values = tuple(float(value) for value in stated["values"])
+    if len(values) != len(LEVELS) or not np.isfinite(values).all():
+        raise ValueError(f"an expert has {len(LEVELS)} finite values; got {values}")
+    expert = Expert(**{**stated, "values": values})
+    if (
+        not isinstance(expert.table, str)
+        or not isinstance(expert.column, str)
+        or not isinstance(expert.cost, bool)
+        or not isinstance(expert.networks, int)
+        or expert.networks < 1
+    ):
+        raise ValueError(
+            "an expert names its table and its column, says whether that is a cost, and how many "
+            f"networks it learnt from; got {dict(stated)}"
+        )
+    return expert
 
 
 def _packed(prior: Prior) -> dict[str, np.ndarray]:
@@ -170,10 +190,15 @@ def _unpacked_networks(
     share_GK = arrays["share"].astype(np.float64) if members else np.zeros((0, count))
     if share_GK.shape != (len(networks), count):
         raise ValueError("the graph networks and their shares are of different numbers")
+    if (share_GK < 0).any() or (share_GK.sum(0) > 1 + 1e-6).any():
+        raise ValueError("the shares of the graph networks should be from 0 to 1, together too")
     return networks, share_GK
 
 
 def _unpacked(experts: tuple[Expert, ...], arrays: Mapping[str, np.ndarray]) -> Prior:
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"the array {name} holds numbers that are not finite")
     nodes_T = arrays["trees.nodes"].astype(np.int64)
     feature_L, number_L = arrays["trees.feature"], arrays["trees.number"].astype(np.float64)
     place_L = np.arange(len(feature_L)) - np.repeat(np.cumsum(nodes_T) - nodes_T, nodes_T)
@@ -192,6 +217,8 @@ def _unpacked(experts: tuple[Expert, ...], arrays: Mapping[str, np.ndarray]) -> 
     center_KW = arrays["center"].astype(np.float64)
     if center_KW.shape != (len(experts), len(WHOLE)) or len(forest.trees_K) != len(experts):
         raise ValueError("the experts and their trees are of different numbers")
+    if arrays["spread"].shape != (len(WHOLE),) or not (arrays["spread"] > 0).all():
+        raise ValueError(f"the spread should be {len(WHOLE)} positive numbers")
     spread_W = arrays["spread"].astype(np.float64)
     return Prior(experts, forest, center_KW, spread_W, *_unpacked_networks(arrays, len(experts)))
 
