@@ -108,8 +108,9 @@ class WholePosterior:
 
         A graph without numbers is taken for the average training network.
         """
-        row_MR = attached_rows(encoded)
-        row_MR = row_MR[:, : len(self.features.mean_R)]
+        width = len(self.features.mean_R)
+        row_MR = attached_rows(encoded)[:, :width]
+        row_MR = np.pad(row_MR, ((0, 0), (0, width - row_MR.shape[1])), constant_values=np.nan)
         return self.believe(np.where(np.isfinite(row_MR), row_MR, self.features.mean_R))
 
     def believe(self, row_MR: np.ndarray) -> Belief:
