@@ -115,7 +115,8 @@ def far_apart(row_MR: numpy.ndarray, tried_NR: numpy.ndarray | None, count: int)
 
     The first row comes first if nothing was tried. Distances are in standard deviations.
     """
-    scale_R = row_MR.std(0)
+    read_M = numpy.isfinite(row_MR).all(1)
+    scale_R = row_MR[read_M].std(0) if read_M.any() else numpy.zeros(row_MR.shape[1])
     factor_R = numpy.where(scale_R > 1e-9, 1 / numpy.where(scale_R > 1e-9, scale_R, 1), 0)
     place_MR = numpy.nan_to_num(row_MR * factor_R)
     nearest_M = numpy.full(len(place_MR), numpy.inf)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Reader:
     """
 
     space: str
-    network: Callable[[Graph], Graph] | None = field(compare=False)
+    network: Callable[[Graph], Graph] | None
     input_shape: Shape | None
     executed: bool = False
     heads: GraphNetworks = NO_NETWORKS
@@ -129,9 +129,11 @@ def attached_rows(encoded: Encoded) -> np.ndarray:
     """(M, R) the rows that were attached to the encoded graphs; NaN where there are none."""
     flat = encoded.flat
     rows = [flat.kinds[kind].get(NETWORK) for kind in flat.kind_N[flat.first_M].tolist()]
-    width = max((len(row) for row in rows if row is not None), default=len(WHOLE))
+    # A network that cannot be read as it is executed is read without heads, or the others are.
+    width = min((len(row) for row in rows if row is not None), default=len(WHOLE))
     unreadable = (np.nan,) * width
-    return np.array([unreadable if row is None else row for row in rows]).reshape(-1, width)
+    cut = [unreadable if row is None else row[:width] for row in rows]
+    return np.array(cut).reshape(-1, width)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Networks:
     """M coarse graphs, one after the other.
 
     Attributes:
-        node_NF: the nodes' features (see `coarse.FEATURES`).
+        node_NF: the nodes' features (see `node_features.FEATURES`).
         graph_N: the network of each node, ascending.
         first_M, last_M: each network's input and output node.
         source_E, target_E: the edges, by numbers of nodes, in the order of the networks.
