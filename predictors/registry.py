@@ -69,14 +69,17 @@ def load_predictor(directory: str | Path) -> Fitted:
         ) from error
 
 
+# A loaded predictor predicts on the CPU, wherever it was fitted. What it learnt from a prior is in
+# its own files, so it opens no other ones.
+_AFTER = {"device": "cpu", "prior": "none"}
+
+
 def _restore(stored: Stored) -> FittedModel:
     missing = set(signature(PREDICTORS[stored.name]).parameters) - set(stored.settings)
     if missing:
         raise ValueError(f"its settings lack {', '.join(sorted(missing))}")
-    # A predictor that was fitted on a GPU predicts on the CPU after loading.
     settings = predictor(
-        stored.name,
-        **{name: "cpu" if name == "device" else value for name, value in stored.settings.items()},
+        stored.name, **{name: _AFTER.get(name, value) for name, value in stored.settings.items()}
     )
     encoding = encoding_from_json(stored.state["encoding"])
     restore = {"auto": restore_stack, "quick": restore_stack, **RESTORERS}[stored.name]
