@@ -35,7 +35,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 import torch
 
 from benchmarks.known_tables import table
-from benchmarks.pretrain import SHARE, TRAINING, pretrained
+from benchmarks.pretrain import TRAINING, pretrained
 from benchmarks.record import record
 from predictors.frame.kernel import choose_kernel
 from predictors.prior.adapters import Adapted, Beside
@@ -50,6 +50,8 @@ SOURCES = ("nasbench101", "nasbench201", "nasbench_macro", "accel_nasbench", "ti
 TARGETS = (*SOURCES, "nasbench_mr")
 # How many networks of a table are ranked, and a seed for them.
 RANKED, DRAWN = 1000, 20261130
+# How much the encoders count beside the forests, for all networks alike.
+SHARE = 0.4
 # Labels for fine-tuning, and learning rates.
 FEW, RATES = 20, (1e-3, 1e-2)
 # Components of the embeddings that the process reads.

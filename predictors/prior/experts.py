@@ -42,7 +42,8 @@ MOST_SQUARE = 4.0
 # An expert of fewer than `ENOUGH` networks counts as one that is farther, by `FEWNESS` if it knows
 # a tenth of them. Chosen on runs of 10 to 200 architectures (docs/pretrained.md).
 ENOUGH, FEWNESS = 600, 0.4
-# How fast the heads' share rises with the normal score that the trees give. Chosen like SHARPNESS.
+# How fast the heads' share rises with the normal score that the trees give. Chosen with labels of
+# NAS-Bench-201; other spaces alone would not have chosen it (docs/pretrained.md).
 RISE = 3.0
 # Normal scores at which an expert knows its column's values.
 LEVELS = tuple(np.linspace(-2.5, 2.5, 21).tolist())

@@ -90,14 +90,14 @@ def test_a_front_is_pushed_further_than_by_chance(acquisition: str) -> None:
 def test_candidates_that_would_break_a_measured_constraint_come_last() -> None:
     cheap = (Constraint("cost", "<=", 8.0),)
     early, late, best = list[bool](), list[bool](), list[float]()
-    for seed in (0, 1, 3, 7):
+    for seed in range(8):
         trials = play(searching(constraints=cheap, exploration=0.0), 40, seed).trials
         kept = [not broken(trial, cheap) for trial in trials]
         early, late = early + kept[:8], late + kept[20:]
         best.append(max(trial.score for trial, keeps in zip(trials, kept, strict=True) if keeps))
     assert np.mean(late) > 0.8 > np.mean(early)
     # The best architecture that keeps the constraint is wide in the cheap layers.
-    assert np.mean(best) > 17
+    assert np.median(best) >= 18
 
 
 def test_numbers_computed_from_the_graph_are_not_predicted() -> None:
