@@ -49,9 +49,9 @@ from predictors.prior.networks import WHOLE, whole_numbers
 from predictors.prior.stored import rounded_network, save_prior
 
 SEED = 20261130
-# The graph networks of each table of scores, how they are trained, and how much they count beside
-# the forest.
-NETWORKS, SHARE = 2, 0.6
+# The graph networks of each table of scores, how much they count beside the forest and how fast that
+# fades (chosen by benchmarks/heads.py), and how they are trained.
+NETWORKS, SHARE, FADE = 2, 0.4, 1.5
 TRAINING = {"graphs": 900, "batch_size": 10, "hidden": 0.3}
 
 
@@ -102,6 +102,8 @@ def pretrained(
     cache: Path,
     asked: Sequence[tuple[str, str | None]],
     columns: Sequence[Column] = (),
+    share: float = SHARE,
+    fade: float = FADE,
 ) -> Prior:
     """The prior of these tables; a column, or all of them where it is None; and of more columns."""
     experts: list[Expert] = []
@@ -123,7 +125,7 @@ def pretrained(
         if not known.cost:
             heads = [len(experts) + place for place in range(len(asked_for))]
             members += [trained(known, asked_for, seed, cache) for seed in range(NETWORKS)]
-            shares += [(expert, SHARE / NETWORKS) for expert in heads * NETWORKS]
+            shares += [(expert, share / NETWORKS) for expert in heads * NETWORKS]
         for column in asked_for:
             held_M = np.isfinite(known.labels[column])
             label_N = known.labels[column][held_M]
@@ -143,6 +145,7 @@ def pretrained(
         spread_W.astype(np.float32).astype(np.float64),
         GraphNetworks(tuple(members)),
         share_GK.astype(np.float32).astype(np.float64),
+        fade,
     )
 
 
@@ -168,6 +171,8 @@ def main() -> None:
         metavar="SPACE:FILE.npz:COLUMN[:cost]",
         help="columns of further tables",
     )
+    parser.add_argument("--share", type=float, default=SHARE, help="of the graph networks")
+    parser.add_argument("--fade", type=float, default=FADE, help="of the graph networks")
     arguments = parser.parse_args()
     left_out = set(arguments.without)
     unknown = (left_out | set(arguments.only)) - set(TABLES)
@@ -178,7 +183,14 @@ def main() -> None:
         for name in shippable()
         if name not in left_out and (not arguments.only or name in arguments.only)
     ]
-    prior = pretrained(arguments.data, arguments.cache, asked, arguments.experts)
+    prior = pretrained(
+        arguments.data,
+        arguments.cache,
+        asked,
+        arguments.experts,
+        arguments.share,
+        arguments.fade,
+    )
     card = {"without": sorted(left_out), "commit": commit(), "seed": SEED}
     save_prior(prior, arguments.out, card)
     size = sum(path.stat().st_size for path in arguments.out.iterdir())

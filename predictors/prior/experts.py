@@ -42,9 +42,6 @@ MOST_SQUARE = 4.0
 # An expert of fewer than `ENOUGH` networks counts as one that is farther, by `FEWNESS` if it knows
 # a tenth of them. Chosen on runs of 10 to 200 architectures (docs/pretrained.md).
 ENOUGH, FEWNESS = 600, 0.4
-# How fast the heads' share rises with the normal score that the trees give. Chosen with labels of
-# NAS-Bench-201; other spaces alone would not have chosen it (docs/pretrained.md).
-RISE = 3.0
 # Normal scores at which an expert knows its column's values.
 LEVELS = tuple(np.linspace(-2.5, 2.5, 21).tolist())
 # An expert at this distance or farther says nothing; below 1 less than this it counts fully.
@@ -89,6 +86,8 @@ class Prior:
         networks: graph networks, whose G heads predict normal scores too.
         share_GK: how much each head counts in each expert, of networks that its trees think good.
             The trees count the rest.
+        fade: how fast that falls with the normal score that the trees give; 0: it is half of it for
+            all networks.
     """
 
     experts: tuple[Expert, ...]
@@ -97,6 +96,7 @@ class Prior:
     spread_W: np.ndarray
     networks: GraphNetworks
     share_GK: np.ndarray
+    fade: float
 
     def only(self, experts: Sequence[int]) -> Prior:
         """The experts with these numbers."""
@@ -107,6 +107,7 @@ class Prior:
             self.spread_W,
             self.networks,
             self.share_GK[:, list(experts)],
+            self.fade,
         )
 
     def without(self, tables: Sequence[str]) -> Prior:
@@ -131,7 +132,7 @@ class Prior:
         said_MG = row_MR[:, len(WHOLE) :]
         if not said_MG.size:
             return grown_MK
-        heard_MK = 1 / (1 + np.exp(-RISE * grown_MK))
+        heard_MK = 1 / (1 + np.exp(-self.fade * grown_MK))
         return grown_MK + heard_MK * (said_MG @ self.share_GK - grown_MK * self.share_GK.sum(0))
 
     def distances(self, row_NR: np.ndarray) -> np.ndarray:

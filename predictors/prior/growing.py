@@ -81,4 +81,5 @@ def enlarged(prior: Prior, expert: Expert, forest: Forest, whole_NW: np.ndarray)
         prior.spread_W,
         prior.networks,
         np.column_stack([prior.share_GK, np.zeros(len(prior.networks))]),
+        prior.fade,
     )

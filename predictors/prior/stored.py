@@ -171,13 +171,14 @@ def _packed_networks(prior: Prior) -> dict[str, np.ndarray]:
         for place, member in enumerate(prior.networks.members)
         for name, array in member.items()
     }
-    return {"share": prior.share_GK.astype(np.float32), **members}
+    share, fade = prior.share_GK.astype(np.float32), np.array([prior.fade], dtype=np.float32)
+    return {"share": share, "fade": fade, **members}
 
 
 def _unpacked_networks(
     arrays: Mapping[str, np.ndarray], count: int
-) -> tuple[GraphNetworks, np.ndarray]:
-    """The graph networks, and how much their heads count in so many experts."""
+) -> tuple[GraphNetworks, np.ndarray, float]:
+    """The graph networks, how much their heads count in so many experts, and how that fades."""
     members: dict[str, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():
         place, _, name = key.partition(".")
@@ -192,7 +193,10 @@ def _unpacked_networks(
         raise ValueError("the graph networks and their shares are of different numbers")
     if (share_GK < 0).any() or (share_GK.sum(0) > 1 + 1e-6).any():
         raise ValueError("the shares of the graph networks should be from 0 to 1, together too")
-    return networks, share_GK
+    fade = float(arrays["fade"][0]) if members else 0.0
+    if fade < 0:
+        raise ValueError("the fade of the graph networks should not be negative")
+    return networks, share_GK, fade
 
 
 def _unpacked(experts: tuple[Expert, ...], arrays: Mapping[str, np.ndarray]) -> Prior:

@@ -11,7 +11,7 @@ import torch
 
 from predictors.learners.forest import Forest, forest_of
 from predictors.prior.encoder import Encoder, Sizes, Trained, steps_of
-from predictors.prior.experts import EXPECTED, FARTHEST, LEVELS, RISE, Expert, Prior
+from predictors.prior.experts import EXPECTED, FARTHEST, LEVELS, Expert, Prior
 from predictors.prior.graph_networks import NO_NETWORKS, GraphNetworks
 from predictors.prior.kinds import KINDS
 from predictors.prior.networks import WHOLE
@@ -77,7 +77,7 @@ def prior() -> Prior:
     )
     centers = np.stack([near.mean(0), far.mean(0), near.mean(0)])
     spread = np.concatenate([near, far]).std(0) + 1e-6
-    return Prior(experts, joined, centers, spread, NO_NETWORKS, np.zeros((0, len(experts))))
+    return Prior(experts, joined, centers, spread, NO_NETWORKS, np.zeros((0, len(experts))), 0.0)
 
 
 def test_the_nearest_expert_is_heard_most(prior: Prior) -> None:
@@ -181,12 +181,12 @@ def test_the_shipped_prior_knows_what_may_be_shipped() -> None:
 
 def test_experts_listen_to_their_heads_and_only_they(prior: Prior) -> None:
     # The heads of one network: the first is that of the expert "near", the second is not heard.
-    heard = replace(prior, networks=HEADS, share_GK=np.array([[0.4, 0, 0], [0, 0, 0]]))
+    heard = replace(prior, networks=HEADS, share_GK=np.array([[0.4, 0, 0], [0, 0, 0]]), fade=1.5)
     number_MW = networks(50, 3)
     said_MG = np.random.default_rng(0).normal(size=(50, 2))
     row_MR = np.column_stack([number_MW, said_MG])
     grown_MK, found_MK = prior.opinions(number_MW), heard.opinions(row_MR)
-    share_M = 0.4 / (1 + np.exp(-RISE * grown_MK[:, 0]))
+    share_M = 0.4 / (1 + np.exp(-1.5 * grown_MK[:, 0]))
     wanted_M = (1 - share_M) * grown_MK[:, 0] + share_M * said_MG[:, 0]
     np.testing.assert_allclose(found_MK[:, 0], wanted_M)
     np.testing.assert_array_equal(found_MK[:, 1:], grown_MK[:, 1:])
@@ -198,11 +198,12 @@ def test_experts_listen_to_their_heads_and_only_they(prior: Prior) -> None:
 
 
 def test_a_stored_network_is_the_same(prior: Prior, tmp_path: Path) -> None:
-    heard = replace(prior, networks=HEADS, share_GK=np.array([[0.25, 0, 0], [0, 0.5, 0]]))
+    heard = replace(prior, networks=HEADS, share_GK=np.array([[0.25, 0, 0], [0, 0.5, 0]]), fade=1.5)
     save_prior(heard, tmp_path / "prior", {})
     read = load_prior(str(tmp_path / "prior"))
     assert read is not None
     np.testing.assert_array_equal(read.share_GK, heard.share_GK)
+    assert read.fade == heard.fade
     assert len(read.networks.members) == 1
     for name, array in HEADS.members[0].items():
         np.testing.assert_array_equal(read.networks.members[0][name], array)
