@@ -49,7 +49,7 @@ from predictors.prior.networks import WHOLE, whole_numbers
 from predictors.prior.stored import rounded_network, save_prior
 
 SEED = 20261130
-# The graph networks of each table of scores, how much they count beside the forest and how fast that
+# The graph networks of each table of scores, how much they count beside the forest and how that
 # fades (chosen by benchmarks/heads.py), and how they are trained.
 NETWORKS, SHARE, FADE = 2, 0.4, 1.5
 TRAINING = {"graphs": 900, "batch_size": 10, "hidden": 0.3}
