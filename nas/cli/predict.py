@@ -139,11 +139,11 @@ def _show_predicted(
 ) -> None:
     """Shows the best architectures by a fitted predictor."""
     from nas.prediction.predicting import predict as rank
-    from nas.prediction.saved import load, reading_in, space_of
+    from nas.prediction.saved import load, space_of
 
     trained = load(directory)
     about, known = trained.about, space_of(trained.about, space)
-    ranked = asked.ranked(partial(rank, reading_in(trained, known)), known, DRAWS)
+    ranked = asked.ranked(partial(rank, trained, known), known, DRAWS)
     best, distinct = ranked.best[:top], len(ranked.best)
     if as_json:
         answer = {

@@ -12,7 +12,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Protocol
 
-from nas.prediction.saved import SavedPredictor
+from nas.prediction.saved import SavedPredictor, reading_in
 from nas.seeds import derive
 from predictors import Prediction
 from spaces import Architecture, Graph, SearchSpace
@@ -72,6 +72,7 @@ class Ranked:
 
 def predict(
     trained: SavedPredictor,
+    space: SearchSpace,
     candidates: Iterable[tuple[Architecture, Graph]],
     *,
     distinct: bool = True,
@@ -80,12 +81,11 @@ def predict(
 
     Args:
         trained: the predictor.
+        space: of the candidates, whose networks it may read.
         candidates, distinct: as for `ranked`.
     """
-    about = trained.about
-    return ranked(
-        trained.fitted, candidates, sign=about.sign, labels=about.labels, distinct=distinct
-    )
+    about, fitted = trained.about, reading_in(trained, space).fitted
+    return ranked(fitted, candidates, sign=about.sign, labels=about.labels, distinct=distinct)
 
 
 def ranked(

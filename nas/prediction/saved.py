@@ -12,7 +12,7 @@ from nas.record.shapes import with_shapes
 from nas.record.trust import is_sealed, refuse_foreign_code
 from nas.strategies.reading import executed_reader_of, reader_of
 from predictors import Fitted, load_predictor
-from predictors.prior.attached import FittedReading, heads_of
+from predictors.prior.attached import FittedReading, fitted_reading, heads_of
 from spaces import SearchSpace
 from spaces.load import load_object, load_space
 
@@ -140,11 +140,13 @@ def load(directory: Path) -> SavedPredictor:
 def reading_in(trained: SavedPredictor, space: SearchSpace) -> SavedPredictor:
     """The predictor, which reads the whole networks of the space if it was fitted on such."""
     fitted = trained.fitted
+    if isinstance(fitted, FittedReading):
+        # It may be asked about another space than it was fitted on.
+        fitted = fitted.fitted
     if not getattr(getattr(fitted, "settings", None), "reads_networks", False):
         return trained
-    executed = None if getattr(fitted, "simplified", False) else executed_reader_of(space)
     reader = replace(reader_of(space), heads=heads_of(fitted))
-    return replace(trained, fitted=FittedReading(fitted, reader, executed))
+    return replace(trained, fitted=fitted_reading(fitted, reader, executed_reader_of(space)))
 
 
 def space_name(about: About, named: str | None) -> str:

@@ -100,10 +100,12 @@ def known_space(space: SearchSpace, prior: Prior, *, cost: bool, seed: int) -> K
     drawn = references(space, seed)
     predictor = unlabelled(prior, reader, drawn, cost=cost)
     row_NR = reader.rows(networks_among(drawn, reader))
-    if row_NR is None or not len(row_NR) or not numpy.isfinite(row_NR).all():
+    assert row_NR is not None
+    row_NR = row_NR[numpy.isfinite(row_NR).all(1)]
+    if not len(row_NR):
         raise ValueError(
             f"a prior reads the shapes and costs of whole networks, and those of {space.name!r} "
-            "cannot be inferred for all architectures; `nas space check` says more"
+            "cannot be inferred; `nas space check` says more"
         )
     if predictor is None:
         asked = [row for row, each in enumerate(prior.experts) if each.cost == cost]

@@ -155,9 +155,9 @@ def learn_stack(
 ) -> Learnt:
     """The stack of the learners' models, with weights chosen on their held-out predictions.
 
-    The learner that reads whole networks is left out where the graphs carry no numbers of them.
+    The learner that reads whole networks is left out where no graph carries the numbers of one.
     """
-    if len(learners) > 1 and not np.isfinite(attached_rows(training.encoded)).all():
+    if len(learners) > 1 and not np.isfinite(attached_rows(training.encoded)).any():
         learners = {name: learner for name, learner in learners.items() if name != "whole"}
     learnt = {name: learner.learn(training, seed) for name, learner in learners.items()}
     count = len(training.normal_N)

@@ -73,19 +73,22 @@ class Whole:
         """The process conditioned on the scores.
 
         Raises:
-            ValueError: see `predictor.check_training`; or a graph has no numbers attached.
+            ValueError: see `predictor.check_training`; or no graph has numbers attached.
         """
         return fit(self, graphs, scores, seed)
 
     def learn(self, training: Training, seed: int) -> Learnt:
         """See `learner.Learner`."""
         row_NR = attached_rows(training.encoded)
-        if not np.isfinite(row_NR).all():
+        read_N = np.logical_and.reduce(np.isfinite(row_NR), axis=1)
+        if not read_N.any():
             raise ValueError(
-                "the predictor whole reads the numbers of whole networks, and at least one of the "
-                "training graphs has none: its space only describes architectures, or it was not "
-                "read by predictors.prior.attached.Reading"
+                "the predictor whole reads the numbers of whole networks, and none of the training "
+                "graphs has any: their space only describes architectures, or they were not read "
+                "by predictors.prior.attached.Reading"
             )
+        # As in a prediction, a network that cannot be read is taken for the average one.
+        row_NR = np.where(read_N[:, None], row_NR, row_NR[read_N].mean(0))
         normal_N = training.normal_N
         order_N = np.random.default_rng([seed, 2]).permutation(len(normal_N))
         prior = load_prior(self.prior)

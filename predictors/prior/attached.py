@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from predictors.frame.targets import are_costs
-from predictors.predictor import Prediction, Predictor, check_graphs, check_training
+from predictors.predictor import Prediction, Predictor, check_graphs
 from predictors.prior.coarse import CoarseGraph, coarse_graph
 from predictors.prior.graph_networks import NO_NETWORKS, GraphNetworks
 from predictors.prior.networks import WHOLE, collate
@@ -154,15 +153,9 @@ class Reading:
         self, graphs: Sequence[Graph], scores: Sequence[float] | np.ndarray, *, seed: int = 0
     ) -> FittedReading:
         """See `predictor.Predictor`."""
-        executed = self.executed
-        if executed is not None:
-            score_N = check_training(graphs, scores)
-            # What is executed takes as long to read again, and only costs depend on it.
-            executed = executed if are_costs([simplify(each) for each in graphs], score_N) else None
-        attached = attach(graphs, self.reader, executed)
+        attached = attach(graphs, self.reader, self.executed)
         fitted = self.predictor.fit(attached, scores, seed=seed)
-        is_simplified = getattr(fitted, "simplified", False)
-        return FittedReading(fitted, self.reader, None if is_simplified else executed)
+        return fitted_reading(fitted, self.reader, self.executed)
 
 
 def heads_of(fitted: Any) -> GraphNetworks:
@@ -198,3 +191,12 @@ class FittedReading:
     def model(self) -> Any:
         """The model of the predictor inside."""
         return self.fitted.model
+
+
+def fitted_reading(fitted: Any, reader: Reader, executed: Reader | None) -> FittedReading:
+    """The fitted predictor, which is given what it reads and no more.
+
+    What is executed takes as long to read again, and a predictor that simplifies its graphs does
+    not look at it.
+    """
+    return FittedReading(fitted, reader, None if getattr(fitted, "simplified", False) else executed)

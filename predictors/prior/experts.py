@@ -136,16 +136,16 @@ class Prior:
         return grown_MK + heard_MK * (said_MG @ self.share_GK - grown_MK * self.share_GK.sum(0))
 
     def distances(self, row_NR: np.ndarray) -> np.ndarray:
-        """(K,) how far these networks, as a whole, are from those that each expert knows."""
+        """(K,) how far these networks, as a whole, are from those that each expert knows.
+
+        An expert that learnt from few networks counts as one that is farther.
+        """
         mean_W = row_NR[:, : len(WHOLE)].mean(0)
         square_KW = ((self.center_KW - mean_W) / self.spread_W) ** 2
         square_KW = MOST_SQUARE * square_KW / (MOST_SQUARE + square_KW)
-        return np.sqrt(square_KW.mean(1) + TASK_WEIGHT * square_KW[:, list(TASK)].mean(1))
-
-    def _remoteness(self) -> np.ndarray:
-        """(K,) what is added to each expert's distance because it learnt from few networks."""
+        far_K = np.sqrt(square_KW.mean(1) + TASK_WEIGHT * square_KW[:, list(TASK)].mean(1))
         known_K = np.array([expert.networks for expert in self.experts], dtype=np.float64)
-        return FEWNESS * np.log10(np.maximum(ENOUGH / known_K, 1.0))
+        return far_K + FEWNESS * np.log10(np.maximum(ENOUGH / known_K, 1.0))
 
     def view(self, row_NR: np.ndarray, *, cost: bool) -> View | None:
         """What the experts of scores, or of costs, say of networks like these.
@@ -153,7 +153,7 @@ class Prior:
         Returns:
             None if there are no such experts that count, or all say the same of these networks.
         """
-        distance_K = self.distances(row_NR) + self._remoteness()
+        distance_K = self.distances(row_NR)
         near = [
             place
             for place, expert in enumerate(self.experts)

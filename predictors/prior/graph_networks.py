@@ -40,13 +40,17 @@ class GraphNetworks:
         return sum(len(member["network.head.bias"]) for member in self.members)
 
     def predict(self, networks: Networks) -> np.ndarray:
-        """(M, G) what each head of each member says, float64, the heads of a member in a row."""
+        """(M, G) what each head of each member says, the heads of a member in a row.
+
+        It is computed in float64 and rounded to float32, so it does not depend on the other
+        networks that are asked about at the same time.
+        """
         found = np.zeros((len(networks), len(self)))
         if not found.size:
             return found
         steps = _refined(networks, max(_layers(member) for member in self.members))
         said = [_predict(member, networks, steps) for member in self.members]
-        return np.concatenate(said, axis=1).astype(np.float64)
+        return np.concatenate(said, axis=1).astype(np.float32).astype(np.float64)
 
     def rows(self, networks: Networks) -> np.ndarray:
         """(M, R) the numbers of each network, and then what the heads say of it."""
@@ -145,7 +149,7 @@ def _refined(networks: Networks, layers: int) -> list[_Layer]:
             )
         _, node_C, colour_N = np.unique(row_N, return_index=True, return_inverse=True)
         pool_MC = csr_matrix(
-            (np.ones(count, np.float32), (networks.graph_N, colour_N)),
+            (np.ones(count), (networks.graph_N, colour_N)),
             shape=(len(networks), len(node_C)),
         )
         messages = hstack([side.averaging(node_C, before_N) for side in sides], format="csr")
@@ -178,7 +182,7 @@ class _Neighbours:
         degree_C = self.begin_N[node_C + 1] - self.begin_N[node_C]
         begin_C = np.concatenate([[0], np.cumsum(degree_C)])
         place_E = np.arange(begin_C[-1]) + np.repeat(self.begin_N[node_C] - begin_C[:-1], degree_C)
-        share_E = np.repeat(1 / np.maximum(degree_C, 1), degree_C).astype(np.float32)
+        share_E = np.repeat(1 / np.maximum(degree_C, 1), degree_C)
         return csr_matrix(
             (share_E, before_N[self.node_E[place_E]], begin_C),
             shape=(len(node_C), int(before_N.max()) + 1),
@@ -192,10 +196,10 @@ def _neighbours(node_E: np.ndarray, of_E: np.ndarray, count: int) -> _Neighbours
 
 
 def _predict(member: Arrays, networks: Networks, layers: Sequence[_Layer]) -> np.ndarray:
-    """(M, heads) the same as `encoder.Trained.predict`, in float32."""
+    """(M, heads) the same as `encoder.Trained.predict`, in float64."""
 
     def weight(name: str) -> np.ndarray:
-        return np.asarray(member[f"network.{name}"], np.float32)
+        return np.asarray(member[f"network.{name}"], np.float64)
 
     def linear(x: np.ndarray, name: str) -> np.ndarray:
         return x @ weight(f"{name}.weight").T + weight(f"{name}.bias")
@@ -211,14 +215,14 @@ def _predict(member: Arrays, networks: Networks, layers: Sequence[_Layer]) -> np
         total += (state @ np.sum(root_2HH, 0).T + np.sum(bias_2H, 0))[layer.own_C]
         total -= total.mean(1, keepdims=True)
         spread = np.sqrt(np.einsum("ch,ch->c", total, total) / total.shape[1] + _EPSILON)
-        total *= (1 / spread).astype(np.float32)[:, None]
+        total /= spread[:, None]
         total *= weight(f"{name}.norm.weight")
         total += weight(f"{name}.norm.bias")
         state = state[layer.own_C] + _silu(total)
     pool_MC = used[-1].pool_MC
-    mean_MH = (pool_MC @ state) / np.asarray(pool_MC.sum(1), dtype=np.float32)
+    mean_MH = (pool_MC @ state) / np.asarray(pool_MC.sum(1))
     sum_MH = pool_MC @ _softplus(state)
-    pooled = np.concatenate([mean_MH, np.log1p(sum_MH) - np.float32(4)], axis=1)
+    pooled = np.concatenate([mean_MH, np.log1p(sum_MH) - 4], axis=1)
     return linear(_silu(linear(pooled, "neck")), "head")
 
 
@@ -227,9 +231,7 @@ def _inputs(member: Arrays, node_CF: np.ndarray) -> np.ndarray:
     rising = (node_CF[:, member["steps.feature_S"]] - member["steps.middle_S"]) / member[
         "steps.width_S"
     ] + 0.5
-    return np.concatenate(
-        [node_CF[:, : len(KINDS)], np.clip(rising, 0, 1)], axis=1, dtype=np.float32
-    )
+    return np.concatenate([node_CF[:, : len(KINDS)], np.clip(rising, 0, 1)], axis=1)
 
 
 def _silu(x: np.ndarray) -> np.ndarray:

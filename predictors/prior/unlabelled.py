@@ -70,13 +70,14 @@ def unlabelled(
         cost: whether costs are predicted, not scores.
 
     Returns:
-        None if nothing is: there is no prior, the space only describes its architectures, or no
-        expert has seen networks at all like these.
+        None if nothing is: there is no prior, the space only describes its architectures, none of
+        their networks can be read, or no expert has seen networks at all like these.
     """
     if prior is None or not reference:
         return None
     row_NR = reader.rows(networks_among(reference, reader))
-    if row_NR is None or not len(row_NR) or not np.isfinite(row_NR).all():
+    row_NR = None if row_NR is None else row_NR[np.isfinite(row_NR).all(1)]
+    if row_NR is None or not len(row_NR):
         return None
     view = prior.view(row_NR, cost=cost)
     return None if view is None or view.expected <= 0 else Unlabelled(reader, view)

@@ -294,14 +294,14 @@ def test_predictions_are_those_of_the_predictor_itself() -> None:
     )
     candidates = [sample_graph(CELLS, Random(number)) for number in range(30)]
     expected = trained.fitted.predict([graph for _, graph in candidates])
-    ranked = predict(trained, [*candidates, *candidates], distinct=False)
+    ranked = predict(trained, CELLS, [*candidates, *candidates], distinct=False)
     assert ranked.looked_at == len(ranked.best) == 60
     by_key = {
         canonical_key(graph): mean
         for (_, graph), mean in zip(candidates, expected.mean, strict=True)
     }
     assert {item.canonical: item.mean for item in ranked.best} == pytest.approx(by_key)
-    assert len(predict(trained, candidates + candidates).best) == len(by_key)
+    assert len(predict(trained, CELLS, candidates + candidates).best) == len(by_key)
 
 
 def test_a_column_of_two_dimensions(here: Path) -> None:

@@ -48,6 +48,12 @@ def test_they_say_what_they_say_in_torch(cells: Networks) -> None:
     np.testing.assert_array_equal(row_MR[:, len(WHOLE) :], found_MG)
 
 
+def test_what_they_say_of_a_network_does_not_depend_on_the_others(cells: Networks) -> None:
+    networks = GraphNetworks((drawn(cells, 1).arrays(),))
+    alone = [networks.predict(cells.take(np.array([place]))) for place in range(len(cells))]
+    np.testing.assert_array_equal(np.concatenate(alone), networks.predict(cells))
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_any_graph_even_with_double_edges_and_lone_nodes(seed: int) -> None:
     random_ = np.random.default_rng(seed)

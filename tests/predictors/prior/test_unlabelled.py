@@ -5,8 +5,10 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
+import pytest
 
-from predictors.prior.attached import Reader
+from predictors import PREDICTORS
+from predictors.prior.attached import Reader, Reading, heads_of
 from predictors.prior.stored import load_prior
 from predictors.prior.unlabelled import DISCONNECTED, unlabelled
 from spaces import Architecture, Graph
@@ -35,6 +37,26 @@ def test_an_unreadable_network_is_taken_for_the_average_one() -> None:
     assert prediction.mean[1] == 0
     assert prediction.mean[0] != 0
     np.testing.assert_array_equal(known.predict([UNREADABLE]).mean, [0.0])
+
+
+def test_one_unreadable_network_silences_nobody() -> None:
+    reader, prior = Reader("but one", network, None), load_prior("shipped")
+    known, without = (unlabelled(prior, reader, some) for some in (DRAWN[-20:], DRAWN[-20:-1]))
+    assert known is not None
+    assert without is not None
+    np.testing.assert_array_equal(known.predict(DRAWN).mean, without.predict(DRAWN).mean)
+    assert unlabelled(prior, reader, [UNREADABLE]) is None
+
+
+@pytest.mark.parametrize("name", ["whole", "quick"])
+def test_an_unreadable_training_graph_is_an_average_network(name: str) -> None:
+    training = DRAWN[-24:]
+    score_N = np.arange(24.0)
+    fitted = Reading(PREDICTORS[name](), Reader("but one", network, None)).fit(training, score_N)
+    assert len(heads_of(fitted))
+    assert np.isfinite(fitted.predict(DRAWN).mean).all()
+    with pytest.raises(ValueError, match="none of the training graphs has any"):
+        PREDICTORS["whole"]().fit(training, score_N)
 
 
 def test_a_disconnected_network_is_worse_than_all_others() -> None:
