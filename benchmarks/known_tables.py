@@ -91,6 +91,11 @@ class Column:
         """The name of the first file, without its ending."""
         return self.files[0].stem
 
+    def __str__(self) -> str:
+        """As in `column_of`, with the names of the files alone."""
+        files = "+".join(path.name for path in self.files)
+        return f"{self.space}:{files}:{self.name}{':cost' if self.cost else ''}"
+
     def read(self) -> dict[str, np.ndarray]:
         """All columns of the files.
 

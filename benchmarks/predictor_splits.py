@@ -82,6 +82,49 @@ def with_proxies(graphs: Sequence[Graph], named: str) -> list[Graph]:
     ]
 
 
+def add_arguments(
+    parser: argparse.ArgumentParser, sizes: Sequence[int], methods: Sequence[str]
+) -> None:
+    """Adds what every comparison of predictors is told: space, sizes, seeds and methods.
+
+    Args:
+        parser: of the command line.
+        sizes, methods: the defaults.
+    """
+    parser.add_argument("--space", required=True, help="a space's name, or my_file.py:space")
+    parser.add_argument(
+        "--sizes", type=_numbers, default=list(sizes), help="numbers of labels, such as 39,78,156"
+    )
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument(
+        "--most-tested",
+        type=int,
+        default=0,
+        help="rank a random sample of this many rows; 0, the default, ranks all",
+    )
+    parser.add_argument(
+        "--methods", type=names, default=list(methods), help=f"by default {','.join(methods)}"
+    )
+
+
+def names(text: str) -> list[str]:
+    """The names in `a,b,c`."""
+    return text.split(",")
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
+def sampled(tested: np.ndarray, most: int, seed: int, size: int) -> np.ndarray:
+    """At most `most` of the test rows of a split, ascending; all of them if `most` is 0."""
+    if not 0 < most < len(tested):
+        return tested
+    sampling = np.random.default_rng([SPLIT, seed, size, 1])
+    return np.sort(sampling.choice(tested, most, replace=False))
+
+
 def splits(
     table: Table, arguments: argparse.Namespace
 ) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
@@ -102,7 +145,4 @@ def splits(
             train = np.random.default_rng([SPLIT, seed, size]).choice(labelled, size, replace=False)
             unseen = ~np.any([np.isin(kind, kind[train]) for kind in table.classes], axis=0)
             tested = np.flatnonzero(unseen & np.isfinite(table.test_N))
-            if 0 < arguments.most_tested < len(tested):
-                sampling = np.random.default_rng([SPLIT, seed, size, 1])
-                tested = np.sort(sampling.choice(tested, arguments.most_tested, replace=False))
-            yield str(size), seed, train, tested
+            yield str(size), seed, train, sampled(tested, arguments.most_tested, seed, size)

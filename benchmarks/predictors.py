@@ -33,7 +33,7 @@ import numpy as np
 # This folder comes first on the path, where `predictors.py` would hide the package `predictors`.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.predictor_splits import SPLIT, Table, read_table, splits
+from benchmarks.predictor_splits import SPLIT, Table, add_arguments, read_table, splits
 from benchmarks.record import commit, record
 from nas.strategies.reading import reader_of, reading
 from nas.tasks.arrays import read_npz
@@ -243,28 +243,14 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--space", required=True, help="a space's name, or my_file.py:space")
+    add_arguments(parser, [100], DEFAULT)
     parser.add_argument("--table", type=Path, required=True, help="FILE.npz")
     parser.add_argument(
         "--train", required=True, help="the column to learn, COLUMN or COLUMN:INDEX"
     )
     parser.add_argument("--test", required=True, help="the column to rank")
     parser.add_argument(
-        "--sizes", type=_numbers, default=[100], help="numbers of labels, such as 39,78,156"
-    )
-    parser.add_argument(
         "--folds", type=int, default=0, help="this many folds of cross-validation instead of sizes"
-    )
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument(
-        "--most-tested",
-        type=int,
-        default=0,
-        help="rank a random sample of this many rows; 0, the default, ranks all",
-    )
-    parser.add_argument(
-        "--methods", type=_names, default=list(DEFAULT), help=f"by default {','.join(DEFAULT)}"
     )
     parser.add_argument(
         "--proxies",
@@ -348,14 +334,6 @@ def _peak() -> float:
 
 def _text(value: Any) -> Any:
     return f"{value:.5g}" if isinstance(value, float) else value
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
-
-
-def _names(text: str) -> list[str]:
-    return text.split(",")
 
 
 if __name__ == "__main__":

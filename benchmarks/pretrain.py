@@ -8,8 +8,8 @@ learn all columns of a table together.
 
 `CACHE` keeps the tables as they were read (see `known_tables.py`), and each forest and network when
 it is trained, so an interrupted run goes on where it was. `OUT` gets the prior, for
-`predictor: {name: quick, prior: OUT}`. Without `--without`, and with the folder
-`predictors/prior/shipped` as `OUT`, this makes what is shipped.
+`predictor: {name: quick, prior: OUT}`; its card says what was asked for. Without `--without`, and
+with the folder `predictors/prior/shipped` as `OUT`, this makes what is shipped.
 
 `--experts` adds columns of other tables, such as `nasbench_mr:nasbench_mr.npz:seg_4x`. Those of
 costs end in `:cost`. `FILE.npz+FILE.npz` joins files with the same rows. What may not be shipped is
@@ -22,7 +22,7 @@ import argparse
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -37,33 +37,42 @@ from benchmarks.record import commit
 from predictors.learners.forest import Forest
 from predictors.prior.experts import Expert, Prior
 from predictors.prior.graph_networks import GraphNetworks
-from predictors.prior.growing import (
-    MOST_OF_A_TREE,
-    TREES_OF_A_COST,
-    TREES_OF_A_SCORE,
-    expert_forest,
-    expert_of,
-    joined,
-)
-from predictors.prior.networks import WHOLE, whole_numbers
+from predictors.prior.growing import expert_forest, expert_of, joined, settings_of_trees
+from predictors.prior.networks import WHOLE, Networks, whole_numbers
 from predictors.prior.stored import rounded_network, save_prior
 
 SEED = 20261130
 # The graph networks of each table of scores, how much they count beside the forest and how that
-# fades (chosen by benchmarks/heads.py), and how they are trained.
+# fades (chosen by benchmarks/heads.py).
 NETWORKS, SHARE, FADE = 2, 0.4, 1.5
-TRAINING = {"graphs": 900, "batch_size": 10, "hidden": 0.3}
+# How they are trained (`Training`), and their sizes (`pretrain`). The key of a kept network has all
+# of it, so nothing is left to a default.
+TRAINING = {
+    "graphs": 900,
+    "passes": 1,
+    "batch_size": 10,
+    "learning_rate": 2e-3,
+    "weight_decay": 3e-2,
+    "hidden": 0.3,
+}
+NETWORK = {"width": 24, "layers": 3, "each": 6}
+
+
+def key_of(arrays: Iterable[np.ndarray], *settings: object) -> str:
+    """A short digest of these arrays, in this order, and of the settings."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def grown(known: KnownTable, column: str, whole_MW: np.ndarray, cache: Path) -> Forest:
     """The expert's forest, from the cache if it was grown before from the same numbers."""
     label_M = known.labels[column]
     held_M = np.isfinite(label_M)
-    key = hashlib.sha256(
-        whole_MW.tobytes()
-        + label_M.tobytes()
-        + f"{MOST_OF_A_TREE} {TREES_OF_A_SCORE} {TREES_OF_A_COST} {SEED}".encode()
-    ).hexdigest()[:16]
+    settings = settings_of_trees(int(held_M.sum()), cost=known.cost)
+    key = key_of([whole_MW, label_M], settings, SEED)
     path = cache / f"expert_{known.name}_{column}_{key}.npz"
     if not path.is_file():
         forest = expert_forest(whole_MW[held_M], label_M[held_M], cost=known.cost, seed=SEED)
@@ -81,15 +90,14 @@ def trained(
 ) -> dict[str, np.ndarray]:
     """A graph network with a head for each column, from the cache if it was trained before."""
     label_NC = np.column_stack([known.labels[column] for column in columns])
-    key = hashlib.sha256(
-        known.networks.node_NF.tobytes() + label_NC.tobytes() + f"{TRAINING} {SEED} {seed}".encode()
-    ).hexdigest()[:16]
+    arrays = [getattr(known.networks, item.name) for item in fields(Networks)]
+    key = key_of([*arrays, label_NC], TRAINING, NETWORK, SEED + seed)
     path = cache / f"network_{known.name}_{columns[0]}_{key}.npz"
     if not path.is_file():
         from predictors.prior.encoder_training import Training, pretrain
 
         tables = [(known.networks, label_N) for label_N in label_NC.T]
-        network = pretrain(tables, Training(**TRAINING), SEED + seed)
+        network = pretrain(tables, Training(**TRAINING), SEED + seed, **NETWORK)
         part = path.with_suffix(".part.npz")
         np.savez_compressed(part, **rounded_network(network.arrays()))
         part.replace(path)
@@ -191,7 +199,15 @@ def main() -> None:
         arguments.share,
         arguments.fade,
     )
-    card = {"without": sorted(left_out), "commit": commit(), "seed": SEED}
+    card = {
+        "without": sorted(left_out),
+        "only": sorted(arguments.only),
+        "further": [str(column) for column in arguments.experts],
+        "share": arguments.share,
+        "fade": arguments.fade,
+        "commit": commit(),
+        "seed": SEED,
+    }
     save_prior(prior, arguments.out, card)
     size = sum(path.stat().st_size for path in arguments.out.iterdir())
     print(

@@ -34,7 +34,7 @@ import numpy as np
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.known_tables import Column, rows_table
-from benchmarks.predictor_splits import SPLIT
+from benchmarks.predictor_splits import SPLIT, add_arguments, names, sampled
 from benchmarks.predictors import calibrated, ranked, with_settings
 from benchmarks.pretrain import pretrained, shippable
 from benchmarks.record import record
@@ -214,10 +214,7 @@ def split(
         train = random.choice(count, size, replace=False)
     seen = {task.whole_MW[row].tobytes() for row in train}
     tested = np.array([row for row in range(count) if task.whole_MW[row].tobytes() not in seen])
-    if 0 < most < len(tested):
-        sampling = np.random.default_rng([SPLIT, seed, size, 1])
-        tested = np.sort(sampling.choice(tested, most, replace=False))
-    return train, tested
+    return train, sampled(tested, most, seed, size)
 
 
 def main() -> None:
@@ -264,25 +261,18 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--space", required=True, help="a space's name, or my_file.py:space")
+    add_arguments(parser, [20, 50], DEFAULT)
     parser.add_argument(
         "--table", type=Path, nargs="+", required=True, help="npz files with the same rows"
     )
-    parser.add_argument("--columns", type=_names, required=True, help="the tasks or devices")
+    parser.add_argument("--columns", type=names, required=True, help="the tasks or devices")
     parser.add_argument("--cost", action="store_true", help="the columns are costs")
     parser.add_argument(
-        "--code", type=_names, required=True, help="columns that describe an architecture"
+        "--code", type=names, required=True, help="columns that describe an architecture"
     )
     parser.add_argument("--data", type=Path, required=True, help="the folder of known tables")
     parser.add_argument("--cache", type=Path, required=True, help="the folder of pretrain.py")
     parser.add_argument("--without", nargs="*", default=[], help="known tables that are left out")
-    parser.add_argument("--sizes", type=_numbers, default=[20, 50], help="numbers of labels")
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--most-tested", type=int, default=0, help="0, the default, is all")
-    parser.add_argument(
-        "--methods", type=_names, default=list(DEFAULT), help=f"by default {','.join(DEFAULT)}"
-    )
     parser.add_argument(
         "--apart",
         action="store_true",
@@ -294,14 +284,6 @@ def parse() -> argparse.Namespace:
 
 def _text(value: float | None) -> str:
     return "" if value is None else f"{value:.5g}"
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
-
-
-def _names(text: str) -> list[str]:
-    return text.split(",")
 
 
 if __name__ == "__main__":

@@ -142,8 +142,9 @@ def _left_out(
     for fold in range(NUM_FOLDS):
         out = np.flatnonzero(training.fold_N == fold)
         known = np.flatnonzero(training.fold_N != fold)
-        ranked = np.argsort(np.argsort(order_N)[known])
-        chosen = np.sort(np.flatnonzero(ranked < MOST_IN_A_FOLD))
+        # A random permutation of the known graphs: those with low numbers are a random subset.
+        permutation = np.argsort(np.argsort(order_N)[known])
+        chosen = np.flatnonzero(permutation < MOST_IN_A_FOLD)
         known_NW, normal_N = row_NR[known], training.normal_N[known]
         kernel, _ = process(features, known_NW[chosen], normal_N[chosen])
         belief = conditioned(features, kernel, known_NW, normal_N).believe(row_NR[out])

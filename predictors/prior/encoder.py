@@ -10,8 +10,8 @@ Shapes: M graphs, N nodes and E edges of all of them, X inputs of a node, H the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -161,17 +161,6 @@ class Encoder(nn.Module):
         return self.head(self.read_out(self.states(batch)[-1], batch))
 
 
-def one_head(network: Encoder, weight_K: np.ndarray) -> Encoder:
-    """The network with a single head, the weighted sum of all; nothing is shared with it."""
-    single = Encoder(replace(network.sizes, heads=1), torch.Generator())
-    weights = {name: weight.detach().clone() for name, weight in network.state_dict().items()}
-    row_1K = torch.as_tensor(weight_K, dtype=torch.float32)[None]
-    weights["head.weight"] = row_1K @ weights["head.weight"]
-    weights["head.bias"] = row_1K @ weights["head.bias"]
-    single.load_state_dict(weights)
-    return single
-
-
 def draw(module: nn.Module, generator: torch.Generator) -> None:
     """Every matrix and bias is drawn uniformly by its number of inputs (as `nn.Linear` does).
 
@@ -212,26 +201,6 @@ class Trained:
         }
         steps = {f"steps.{name}": array for name, array in vars(self.steps).items()}
         return {**weights, **steps}
-
-
-def trained_from(arrays: Mapping[str, np.ndarray]) -> Trained:
-    """What `Trained.arrays` wrote.
-
-    Raises:
-        KeyError, ValueError, RuntimeError: the arrays do not fit together.
-    """
-    weights = {
-        name.removeprefix("network."): torch.from_numpy(np.array(array, dtype=np.float32))
-        for name, array in arrays.items()
-        if name.startswith("network.")
-    }
-    steps = Steps(*(np.array(arrays[f"steps.{name}"]) for name in Steps.__dataclass_fields__))
-    width, inputs = weights["read.weight"].shape
-    layers = len({name.split(".")[1] for name in weights if name.startswith("layers.")})
-    sizes = Sizes(inputs, width, layers, len(weights["head.bias"]))
-    network = Encoder(sizes, torch.Generator())
-    network.load_state_dict(weights)
-    return Trained(network, steps)
 
 
 def run(module: Callable[[Batch], Tensor], networks: Networks, steps: Steps) -> np.ndarray:

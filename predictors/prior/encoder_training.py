@@ -1,4 +1,4 @@
-"""How the graph network of the prior, and an adapter of it, are trained on published tables.
+"""How the graph network of the prior is trained on published tables.
 
 As `encoder`, this module imports torch-geometric: import it where a network is trained.
 

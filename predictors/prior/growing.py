@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
@@ -35,22 +36,32 @@ def expert_of(table: str, column: str, label_N: np.ndarray, *, cost: bool) -> Ex
     return Expert(table, column, cost, len(label_N), tuple(values.tolist()))
 
 
+def settings_of_trees(labels: int, *, cost: bool) -> dict[str, Any]:
+    """What `expert_forest` tells `ExtraTreesRegressor`, but for the seed.
+
+    Args:
+        labels: N.
+        cost: whether they are costs.
+    """
+    return {
+        "n_estimators": TREES_OF_A_COST if cost else TREES_OF_A_SCORE,
+        "min_samples_leaf": LEAST_IF_FEW if labels < FEW else LEAST_OF_A_LEAF,
+        "max_features": 0.7,
+        "bootstrap": True,
+        "max_samples": min(MOST_OF_A_TREE, labels),
+    }
+
+
 def expert_forest(whole_NW: np.ndarray, label_N: np.ndarray, *, cost: bool, seed: int) -> Forest:
     """Extremely randomised trees of the normal scores, one member."""
     from sklearn.ensemble import ExtraTreesRegressor
 
     target = learn_normal_scores(label_N)
-    trees = TREES_OF_A_COST if cost else TREES_OF_A_SCORE
-    grown = ExtraTreesRegressor(
-        n_estimators=trees,
-        min_samples_leaf=LEAST_IF_FEW if len(label_N) < FEW else LEAST_OF_A_LEAF,
-        max_features=0.7,
-        bootstrap=True,
-        max_samples=min(MOST_OF_A_TREE, len(label_N)),
-        random_state=seed,
-    ).fit(whole_NW, target.to_normal(label_N))
-    each = [tree.tree_ for tree in grown.estimators_]
-    return rounded(forest_of([each], 1 / trees, [0.0]))
+    settings = settings_of_trees(len(label_N), cost=cost)
+    trees = ExtraTreesRegressor(**settings, random_state=seed)
+    trees.fit(whole_NW, target.to_normal(label_N))
+    each = [tree.tree_ for tree in trees.estimators_]
+    return rounded(forest_of([each], 1 / len(each), [0.0]))
 
 
 def joined(forests: Sequence[Forest]) -> Forest:

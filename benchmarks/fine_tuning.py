@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from benchmarks.adapting import Adapted
 from predictors.network.layers import one_thread
-from predictors.prior.adapters import Adapted
 from predictors.prior.encoder import Steps, batch_of
 from predictors.prior.encoder_training import ranking_and_regression
 from predictors.prior.networks import Networks

@@ -5,18 +5,31 @@ encoder has after its layer i beside the adapter's own state, which starts as wh
 before its first layer. Both readouts go to the adapter's own head (AIO-P, Mills et al. 2023). All
 heads predict standard units of their task, so their average does not mix metrics.
 
-Shapes: M graphs, N nodes, H the width, K adapters.
+Shapes: M graphs, N nodes, H the width, K adapters or heads.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from predictors.prior.encoder import Batch, Encoder, Messages, draw, pool
+
+
+def one_head(network: Encoder, weight_K: np.ndarray) -> Encoder:
+    """The network with a single head, the weighted sum of all; nothing is shared with it."""
+    single = Encoder(replace(network.sizes, heads=1), torch.Generator())
+    weights = {name: weight.detach().clone() for name, weight in network.state_dict().items()}
+    row_1K = torch.as_tensor(weight_K, dtype=torch.float32)[None]
+    weights["head.weight"] = row_1K @ weights["head.weight"]
+    weights["head.bias"] = row_1K @ weights["head.bias"]
+    single.load_state_dict(weights)
+    return single
 
 
 class Adapter(nn.Module):
