@@ -13,6 +13,8 @@ from typing import Any
 
 import typer
 
+from nas.cli.output import printable_lines
+
 # Exit codes: an error that the user can fix, and one of the engine or the machine.
 USER, OURS = 2, 1
 
@@ -37,12 +39,22 @@ def sentences() -> Iterator[None]:
         # The reader of the output (`head`, say) has closed the pipe. That is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
+    except SystemExit as error:
+        line = user_line(error)
+        if line is None:
+            raise
+        _print(_ended(error, line))
+        raise typer.Exit(USER) from error
     except Exception as error:
         code = exit_code(error)
         if code is None or os.environ.get("NAS_TRACEBACK"):
             raise
-        print(f"error: {sentence(error)}", file=sys.stderr)
+        _print(sentence(error))
         raise typer.Exit(code) from error
+
+
+def _print(message: str) -> None:
+    print(f"error: {printable_lines(message)}", file=sys.stderr)
 
 
 @contextmanager
@@ -79,23 +91,27 @@ def exit_code(error: Exception) -> int | None:
 
 
 def sentence(error: Exception) -> str:
-    """The message of the error; if the user's own code raised it, with the line that raised it."""
-    line = user_line(error) if getattr(error, "exit_code", None) is None else None
+    """The message of the error; if it came through the user's own code, with the line there.
+
+    The errors that it was raised from may have come through that code too, as that of an import.
+    """
+    line = _line_within(error) if getattr(error, "exit_code", None) is None else None
     if line is None:
         return str(error)
-    message = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-    return f"{message}\n  in your code, {line}\n  (NAS_TRACEBACK=1 shows the whole way to it)"
+    message = str(error)
+    if user_line(error) is not None and not _says_all(error):
+        message = f"{type(error).__name__}: {error}"
+    # The message may say itself where it was, as that of a module that cannot be traced.
+    place = line.rpartition(", in ")[0]
+    return message if f"{place}, in " in message else f"{message}\n  {_in_your_code(line)}"
 
 
-def user_line(error: Exception) -> str | None:
-    """The last line of the user's own code that the error passed; None if our code raised it.
+def user_line(error: BaseException) -> str | None:
+    """The last line of the user's own code that the error passed; None if it passed none.
 
-    The user's own code is a space, a task, a metric or the like. The result is also None if no
-    code of the user was involved.
+    The user's own code is a space, a task, a metric or the like. It may have called torch or us,
+    and torch may have called us again, as while a module is made without memory.
     """
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if not frames or _is_ours(frames[-1].f_globals):
-        return None
     own = [
         (frame, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -105,6 +121,35 @@ def user_line(error: Exception) -> str | None:
         return None
     frame, line = own[-1]
     return f"{frame.f_code.co_filename}:{line}, in {frame.f_code.co_name}"
+
+
+def _line_within(error: BaseException) -> str | None:
+    """The `user_line` of the error, or else of the errors that it was raised from."""
+    at: BaseException | None = error
+    while at is not None:
+        if (line := user_line(at)) is not None:
+            return line
+        at = at.__cause__
+    return None
+
+
+def _says_all(error: Exception) -> bool:
+    """Whether the message is a sentence without the name of the error's type."""
+    return type(error) is ValueError or _is_ours({"__name__": type(error).__module__})
+
+
+def _ended(error: SystemExit, line: str) -> str:
+    """The sentence on the user's own code that ended the program."""
+    code = "" if error.code is None else repr(error.code)
+    return (
+        f"sys.exit({code}) was called, which would end the command without a result: raise an "
+        "error instead, or call it and all that reads the command line only under "
+        f'`if __name__ == "__main__":`\n  {_in_your_code(line)}'
+    )
+
+
+def _in_your_code(line: str) -> str:
+    return f"in your code, {line}\n  (NAS_TRACEBACK=1 shows the whole way to it)"
 
 
 def _raised_by_library(error: Exception) -> bool:

@@ -27,9 +27,10 @@ def aligned(rows: Sequence[Sequence[str]], *, left: Collection[str] = ()) -> str
     """Rows of text, the first of them the headings, as lines with columns.
 
     Args:
-        rows: as many cells in each.
+        rows: as many cells in each; what is not `printable` in them is escaped.
         left: the headings of the columns that begin at the left; the others end at the right.
     """
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     places = [str.ljust if heading in left else str.rjust for heading in rows[0]]
     return "\n".join(
@@ -38,6 +39,24 @@ def aligned(rows: Sequence[Sequence[str]], *, left: Collection[str] = ()) -> str
         ).rstrip()
         for row in rows
     )
+
+
+def printable(text: str) -> str:
+    """The text on one line, with escapes for what could command a terminal.
+
+    Names come from the user's modules and from files of others.
+
+    >>> printable("a" + chr(27) + "[31mb")
+    'a\\\\x1b[31mb'
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def printable_lines(text: str) -> str:
+    """The text with each of its lines `printable`."""
+    return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
 
 
 def write_text(path: Path, text: str) -> None:

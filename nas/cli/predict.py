@@ -94,6 +94,8 @@ def predict(
     shapes = {"--input": input_shape, "--output": output_shape, "--vocabulary": vocabulary}
     which = {"--sample": sample, "--all": every, "--arch": arch, "--out": out}
     with sentences():
+        if prior is not None and not prior.strip():
+            raise ValueError("--prior names a prior, shipped or a directory; got an empty name")
         asked = Asked(sample, every, tuple(arch or ()), seed, out)
         if directory is not None:
             foreign = {"--module": module, "--prior": prior, "--cost": cost, **shapes}

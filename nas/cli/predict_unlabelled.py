@@ -9,7 +9,7 @@ from functools import partial
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from nas.cli.output import aligned
+from nas.cli.output import aligned, printable
 from nas.cli.ranking import Asked, described
 
 if TYPE_CHECKING:
@@ -165,8 +165,8 @@ def show_module(
         print(json.dumps(answer))
         return
     print(
-        f"{type(module).__name__}: {judged.parameters:,} parameters, {judged.multiply_adds:,} "
-        f"multiply-adds, for inputs {_shape_text(shapes.input)}"
+        f"{printable(type(module).__name__)}: {judged.parameters:,} parameters, "
+        f"{judged.multiply_adds:,} multiply-adds, for inputs {_shape_text(shapes.input)}"
     )
     for part in _about_module(judged):
         print(f"\n{part}")
@@ -230,7 +230,7 @@ def _unasked(tables: Sequence[Unasked]) -> str:
 
 
 def _wrapped(text: str) -> str:
-    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(printable(text), 100, break_long_words=False, break_on_hyphens=False)
 
 
 def _figure(value: float) -> str:

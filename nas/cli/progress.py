@@ -78,6 +78,9 @@ class Progress:
             if event.kind == "choosing":
                 if self._bar is not None and self._title(event.body["arm"]) == self._phase:
                     self._bar.set_postfix_str("choosing the next architectures")
+            elif event.kind == "learnt":
+                networks, run = event.body["networks"], event.body["run"]
+                self._line(f"warm start: learnt from the scores of {networks} networks of {run}")
             elif event.kind == "resumed":
                 finished = len(history.observed) + len(history.failed)
                 self._line(f"resumed after {finished} finished evaluations")

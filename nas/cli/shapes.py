@@ -49,9 +49,15 @@ def _shapes(option: str, text: str, example: str) -> Any:
     parts = text.split(";")
     if len(parts) == 1 and "=" not in text:
         return _shape(option, text, example)
-    named = [part.partition("=") for part in parts]
-    if all(equals for _, equals, _ in named):
-        return {name.strip(): _shape(option, shape, example) for name, _, shape in named}
+    split = [part.partition("=") for part in parts]
+    if all(equals for _, equals, _ in split):
+        named = [(name.strip(), _shape(option, shape, example)) for name, _, shape in split]
+        names = [name for name, _ in named]
+        if "" in names or len(set(names)) < len(names):
+            raise ValueError(
+                f"{option} gives each shape a name of its own, such as {example}; got {text!r}"
+            )
+        return dict(named)
     return tuple(_shape(option, part, example) for part in parts)
 
 

@@ -10,7 +10,7 @@ import typer
 
 from nas.cli.errors import sentences
 from nas.cli.options import AsJson, InputShape, OutputShape, SpaceName, Vocabulary
-from nas.cli.output import write_text
+from nas.cli.output import printable_lines, write_text
 
 if TYPE_CHECKING:
     from spaces import Graph
@@ -90,7 +90,7 @@ def space_show(
             decisions, drawn = json.loads(architecture.to_json()), json.loads(graph.to_json())
             print(json.dumps({"architecture": decisions, "graph": drawn}))
         else:
-            print(f"{architecture}\n\n{draw_text(graph)}")
+            print(printable_lines(f"{architecture}\n\n{draw_text(graph)}"))
 
 
 def space_of(directory: Path, named: str | None) -> Any:

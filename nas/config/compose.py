@@ -11,13 +11,20 @@ from nas.config.arms import BASELINE, SEARCH
 from nas.config.evaluator import evaluator, shaped_space, task_of
 from nas.config.numbers import constrained_space, needed_numbers
 from nas.config.plan import Plan, plan_of
-from nas.config.sections import ConfigError, RunConfig, TableSection, TrainSection
-from nas.config.strategy import strategy_of
+from nas.config.sections import (
+    NAMED_PRIORS,
+    ConfigError,
+    RunConfig,
+    TableSection,
+    TrainSection,
+)
+from nas.config.strategy import predictor_of, strategy_of
 from nas.config.workers import Workers, found_devices, workers_of
 from nas.seeds import generator
 from nas.strategies import RandomSearch, Strategy
 from nas.strategies.rungs import rungs_of
 from nas.transfer.settings import TransferSettings
+from predictors.prior.stored import digest, load_prior
 from spaces import SearchSpace
 from spaces.operators import sample_graph
 
@@ -41,6 +48,8 @@ class Parts:
         transfer: how a training begins with another trial's weights; None if it never does.
         source: what scores come from, for messages, such as `the task 'digits'`.
         data: the fingerprint of that task's data, or of that table's file.
+        prior: the digest of the prior that the predictor has from a directory; empty if it has
+            none, or the shipped one.
     """
 
     space: SearchSpace
@@ -51,6 +60,7 @@ class Parts:
     transfer: TransferSettings | None
     source: str
     data: str
+    prior: str
 
 
 def compose(config: RunConfig) -> Parts:
@@ -59,11 +69,13 @@ def compose(config: RunConfig) -> Parts:
     The task or table is read once, so that wrong data is found before the run begins.
 
     Raises:
-        ConfigError: a plug-in or setting is unknown, or a device is not on this machine.
+        ConfigError: a plug-in or setting is unknown, the predictor's prior cannot be read, or a
+            device is not on this machine.
         ValueError: the space or task cannot be loaded, or the space makes no networks for the
             task's data.
     """
     strategy = strategy_of(config)  # First: a wrong setting is answered without reading data.
+    prior = _prior_digest(config)
     task = None if config.task is None else task_of(config)
     space = constrained_space(config, shaped_space(config, task))
     section = config.evaluator
@@ -87,6 +99,7 @@ def compose(config: RunConfig) -> Parts:
         transfer=transfer,
         source=_source(config),
         data=_fingerprint(config, task),
+        prior=prior,
     )
 
 
@@ -104,6 +117,15 @@ def _fingerprint(config: RunConfig, task: Task | None) -> str:
         return hashlib.sha256(find_table(config.evaluator.path).read_bytes()).hexdigest()
     assert task is not None
     return task.fingerprint()
+
+
+def _prior_digest(config: RunConfig) -> str:
+    """See `Parts.prior`. With `warm_start` the run keeps its prior itself (`begun_from`)."""
+    named = getattr(predictor_of(config), "prior", "none")
+    if config.warm_start is not None or not isinstance(named, str) or named in NAMED_PRIORS:
+        return ""
+    prior = load_prior(named)
+    return "" if prior is None else digest(prior)
 
 
 def _check_suits(space: SearchSpace, seed: int) -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from nas.config.contradictions import contradiction_in
 from nas.config.messages import message_of
 from nas.config.plug_ins import check_finite
-from nas.config.sections import PLUG_INS, ConfigError, RunConfig
+from nas.config.sections import NAMED_PRIORS, PLUG_INS, ConfigError, RunConfig
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -147,4 +147,7 @@ def found_beside(loaded: dict[str, Any], folder: Path) -> dict[str, Any]:
             result[section].update(
                 {key: found(inner[key]) for key in files if isinstance(inner.get(key), str)}
             )
+            prior = inner.get("prior") if section == "predictor" else None
+            if isinstance(prior, str) and prior not in ("", *NAMED_PRIORS):
+                result[section]["prior"] = found(prior)
     return result

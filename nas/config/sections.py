@@ -20,6 +20,8 @@ from nas.transfer.settings import TransferSettings
 
 # The keys of the sections that name a plug-in.
 PLUG_INS = ("task", "evaluator", "strategy", "predictor")
+# The values of `predictor.prior` that are no directory.
+NAMED_PRIORS = ("shipped", "none")
 
 
 class ConfigError(ValueError):

@@ -9,6 +9,7 @@ Shapes: N networks of the older run, W numbers of a network.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from nas.config.sections import ConfigError, RunConfig
 from nas.config.stored_run import StoredRun, read_run
 from nas.config.strategy import predictor_of, strategy_of
 from nas.record.history import History
-from nas.record.journal import Journal
+from nas.record.journal import Event, Journal
 from nas.record.journal_file import JournalError, journal_errors
 from nas.record.shapes import with_shapes
 from nas.record.trials import Trial
@@ -39,6 +40,9 @@ from spaces.load import load_space
 
 # Fewer scores than this teach nothing that a new run should trust.
 LEAST = 10
+# Larger scores count as these, so that differences between scores are numbers too.
+MOST = 1e300
+_FOLDER = "prior-"
 
 
 def enlarged_prior(config: RunConfig, space: SearchSpace) -> Prior | None:
@@ -75,6 +79,11 @@ def enlarged_prior(config: RunConfig, space: SearchSpace) -> Prior | None:
     return enlarged(known, expert, forest, whole_NW)
 
 
+def learnt(prior: Prior, config: RunConfig) -> Event:
+    """What the watch of a run is told of the older one; no journal has this event."""
+    return Event("learnt", {"run": config.warm_start, "networks": prior.experts[-1].networks})
+
+
 def keep(prior: Prior, directory: Path, config: RunConfig) -> Path:
     """Writes the prior into a new run's directory, all of it or nothing; returns its folder."""
     folder = _folder(directory, digest(prior))
@@ -92,28 +101,43 @@ def kept(journal: Journal, config: RunConfig, space: SearchSpace, history: Histo
     If the run was cut short before the prior was written, it is made and written now.
 
     Raises:
-        ValueError: the prior is gone, or has to be made again and the older run has changed since.
+        ValueError: the prior is gone or has changed, or has to be made again and the older run has
+            changed since.
     """
     named = str(journal.environment.get("prior"))
     folder = _folder(journal.directory, named)
+    back = "put the folder back as it was, or begin a new run"
     if folder.is_dir():
+        try:
+            prior = load_prior(str(folder))
+        except ValueError as error:
+            raise ValueError(
+                f"what the run {journal.directory} learnt from the run {config.warm_start} cannot "
+                f"be read: {back}: {error}"
+            ) from error
+        if prior is None or digest(prior) != named:
+            raise ValueError(
+                f"what is in {folder} is not what the run {journal.directory} learnt from the run "
+                f"{config.warm_start} when it began: {back}"
+            )
         return folder
     prior = None if history.rounds else enlarged_prior(config, space)
     if prior is None or digest(prior) != named:
         raise ValueError(
             f"the run {journal.directory} began from the run {config.warm_start}, and what it "
-            f"learnt there is no longer in {folder}: put the folder back, or begin a new run"
+            f"learnt there is no longer in {folder}: {back}"
         )
     return keep(prior, journal.directory, config)
 
 
 def begun_from(folder: Path, parts: Parts, config: RunConfig) -> Parts:
     """The parts of a run, with the prior in this folder as its predictor's."""
-    return replace(parts, arms={**parts.arms, SEARCH: strategy_of(config, folder)})
+    named = folder.name.removeprefix(_FOLDER)
+    return replace(parts, prior=named, arms={**parts.arms, SEARCH: strategy_of(config, folder)})
 
 
 def _folder(directory: Path, named: str) -> Path:
-    return directory / f"prior-{named}"
+    return directory / f"{_FOLDER}{named}"
 
 
 def _learnable(run: StoredRun, named: str) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -138,7 +162,8 @@ def _learnable(run: StoredRun, named: str) -> tuple[numpy.ndarray, numpy.ndarray
     journal = f"the journal of {run.directory}"
     space = with_shapes(load_space(where), run.environment.get("shapes"), journal)
     _check_builds(space, f"the run {run.directory}")
-    trials = _comparable(run.history.observed)
+    # The journal of somebody else may hold any number.
+    trials = _comparable([trial for trial in run.history.observed if _is_finite(trial.score)])
     for trial in trials:
         check_unchanged(space, trial)
     graphs = [space.graph(trial.architecture) for trial in trials]
@@ -146,13 +171,14 @@ def _learnable(run: StoredRun, named: str) -> tuple[numpy.ndarray, numpy.ndarray
     connected = [place for place, graph in enumerate(graphs) if simplify(graph).edges]
     whole_NW = reader_of(space).rows([graphs[place] for place in connected])
     assert whole_NW is not None
-    score_N = numpy.array([trials[place].score for place in connected], dtype=numpy.float64)
+    score_N = numpy.array([float(trials[place].score) for place in connected])
+    score_N = numpy.clip(score_N, -MOST, MOST)
     read_N = numpy.isfinite(whole_NW).all(1)
     if read_N.sum() < LEAST:
         raise ValueError(
             f"the run {run.directory} has {read_N.sum()} different networks that can be read and "
-            f"have a score after a whole evaluation; at least {LEAST} are needed to learn from: "
-            "let it go on, or leave warm_start out"
+            f"have a finite score after a whole evaluation; at least {LEAST} are needed to learn "
+            "from: let it go on, or leave warm_start out"
         )
     return whole_NW[read_N], score_N[read_N]
 
@@ -161,6 +187,14 @@ def _comparable(observed: Sequence[Trial]) -> list[Trial]:
     """The trials of a whole evaluation, one for each architecture."""
     first = {trial.canonical: trial for trial in reversed(observed) if trial.fidelity == 1.0}
     return sorted(first.values(), key=lambda trial: trial.number)
+
+
+def _is_finite(score: float) -> bool:
+    try:
+        return math.isfinite(score)
+    except OverflowError:
+        # A whole number beyond those of a float.
+        return False
 
 
 def _check_builds(space: SearchSpace, whose: str) -> None:

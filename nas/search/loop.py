@@ -41,8 +41,9 @@ from nas.strategies.rungs import rungs_of
 # A run stops when so many evaluations have failed and none has succeeded.
 HOPELESS = 20
 
-# Called with the history and the latest events. Before the strategy is asked, which may take a
-# while, it is called with the event `choosing`, which no journal has.
+# Called with the history and the latest events. Two events are in no journal: `choosing`, before
+# the strategy is asked, which may take a while, and `learnt`, of a run that begins from an older
+# one.
 Watch = Callable[[History, tuple[Event, ...]], None]
 
 
@@ -71,7 +72,8 @@ class Run:
         """Prepares an interrupted run to be continued: checks it, cleans up, records `resumed`.
 
         Raises:
-            ValueError: the space has changed since; or the data, unless `changed_data`.
+            ValueError: the space or the predictor's prior has changed since; or the data, unless
+                `changed_data`.
         """
         # The journal of an earlier version may have no fingerprint of the data.
         known = self.journal.environment.get("data", self.parts.data)
@@ -81,6 +83,15 @@ class Run:
                 f"{self.journal.directory} began with, so scores from before and from now on "
                 "would be of two kinds: put the data back as they were, or begin a new run "
                 "(`nas resume --changed-data` goes on all the same)"
+            )
+        # Neither the shipped prior nor a run of an earlier version has a digest there.
+        prior = self.journal.environment.get("prior", "")
+        if prior and prior != self.parts.prior:
+            raise ValueError(
+                f"the prior of the predictor is not the one that the run {self.journal.directory} "
+                "began with, so it would propose other architectures than with that one: put the "
+                "files of predictor.prior back as they were, or begin a new run, which can learn "
+                "from this one (warm_start)"
             )
         for folder in ("weights", CHECKPOINTS):
             for unfinished in self.journal.directory.glob(f"{folder}/*.unfinished"):

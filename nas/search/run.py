@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from nas.config.compose import Parts, compose
 from nas.config.loading import parse_config
 from nas.config.plug_ins import named_code
 from nas.config.sections import RunConfig
-from nas.config.warm_start import begun_from, enlarged_prior, keep, kept
+from nas.config.warm_start import begun_from, enlarged_prior, keep, kept, learnt
 from nas.record.environment import environment
 from nas.record.folding import fold
 from nas.record.history import EMPTY, History
@@ -35,13 +36,13 @@ def start(config: RunConfig, directory: Path, watch: Watch) -> History:
     """
     parts = compose(config)
     prior = enlarged_prior(config, parts.space)
-    resolved = config.model_dump(mode="json")
-    known = described(parts, resolved)
     if prior is not None:
-        known["prior"] = digest(prior)
-    with create(directory, resolved, known) as journal:
+        parts = replace(parts, prior=digest(prior))
+    resolved = config.model_dump(mode="json")
+    with create(directory, resolved, described(parts, resolved)) as journal:
         if prior is not None:
             parts = begun_from(keep(prior, directory, config), parts, config)
+            watch(EMPTY, (learnt(prior, config),))
         return Run(parts, journal, EMPTY, watch).to_its_end()
 
 
@@ -60,7 +61,7 @@ def resume(
 
     Raises:
         ValueError: the run names code and was begun by somebody else, or what its configuration
-            names has changed or is no longer there.
+            names has changed or is no longer there, such as the prior of its predictor.
         nas.record.journal.JournalError: the directory is no run, or another process is running it.
         nas.search.loop.RunFailed: no evaluation succeeded, or the disk is full.
     """
@@ -86,7 +87,7 @@ def resume(
 
 
 def described(parts: Parts, resolved: dict[str, Any]) -> dict[str, Any]:
-    """What a journal records when a run begins: versions, machine, shapes, data, and the seal.
+    """What a journal records when a run begins: versions, machine, shapes, data, prior, seal.
 
     Args:
         parts: of the run.
@@ -96,5 +97,6 @@ def described(parts: Parts, resolved: dict[str, Any]) -> dict[str, Any]:
         **environment(),
         "shapes": shapes_to_json(parts.space.shapes),
         "data": parts.data,
+        **({"prior": parts.prior} if parts.prior else {}),
         "seal": seal(resolved),
     }

@@ -183,6 +183,31 @@ def test_a_space_that_fails_during_the_search_names_its_line(here: Path) -> None
     assert "mine.py:31, in sometimes" in refused.stderr
 
 
+@pytest.mark.parametrize("asked", [("search", "train.yaml", "-s"), ("space", "show")])
+@pytest.mark.parametrize(
+    ("program", "parts"),
+    [
+        ("nn.Linear(-choose.integer('width', 2, 4), 2)", ["RuntimeError: ", "negative dimension"]),
+        ("nn.Linear(4, choose.one_of('width', 2))", ["TypeError: "]),
+        ("nn.Linear(4, choose.integer('width', 'a', 2))", ["'width' needs whole numbers"]),
+        ("exit_after(choose.integer('width', 2, 40))", ["sys.exit(9) was called"]),
+    ],
+)
+def test_a_program_that_misuses_what_it_calls_is_named_with_its_line(
+    asked: tuple[str, ...], program: str, parts: list[str], here: Path
+) -> None:
+    (here / "misusing.py").write_text(
+        "import sys\nfrom torch import nn\n\nexit_after = lambda width: sys.exit(9)\n\n\n"
+        f"def space(choose):\n    return {program}\n"
+    )
+    name = "misusing.py:space"
+    refused = nas(*asked, f"space={name}" if asked[0] == "search" else name)
+    assert refused.exit_code == 2, refused.output
+    assert "Traceback" not in refused.output
+    for part in [*parts, "misusing.py:4, in" if "exit" in program else "misusing.py:8, in space"]:
+        assert part in refused.stderr, refused.stderr
+
+
 def test_a_network_with_too_many_outputs_is_not_trained_silently(here: Path) -> None:
     refused = search("space=mine.py:wide")
     assert refused.exit_code == 2
@@ -212,12 +237,15 @@ def test_the_blame_for_an_error_goes_where_it_was_raised() -> None:
         "ZeroDivisionError: division by zero\n  in your code, /home/somebody/space.py:1"
     )
     assert exit_code(caught("import numpy; numpy.zeros(3).reshape(2)")) == 2
-    # Raised by our own code, which the user's code called: a ValueError is the user's mistake and
-    # gets our sentence; any other error is our mistake.
+    # Raised by our own code, which the user's code called.
     wrong_call = caught("from nas.tasks import load_task; load_task('mnist')")
     assert exit_code(wrong_call) == 2
-    assert "in your code" not in sentence(wrong_call)
-    assert exit_code(caught("from nas.seeds import derive; derive(None, 'x')")) is None
+    assert sentence(wrong_call).startswith("no task is called 'mnist'")
+    assert "in your code, /home/somebody/space.py:1, in <module>" in sentence(wrong_call)
+    wrong_type = caught("from nas.seeds import derive; derive(None, 'x')")
+    assert exit_code(wrong_type) == 2
+    assert sentence(wrong_type).startswith("TypeError: ")
+    assert "in your code, /home/somebody/space.py:1" in sentence(wrong_type)
     assert exit_code(Ours()) == 1
     assert exit_code(TypeError("without a traceback")) is None
 

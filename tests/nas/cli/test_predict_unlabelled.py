@@ -37,6 +37,40 @@ text = "no network"
 
 def broken():
     raise RuntimeError("no luck")
+
+
+def misspelt():
+    return nn.Linear(width, 2)
+
+
+def negative():
+    return nn.Sequential(nn.Flatten(), nn.Linear(-3, 10))
+
+
+def fraction():
+    return nn.Sequential(nn.Flatten(), nn.Linear(3072 / 2, 10))
+
+
+def quitting():
+    raise SystemExit(0)
+
+
+class Quitting(nn.Module):
+    def forward(self, x):
+        raise SystemExit(3)
+
+
+class Mismatched(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(32, 8), nn.Linear(9, 2)
+
+    def forward(self, x):
+        return self.second(self.first(x))
+
+
+def disguised():
+    return type("\\x1b[31mRed\\nline", (nn.Sequential,), {})(*network())
 """
 
 
@@ -44,6 +78,10 @@ def broken():
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "ending.py").write_text("import sys\n\nsys.exit('bye')\n")
+    (tmp_path / "failing.py").write_text("nothing\n")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "prior.json").write_text('{"format": 1}')
     return tmp_path
 
 
@@ -143,6 +181,20 @@ def test_a_module_unlike_all_that_is_known_gets_a_sentence(here: Path) -> None:
     assert max(map(len, shown.splitlines())) <= 100
 
 
+def test_names_cannot_command_the_terminal(here: Path) -> None:
+    shutil.copytree(SHIPPED, "loud")
+    card = json.loads((SHIPPED / "prior.json").read_text())
+    for expert in card["experts"]:
+        expert["table"] = "\x1b[2Jgone\ud800"
+    (here / "loud" / "prior.json").write_text(json.dumps(card))
+    shown = done("--module", "own.py:disguised", "--prior", "loud").stdout
+    assert shown.startswith("\\x1b[31mRed\\nline: ")
+    assert "\n\\x1b[2Jgone\\ud800  " in shown
+    ranked = done("--space", "convnet", "--sample", "5", "--prior", "loud").stdout
+    assert "\n\\x1b[2Jgone\\ud800  " in ranked
+    assert "\x1b" not in shown + ranked
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
@@ -160,6 +212,21 @@ def test_a_module_unlike_all_that_is_known_gets_a_sentence(here: Path) -> None:
         (("--module", "own.py:text"), ("should be an nn.Module", "str")),
         (("--module", "own.py:define"), ("it needs choose", "--space")),
         (("--module", "own.py:broken"), ("no luck", "own.py:24, in broken")),
+        (("--module", "own.py:misspelt"), ("NameError: name 'width'", "own.py:28, in misspelt")),
+        (("--module", "own.py:negative"), ("RuntimeError: ", "own.py:32, in negative")),
+        (("--module", "own.py:fraction"), ("TypeError: ", "own.py:36, in fraction")),
+        (("--module", "own.py:Mismatched"), ("Mismatched cannot be traced", "own.py:54, in")),
+        (("--module", "own.py:quitting"), ("sys.exit(0) was called", "own.py:40, in quitting")),
+        (("--module", "own.py:Quitting"), ("sys.exit(3) was called", "own.py:45, in forward")),
+        (("--module", "ending.py:network"), ("sys.exit('bye') was called", "ending.py:3, in")),
+        (("--module", "failing.py:network"), ("NameError: name 'nothing'", "failing.py:1, in")),
+        (
+            ("--module", "own.py:network", "--input", "a=3,32,32;a=16"),
+            ("--input gives each shape a name of its own", "'a=3,32,32;a=16'"),
+        ),
+        (("--module", "own.py:network", "--prior", ""), ("--prior names", "an empty name")),
+        (("--space", "convnet", "--prior", " "), ("--prior names", "an empty name")),
+        (("--space", "convnet", "--prior", "old"), ("benchmarks/pretrain.py write a new one",)),
         (("--module", "own.py:network", "--input", "3"), ("cannot be",)),
         (("--module", "own.py:network", "--classes", "7"), ("--output", "it returns 10")),
         (("--module", "own.py:network", "--prior", "none"), ("--prior none",)),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,22 +13,25 @@ from typing import Any
 import numpy
 import pytest
 
+from nas.cli.progress import Progress
 from nas.config.compose import compose
 from nas.config.loading import load_config, parse_config
+from nas.config.plan import plan_of
 from nas.config.sections import ConfigError, RunConfig
+from nas.config.stored_run import read_run
 from nas.config.warm_start import LEAST, enlarged_prior, keep
 from nas.evaluators.evaluator import Failed, Observation
 from nas.evaluators.table import find_table
 from nas.record.events import outcome_event, round_event
 from nas.record.history import EMPTY, History
-from nas.record.journal import create, open_for_reading
+from nas.record.journal import Event, create, open_for_reading
 from nas.record.journal_file import FILE
 from nas.record.shapes import shapes_to_json
 from nas.record.trials import Proposal
 from nas.record.trust import seal
 from nas.search.run import resume, start
 from predictors.prior.experts import Prior
-from predictors.prior.stored import CARD_FILE, WEIGHTS_FILE, digest, load_prior
+from predictors.prior.stored import CARD_FILE, WEIGHTS_FILE, digest, load_prior, save_prior
 from spaces.canonical import canonical_key
 from spaces.load import load_space
 from spaces.operators import sample_graph
@@ -183,6 +188,33 @@ def test_a_run_resumed_without_the_older_one_proposes_the_same(tmp_path: Path) -
     assert proposed(resume(moved, quiet)) == proposed(whole)
 
 
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda folder: replaced(folder, "quick"), r"is not what the run .* learnt from the run"),
+        (lambda folder: (folder / WEIGHTS_FILE).write_bytes(b"half"), r"learnt .* cannot be read"),
+    ],
+)
+def test_a_kept_prior_that_has_changed_is_refused(
+    tmp_path: Path, damage: Callable[[Path], object], says: str
+) -> None:
+    start(config(warm_start=str(older_run(tmp_path / "older"))), tmp_path / "whole", quiet)
+    with open_for_reading(tmp_path / "whole") as journal:
+        begun = create(tmp_path / "cut", journal.config, journal.environment)
+        begun.append(journal.events()[:1])
+        begun.close()
+    (folder,) = (tmp_path / "whole").glob("prior-*")
+    damage(folder.rename(tmp_path / "cut" / folder.name))
+    with pytest.raises(ValueError, match=f"{says}.*: put the folder back as it was"):
+        resume(tmp_path / "cut", quiet)
+
+
+def replaced(folder: Path, predictor: str) -> None:
+    """Another prior in the folder: that of the same older run beside the shipped one."""
+    older = folder.parent.parent / "older"
+    save_prior(enlarged(older, predictor=predictor), folder, {})
+
+
 def test_a_run_cut_short_before_its_prior_was_written(tmp_path: Path) -> None:
     older = older_run(tmp_path / "older")
     asked = config(warm_start=str(older))
@@ -206,6 +238,56 @@ def test_an_older_run_that_has_gone_on_is_another_prior(tmp_path: Path) -> None:
         create(tmp_path / "begun", journal.config, journal.environment).close()
     with pytest.raises(ValueError, match="is no longer in"):
         resume(tmp_path / "begun", quiet)
+
+
+@pytest.mark.parametrize(
+    ("scores", "used"),
+    [
+        ([float("nan"), float("inf"), -float("inf"), 10**400, *range(20)], 20),
+        ([1.7e308, -1.7e308, 1e300, -1e300, *range(20)], 24),
+        ([1.7e308, -1.7e308] * 12, 24),
+        ([5.0] * 24, 24),
+    ],
+)
+def test_scores_of_any_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: list[float], used: int
+) -> None:
+    older = read_run(older_run(tmp_path / "older", "nasbench_macro", len(scores)))
+    trials = [
+        replace(trial, outcome=Observation(score))
+        for trial, score in zip(older.history.trials, scores, strict=False)
+    ]
+    odd = replace(older, history=replace(older.history, trials=tuple(trials)))
+    monkeypatch.setattr("nas.config.warm_start.read_run", lambda directory: odd)
+    events = list[Event]()
+
+    def watch(history: History, new: tuple[Event, ...]) -> None:
+        events.extend(new)
+
+    asked = config(warm_start=str(tmp_path / "older"))
+    history = start(asked, tmp_path / "run", watch)
+    assert len(history.observed) == 6
+    (event,) = (event for event in events if event.kind == "learnt")
+    assert event.body == {"run": asked.warm_start, "networks": used}
+    shown = io.StringIO()
+    Progress(plan_of(asked), "surrogate", shown)(EMPTY, (event,))
+    assert shown.getvalue() == (
+        f"warm start: learnt from the scores of {used} networks of {asked.warm_start}\n"
+    )
+    (folder,) = (tmp_path / "run").glob("prior-*")
+    prior = load_prior(str(folder))
+    assert prior is not None
+    assert prior.experts[-1].networks == used
+    assert (numpy.diff(prior.experts[-1].values) >= 0).all()
+
+
+def test_too_few_finite_scores_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = read_run(older_run(tmp_path / "older"))
+    trials = [replace(trial, outcome=Observation(numpy.nan)) for trial in older.history.trials]
+    odd = replace(older, history=replace(older.history, trials=tuple(trials)))
+    monkeypatch.setattr("nas.config.warm_start.read_run", lambda directory: odd)
+    with pytest.raises(ConfigError, match=r"has 0 different networks .* have a finite score"):
+        enlarged(tmp_path / "older")
 
 
 def few(folder: Path) -> tuple[Path, dict[str, Any]]:
