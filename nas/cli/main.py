@@ -14,6 +14,7 @@ from nas.cli.predict import predict
 from nas.cli.predictor import predictor_app
 from nas.cli.profile import profile
 from nas.cli.proxies import proxies
+from nas.cli.record import record
 from nas.cli.results import export, report, status
 from nas.cli.search import resume, search
 from nas.cli.space import space_app
@@ -44,6 +45,7 @@ for command in (
     report,
     export,
     init,
+    record,
     predict,
 ):
     app.command()(command)

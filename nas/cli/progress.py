@@ -33,6 +33,7 @@ class Progress:
         *,
         interval: float = 5.0,
         begun: str = "",
+        finals: str = "training finalists",
     ) -> None:
         """Nothing is shown before the first event.
 
@@ -43,10 +44,11 @@ class Progress:
             interval: the least number of seconds between two lines, if the stream is no terminal.
             begun: the first line. It is shown with the first event, so not for a run that is
                 refused.
+            finals: what the full trainings are called.
         """
         self._stream: TextIO | None = stream or sys.stderr
         self._plan, self._strategy = plan, strategy
-        self._begun = begun
+        self._begun, self._finals = begun, finals
         self._interval = interval
         self._last_line = -interval
         self._bar: Any = None
@@ -96,7 +98,7 @@ class Progress:
             elif event.kind in ("finalist", "final", "final_failure"):
                 done, total = len(history.finals), len(history.finalists) * self._plan.trainings
                 standing = _last_final(history.finals[-1]) if history.finals else ""
-                self._advance("training finalists", done, total, standing)
+                self._advance(self._finals, done, total, standing)
             elif event.kind == "finished":
                 self._close_bar()
 

@@ -32,7 +32,7 @@ def search(
 
     with sentences():
         checked = load_config(config, override or ())
-        directory = out if out is not None else _new_directory(config)
+        directory = out if out is not None else new_directory(config)
         with about(config):
             plan, strategy, begun = plan_of(checked), checked.strategy.name, f"run: {directory}"
             with Progress(plan, strategy, begun=begun) as progress, interruptible(directory):
@@ -76,8 +76,12 @@ def resume(
                 "place here: its results would be of two kinds. "
                 "For other settings begin a new run, with `nas search CONFIG -s KEY=VALUE`"
             )
-        run = read_run(directory)
-        with Progress(run.plan, run.config.strategy.name) as progress, interruptible(directory):
+        run = read_run(directory, recordings=True)
+        finals = "recording" if run.is_recording else "training finalists"
+        with (
+            Progress(run.plan, run.config.strategy.name, finals=finals) as progress,
+            interruptible(directory),
+        ):
             go_on(directory, progress, trust=trust, changed_data=changed_data)
         print_summary(directory)
 
@@ -97,7 +101,7 @@ def interruptible(directory: Path) -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _new_directory(config: Path) -> Path:
+def new_directory(config: Path) -> Path:
     """runs/NAME, or if that is taken runs/NAME-2 and so on."""
     first = Path("runs") / config.stem
     number, directory = 2, first

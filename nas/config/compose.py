@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.config.arms import BASELINE, SEARCH
-from nas.config.evaluator import evaluator, shaped_space, task_of
+from nas.config.evaluator import shaped_space, table_of, task_of
 from nas.config.numbers import constrained_space, needed_numbers
 from nas.config.plan import Plan, plan_of
 from nas.config.sections import (
@@ -152,18 +152,24 @@ def _check_suits(space: SearchSpace, seed: int) -> None:
 
 def _check_rungs(config: RunConfig, rungs: tuple[float, ...]) -> None:
     """Refuses fidelities that the table lacks, or that are the same number of whole epochs."""
+    whole = "training.epochs"
+    epochs_at = config.training.epochs_at
     if isinstance(config.evaluator, TableSection):
         from nas.evaluators.table import TableEvaluator
 
-        table = evaluator(config.model_dump(mode="json"), "cpu")
-        assert isinstance(table, TableEvaluator)
-        for fidelity in rungs:
-            table.column(fidelity)
-        return
-    epochs = [config.training.epochs_at(fidelity) for fidelity in rungs]
+        table = table_of(config, config.evaluator)
+        if isinstance(table, TableEvaluator):
+            for fidelity in rungs:
+                table.column(fidelity)
+            return
+        whole, epochs_at = f"the recorded epochs of {table.source}", table.epochs_at
+    epochs = [epochs_at(fidelity) for fidelity in rungs]
     if len(set(epochs)) < len(epochs):
+        least = f"which should be {round(1 / rungs[0])} or more: raise strategy.least"
+        if whole == "training.epochs":
+            least = f"raise training.epochs to {round(1 / rungs[0])} or more, or strategy.least"
         raise ConfigError(
             f"the strategy {config.strategy.name!r} pauses trainings after "
-            f"{', '.join(map(str, epochs))} of training.epochs, and each should be more than the "
-            f"one before: raise training.epochs to {round(1 / rungs[0])} or more, or strategy.least"
+            f"{', '.join(map(str, epochs))} of {whole}, and each should be more than the "
+            f"one before: {least}"
         )

@@ -7,12 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nas.config.loading import parse_config
-from nas.config.sections import RunConfig, TableSection
+from nas.config.sections import ConfigError, RunConfig, TableSection
+from nas.record.shapes import with_shapes
 from spaces import SearchSpace
 from spaces.load import load_space
 
 if TYPE_CHECKING:
     from nas.evaluators.evaluator import Evaluator
+    from nas.evaluators.recorded import RecordedEvaluator
+    from nas.evaluators.table import TableEvaluator
     from nas.tasks import Task
     from nas.training.recipe import Recipe
 
@@ -24,7 +27,9 @@ def shaped_space(config: RunConfig, task: Task | None = None) -> SearchSpace:
         config: of the run.
         task: its task, if it is loaded already.
     """
-    space = load_space(config.space)
+    space, section = load_space(config.space), config.evaluator
+    if isinstance(section, TableSection) and section.score is None:
+        return table_of(config, section).space
     return space if config.task is None else space.for_shapes((task or task_of(config)).shapes)
 
 
@@ -48,11 +53,7 @@ def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:
     """
     config = parse_config(settings, "the run's configuration")
     if isinstance(config.evaluator, TableSection):
-        from nas.evaluators.table import table_evaluator
-
-        table = config.evaluator
-        columns = table.model_dump(exclude={"name", "path"})
-        return table_evaluator(load_space(config.space), table.path, **columns)
+        return table_of(config, config.evaluator)
     from nas.evaluators.train import TrainEvaluator
 
     task = task_of(config)
@@ -67,6 +68,32 @@ def evaluator(settings: Mapping[str, Any], device: str) -> Evaluator:
         latency=section.latency,
         transfer=rule,
     )
+
+
+def table_of(config: RunConfig, section: TableSection) -> TableEvaluator | RecordedEvaluator:
+    """The evaluator that looks scores up in the table of this section.
+
+    Raises:
+        ValueError: there is no such table or column, or the table is of another kind than the
+            section says.
+    """
+    from nas.evaluators.recorded import RecordedEvaluator, read_recorded
+    from nas.evaluators.table import find_table, table_evaluator
+
+    if section.score is not None:
+        columns = section.model_dump(exclude={"name", "path", "answers"})
+        return table_evaluator(load_space(config.space), section.path, **columns)
+    named = [
+        name for name in ("test", "seconds", "metrics", "fidelities") if getattr(section, name)
+    ]
+    if named:
+        raise ConfigError(
+            f"evaluator.{named[0]} names columns beside that of the scores, evaluator.score, and "
+            "there is none: name it; a table of recorded trainings needs none of these keys"
+        )
+    table = read_recorded(find_table(section.path))
+    space = with_shapes(load_space(config.space), table.about.get("shapes"), section.path)
+    return RecordedEvaluator(space, section.path, table, section.answers)
 
 
 def final_recipe(config: RunConfig) -> Recipe:

@@ -73,7 +73,13 @@ class TableSection(_Section):
 
     name: Literal["table"]
     path: str = Field(description="an npz file, or builtin:nasbench201")
-    score: str = Field(description="the column of validation scores, higher is better")
+    score: str | None = Field(
+        default=None,
+        description=(
+            "the column of validation scores, higher is better; none: the table was written by "
+            "`nas record`"
+        ),
+    )
     test: str | None = Field(
         default=None, description="the column of test scores, read for the finalists only"
     )
@@ -87,6 +93,12 @@ class TableSection(_Section):
     fidelities: dict[float, str] = Field(
         default={},
         description="columns of validation scores after fewer epochs, by their share of all epochs",
+    )
+    answers: Literal["drawn", "mean"] = Field(
+        default="drawn",
+        description=(
+            "of recorded trainings: an evaluation is one of them, drawn by its seed, or their mean"
+        ),
     )
 
 

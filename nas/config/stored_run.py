@@ -15,6 +15,11 @@ from nas.record.history import History
 from nas.record.journal import Event, open_for_reading
 from nas.record.trust import is_sealed
 
+# What the environment of a recording (`nas.search.recording`) has besides that of a search.
+RECORDING = "recording"
+# The table of a recording, in its directory.
+TABLE = "table.npz"
+
 
 @dataclass(frozen=True)
 class StoredRun:
@@ -42,15 +47,25 @@ class StoredRun:
         return plan_of(self.config)
 
     @property
+    def is_recording(self) -> bool:
+        """Whether the run trains without a search, for a table."""
+        return RECORDING in self.environment
+
+    @property
     def is_own(self) -> bool:
         """Whether this user began the run on this machine; see `nas.record.trust`."""
         return is_sealed(self.settings, self.environment.get("seal", ""))
 
 
-def read_run(directory: str | Path) -> StoredRun:
+def read_run(directory: str | Path, *, recordings: bool = False) -> StoredRun:
     """The run in a directory, also while another process goes on with it.
 
+    Args:
+        directory: the run's.
+        recordings: whether it may be a recording, which has trainings and no search.
+
     Raises:
+        ValueError: it is a recording and may not be.
         nas.record.journal.JournalError: the directory is no run, or its journal cannot be read.
         ConfigError: its configuration is not one that this version knows.
     """
@@ -58,7 +73,7 @@ def read_run(directory: str | Path) -> StoredRun:
     with open_for_reading(directory) as journal:
         config = parse_config(journal.config, f"the configuration in {directory}")
         events = journal.events()
-        return StoredRun(
+        run = StoredRun(
             directory=directory,
             config=config,
             settings=journal.config,
@@ -67,3 +82,10 @@ def read_run(directory: str | Path) -> StoredRun:
             events=events,
             history=fold(events),
         )
+    if run.is_recording and not recordings:
+        raise ValueError(
+            f"{directory} is a recording, which has trainings and no search: `nas status` says how "
+            f"far it is, and its table is {directory / TABLE}, for `evaluator: {{name: table, "
+            "path: ...}` or `nas predictor fit`"
+        )
+    return run

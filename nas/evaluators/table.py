@@ -5,7 +5,7 @@ Importing this module does not import torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy
 
 from nas.evaluators.evaluator import Failed, FinalResult, Observation
-from nas.tasks.arrays import read_npz
+from nas.evaluators.rows import Rows
+from nas.tasks.arrays import ARCHITECTURE, read_npz
 from spaces import Architecture, SearchSpace
 
 BUILTIN = "builtin:"
@@ -22,10 +23,7 @@ BUILTIN = "builtin:"
 
 @dataclass(frozen=True, eq=False)
 class TableEvaluator:
-    """Looks up scores in the rows of a table. Make one with `table_evaluator`.
-
-    An architecture is found by its decisions. If no row has them, the row of an isomorphic
-    architecture is taken, found by the canonical key of the graph.
+    """Looks up scores in the rows of a table (`Rows`). Make one with `table_evaluator`.
 
     Attributes:
         source: where the table came from, for messages.
@@ -39,7 +37,7 @@ class TableEvaluator:
 
     space: SearchSpace
     source: str
-    architectures: list[Architecture]
+    architectures: Sequence[Architecture]
     scores: numpy.ndarray
     test: numpy.ndarray | None = None
     seconds: numpy.ndarray | None = None
@@ -64,10 +62,10 @@ class TableEvaluator:
             ValueError: the table has no scores of this fidelity, or the architecture is of another
                 space.
         """
-        scores, row = self.column(fidelity), self._row(architecture)
+        scores, row = self.column(fidelity), self._rows.find(architecture)
         if row is None or not numpy.isfinite(scores[row]):
             what = "score" if fidelity == 1.0 else f"score of the fidelity {fidelity:.4g}"
-            return self._missing(architecture, what)
+            return self._rows.missing(architecture, what)
         metrics = tuple(
             (name, float(column[row]))
             for name, column in self.metrics.items()
@@ -97,51 +95,24 @@ class TableEvaluator:
         self, architecture: Architecture, *, seed: int, weights: Path | None = None
     ) -> FinalResult | Failed:
         """The table's validation and test score."""
-        row = self._row(architecture)
+        row = self._rows.find(architecture)
         if self.test is None:
             return Failed(
                 "missing", f"the table {self.source} was opened without a test column: name one"
             )
         if row is None or not (numpy.isfinite(self.scores[row]) and numpy.isfinite(self.test[row])):
-            return self._missing(architecture, "test score")
+            return self._rows.missing(architecture, "test score")
         return FinalResult(float(self.scores[row]), float(self.test[row]), self._seconds(row))
 
-    def _row(self, architecture: Architecture) -> int | None:
-        if architecture.space != self.space.name:
-            raise ValueError(
-                f"the table {self.source} is of the space {self.space.name!r}; the architecture "
-                f"belongs to {architecture.space!r}"
-            )
-        row = self._by_decisions.get(architecture.decisions)
-        if row is not None:
-            return row
-        from spaces.canonical import canonical_key
-
-        return self._by_canonical_key.get(canonical_key(self.space.graph(architecture)))
-
     @cached_property
-    def _by_decisions(self) -> dict[tuple, int]:
-        return {architecture.decisions: row for row, architecture in enumerate(self.architectures)}
-
-    @cached_property
-    def _by_canonical_key(self) -> dict[str, int]:
-        # Computed only if a table lacks an architecture: the keys of all rows take seconds.
-        from spaces.canonical import canonical_key
-
-        # From the last row to the first, so that the first of several isomorphic rows is kept.
-        rows = reversed(range(len(self.architectures)))
-        scored = (row for row in rows if numpy.isfinite(self.scores[row]))
-        return {canonical_key(self.space.graph(self.architectures[row])): row for row in scored}
+    def _rows(self) -> Rows:
+        scored_N = numpy.isfinite(self.scores)
+        return Rows(self.space, self.source, self.architectures, scored_N)
 
     def _seconds(self, row: int) -> float:
         if self.seconds is None or not numpy.isfinite(self.seconds[row]):
             return 0.0
         return float(self.seconds[row])
-
-    def _missing(self, architecture: Architecture, what: str) -> Failed:
-        return Failed(
-            "missing", f"the table {self.source} has no {what} for the architecture {architecture}"
-        )
 
 
 def table_evaluator(
@@ -164,7 +135,8 @@ def table_evaluator(
     57.413333892822266
 
     Args:
-        space: its `rows` reads the architecture of each row from the columns.
+        space: its `rows` reads the architecture of each row from the columns, unless one of them
+            is `architecture`, which holds it as JSON.
         path: the file, or `builtin:nasbench201` for the table that this package contains.
         score: the column of validation scores, which the search sees.
         test: the column of test scores, which the search does not see. It must differ from the
@@ -180,11 +152,6 @@ def table_evaluator(
             not read tables, a fidelity is out of its range, or the search would see the test
             scores.
     """
-    if space.rows is None:
-        raise ValueError(
-            f"the space {space.name!r} has no `rows` to tell which architecture each row of a "
-            "table is: evaluate by training instead"
-        )
     columns = read_npz(find_table(path))
     metrics, fidelities = dict(metrics or {}), dict(fidelities or {})
     for fidelity in fidelities:
@@ -204,13 +171,7 @@ def table_evaluator(
             f"the search would see the test scores: the column {test!r} is both the test and the "
             "score, a metric or a fidelity"
         )
-    try:
-        architectures = space.rows(columns)
-    except KeyError as error:
-        raise ValueError(
-            f"the table {path} has no column {error.args[0]!r}, which the space {space.name!r} "
-            f"reads; {held}"
-        ) from error
+    architectures = architectures_of(str(path), columns, space)
     first: dict[tuple, int] = {}
     for row, architecture in enumerate(architectures):
         if first.setdefault(architecture.decisions, row) != row:
@@ -235,6 +196,42 @@ def table_evaluator(
         metrics={name: columns[column] for name, column in metrics.items()},
         fidelities={fidelity: columns[column] for fidelity, column in fidelities.items()},
     )
+
+
+def architectures_of(
+    source: str, columns: Mapping[str, numpy.ndarray], space: SearchSpace
+) -> list[Architecture]:
+    """The architecture of each row of a table.
+
+    Args:
+        source: where the table came from, for messages.
+        columns: of the table. If one is `architecture`, it holds them as JSON.
+        space: its `rows` reads them from the columns otherwise.
+
+    Raises:
+        ValueError: they cannot be read.
+    """
+    held = f"it has {', '.join(columns)}"
+    listed = columns.get(ARCHITECTURE)
+    if listed is not None:
+        if listed.ndim != 1 or listed.dtype.kind != "U":
+            raise ValueError(
+                f"the column {ARCHITECTURE!r} of {source} should be texts, one a row; it is "
+                f"{listed.dtype} {listed.shape}"
+            )
+        return [Architecture.from_json(text) for text in listed.tolist()]
+    if space.rows is None:
+        raise ValueError(
+            f"the space {space.name!r} has no `rows`, which gives the architecture of each row of "
+            f"a table, so {source} needs the column {ARCHITECTURE!r} with each as JSON; {held}"
+        )
+    try:
+        return space.rows(columns)
+    except KeyError as error:
+        raise ValueError(
+            f"the table {source} has no column {error.args[0]!r}, which the space {space.name!r} "
+            f"reads; {held}"
+        ) from error
 
 
 def find_table(path: str | Path) -> Path:

@@ -225,7 +225,9 @@ def _search(card: Card) -> Iterator[tuple[str, str]]:
     config, trial = card.config, card.chosen.trial
     yield "space", config.space
     if isinstance(config.evaluator, TableSection):
-        yield "scores", f"looked up in a table, column {config.evaluator.score}"
+        column = config.evaluator.score
+        looked_up = "of recorded trainings" if column is None else f"in a table, column {column}"
+        yield "scores", f"looked up {looked_up}"
     elif config.task is not None:
         yield "task", config.task.name
         search, final = config.training.epochs, config.finalists.epochs

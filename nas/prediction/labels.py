@@ -10,13 +10,13 @@ import numpy
 
 from nas.config.stored_run import read_run
 from nas.evaluators.evaluator import Observation
-from nas.evaluators.table import BUILTIN, find_table
+from nas.evaluators.table import BUILTIN, architectures_of, find_table
 from nas.record.journal_file import FILE
 from nas.record.shapes import with_shapes
 from nas.record.trials import Trial
 from nas.record.trust import refuse_foreign_code
 from nas.record.unchanged import check_unchanged
-from nas.tasks.arrays import ARCHITECTURE, read_npz
+from nas.tasks.arrays import read_npz
 from spaces import Architecture, SearchSpace
 from spaces.load import known_spaces, load_space
 
@@ -101,7 +101,7 @@ def _of_table(source: str, where: str | None, column: str | None) -> Labels:
             f"give the column of {source} that holds the scores with --score; it has "
             f"{', '.join(columns)}"
         )
-    architectures = _architectures(source, columns, space)
+    architectures = architectures_of(source, columns, space)
     values_N = _column(source, columns, column, len(architectures))
     classes_N = columns.get(ISOMORPH)
     if classes_N is not None and classes_N.shape != values_N.shape:
@@ -110,32 +110,6 @@ def _of_table(source: str, where: str | None, column: str | None) -> Labels:
             f"its shape is {classes_N.shape}"
         )
     return Labels(source, column, space, as_path(where), architectures, values_N, classes_N)
-
-
-def _architectures(
-    source: str, columns: Mapping[str, numpy.ndarray], space: SearchSpace
-) -> list[Architecture]:
-    held = f"it has {', '.join(columns)}"
-    listed = columns.get(ARCHITECTURE)
-    if listed is not None:
-        if listed.ndim != 1 or listed.dtype.kind != "U":
-            raise ValueError(
-                f"the column {ARCHITECTURE!r} of {source} should be texts, one a row; it is "
-                f"{listed.dtype} {listed.shape}"
-            )
-        return [Architecture.from_json(text) for text in listed.tolist()]
-    if space.rows is None:
-        raise ValueError(
-            f"the space {space.name!r} has no `rows`, which gives the architecture of each row of "
-            f"a table, so {source} needs the column {ARCHITECTURE!r} with each as JSON; {held}"
-        )
-    try:
-        return space.rows(columns)
-    except KeyError as error:
-        raise ValueError(
-            f"the table {source} has no column {error.args[0]!r}, which the space {space.name!r} "
-            f"reads; {held}"
-        ) from error
 
 
 def _column(

@@ -110,7 +110,7 @@ class Run:
             reasons = [self._search(arm, executor) for arm in self.parts.arms]
             shutil.rmtree(self.journal.directory / CHECKPOINTS, ignore_errors=True)
             self._choose_finalists()
-            self._train_finalists(executor)
+            self.train_finalists(executor)
         self.record(finished_event(reason or reasons[0]))
         return self.history
 
@@ -203,12 +203,12 @@ class Run:
         ]
         self.record(*(finalist_event(each) for of_arm in chosen for each in of_arm))
 
-    def _train_finalists(self, executor: Executor) -> None:
+    def train_finalists(self, executor: Executor, *, keep_weights: bool = True) -> None:
         """Trains every finalist with every seed; a network that both arms chose, once."""
         jobs, duplicates = [], []
         first: dict[tuple[str, int], Job] = {}
         done = {(final.trial, final.seed): final for final in self.history.finals}
-        for job, canonical in self._final_jobs():
+        for job, canonical in self._final_jobs(keep_weights):
             if (canonical, job.seed) in first:
                 duplicates.append((job, first[canonical, job.seed]))
                 continue
@@ -225,12 +225,13 @@ class Run:
                 result = done[original.trial, original.seed].result
                 self.record(final_event(Final(job.trial, job.seed, result)))
 
-    def _final_jobs(self) -> Iterator[tuple[Job, str]]:
+    def _final_jobs(self, keep_weights: bool) -> Iterator[tuple[Job, str]]:
         """Each full training, with the canonical key of its network."""
         for finalist in self.history.finalists:
             trial = self.history.trial(finalist.trial)
             for index in range(self.plan.trainings):
-                weights = str(weights_file(self.journal.directory, trial.number, index))
+                kept = weights_file(self.journal.directory, trial.number, index)
+                weights = str(kept) if keep_weights else None
                 seed = final_seed(self.plan.seed, index)
                 job = Job(trial.number, trial.architecture, seed, weights, final=True)
                 yield job, trial.canonical

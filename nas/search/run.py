@@ -6,17 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nas.config.arms import SEARCH
 from nas.config.compose import Parts, compose
 from nas.config.loading import parse_config
 from nas.config.plug_ins import named_code
 from nas.config.sections import RunConfig
+from nas.config.stored_run import RECORDING
 from nas.config.warm_start import begun_from, enlarged_prior, keep, kept, learnt
+from nas.evaluators.recorded import RecordedTrainings
 from nas.record.environment import environment
 from nas.record.folding import fold
 from nas.record.history import EMPTY, History
 from nas.record.journal import create, open_for_writing
 from nas.record.shapes import shapes_to_json
 from nas.record.trust import is_sealed, refuse_foreign_code, seal
+from nas.search import recording
 from nas.search.loop import Run, Watch
 from predictors.prior.stored import digest
 
@@ -44,6 +48,33 @@ def start(config: RunConfig, directory: Path, watch: Watch) -> History:
             parts = begun_from(keep(prior, directory, config), parts, config)
             watch(EMPTY, (learnt(prior, config),))
         return Run(parts, journal, EMPTY, watch).to_its_end()
+
+
+def record(
+    config: RunConfig, directory: Path, watch: Watch, *, count: int | None, seeds: int
+) -> RecordedTrainings:
+    """Trains many architectures with several seeds, and writes a table (`nas.search.recording`).
+
+    Args:
+        config, count, seeds: see `nas.search.recording.recording_of`.
+        directory: the recording's; made if it does not exist.
+        watch: called after every event, with the history and the new events.
+
+    Raises:
+        ValueError: the configuration trains nothing, or the space is too large to be trained whole.
+            Nothing was written.
+        nas.record.journal.JournalError: the directory holds a run already, or cannot be written.
+        nas.search.loop.RunFailed: the disk is full.
+    """
+    config = recording.recording_of(config, count, seeds)
+    parts = compose(config)
+    proposals = recording.chosen(parts.space, count, config.seed)
+    resolved = config.model_dump(mode="json")
+    kept = {**described(parts, resolved), RECORDING: True}
+    with create(directory, resolved, kept) as journal:
+        run = Run(parts, journal, EMPTY, watch)
+        run.propose(SEARCH, proposals)
+        return recording.to_its_end(run, config)
 
 
 def resume(
@@ -83,6 +114,9 @@ def resume(
             parts = begun_from(kept(journal, config, parts.space, history), parts, config)
         run = Run(parts, journal, history, watch)
         run.take_up(changed_data=changed_data)
+        if RECORDING in journal.environment:
+            recording.to_its_end(run, config)
+            return run.history
         return run.to_its_end()
 
 
