@@ -11,6 +11,7 @@ from predictors.frame.fitted import FittedModel
 from predictors.frame.learner import part
 from predictors.frame.store import Stored, read
 from predictors.frame.targets import normal_scores_from
+from predictors.frame.untrusted import checked, number
 from predictors.learners.stack import LEARNERS, RESTORERS, Auto, Quick, restore_stack
 from predictors.predictor import Fitted, Predictor
 from predictors.reading.features import encoding_from_json
@@ -63,7 +64,16 @@ def load_predictor(directory: str | Path) -> Fitted:
         # If the parts do not fit together, the first prediction raises.
         fitted.predict([SMALLEST])
         return fitted
-    except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        AttributeError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         raise ValueError(
             f"{directory} does not hold a whole predictor {stored.name!r}: {error}"
         ) from error
@@ -84,10 +94,12 @@ def _restore(stored: Stored) -> FittedModel:
     encoding = encoding_from_json(stored.state["encoding"])
     restore = {"auto": restore_stack, "quick": restore_stack, **RESTORERS}[stored.name]
     model = restore(settings, encoding, stored.state["model"], part(stored.arrays, "model."))
-    scale, simplified = float(stored.state["scale"]), bool(stored.state["simplified"])
+    scale, simplified = number(stored.state, "scale", least=0), stored.state["simplified"]
+    if not isinstance(simplified, bool):
+        raise ValueError(f"simplified must be true or false; it is {simplified!r}")
     disconnected = stored.state["dead"]
     if disconnected is not None:
-        mean, deviation = map(float, disconnected)
-        disconnected = (mean, deviation)
+        mean, deviation = disconnected
+        disconnected = (checked(mean, "dead"), checked(deviation, "dead", least=0))
     target = normal_scores_from(stored.arrays)
     return FittedModel(settings, encoding, target, model, scale, simplified, disconnected)

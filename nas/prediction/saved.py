@@ -107,6 +107,9 @@ def load(directory: Path) -> SavedPredictor:
             name on this machine.
     """
     try:
+        if not (directory / ABOUT).is_file():
+            # Reading a pipe to which nobody writes would never end.
+            raise FileNotFoundError(ABOUT)
         about = About.model_validate_json((directory / ABOUT).read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(

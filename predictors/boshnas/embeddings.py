@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from predictors.edits.embedding import FittedEmbedding, GraphEmbedding, restore_embedding
+from predictors.frame.untrusted import number
 from predictors.reading.batch import Encoded
 from predictors.reading.features import Encoding
 
@@ -178,12 +179,12 @@ def restore_distances(
         KeyError, TypeError, ValueError: state and arrays are inconsistent.
     """
     fitted = restore_embedding(GraphEmbedding(int(state["dimensions"])), state["map"], arrays)
-    if arrays["center"].shape != (fitted.settings.dimensions,) or not float(state["scale"]) > 0:
+    if arrays["center"].shape != (fitted.settings.dimensions,) or number(state, "scale") <= 0:
         raise ValueError(
             f"the embedding's center and scale are not those of {fitted.settings.dimensions} "
             "dimensions"
         )
-    return Distances(fitted, arrays["center"], float(state["scale"]))
+    return Distances(fitted, arrays["center"], number(state, "scale"))
 
 
 def _clipped(encoded: Encoded) -> np.ndarray:

@@ -16,6 +16,7 @@ from predictors.boshnas.surrogate import LEAST_NOISE, Surrogate, networks_with_w
 from predictors.frame.fitted import FittedModel
 from predictors.frame.fitting import fit
 from predictors.frame.learner import NUM_FOLDS, Belief, Learnt, Training, ignorance
+from predictors.frame.untrusted import number
 from predictors.reading.features import Encoding
 from spaces.graph import Graph
 
@@ -200,4 +201,4 @@ def restore_boshnas(
     weights = {name: array for name, array in arrays.items() if not name.startswith("embedding.")}
     activation = settings.activation if settings.heteroscedastic else None
     networks = networks_with_weights(weights, activation)
-    return Surrogate(embedding, *networks, float(state["noise"]))
+    return Surrogate(embedding, *networks, number(state, "noise", least=0))

@@ -22,6 +22,7 @@ from predictors.edits.costs import EditCosts, suggest_costs
 from predictors.edits.distance import edit_distances
 from predictors.edits.node_vectors import NodeVectors, lay_out_labels
 from predictors.edits.stress import draw_pairs
+from predictors.frame.untrusted import number
 from predictors.reading.features import Encoding, encoding_from_json, learn_encoding
 from spaces.graph import Graph, node
 
@@ -196,9 +197,10 @@ def restore_embedding(
     """
     labels = tuple(node(str(op), **attributes) for op, attributes in state["labels"])
     vectors = NodeVectors(labels, frozenset(map(str, state["ignored"])), arrays["vectors"])
-    reader = Reader(
-        vectors, arrays["mean"], float(state["scale"]), encoding_from_json(state["encoding"])
-    )
+    scale = number(state, "scale")
+    if scale <= 0:
+        raise ValueError(f"the scale of an embedding must be above 0; it is {scale}")
+    reader = Reader(vectors, arrays["mean"], scale, encoding_from_json(state["encoding"]))
     weight_shapes = _shapes(settings, len(reader.mean_V) + reader.encoding.num_counts)
     expected = {"vectors": (len(labels), len(reader.mean_V)), **weight_shapes}
     for name, shape in expected.items():

@@ -69,7 +69,11 @@ class FittedModel:
         return encoded(self.encoding, tuple(graphs), self.simplified)
 
     def predict_encoded(self, encoded: Encoded) -> Prediction:
-        """The same as `predict`, for graphs that `encode` has encoded."""
+        """The same as `predict`, for graphs that `encode` has encoded.
+
+        Raises:
+            ValueError: a prediction is not finite, which no trained model gives.
+        """
         if len(encoded) == 0:
             return Prediction(np.zeros(0), np.zeros(0), np.zeros(0))
         parts = _side_by_side(self.model.predict, list(encoded.chunks(CHUNK)))
@@ -82,7 +86,14 @@ class FittedModel:
             disconnected_M = encoded.flat.is_disconnected()
             mean_M[disconnected_M], aleatoric_M[disconnected_M] = self.disconnected
             epistemic_M[disconnected_M] = 0.0
-        return self.target.prediction(mean_M, aleatoric_M, epistemic_M)
+        prediction = self.target.prediction(mean_M, aleatoric_M, epistemic_M)
+        for values_M in (prediction.mean, prediction.aleatoric, prediction.epistemic):
+            if not np.isfinite(values_M).all():
+                raise ValueError(
+                    f"the predictor {self.settings.name!r} gives a prediction that is not finite, "
+                    "so what it learnt is damaged: fit it again"
+                )
+        return prediction
 
     def save(self, directory: str | Path) -> None:
         """Write the two files that `load_predictor` reads."""

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from predictors.frame.untrusted import read_arrays, read_json
+
 FORMAT = 2
 SETTINGS_FILE = "predictor.json"
 ARRAYS_FILE = "predictor.safetensors"
@@ -57,11 +59,6 @@ def write(directory: str | Path, stored: Stored) -> None:
     )
 
 
-def _refuse_constant(text: str) -> float:
-    """Raise for NaN and infinities, which Python's reader of JSON would accept."""
-    raise ValueError(f"{text} is no number of JSON")
-
-
 def read(directory: str | Path) -> Stored:
     """The stored predictor that `write` wrote into this directory.
 
@@ -69,15 +66,10 @@ def read(directory: str | Path) -> Stored:
         ValueError: a file is missing or malformed, has another format, or holds numbers that are
             not finite.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     directory = Path(directory)
     try:
-        loaded = json.loads(
-            (directory / SETTINGS_FILE).read_text(encoding="utf-8"), parse_constant=_refuse_constant
-        )
-    except (OSError, ValueError, RecursionError) as error:
+        loaded = read_json(directory / SETTINGS_FILE)
+    except ValueError as error:
         raise ValueError(
             f"a saved predictor needs a readable {SETTINGS_FILE} in {directory} ({error})"
         ) from error
@@ -95,15 +87,10 @@ def read(directory: str | Path) -> Stored:
             f"{FORMAT}: fit the predictor again"
         )
     try:
-        arrays = load_file(directory / ARRAYS_FILE)
-    except (OSError, SafetensorError) as error:
+        arrays = read_arrays(directory / ARRAYS_FILE)
+    except ValueError as error:
         raise ValueError(
-            f"a saved predictor needs a readable {ARRAYS_FILE} in {directory} ({error})"
+            f"a saved predictor needs a readable {ARRAYS_FILE} in {directory}: {error}; fit the "
+            "predictor again"
         ) from error
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(
-                f"the array {name!r} in {directory / ARRAYS_FILE} must hold finite numbers only; "
-                "it does not: fit the predictor again"
-            )
     return Stored(loaded["name"], loaded["settings"], loaded["state"], arrays)

@@ -6,7 +6,7 @@ Shapes: M graphs, C features, K members, T trees of all members, L nodes of all 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -92,23 +92,25 @@ class Forest:
         Raises:
             ValueError: the arrays do not describe trees over this many features.
         """
+        for field in fields(self):
+            array = getattr(self, field.name)
+            kinds = "f" if field.name in ("threshold_L", "value_L", "initial_K") else "iu"
+            if array.ndim != 1 or array.dtype.kind not in kinds:
+                raise ValueError(
+                    f"the array {field.name} of the trees should be one row of "
+                    f"{'numbers' if kinds == 'f' else 'whole numbers'}; it is of the type "
+                    f"{array.dtype} and the shape {array.shape}"
+                )
         count = len(self.feature_L)
-        one_length = all(
-            len(array) == count
-            for array in (self.threshold_L, self.left_L, self.right_L, self.value_L)
-        )
+        nodes = (self.threshold_L, self.left_L, self.right_L, self.value_L)
         if (
-            not one_length
-            or self.nodes_T.sum() != count
-            or self.trees_K.sum() != len(self.nodes_T)
+            any(len(array) != count for array in nodes)
+            or not _are_parts(self.nodes_T, count)
+            or not _are_parts(self.trees_K, len(self.nodes_T))
             or len(self.trees_K) != len(self.initial_K)
         ):
             raise ValueError("the arrays of the trees are of different lengths")
-        if not (
-            (self.nodes_T > 0).all()
-            and (self.trees_K > 0).all()
-            and ((self.feature_L >= 0) & (self.feature_L < num_features)).all()
-        ):
+        if not ((self.feature_L >= 0) & (self.feature_L < num_features)).all():
             raise ValueError(f"the trees read features other than the {num_features} there are")
         place_L = np.arange(count) - np.repeat(np.cumsum(self.nodes_T) - self.nodes_T, self.nodes_T)
         leaf_L = (self.left_L == place_L) & (self.right_L == place_L)
@@ -117,6 +119,12 @@ class Forest:
         )
         if not (leaf_L | inner_L).all():
             raise ValueError("a tree's children must come after their parent")
+
+
+def _are_parts(sizes: np.ndarray, whole: int) -> bool:
+    """Whether parts of these sizes make up the whole; a part has at least one element."""
+    # The largest is looked at as well, for a sum of huge numbers may wrap around.
+    return bool(((sizes > 0) & (sizes <= whole)).all()) and int(sizes.sum()) == whole
 
 
 def forest_of(trees: Sequence[Sequence[Any]], weight: float, initial: Sequence[float]) -> Forest:

@@ -13,6 +13,7 @@ from predictors.frame.fitting import fit
 from predictors.frame.kernel import Kernel
 from predictors.frame.learner import Learnt, Training
 from predictors.frame.process import DEPTH, MOST, MOST_FOR_SPREAD, Posterior, learn_process
+from predictors.frame.untrusted import number
 from predictors.reading.features import Encoding
 from predictors.reading.subtrees import subtrees_from
 from spaces.graph import Graph
@@ -83,9 +84,12 @@ def restore_gp(
     Raises:
         KeyError, TypeError, ValueError: the parts do not fit together.
     """
-    subtrees = subtrees_from(int(state["depth"]), arrays)
+    subtrees = subtrees_from(state["depth"], arrays)
     kernel = Kernel(
-        arrays["smooth"], arrays["linear"], float(state["amplitude"]), float(state["noise"])
+        arrays["smooth"],
+        arrays["linear"],
+        number(state, "amplitude", least=0),
+        number(state, "noise", least=0),
     )
     feature_NF, spread_S = arrays["features"], arrays["spread"]
     columns = (encoding.num_counts + subtrees.num_features,)

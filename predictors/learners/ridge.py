@@ -14,6 +14,7 @@ import numpy as np
 from predictors.frame.fitted import FittedModel
 from predictors.frame.fitting import fit
 from predictors.frame.learner import NUM_FOLDS, Belief, Learnt, Training, ignorance
+from predictors.frame.untrusted import number
 from predictors.reading.batch import Encoded
 from predictors.reading.features import Encoding
 from spaces.graph import Graph
@@ -118,7 +119,7 @@ def restore_ridge(
     columns = encoding.num_counts + 1
     if arrays["weight"].shape != (columns,) or arrays["covariance"].shape != (columns, columns):
         raise ValueError(f"the weights are not those of {columns} features")
-    return Line(arrays["weight"], arrays["covariance"], float(state["noise"]))
+    return Line(arrays["weight"], arrays["covariance"], number(state, "noise", least=0))
 
 
 def _features(encoded: Encoded) -> np.ndarray:

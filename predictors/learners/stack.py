@@ -12,6 +12,7 @@ from predictors.boshnas.learner import Boshnas, restore_boshnas
 from predictors.frame.fitted import FittedModel
 from predictors.frame.fitting import fit
 from predictors.frame.learner import Belief, Learner, Learnt, Model, Training, ignorance, part
+from predictors.frame.untrusted import checked
 from predictors.learners.gp import GP, restore_gp
 from predictors.learners.ridge import Ridge, restore_ridge
 from predictors.learners.stack_weights import mixture, stack_weights
@@ -241,7 +242,12 @@ def restore_stack(
     Raises:
         KeyError, TypeError, ValueError, RuntimeError: the parts do not fit together.
     """
-    weights = {str(name): float(weight) for name, weight in state["weights"].items()}
+    weights = {
+        str(name): checked(weight, f"the weight of {name}", least=0, most=1)
+        for name, weight in state["weights"].items()
+    }
+    if abs(sum(weights.values()) - 1) > 1e-6:
+        raise ValueError(f"the weights of the members must have the sum 1; they are {weights}")
     learners = settings.learners()
     models = {
         name: RESTORERS[name](

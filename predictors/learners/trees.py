@@ -14,6 +14,7 @@ import numpy as np
 from predictors.frame.fitted import FittedModel
 from predictors.frame.fitting import fit
 from predictors.frame.learner import Belief, Learnt, Training, ignorance, left_out_by_members
+from predictors.frame.untrusted import number
 from predictors.learners.forest import Forest, forest_of
 from predictors.reading.batch import Encoded
 from predictors.reading.features import Encoding
@@ -198,7 +199,7 @@ def restore_trees(
     """
     forest = Forest(*(arrays[field.name] for field in fields(Forest)))
     forest.check(encoding.num_counts + 1)
-    return GrownTrees(forest, float(state["aleatoric"]))
+    return GrownTrees(forest, number(state, "aleatoric", least=0))
 
 
 def _learn(training: Training, members: int, seed: int, grow: Any) -> Learnt:

@@ -15,6 +15,7 @@ import numpy as np
 from predictors.frame.fitted import FittedModel
 from predictors.frame.fitting import fit
 from predictors.frame.learner import NUM_FOLDS, Belief, Learnt, Training, ignorance, part
+from predictors.frame.untrusted import checked
 from predictors.prior.attached import attached_rows
 from predictors.prior.experts import View
 from predictors.prior.process import (
@@ -128,9 +129,12 @@ def restore_whole(
     models = tuple(
         restored(each, part(arrays, f"{place}.")) for place, each in enumerate(state["models"])
     )
-    shares = tuple(float(weight) for weight in state["shares"])
-    if len(shares) != len(models) or not models:
-        raise ValueError(f"there are {len(models)} models and {len(shares)} shares")
+    shares = tuple(checked(share, "a share", least=0, most=1) for share in state["shares"])
+    if len(shares) != len(models) or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(
+            f"there must be a share for each of the {len(models)} models, and their sum must be 1; "
+            f"the shares are {shares}"
+        )
     return Averaged(shares, models)
 
 

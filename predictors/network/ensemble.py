@@ -24,6 +24,7 @@ from predictors.frame.learner import (
     ignorance,
     left_out_by_members,
 )
+from predictors.frame.untrusted import number
 from predictors.reading.batch import Encoded
 from predictors.reading.features import Encoding
 from spaces.graph import Graph
@@ -202,9 +203,15 @@ def restore_gnn(
 
     from predictors.network.gnn import GraphNetwork
 
-    network = GraphNetwork(_sizes(settings.members, settings, encoding), torch.Generator())
+    sizes = _sizes(settings.members, settings, encoding)
+    layers = sum(name.startswith("layers.") and name.endswith(".scale") for name in arrays)
+    stored = (*arrays["op"].shape, layers)
+    # Checked before a network is made, for the settings may ask for one of any size.
+    if stored != (sizes.members, sizes.num_ops, sizes.width, sizes.layers):
+        raise ValueError(f"the weights are not those of the settings: their sizes are {stored}")
+    network = GraphNetwork(sizes, torch.Generator())
     network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-    return Networks(network.to(settings.device), float(state["aleatoric"]))
+    return Networks(network.to(settings.device), number(state, "aleatoric", least=0))
 
 
 def _sizes(networks: int, settings: GNN, encoding: Encoding) -> Sizes:

@@ -60,19 +60,23 @@ class GraphNetworks:
         """Check that the arrays are those of networks that read these features.
 
         Raises:
-            KeyError, ValueError: they are not.
+            ValueError: they are not.
         """
         for member in self.members:
-            width, inputs = member["network.read.weight"].shape
-            steps = [member[f"steps.{name}"] for name in ("feature_S", "middle_S", "width_S")]
-            if {step.shape for step in steps} != {(inputs - len(KINDS),)}:
+            width, inputs = _shape(member, "network.read.weight", 2)
+            (heads,) = _shape(member, "network.head.bias", 1)
+            if not width or not heads:
+                raise ValueError("a network should have a width and heads")
+            steps = ("feature_S", "middle_S", "width_S")
+            if {_shape(member, f"steps.{name}", 1) for name in steps} != {(inputs - len(KINDS),)}:
                 raise ValueError("a network reads another number of inputs than it has steps")
-            if not ((steps[0] >= 0) & (steps[0] < len(FEATURES))).all():
+            feature_S, width_S = member["steps.feature_S"], member["steps.width_S"]
+            if not ((feature_S >= 0) & (feature_S < len(FEATURES))).all():
                 raise ValueError("a network reads features that nodes do not have")
-            if not (steps[2] > 0).all():
+            if not (width_S > 0).all():
                 raise ValueError("the steps of a network should have a width above 0")
-            for name, shape in _shapes(width, _layers(member), member).items():
-                if member[f"network.{name}"].shape != shape:
+            for name, shape in _shapes(width, _layers(member), heads).items():
+                if _shape(member, f"network.{name}", len(shape)) != shape:
                     raise ValueError(f"the weights {name} of a network should be {shape}")
 
 
@@ -80,9 +84,21 @@ class GraphNetworks:
 NO_NETWORKS = GraphNetworks(())
 
 
-def _shapes(width: int, layers: int, member: Arrays) -> dict[str, tuple[int, ...]]:
+def _shape(member: Arrays, name: str, dimensions: int) -> tuple[int, ...]:
+    """The shape of the array, which has so many dimensions."""
+    if name not in member:
+        raise ValueError(f"a network lacks the array {name}")
+    if member[name].ndim != dimensions:
+        raise ValueError(
+            f"the array {name} of a network should have {dimensions} dimensions; it has "
+            f"{member[name].ndim}"
+        )
+    return member[name].shape
+
+
+def _shapes(width: int, layers: int, heads: int) -> dict[str, tuple[int, ...]]:
     """The shapes of the weights behind the first ones."""
-    square, row, heads = (width, width), (width,), len(member["network.head.bias"])
+    square, row = (width, width), (width,)
     each = {
         **{f"{way}.lin_rel.weight": square for way in _DIRECTIONS},
         **{f"{way}.lin_root.weight": square for way in _DIRECTIONS},

@@ -14,6 +14,7 @@ import numpy as np
 
 from predictors.frame.kernel import Kernel, most_likely_kernel
 from predictors.frame.learner import Belief
+from predictors.frame.untrusted import floats, number
 from predictors.prior.attached import attached_rows
 from predictors.prior.experts import View
 from predictors.prior.graph_networks import NO_NETWORKS, GraphNetworks
@@ -211,6 +212,7 @@ def conditioned(
     """The process given all labels."""
     from scipy.linalg import cho_factor, cho_solve
 
+    row_NR = row_NR[:, : len(features.mean_R)]
     covariance_NN, _, mean_N = _covariances(features, kernel, row_NR, row_NR)
     factor = cho_factor(covariance_NN + kernel.noise * np.eye(len(normal_N)), lower=True)
     return WholePosterior(
@@ -229,8 +231,25 @@ def restored(state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Whol
         KeyError, TypeError, ValueError: they do not fit together.
     """
     view = None if state["experts"] is None else view_from(state["experts"], arrays)
+    heads = 0 if view is None else len(view.prior.heard)
+    row_NR = floats(arrays, "whole", (None, None))
+    count, columns = row_NR.shape
+    # What is executed is read without heads.
+    if columns not in (len(WHOLE), len(WHOLE) + heads) or not count:
+        raise ValueError(f"the rows of networks have {len(WHOLE)} or {len(WHOLE) + heads} numbers")
     kernel = Kernel(
-        arrays["smooth"], arrays["linear"], float(state["amplitude"]), float(state["noise"])
+        floats(arrays, "smooth", (columns,), least=0),
+        floats(arrays, "linear", (columns,), least=0),
+        number(state, "amplitude", least=0),
+        number(state, "noise", least=0),
     )
-    features = Features(arrays["mean"], arrays["factor"], view)
-    return WholePosterior(features, kernel, arrays["whole"], arrays["weight"], arrays["inverse"])
+    features = Features(
+        floats(arrays, "mean", (columns,)), floats(arrays, "factor", (columns,), least=0), view
+    )
+    return WholePosterior(
+        features,
+        kernel,
+        row_NR,
+        floats(arrays, "weight", (count,)),
+        floats(arrays, "inverse", (count, count)),
+    )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from predictors.frame.untrusted import checked, counts, floats, read_arrays, read_json
 from predictors.learners.forest import Forest
-from predictors.prior.experts import LEVELS, Expert, Prior, View
+from predictors.prior.experts import EXPERT_DEVIATION, LEVELS, Expert, Prior, View
 from predictors.prior.graph_networks import GraphNetworks
 from predictors.prior.networks import WHOLE
 
@@ -22,6 +23,10 @@ SHIPPED = Path(__file__).parent / "shipped"
 FEATURE = "steps.feature_S"
 CARD_FILE, WEIGHTS_FILE = "prior.json", "prior.safetensors"
 FORMAT = 2
+# Stands for a leaf where a node has the number of its feature.
+LEAF = 255
+# Bounds that no prior or view that was trained comes near to; within them every opinion is finite.
+MOST_WEIGHT, MOST_FADE, MOST_NUMBER, LEAST_SPREAD, LEAST_SCALE = 1e5, 1e3, 1e30, 1e-9, 1e-9
 
 
 def view_arrays(view: View) -> dict[str, np.ndarray]:
@@ -43,12 +48,15 @@ def view_from(experts: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndar
         KeyError, TypeError, ValueError: they do not fit together.
     """
     prior = _unpacked(tuple(_expert(each) for each in experts), arrays)
-    names = ("mean", "scale", "weight", "deviation")
-    parts = [np.asarray(arrays[f"view.{name}"], dtype=np.float64) for name in names]
-    if any(part.shape != (len(prior.experts),) for part in parts):
-        raise ValueError("the view must have a number for each of its experts")
-    mean_K, scale_K, weight_K, deviation_K = parts
-    return View(prior, mean_K, scale_K, weight_K, deviation_K, float(arrays["view.expected"][0]))
+    shape = (len(prior.experts),)
+    return View(
+        prior,
+        floats(arrays, "view.mean", shape),
+        floats(arrays, "view.scale", shape, least=LEAST_SCALE),
+        floats(arrays, "view.weight", shape, least=0),
+        floats(arrays, "view.deviation", shape, least=0, most=EXPERT_DEVIATION),
+        float(floats(arrays, "view.expected", (1,), least=0, most=1)[0]),
+    )
 
 
 def save_prior(prior: Prior, directory: Path, card: Mapping[str, object]) -> None:
@@ -72,7 +80,8 @@ def save_prior(prior: Prior, directory: Path, card: Mapping[str, object]) -> Non
         "numbers": list(WHOLE),
         **card,
     }
-    (directory / CARD_FILE).write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(written, indent=1, allow_nan=False)
+    (directory / CARD_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def digest(prior: Prior) -> str:
@@ -96,24 +105,18 @@ def load_prior(where: str) -> Prior | None:
     if where == "none":
         return None
     directory = SHIPPED if where == "shipped" else Path(where)
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     try:
-        card = json.loads((directory / CARD_FILE).read_text(encoding="utf-8"))
+        card = read_json(directory / CARD_FILE)
+        if not isinstance(card, dict) or not isinstance(card.get("experts"), list):
+            raise ValueError("it should name its format, its numbers and its experts")
         if card["format"] != FORMAT or tuple(card["numbers"]) != WHOLE:
-            raise ValueError("it was written by another version, which reads other numbers")
+            raise ValueError(
+                "it was written by another version, which reads other numbers; have "
+                "benchmarks/pretrain.py write a new one"
+            )
         experts = tuple(_expert(each) for each in card["experts"])
-        return _unpacked(experts, load_file(directory / WEIGHTS_FILE))
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        IndexError,
-        RecursionError,
-        SafetensorError,
-    ) as error:
+        return _unpacked(experts, read_arrays(directory / WEIGHTS_FILE))
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ValueError(
             f"a prior is `shipped`, `none`, or a directory with {CARD_FILE} and {WEIGHTS_FILE} "
             f"(benchmarks/pretrain.py writes one); {where} cannot be read: {error}"
@@ -121,15 +124,18 @@ def load_prior(where: str) -> Prior | None:
 
 
 def _expert(stated: Mapping[str, Any]) -> Expert:
-    values = tuple(float(value) for value in stated["values"])
-    if len(values) != len(LEVELS) or not np.isfinite(values).all():
-        raise ValueError(f"an expert has {len(LEVELS)} finite values; got {values}")
+    if set(stated) != {item.name for item in fields(Expert)}:
+        raise ValueError(f"an expert has the fields of Expert; got {stated!r}")
+    if not isinstance(stated["values"], list | tuple) or len(stated["values"]) != len(LEVELS):
+        raise ValueError(f"an expert has {len(LEVELS)} values; got {stated['values']!r}")
+    values = tuple(checked(value, "a value of an expert") for value in stated["values"])
     expert = Expert(**{**stated, "values": values})
     if (
         not isinstance(expert.table, str)
         or not isinstance(expert.column, str)
         or not isinstance(expert.cost, bool)
         or not isinstance(expert.networks, int)
+        or isinstance(expert.networks, bool)
         or expert.networks < 1
     ):
         raise ValueError(
@@ -152,7 +158,7 @@ def _packed(prior: Prior) -> dict[str, np.ndarray]:
     if not np.array_equal(forest.left_L[~leaf_L], place_L[~leaf_L] + 1):
         raise ValueError("the nodes of the trees must be in depth-first order")
     return {
-        "trees.feature": np.where(leaf_L, 255, forest.feature_L).astype(np.uint8),
+        "trees.feature": np.where(leaf_L, LEAF, forest.feature_L).astype(np.uint8),
         "trees.number": np.where(leaf_L, forest.value_L, forest.threshold_L).astype(np.float16),
         "trees.right": np.where(leaf_L, 0, forest.right_L).astype(np.uint16),
         "trees.nodes": forest.nodes_T.astype(np.uint16),
@@ -183,47 +189,49 @@ def _unpacked_networks(
     for key, array in arrays.items():
         place, _, name = key.partition(".")
         if place.startswith("member"):
-            kind = np.int64 if name == FEATURE else np.float32
-            members.setdefault(place, {})[name] = array.astype(kind)
+            shape = tuple(array.shape)
+            members.setdefault(place, {})[name] = (
+                counts(arrays, key, shape)
+                if name == FEATURE
+                # float16 has no larger numbers, and sums of products of these are finite.
+                else floats(arrays, key, shape, least=-MOST_WEIGHT, most=MOST_WEIGHT)
+            )
     ordered = sorted(members, key=lambda place: int(place.removeprefix("member")))
     networks = GraphNetworks(tuple(members[place] for place in ordered))
     networks.check()
-    share_GK = arrays["share"].astype(np.float64) if members else np.zeros((0, count))
-    if share_GK.shape != (len(networks), count):
-        raise ValueError("the graph networks and their shares are of different numbers")
-    if (share_GK < 0).any() or (share_GK.sum(0) > 1 + 1e-6).any():
-        raise ValueError("the shares of the graph networks should be from 0 to 1, together too")
-    fade = float(arrays["fade"][0]) if members else 0.0
-    if fade < 0:
-        raise ValueError("the fade of the graph networks should not be negative")
-    return networks, share_GK, fade
+    if not members:
+        return networks, np.zeros((0, count)), 0.0
+    share_GK = floats(arrays, "share", (len(networks), count), least=0, most=1)
+    if (share_GK.sum(0) > 1 + 1e-6).any():
+        raise ValueError("the shares of the graph networks in an expert sum to 1 at most")
+    return networks, share_GK, float(floats(arrays, "fade", (1,), least=0, most=MOST_FADE)[0])
 
 
 def _unpacked(experts: tuple[Expert, ...], arrays: Mapping[str, np.ndarray]) -> Prior:
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise ValueError(f"the array {name} holds numbers that are not finite")
-    nodes_T = arrays["trees.nodes"].astype(np.int64)
-    feature_L, number_L = arrays["trees.feature"], arrays["trees.number"].astype(np.float64)
+    nodes_T = counts(arrays, "trees.nodes", (None,))
+    feature_L = counts(arrays, "trees.feature", (None,), most=LEAF)
+    shape = feature_L.shape
+    number_L = floats(arrays, "trees.number", shape)
+    right_L = counts(arrays, "trees.right", shape)
+    if nodes_T.sum() != len(feature_L):
+        raise ValueError("the arrays of the trees are of different lengths")
     place_L = np.arange(len(feature_L)) - np.repeat(np.cumsum(nodes_T) - nodes_T, nodes_T)
-    leaf_L = feature_L == 255
+    leaf_L = feature_L == LEAF
     forest = Forest(
-        feature_L=np.where(leaf_L, 0, feature_L).astype(np.int64),
+        feature_L=np.where(leaf_L, 0, feature_L),
         threshold_L=np.where(leaf_L, 0.0, number_L),
         left_L=np.where(leaf_L, place_L, place_L + 1),
-        right_L=np.where(leaf_L, place_L, arrays["trees.right"].astype(np.int64)),
+        right_L=np.where(leaf_L, place_L, right_L),
         value_L=np.where(leaf_L, number_L, 0.0),
         nodes_T=nodes_T,
-        trees_K=arrays["trees.of_each"].astype(np.int64),
+        trees_K=counts(arrays, "trees.of_each", (len(experts),)),
         initial_K=np.zeros(len(experts)),
     )
     forest.check(len(WHOLE))
-    center_KW = arrays["center"].astype(np.float64)
-    if center_KW.shape != (len(experts), len(WHOLE)) or len(forest.trees_K) != len(experts):
-        raise ValueError("the experts and their trees are of different numbers")
-    if arrays["spread"].shape != (len(WHOLE),) or not (arrays["spread"] > 0).all():
-        raise ValueError(f"the spread should be {len(WHOLE)} positive numbers")
-    spread_W = arrays["spread"].astype(np.float64)
+    center_KW = floats(
+        arrays, "center", (len(experts), len(WHOLE)), least=-MOST_NUMBER, most=MOST_NUMBER
+    )
+    spread_W = floats(arrays, "spread", (len(WHOLE),), least=LEAST_SPREAD, most=MOST_NUMBER)
     return Prior(experts, forest, center_KW, spread_W, *_unpacked_networks(arrays, len(experts)))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from predictors.frame.untrusted import checked
 from predictors.reading.batch import Encoded, Flat, NodeColumns, flatten, learn_node_columns
 from predictors.reading.counts import graph_counts, node_places
 from predictors.reading.paths import Sweeps, reached, runs_of_three, sweep
@@ -141,12 +142,14 @@ def encoding_from_json(loaded: Any) -> Encoding:
     node = loaded["nodes"]
     numbers = tuple(map(str, node["numbers"]))
     categories = tuple((str(name), str(value)) for name, value in node["categories"])
-    means, scales = tuple(map(float, node["number_mean"])), tuple(map(float, node["number_scale"]))
+    means, scales = _numbers(node["number_mean"]), _scales(node["number_scale"])
     nodes = NodeColumns(tuple(map(str, node["ops"])), numbers, means, scales, categories)
-    kinds, kept = tuple(map(str, loaded["kinds"])), tuple(map(int, loaded["kept"]))
+    kinds, kept = tuple(map(str, loaded["kinds"])), tuple(loaded["kept"])
+    if any(type(column) is not int or column < 0 for column in kept):
+        raise ValueError("the columns that an encoding keeps must be whole numbers from 0")
     pairs = tuple((int(first), int(second)) for first, second in loaded["pairs"])
     runs = tuple((int(first), int(second), int(third)) for first, second, third in loaded["runs"])
-    mean, scale = tuple(map(float, loaded["mean"])), tuple(map(float, loaded["scale"]))
+    mean, scale = _numbers(loaded["mean"]), _scales(loaded["scale"])
     groups = tuple(map(str, loaded["groups"]))
     result = Encoding(nodes, kinds, pairs, runs, kept, mean, scale, groups)
     same_numbers = len(numbers) == len(means) == len(scales)
@@ -156,6 +159,17 @@ def encoding_from_json(loaded: Any) -> Encoding:
     if any(not 0 <= op < len(nodes.ops) for counted in (*pairs, *runs) for op in counted):
         raise ValueError("the encoding counts a pair or a run of operations that it does not have")
     return result
+
+
+def _numbers(loaded: Sequence[Any]) -> tuple[float, ...]:
+    return tuple(checked(value, "a number of the encoding") for value in loaded)
+
+
+def _scales(loaded: Sequence[Any]) -> tuple[float, ...]:
+    scales = _numbers(loaded)
+    if not all(scale > 0 for scale in scales):
+        raise ValueError("the encoding must divide by scales above 0")
+    return scales
 
 
 def _all_counts(

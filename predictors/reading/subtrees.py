@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from spaces.graph import Node
 
 # At most this many subtrees, the most frequent ones, are counted for each depth and direction.
 MOST_SUBTREES = 200
+# A saved predictor counts no deeper ones: each depth is a pass over all edges.
+MOST_DEPTH = 1000
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def learn_subtrees(flat: Flat, depth: int) -> Subtrees:
     return Subtrees(depth, *(np.concatenate(parts) for parts in (labels, groups, means, scales)))
 
 
-def subtrees_from(depth: int, arrays: Mapping[str, np.ndarray]) -> Subtrees:
+def subtrees_from(depth: Any, arrays: Mapping[str, np.ndarray]) -> Subtrees:
     """The subtrees that `Subtrees.arrays` turned into these arrays.
 
     Raises:
@@ -110,6 +113,10 @@ def subtrees_from(depth: int, arrays: Mapping[str, np.ndarray]) -> Subtrees:
     label_W, group_W, mean_W, scale_W = (
         arrays[f"subtree.{name}"] for name in ("label", "group", "mean", "scale")
     )
+    if type(depth) is not int or not 0 <= depth <= MOST_DEPTH:
+        raise ValueError(
+            f"the depth of subtrees should be a whole number from 0 to {MOST_DEPTH}; it is {depth}"
+        )
     if [array.dtype.kind for array in (label_W, group_W, mean_W, scale_W)] != ["u", "i", "f", "f"]:
         raise ValueError("the counted subtrees are of other types than were saved")
     if (

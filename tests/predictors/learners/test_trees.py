@@ -53,3 +53,23 @@ def test_arrays_that_are_not_trees_are_refused(grown):
         replace(forest, left_L=np.zeros_like(forest.left_L)).check(5)
     with pytest.raises(ValueError, match="lengths"):
         replace(forest, value_L=forest.value_L[1:]).check(5)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("nodes_T", lambda array: array * 2**42),
+        # The sum of these wraps around to the right one.
+        ("nodes_T", lambda array: array + 2**63 // len(array) * 2),
+        ("nodes_T", lambda array: array[:, None]),
+        ("trees_K", lambda array: np.array([-1, array.sum() + 1])),
+        ("feature_L", lambda array: array[:, None]),
+        ("feature_L", lambda array: array.astype(np.float32)),
+        ("right_L", lambda array: array[0]),
+        ("value_L", lambda array: array.astype(np.complex64)),
+    ],
+)
+def test_arrays_of_another_kind_are_refused_before_they_are_used(grown, name, change):
+    _, forest, _ = grown
+    with pytest.raises(ValueError, match=r"the arrays? .*of the trees"):
+        replace(forest, **{name: change(getattr(forest, name))}).check(5)

@@ -89,6 +89,9 @@ def test_no_network_says_nothing(cells: Networks) -> None:
     [
         ("network.neck.weight", lambda array: array[:, 1:]),
         ("network.layers.1.forwards.lin_rel.bias", lambda array: array[1:]),
+        ("network.read.weight", lambda array: array.ravel()),
+        ("network.head.bias", lambda array: array[0]),
+        ("network.head.bias", lambda array: array[:0]),
         ("steps.feature_S", lambda array: array + len(FEATURES)),
         ("steps.width_S", lambda array: array[1:]),
     ],
@@ -97,5 +100,5 @@ def test_arrays_of_something_else_are_refused(cells: Networks, name: str, change
     arrays = drawn(cells, 1).arrays()
     with pytest.raises(ValueError, match="network"):
         GraphNetworks(({**arrays, name: change(arrays[name])},)).check()
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match=f"lacks the array {name}"):
         GraphNetworks(({key: array for key, array in arrays.items() if key != name},)).check()
