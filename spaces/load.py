@@ -23,6 +23,7 @@ _BUILT_IN = (
     "nasbench_macro",
     "nasbench_mr",
     "nats_size",
+    "sequence_net",
 )
 SPACES: dict[str, str] = {name: f"spaces.{name}:space" for name in _BUILT_IN} | {
     "flexibert": "spaces.flexibert.named:paper",

@@ -21,6 +21,7 @@ TASKS: dict[str, str] = {
     "digits": "nas.tasks.digits:digits",
     "images": "nas.tasks.images:images",
     "language_model": "nas.tasks.language_model:language_model",
+    "sequences": "nas.tasks.sequences:sequences",
     "text": "nas.tasks.text:text",
 }
 

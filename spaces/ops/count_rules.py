@@ -77,6 +77,26 @@ def attention_module_multiply_adds(attributes: Attributes, inputs: Shapes, outpu
     return 2 * (queries + keys) * width * width + 2 * queries * keys * width
 
 
+def gru_parameters(attributes: Attributes, inputs: Shapes) -> int:
+    """In each direction, three gates of H (D + H) weights and 2 H biases.
+
+    D is the width of the input and H is `hidden_size`.
+    """
+    return _gru_weights(attributes, inputs) + 6 * attributes["hidden_size"] * (
+        2 if attributes["bidirectional"] else 1
+    )
+
+
+def gru_multiply_adds(attributes: Attributes, inputs: Shapes, output: Shape) -> int:
+    """Each weight once at each step."""
+    return inputs[0][1] * _gru_weights(attributes, inputs)
+
+
+def _gru_weights(attributes: Attributes, inputs: Shapes) -> int:
+    hidden = attributes["hidden_size"]
+    return (2 if attributes["bidirectional"] else 1) * 3 * hidden * (inputs[0][2] + hidden)
+
+
 def matrix_multiply_adds(attributes: Attributes, inputs: Shapes, output: Shape) -> int:
     """The size that is summed over, for each output element."""
     return elements(output) * inputs[0][-1]

@@ -101,7 +101,7 @@ def norms() -> list[Op]:
 
 
 def other_layers() -> list[Op]:
-    """Linear layers, embeddings, attention, PReLU and dropout."""
+    """Linear layers, embeddings, attention, recurrent layers, PReLU and dropout."""
     linear = Op(
         "linear",
         matrices.linear,
@@ -133,6 +133,17 @@ def other_layers() -> list[Op]:
         parameters=counts.attention_module_parameters,
         multiply_adds=counts.attention_module_multiply_adds,
     )
+    # torch's own class gives two values, so this operation has none that a trace could find.
+    gru = Op(
+        "gru",
+        sequences.recurrent,
+        {"hidden_size": REQUIRED, "bidirectional": False},
+        constructed=True,
+        call=text.recurrent_module,
+        constructor=text.gru_constructor,
+        parameters=counts.gru_parameters,
+        multiply_adds=counts.gru_multiply_adds,
+    )
     prelu = Op(
         "prelu",
         elementwise.same,
@@ -151,4 +162,4 @@ def other_layers() -> list[Op]:
             ("alpha_dropout", "AlphaDropout"),
         ]
     ]
-    return [linear, embedding, attention, prelu, *dropouts]
+    return [linear, embedding, attention, gru, prelu, *dropouts]

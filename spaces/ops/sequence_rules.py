@@ -1,4 +1,4 @@
-"""What shape the operations on sequences give: attention, convolutions, Fourier transform."""
+"""What shape the operations on sequences give: attention, recurrence, convolution, transform."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ def attention(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
             "samples would attend to each other: the batch must come before the last two dimensions"
         )
     return (*query[:-1], value[-1])
+
+
+def recurrent(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:
+    """(T, D) to (T, hidden_size), or (T, 2 hidden_size) if it goes in both directions."""
+    shape, size = inputs[0], attributes["hidden_size"]
+    if len(shape) != 3 or shape[0] != BATCH:
+        raise ValueError("expected a sequence (T, D) behind the batch")
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"hidden_size={size!r} must be a whole number, 1 or more")
+    return (*shape[:2], size * (2 if attributes["bidirectional"] else 1))
 
 
 def dynamic_convolution(attributes: Attributes, inputs: tuple[Shape, ...]) -> Shape:

@@ -171,6 +171,17 @@ def attention_constructor(op: Op, attributes: Attributes, inputs: Shapes) -> str
     return f"nn.MultiheadAttention({', '.join(given)})"
 
 
+def recurrent_module(attributes: Attributes, values: tuple[str, ...], owner: str) -> str:
+    """`self.gru(x)[0]`: the states after all steps."""
+    return f"{owner}({values[0]})[0]"
+
+
+def gru_constructor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
+    """`nn.GRU(64, 32, batch_first=True)`"""
+    given = (literal(inputs[0][2]), *arguments(op, attributes), "batch_first=True")
+    return f"nn.GRU({', '.join(given)})"
+
+
 def tensor(op: Op, attributes: Attributes, inputs: Shapes) -> str:
     """`nn.Parameter(torch.zeros(1, 64))`, or `torch.zeros(1, 64)` for a buffer."""
     shape, fill = attributes["shape"], attributes["fill"]

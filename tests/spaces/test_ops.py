@@ -72,6 +72,8 @@ SINGLE = [
     ("linear", {"out_features": 3}, VECTOR),
     ("linear", {"out_features": 3, "bias": False}, SEQUENCE),
     ("multihead_attention", {"num_heads": 2}, SEQUENCE),
+    ("gru", {"hidden_size": 5}, SEQUENCE),
+    ("gru", {"hidden_size": 3, "bidirectional": True}, SEQUENCE),
     ("prelu", {"num_parameters": 8}, IMAGE),
     ("max_pool2d", {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}, IMAGE),
     ("max_pool1d", {"kernel_size": 2}, SIGNAL),

@@ -73,6 +73,8 @@ WRONG = [
     ("fourier_transform2d", {}, VECTOR, "two dimensions to transform"),
     ("fourier_transform2d", {"norm": "both"}, SEQUENCE, "norm must be"),
     ("multihead_attention", {"num_heads": 3}, SEQUENCE, "must divide the width 8"),
+    ("gru", {"hidden_size": 4}, IMAGE, r"expected a sequence \(T, D\)"),
+    ("gru", {"hidden_size": 0}, SEQUENCE, "hidden_size=0 must be a whole number, 1 or more"),
     ("group_norm", {"num_groups": 3}, IMAGE, "must divide the 8 channels"),
     ("relu", {"share": 1}, IMAGE, "takes no attribute 'share'"),
     ("nn.LSTM", {}, SEQUENCE, "does not name its constructor's arguments"),
