@@ -74,8 +74,9 @@ def load_predictor(directory: str | Path) -> Fitted:
         MemoryError,
         OverflowError,
     ) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ValueError(
-            f"{directory} does not hold a whole predictor {stored.name!r}: {error}"
+            f"{directory} does not hold a whole predictor {stored.name!r}: {reason}"
         ) from error
 
 

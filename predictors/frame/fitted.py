@@ -30,6 +30,11 @@ CHUNK = 1024
 REMEMBERED = 4096
 
 
+def _quiet() -> np.errstate:
+    """Without numpy's warnings: what is not finite is refused once, whatever made it."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
 @dataclass(frozen=True)
 class FittedModel:
     """A trained model, and all that is needed to apply it to graphs.
@@ -76,7 +81,18 @@ class FittedModel:
         """
         if len(encoded) == 0:
             return Prediction(np.zeros(0), np.zeros(0), np.zeros(0))
-        parts = _side_by_side(self.model.predict, list(encoded.chunks(CHUNK)))
+        with _quiet():
+            prediction = self._predicted(encoded)
+            finite_M = np.isfinite(prediction.mean) & np.isfinite(prediction.std)
+        if not finite_M.all():
+            raise ValueError(
+                f"the predictor {self.settings.name!r} gives a prediction that is not finite, so "
+                "what it learnt is damaged: fit it again"
+            )
+        return prediction
+
+    def _predicted(self, encoded: Encoded) -> Prediction:
+        parts = _side_by_side(self._believe, list(encoded.chunks(CHUNK)))
         mean_M, aleatoric_M, epistemic_M = (
             np.concatenate([getattr(part, name) for part in parts])
             for name in ("mean", "aleatoric", "epistemic")
@@ -86,14 +102,12 @@ class FittedModel:
             disconnected_M = encoded.flat.is_disconnected()
             mean_M[disconnected_M], aleatoric_M[disconnected_M] = self.disconnected
             epistemic_M[disconnected_M] = 0.0
-        prediction = self.target.prediction(mean_M, aleatoric_M, epistemic_M)
-        for values_M in (prediction.mean, prediction.aleatoric, prediction.epistemic):
-            if not np.isfinite(values_M).all():
-                raise ValueError(
-                    f"the predictor {self.settings.name!r} gives a prediction that is not finite, "
-                    "so what it learnt is damaged: fit it again"
-                )
-        return prediction
+        return self.target.prediction(mean_M, aleatoric_M, epistemic_M)
+
+    def _believe(self, encoded: Encoded) -> Belief:
+        # It may run on another thread, where numpy warns again.
+        with _quiet():
+            return self.model.predict(encoded)
 
     def save(self, directory: str | Path) -> None:
         """Write the two files that `load_predictor` reads."""

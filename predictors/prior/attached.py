@@ -126,8 +126,7 @@ def _with_rows(graph: Graph, known: Mapping[str, tuple[float, ...]]) -> Graph:
 
 def attached_rows(encoded: Encoded) -> np.ndarray:
     """(M, R) the rows that were attached to the encoded graphs; NaN where there are none."""
-    flat = encoded.flat
-    rows = [flat.kinds[kind].get(NETWORK) for kind in flat.kind_N[flat.first_M].tolist()]
+    rows = encoded.flat.row_M
     # A network that cannot be read as it is executed is read without heads, or the others are.
     width = min((len(row) for row in rows if row is not None), default=len(WHOLE))
     unreadable = (np.nan,) * width

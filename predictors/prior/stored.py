@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import lru_cache
@@ -26,6 +27,7 @@ FORMAT = 2
 # Stands for a leaf where a node has the number of its feature.
 LEAF = 255
 # Bounds that no prior or view that was trained comes near to; within them every opinion is finite.
+# float16, in which weights are stored, has no numbers beyond the first.
 MOST_WEIGHT, MOST_FADE, MOST_NUMBER, LEAST_SPREAD, LEAST_SCALE = 1e5, 1e3, 1e30, 1e-9, 1e-9
 
 
@@ -66,14 +68,16 @@ def save_prior(prior: Prior, directory: Path, card: Mapping[str, object]) -> Non
         prior: the experts.
         directory: a missing one is created.
         card: what is said about them, for people.
+
+    Raises:
+        ValueError: `load_prior` would refuse it, as with a number too large for float16.
     """
     from safetensors.numpy import save_file
 
+    arrays = {name: np.ascontiguousarray(array) for name, array in _packed(prior).items()}
+    _unpacked(prior.experts, arrays)
     directory.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: np.ascontiguousarray(array) for name, array in _packed(prior).items()},
-        directory / WEIGHTS_FILE,
-    )
+    save_file(arrays, directory / WEIGHTS_FILE)
     written = {
         "format": FORMAT,
         "experts": [asdict(expert) for expert in prior.experts],
@@ -109,14 +113,14 @@ def load_prior(where: str) -> Prior | None:
         card = read_json(directory / CARD_FILE)
         if not isinstance(card, dict) or not isinstance(card.get("experts"), list):
             raise ValueError("it should name its format, its numbers and its experts")
-        if card["format"] != FORMAT or tuple(card["numbers"]) != WHOLE:
+        if card.get("format") != FORMAT or card.get("numbers") != list(WHOLE):
             raise ValueError(
                 "it was written by another version, which reads other numbers; have "
                 "benchmarks/pretrain.py write a new one"
             )
         experts = tuple(_expert(each) for each in card["experts"])
         return _unpacked(experts, read_arrays(directory / WEIGHTS_FILE))
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except ValueError as error:
         raise ValueError(
             f"a prior is `shipped`, `none`, or a directory with {CARD_FILE} and {WEIGHTS_FILE} "
             f"(benchmarks/pretrain.py writes one); {where} cannot be read: {error}"
@@ -124,10 +128,11 @@ def load_prior(where: str) -> Prior | None:
 
 
 def _expert(stated: Mapping[str, Any]) -> Expert:
-    if set(stated) != {item.name for item in fields(Expert)}:
-        raise ValueError(f"an expert has the fields of Expert; got {stated!r}")
+    known = [item.name for item in fields(Expert)]
+    if not isinstance(stated, Mapping) or set(stated) != set(known):
+        raise ValueError(f"an expert has the fields {', '.join(known)}; got {stated!r:.80}")
     if not isinstance(stated["values"], list | tuple) or len(stated["values"]) != len(LEVELS):
-        raise ValueError(f"an expert has {len(LEVELS)} values; got {stated['values']!r}")
+        raise ValueError(f"an expert has {len(LEVELS)} values; got {stated['values']!r:.80}")
     values = tuple(checked(value, "a value of an expert") for value in stated["values"])
     expert = Expert(**{**stated, "values": values})
     if (
@@ -140,7 +145,7 @@ def _expert(stated: Mapping[str, Any]) -> Expert:
     ):
         raise ValueError(
             "an expert names its table and its column, says whether that is a cost, and how many "
-            f"networks it learnt from; got {dict(stated)}"
+            f"networks it learnt from; got {dict(stated)!r:.200}"
         )
     return expert
 
@@ -188,13 +193,14 @@ def _unpacked_networks(
     members: dict[str, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():
         place, _, name = key.partition(".")
-        if place.startswith("member"):
+        if re.fullmatch(r"member[0-9]{1,6}", place):
             shape = tuple(array.shape)
             members.setdefault(place, {})[name] = (
                 counts(arrays, key, shape)
                 if name == FEATURE
-                # float16 has no larger numbers, and sums of products of these are finite.
-                else floats(arrays, key, shape, least=-MOST_WEIGHT, most=MOST_WEIGHT)
+                else floats(arrays, key, shape, least=-MOST_WEIGHT, most=MOST_WEIGHT).astype(
+                    np.float32
+                )
             )
     ordered = sorted(members, key=lambda place: int(place.removeprefix("member")))
     networks = GraphNetworks(tuple(members[place] for place in ordered))
@@ -208,10 +214,12 @@ def _unpacked_networks(
 
 
 def _unpacked(experts: tuple[Expert, ...], arrays: Mapping[str, np.ndarray]) -> Prior:
+    if not experts:
+        raise ValueError("a prior has at least one expert; it has none")
     nodes_T = counts(arrays, "trees.nodes", (None,))
     feature_L = counts(arrays, "trees.feature", (None,), most=LEAF)
     shape = feature_L.shape
-    number_L = floats(arrays, "trees.number", shape)
+    number_L = floats(arrays, "trees.number", shape, least=-MOST_WEIGHT, most=MOST_WEIGHT)
     right_L = counts(arrays, "trees.right", shape)
     if nodes_T.sum() != len(feature_L):
         raise ValueError("the arrays of the trees are of different lengths")

@@ -16,8 +16,9 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
+from typing import cast
 
 import numpy as np
 
@@ -36,6 +37,7 @@ MEASURED = "measured "
 NETWORK = f"{WHOLE}network"
 # The same of the network with operations that its output does not need.
 EXECUTED = f"{WHOLE}executed network"
+ROWS = (NETWORK, EXECUTED)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Flat:
         graph_N: the graph of each node, ascending.
         first_M, last_M: each graph's input and output node.
         source_E, target_E, slot_E: the edges, with node numbers in the batch.
+        row_M: the numbers of each graph's network, or None. They are no part of `kinds`, so that
+            input nodes do not differ in them: each would be a kind of its own.
     """
 
     kinds: tuple[Node, ...]
@@ -58,6 +62,7 @@ class Flat:
     source_E: np.ndarray
     target_E: np.ndarray
     slot_E: np.ndarray
+    row_M: tuple[tuple[float, ...] | None, ...]
 
     @property
     def num_graphs(self) -> int:
@@ -80,10 +85,13 @@ class Flat:
 def flatten(graphs: Sequence[Graph]) -> Flat:
     """The graphs as flat arrays, without a numpy call for each graph."""
     numbers: dict[Node, int] = {}
-    kind_N = np.fromiter(
-        (numbers.setdefault(node, len(numbers)) for graph in graphs for node in graph.nodes),
-        dtype=np.int64,
+    first = [graph.nodes[0] for graph in graphs]
+    nodes = (
+        node
+        for graph, node in zip(graphs, first, strict=True)
+        for node in (_without_rows(node), *graph.nodes[1:])
     )
+    kind_N = np.fromiter((numbers.setdefault(node, len(numbers)) for node in nodes), dtype=np.int64)
     nodes_M = np.fromiter((len(graph.nodes) for graph in graphs), dtype=np.int64, count=len(graphs))
     edges_M = np.fromiter((len(graph.edges) for graph in graphs), dtype=np.int64, count=len(graphs))
     last_M = np.cumsum(nodes_M) - 1
@@ -102,7 +110,13 @@ def flatten(graphs: Sequence[Graph]) -> Flat:
         edges_E3[:, 0] + offset_E,
         edges_E3[:, 1] + offset_E,
         edges_E3[:, 2],
+        tuple(cast("tuple[float, ...] | None", node.get(NETWORK)) for node in first),
     )
+
+
+def _without_rows(node: Node) -> Node:
+    kept = tuple(part for part in node.attributes if part[0] not in ROWS)
+    return node if len(kept) == len(node.attributes) else replace(node, attributes=kept)
 
 
 @dataclass(frozen=True)
@@ -207,7 +221,7 @@ class Encoded:
         return self.flat.num_graphs
 
     def graphs(self) -> list[Graph]:
-        """The graphs that were encoded."""
+        """The graphs that were encoded, without the numbers of their networks."""
         flat = self.flat
         edges_E3 = np.stack([flat.source_E, flat.target_E, flat.slot_E], axis=1)
         edges_E3[:, :2] -= flat.first_M[flat.graph_N[flat.target_E], None]
@@ -242,6 +256,7 @@ class Encoded:
             source_E=flat.source_E[picked_E] + shift_E,
             target_E=flat.target_E[picked_E] + shift_E,
             slot_E=flat.slot_E[picked_E],
+            row_M=tuple(flat.row_M[row] for row in rows.tolist()),
         )
         return Encoded(taken, self.op_N[picked_N], self.node_NA[picked_N], self.counts_MC[rows])
 
@@ -263,6 +278,7 @@ class Encoded:
                 source_E=flat.source_E[edges] - first,
                 target_E=flat.target_E[edges] - first,
                 slot_E=flat.slot_E[edges],
+                row_M=flat.row_M[low:high],
             )
             yield Encoded(part, self.op_N[nodes], self.node_NA[nodes], self.counts_MC[low:high])
 
@@ -278,8 +294,6 @@ def ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
 def _parts(node: Node) -> Iterable[tuple[str, object]]:
     """The node's attributes; a tuple of numbers gives one part for each of its numbers."""
     for name, value in node.attributes:
-        if name in (NETWORK, EXECUTED):
-            continue
         if isinstance(value, tuple) and value and all(_is_number(item) for item in value):
             yield from ((f"{name}.{place}", item) for place, item in enumerate(value))
         else:

@@ -9,17 +9,25 @@ distinct nodes, R pairs or runs of nodes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from predictors.frame.untrusted import checked
-from predictors.reading.batch import Encoded, Flat, NodeColumns, flatten, learn_node_columns
+from predictors.reading.batch import (
+    WHOLE,
+    Encoded,
+    Flat,
+    NodeColumns,
+    flatten,
+    learn_node_columns,
+)
 from predictors.reading.counts import graph_counts, node_places
 from predictors.reading.paths import Sweeps, reached, runs_of_three, sweep
-from spaces.graph import Graph
+from spaces.graph import Graph, Node
 
 # At most this many of the most frequent nodes, pairs and runs are counted one by one.
 MOST_KINDS = 48
@@ -95,20 +103,23 @@ def learn_encoding(graphs: Sequence[Graph]) -> Encoding:
     flat = flatten(graphs)
     nodes = learn_node_columns(flat.kinds)
     op_N = nodes.op_numbers(flat.kinds)[flat.kind_N]
-    times_K = np.bincount(flat.kind_N, minlength=len(flat.kinds))
+    times: Counter[str] = Counter()
+    for node, count in zip(flat.kinds, np.bincount(flat.kind_N).tolist(), strict=True):
+        times[_kind(node)] += count
     # If every operation has only one set of attributes, the counts of distinct nodes equal those of
     # the operations.
     kinds: tuple[str, ...] = ()
-    if len(flat.kinds) > len(nodes.ops) - 1:
-        kinds = _common([str(node) for node in flat.kinds], times_K, MOST_KINDS)
+    if len(times) > len(nodes.ops) - 1:
+        ranked = sorted(times.items(), key=lambda item: (-item[1], item[0]))
+        kinds = tuple(sorted(text for text, _ in ranked[:MOST_KINDS]))
     source_R, target_R = reached(flat)
     pair_R = op_N[source_R] * len(nodes.ops) + op_N[target_R]
-    seen, times = np.unique(pair_R, return_counts=True)
-    frequent = seen[np.lexsort((seen, -times))[:MOST_PAIRS]]
+    seen, often = np.unique(pair_R, return_counts=True)
+    frequent = seen[np.lexsort((seen, -often))[:MOST_PAIRS]]
     pairs = tuple(sorted(divmod(pair, len(nodes.ops)) for pair in frequent.tolist()))
     run_R, _ = runs_of_three(flat, op_N, len(nodes.ops))
-    seen, times = np.unique(run_R, return_counts=True)
-    common = np.sort(seen[np.lexsort((seen, -times))[:MOST_RUNS]])
+    seen, often = np.unique(run_R, return_counts=True)
+    common = np.sort(seen[np.lexsort((seen, -often))[:MOST_RUNS]])
     runs = tuple(
         (run // len(nodes.ops) ** 2, run // len(nodes.ops) % len(nodes.ops), run % len(nodes.ops))
         for run in common.tolist()
@@ -180,7 +191,7 @@ def _all_counts(
         flat, op_N, attributes_NA, encoding.nodes.whole, sweeps, encoding.num_ops
     )
     numbers = {text: number for number, text in enumerate(encoding.kinds)}
-    kind_K = np.array([numbers.get(str(node), -1) for node in flat.kinds], dtype=np.int64)
+    kind_K = np.array([numbers.get(_kind(node), -1) for node in flat.kinds], dtype=np.int64)
     kinds_MC = _counted(flat.graph_N, kind_K[flat.kind_N], flat.num_graphs, len(encoding.kinds))
     table = np.full((encoding.num_ops, encoding.num_ops), -1)
     for number, pair in enumerate(encoding.pairs):
@@ -234,7 +245,7 @@ def _counted(
     ).reshape(num_graphs, num_columns)
 
 
-def _common(texts: Sequence[str], times: np.ndarray, most: int) -> tuple[str, ...]:
-    """The most frequent texts, at most `most`, in alphabetical order."""
-    ranked = sorted(zip(texts, times.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
-    return tuple(sorted(text for text, _ in ranked[:most]))
+def _kind(node: Node) -> str:
+    """The node as text, without numbers of the whole network: with them each input is its own."""
+    kept = tuple(part for part in node.attributes if not part[0].startswith(WHOLE))
+    return str(node if len(kept) == len(node.attributes) else replace(node, attributes=kept))

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from predictors import PREDICTORS
-from predictors.prior.attached import Reader, Reading, heads_of
+from predictors.prior.attached import Reader, Reading, attach, attached_rows, heads_of
 from predictors.prior.stored import load_prior
 from predictors.prior.unlabelled import DISCONNECTED, unlabelled
+from predictors.reading.features import learn_encoding
+from predictors.reading.terms import with_whole
 from spaces import Architecture, Graph
 from spaces.canonical import simplify
 from spaces.nasbench201 import PATHS, space
@@ -73,3 +75,25 @@ def test_the_doubt_is_what_the_expected_correlation_leaves() -> None:
     prediction = known.predict(DRAWN[:30])
     np.testing.assert_allclose(prediction.mean.std(), known.trust, rtol=1e-6)
     np.testing.assert_allclose(prediction.epistemic**2, 1 - known.trust**2)
+
+
+def test_other_predictors_do_not_see_the_numbers_of_networks() -> None:
+    # The numbers of two networks differ, so an input node with them would be a kind of its own.
+    attached = attach(DRAWN[:20], Reader("all", space.network_graph, None))
+    assert all(graph.nodes[0].attributes for graph in attached)
+    with_numbers, without = learn_encoding(attached), learn_encoding(DRAWN[:20])
+    assert with_numbers == without
+    encoded = with_numbers.encode(attached)
+    np.testing.assert_array_equal(encoded.counts_MC, without.encode(DRAWN[:20]).counts_MC)
+    rows = attached_rows(encoded)
+    np.testing.assert_array_equal(rows, Reader("all", space.network_graph, None).rows(DRAWN[:20]))
+    np.testing.assert_array_equal(attached_rows(encoded.take(np.array([7, 3]))), rows[[7, 3]])
+    parts = [attached_rows(part) for part in encoded.chunks(8)]
+    np.testing.assert_array_equal(np.concatenate(parts), rows)
+
+
+def test_measured_scores_of_networks_are_no_kinds_of_nodes() -> None:
+    scored = [with_whole(graph, {"naswot": float(place)}) for place, graph in enumerate(DRAWN[:20])]
+    encoding = learn_encoding(scored)
+    assert encoding.kinds == learn_encoding(DRAWN[:20]).kinds
+    assert "whole naswot" in encoding.nodes.numbers
