@@ -69,8 +69,8 @@ def compose(config: RunConfig) -> Parts:
     The task or table is read once, so that wrong data is found before the run begins.
 
     Raises:
-        ConfigError: a plug-in or setting is unknown, the predictor's prior cannot be read, or a
-            device is not on this machine.
+        ConfigError: a plug-in or setting is unknown, the recipe does not suit the task, the
+            predictor's prior cannot be read, or a device is not on this machine.
         ValueError: the space or task cannot be loaded, or the space makes no networks for the
             task's data.
     """
@@ -81,6 +81,7 @@ def compose(config: RunConfig) -> Parts:
     section = config.evaluator
     transfer = None
     if isinstance(section, TrainSection):
+        _check_recipe(config, task)
         _check_suits(space, config.seed)
         transfer = section.transfer
         if section.latency is not None:
@@ -148,6 +149,21 @@ def _check_suits(space: SearchSpace, seed: int) -> None:
             return
     assert reason is not None
     raise reason
+
+
+def _check_recipe(config: RunConfig, task: Task | None) -> None:
+    """Refuses a recipe that cannot train on the task.
+
+    Raises:
+        ConfigError: it says which key is wrong.
+    """
+    from nas.training.suits import check_suits
+
+    assert task is not None
+    try:
+        check_suits(config.training, task)
+    except ValueError as error:
+        raise ConfigError(f"training: {error}") from error
 
 
 def _check_rungs(config: RunConfig, rungs: tuple[float, ...]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -72,6 +73,8 @@ class TrainEvaluator:
     ) -> Observation | Failed:
         """The validation score after `fidelity` times the recipe's epochs, at least one.
 
+        If the training ended as hopeless, the metric `stopped_after` has its epochs.
+
         With fewer than all epochs the training pauses, and its state is written to the file
         `checkpoint`. A training resumes from this file if it is there and has the same seed; the
         result is the same without it. If memory runs out, the training is tried once more with half
@@ -86,7 +89,8 @@ class TrainEvaluator:
         started = time.perf_counter()
         result = self._attempt(
             _Start(architecture, seed, donor),
-            self.recipe,
+            # Compiling takes longer than most evaluations.
+            replace(self.recipe, compile=False),
             self.recipe.epochs_at(fidelity),
             checkpoint,
         )
@@ -103,6 +107,8 @@ class TrainEvaluator:
             "multiply_adds": counted.multiply_adds,
             "batch_size": recipe.batch_size,
         }
+        if trained.stopped:
+            metrics["stopped_after"] = trained.epochs
         if self.latency is not None:
             metrics |= self._measured(module, self.latency)
         return Observation(
@@ -117,7 +123,8 @@ class TrainEvaluator:
     ) -> FinalResult | Failed:
         """The test score after a training with the final recipe, on the training split alone.
 
-        The test split is read once, at the end.
+        The test split is read once, at the end, and scored as the validation split is. If the
+        recipe compiles networks and this one cannot be compiled, a warning says why.
 
         Raises:
             ValueError: as in `evaluate`.
@@ -127,9 +134,12 @@ class TrainEvaluator:
         if isinstance(result, Failed):
             return replace(result, seconds=time.perf_counter() - started)
         module, trained, recipe = result
+        if trained.uncompiled:
+            warnings.warn(trained.uncompiled, stacklevel=2)
         try:
             test = evaluate_split(
-                module, self.task.test, self.task, recipe.batch_size, self._device
+                *(module, self.task.test, self.task, recipe.samples_at_once, self._device),
+                amp=recipe.amp,
             )
         except NotFinite as error:
             return Failed("not finite", str(error), time.perf_counter() - started)

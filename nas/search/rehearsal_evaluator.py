@@ -108,7 +108,8 @@ def rehearsal(settings: Mapping[str, Any], device: str) -> Rehearsal:
     small = TrainEvaluator(
         whole.space,
         part_of(whole.task, whole.recipe),
-        replace(whole.recipe, epochs=2, warmup_epochs=0.0),
+        # Both epochs are timed, so it may not stop after the first one.
+        replace(whole.recipe, epochs=2, warmup_epochs=0.0, hopeless=None),
         device=device,
     )
     return Rehearsal(whole, small)

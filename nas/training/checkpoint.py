@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from nas.training.averaging import Average
+from nas.training.optimizer_state import restore, tensors_of
 from nas.training.recipe import Recipe
 
 # The version of a file's content. A file of another version is not read.
 FORMAT = 1
 # The first part of a tensor's name: what the tensor belongs to.
-MODULE, OPTIMIZER, RANDOM = "module", "optimizer", "random"
+MODULE, OPTIMIZER, RANDOM, AVERAGE = "module", "optimizer", "random", "average"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +36,8 @@ class Paused:
 
     Attributes:
         curve: the validation score after each epoch so far.
-        tensors: by name and on the CPU: those of the module and of the optimizer, and the states of
-            the random generators.
+        tensors: by name and on the CPU: those of the module, of the average of its weights if there
+            is one, and of the optimizer, and the states of the random generators.
         scaler: the state of the loss scaling; empty if there is none.
     """
 
@@ -68,16 +70,14 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     generators: Mapping[str, torch.Generator]
     device: torch.device
+    average: Average | None = None
 
     def pause(self, curve: tuple[float, ...]) -> Paused:
         """A copy of the current state."""
         states = {f"{MODULE}.{name}": tensor for name, tensor in _tensors(self.module).items()}
-        for place, state in self.optimizer.state_dict()["state"].items():
-            states |= {
-                f"{OPTIMIZER}.{place}.{name}": tensor
-                for name, tensor in state.items()
-                if tensor is not None
-            }
+        if self.average is not None:
+            states |= {f"{AVERAGE}.{name}": each for name, each in self.average.tensors.items()}
+        states |= {f"{OPTIMIZER}.{name}": each for name, each in tensors_of(self.optimizer).items()}
         states |= {
             f"{RANDOM}.{name}": generator.get_state() for name, generator in self.generators.items()
         }
@@ -95,16 +95,17 @@ class TrainingState:
         """Restores the paused state, which must fit the module."""
         for name, tensor in _tensors(self.module).items():
             tensor.copy_(paused.tensors[f"{MODULE}.{name}"])
-        parameters = [
-            parameter for group in self.optimizer.param_groups for parameter in group["params"]
-        ]
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in paused.tensors.items():
-            kind, place, own = [*name.split(".", 2), "", ""][:3]
-            if kind == OPTIMIZER:
-                state.setdefault(int(place), {})[own] = _laid_out_as(parameters[int(place)], tensor)
-        self.optimizer.load_state_dict(
-            {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
+        if self.average is not None:
+            for name, tensor in self.average.tensors.items():
+                tensor.copy_(paused.tensors[f"{AVERAGE}.{name}"])
+        start = f"{OPTIMIZER}."
+        restore(
+            self.optimizer,
+            {
+                name.removeprefix(start): tensor
+                for name, tensor in paused.tensors.items()
+                if name.startswith(start)
+            },
         )
         self.scaler.load_state_dict(dict(paused.scaler))
         for name, generator in self.generators.items():
@@ -120,7 +121,7 @@ def identity(recipe: Recipe, architecture: str, seed: int, device: torch.device)
     It depends on the recipe, the architecture's key, the seed and the kind of device.
     """
     return hashlib.blake2b(
-        json.dumps([FORMAT, asdict(recipe), architecture, seed, device.type]).encode(),
+        json.dumps([FORMAT, recipe.facts(), architecture, seed, device.type]).encode(),
         digest_size=16,
     ).hexdigest()
 
@@ -181,13 +182,3 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
     Unlike a state_dict this includes non-persistent buffers, because the next step depends on them.
     """
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
-
-
-def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """The value with the parameter's memory layout, if both have one shape.
-
-    The optimizer creates its state in this layout, and its kernels read both in the same order.
-    """
-    if value.shape != parameter.shape:
-        return value
-    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)

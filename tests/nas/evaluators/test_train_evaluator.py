@@ -15,6 +15,7 @@ from nas.evaluators.train import TrainEvaluator, is_out_of_memory
 from nas.evaluators.weights import save_weights
 from nas.tasks import load_task
 from nas.tasks.task import accuracy
+from nas.training import loop
 from nas.training.recipe import Recipe
 from nas.training.scoring import NotFinite, evaluate_split
 from spaces import Architecture
@@ -101,6 +102,63 @@ def test_the_test_split_is_read_once_and_by_finalize_only(digits):
     assert isinstance(final, FinalResult)
     assert len(final.curve) == 3
     assert final.validation == final.curve[-1]
+
+
+def test_a_hopeless_training_says_after_how_many_epochs_it_ended(evaluator):
+    # The weights hardly move, so that the loss stays above that of the frequencies.
+    recipe = replace(RECIPE, epochs=4, learning_rate=1e-9, hopeless=0.5)
+    observed = replace(evaluator, recipe=recipe).evaluate(FIRST, seed=0)
+    assert isinstance(observed, Observation)
+    assert len(observed.curve) == 2
+    assert dict(observed.metrics)["stopped_after"] == 2
+    whole = evaluator.evaluate(FIRST, seed=0)
+    assert isinstance(whole, Observation)
+    assert "stopped_after" not in dict(whole.metrics)
+
+
+def test_the_averaged_weights_are_validated_tested_and_written(evaluator, digits, tmp_path):
+    averaged = replace(evaluator, recipe=replace(RECIPE, ema=0.9), final_recipe=None)
+    final = averaged.finalize(SECOND, seed=4, weights=tmp_path / "w.safetensors")
+    assert isinstance(final, FinalResult)
+    network = SMALL.for_shapes(digits.shapes).build(SECOND)
+    network.load_state_dict(load_file(tmp_path / "w.safetensors"))
+    splits = (digits.validation, digits.test)
+    scores = [evaluate_split(network, split, digits, 64, torch.device("cpu")) for split in splits]
+    assert scores == [final.validation, final.test]
+    plain = replace(evaluator, final_recipe=None).finalize(SECOND, seed=4)
+    assert isinstance(plain, FinalResult)
+    assert plain.validation != final.validation
+
+
+@pytest.mark.parametrize("amp", [True, False])
+def test_validation_and_test_have_one_precision_and_one_batch_size(evaluator, monkeypatch, amp):
+    seen, real = [], evaluate_split
+
+    def watched(module, split, task, batch_size, device, *, amp=False):
+        seen.append((batch_size, amp))
+        return real(module, split, task, batch_size, device, amp=amp)
+
+    monkeypatch.setattr(training_module, "evaluate_split", watched)
+    monkeypatch.setattr(loop, "evaluate_split", watched)
+    recipe = replace(RECIPE, amp=amp, accumulate=4)
+    replace(evaluator, final_recipe=recipe).finalize(FIRST, seed=0)
+    assert seen == [(32, amp)] * 3
+
+
+def test_only_finalists_are_compiled_and_a_failure_is_a_warning(evaluator, monkeypatch):
+    def broken(module):
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    compiling = replace(evaluator, recipe=replace(RECIPE, compile=True), final_recipe=None)
+    plain = evaluator.evaluate(FIRST, seed=0)
+    searched = compiling.evaluate(FIRST, seed=0)
+    assert isinstance(searched, Observation)
+    assert replace(searched, seconds=0.0) == replace(plain, seconds=0.0)
+    with pytest.warns(UserWarning, match="torch.compile failed .*no compiler here"):
+        final = compiling.finalize(FIRST, seed=0)
+    assert isinstance(final, FinalResult)
+    assert final.curve == searched.curve
 
 
 def failing(monkeypatch, *errors):

@@ -71,6 +71,11 @@ def state(module):
         {"optimizer": "adamw"},
         {"optimizer": "sgd", "gradient_clip": 1.0},
         {"optimizer": "adamw", "channels_last": False, "label_smoothing": 0.1},
+        {"optimizer": "muon", "schedule": "power", "ema": 0.9},
+        {"optimizer": "cosmos", "mixup": 0.4, "cutmix": 1.0},
+        # Twenty steps, because SOAP turns its basis after every tenth.
+        {"optimizer": "soap", "batch_size": 64, "accumulate": 2, "class_weights": "balanced"},
+        {"optimizer": "soap", "batch_size": 64, "channels_last": False},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
@@ -135,6 +140,44 @@ def test_every_part_of_the_state_is_needed(digits, part):
 
     mixed = replace(paused, tensors={**paused.tensors, part: other.tensors[part]})
     assert not torch.equal(final(mixed), final(paused))
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"ema": 0.9}, "average.inner.0.weight"),
+        ({"ema": 0.9}, "average.inner.1.running_var"),
+        ({"mixup": 1.0}, "random.mixing"),
+        ({"optimizer": "cosmos"}, "optimizer.0.basis#order10"),
+        ({"optimizer": "soap", "batch_size": 20}, "optimizer.0.Q.0#order10"),
+        ({"optimizer": "soap", "batch_size": 20}, "optimizer.group0.step#int"),
+    ],
+)
+def test_every_part_of_an_option_s_state_is_needed(digits, changes, part):
+    recipe = Recipe(**{**SMALL, "epochs": 3, **changes})
+    paused, other = (
+        train(seeded(Counting), digits, recipe, seed=3 + until, device=CPU, until=until).paused
+        for until in (1, 2)
+    )
+    assert paused is not None
+    assert other is not None
+
+    def final(start):
+        module = seeded(Counting)
+        train(module, digits, recipe, seed=4, device=CPU, paused=start)
+        return torch.cat([each.flatten().double() for each in state(module).values()])
+
+    mixed = replace(paused, tensors={**paused.tensors, part: other.tensors[part]})
+    assert not torch.equal(final(mixed), final(paused))
+
+
+def test_an_option_that_is_not_used_changes_no_training_s_identity():
+    """Checkpoints of earlier versions belong to their trainings still."""
+    assert identity(Recipe(), "key", 3, CPU) == "33a9e05cba5f9bcefca7c2bce7739fcb"
+    sgd = Recipe(epochs=3, batch_size=64, optimizer="sgd", learning_rate=0.05)
+    assert identity(sgd, "key", 3, CPU) == "dcc169786e04e63717c3368f3d4febc0"
+    used = [Recipe(ema=0.9), Recipe(schedule="power"), Recipe(accumulate=2), Recipe(compile=True)]
+    assert len({identity(each, "key", 3, CPU) for each in [Recipe(), *used]}) == 5
 
 
 def test_what_is_damaged_or_of_another_training_is_not_read(digits, tmp_path):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from torch import nn
 
-from nas.training.loop import make_optimizer
 from nas.training.optimizers import OPTIMIZERS, OptimizerName
+from nas.training.parameter_groups import make_optimizer
 from nas.training.recipe import Recipe, batch_bounds, learning_rates
 
 
@@ -68,6 +68,18 @@ def test_the_warm_up_rises_linearly_to_the_peak():
         {"warmup_epochs": 13},
         {"label_smoothing": 1.0},
         {"gradient_clip": 0.0},
+        {"accumulate": 0},
+        {"accumulate": 65},
+        {"schedule": "steps"},
+        {"annealing_power": 0.5},
+        {"power_scale": 0.0},
+        {"power_exponent": 0.1},
+        {"decay_share": 1.5},
+        {"ema": 1.0},
+        {"mixup": -0.1},
+        {"cutmix": math.inf},
+        {"class_weights": "even"},
+        {"hopeless": 0.0},
     ],
 )
 def test_a_recipe_is_checked(changes):
@@ -86,15 +98,28 @@ def test_a_fidelity_is_a_share_of_the_epochs():
 # Written out, because the test shall fail if an entry is changed by accident.
 @pytest.mark.parametrize(
     ("name", "optimizer", "rate_at_half_the_batch"),
-    [("adamw", torch.optim.AdamW, 0.4 * 0.5**0.5), ("sgd", torch.optim.SGD, 0.2)],
+    [
+        ("adamw", "AdamW", 0.4 * 0.5**0.5),
+        ("sgd", "SGD", 0.2),
+        ("muon", "MatrixOptimizer", 0.4 * 0.5**0.5),
+        ("soap", "SOAP", 0.4 * 0.5**0.5),
+        ("cosmos", "MatrixOptimizer", 0.4 * 0.5**0.5),
+    ],
 )
 def test_a_name_stands_for_one_optimizer_and_one_batch_rule(
     name, optimizer, rate_at_half_the_batch
 ):
     recipe = Recipe(optimizer=name, learning_rate=0.4, batch_size=64)
-    assert type(make_optimizer(nn.Linear(2, 1), recipe)) is optimizer
+    assert type(make_optimizer(nn.Linear(2, 1), recipe)).__name__ == optimizer
     half = recipe.with_half_the_batch()
     assert (half.batch_size, half.learning_rate) == (32, rate_at_half_the_batch)
+
+
+def test_half_the_batch_still_has_two_samples_in_each_part():
+    recipe = Recipe(batch_size=10, accumulate=4)
+    half = recipe.with_half_the_batch()
+    assert (half.batch_size, half.accumulate) == (8, 4)
+    assert (recipe.samples_at_once, half.samples_at_once) == (2, 2)
 
 
 def test_an_optimizer_is_entered_everywhere_or_nowhere():

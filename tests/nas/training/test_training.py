@@ -12,8 +12,9 @@ from nas.tasks import load_task
 from nas.tasks.augment import FlipAndCrop
 from nas.tasks.task import Split, Task
 from nas.training.devices import find_device
-from nas.training.loop import make_optimizer, train
+from nas.training.loop import train
 from nas.training.optimizers import OPTIMIZERS
+from nas.training.parameter_groups import make_optimizer
 from nas.training.recipe import Recipe
 from nas.training.scoring import NotFinite, evaluate_split
 from spaces import Shapes
