@@ -11,6 +11,7 @@ from nas.config.sections import ConfigError, RunConfig, TableSection
 from nas.record.shapes import with_shapes
 from spaces import SearchSpace
 from spaces.load import load_space
+from spaces.operators import only
 
 if TYPE_CHECKING:
     from nas.evaluators.evaluator import Evaluator
@@ -93,7 +94,8 @@ def table_of(config: RunConfig, section: TableSection) -> TableEvaluator | Recor
         )
     table = read_recorded(find_table(section.path))
     space = with_shapes(load_space(config.space), table.about.get("shapes"), section.path)
-    return RecordedEvaluator(space, section.path, table, section.answers)
+    # A search in a sample of the space draws among what was recorded.
+    return RecordedEvaluator(only(space, table.architectures), section.path, table, section.answers)
 
 
 def final_recipe(config: RunConfig) -> Recipe:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy
 
-from nas.config.stored_run import read_run
+from nas.config.stored_run import TABLE, read_run
 from nas.evaluators.evaluator import Observation
+from nas.evaluators.recorded import RecordedEvaluator, is_recorded, read_recorded
 from nas.evaluators.table import BUILTIN, architectures_of, find_table
 from nas.record.journal_file import FILE
 from nas.record.shapes import with_shapes
@@ -23,6 +24,8 @@ from spaces.load import known_spaces, load_space
 # The column in which some tables number classes of isomorphic rows. Such a class may join
 # architectures whose canonical keys differ.
 ISOMORPH = "isomorph"
+# What is learnt of recorded trainings if nothing else is asked for.
+RECORDED = "validation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +60,9 @@ def read_labels(
         source: the directory, file or name.
         space: as a configuration names it. A table needs it. For a run the default is its own
             space, but code runs only if this user began the run on this machine.
-        column: a table's column, `NAME`, or `NAME:INDEX` if it has two dimensions. For a run
+        column: a table's column, `NAME`, or `NAME:INDEX` if it has two dimensions. For recorded
+            trainings `validation` (the default), `test` or `seconds`, the mean of an architecture's
+            trainings, or `NAME:INDEX` for one of them. For a run
             `score` (the default), `seconds`, or a metric of its observations; if the run trained at
             several fidelities, only the labels of the highest one are read.
 
@@ -72,7 +77,7 @@ def read_labels(
             f"labels come from a run's directory, a table FILE.npz, or builtin:NAME; {source} is "
             f"none of these (looked from {Path.cwd()})"
         )
-    return _of_run(Path(source), space, column or "score")
+    return _of_run(Path(source), space, column)
 
 
 def is_table(source: str | Path) -> bool:
@@ -96,6 +101,8 @@ def _of_table(source: str, where: str | None, column: str | None) -> Labels:
             f"{', '.join(sorted(known_spaces()))}"
         )
     space, columns = load_space(where), read_npz(find_table(source))
+    if is_recorded(columns):
+        return _of_recording(source, space, as_path(where), column or RECORDED)
     if column is None:
         raise ValueError(
             f"give the column of {source} that holds the scores with --score; it has "
@@ -110,6 +117,32 @@ def _of_table(source: str, where: str | None, column: str | None) -> Labels:
             f"its shape is {classes_N.shape}"
         )
     return Labels(source, column, space, as_path(where), architectures, values_N, classes_N)
+
+
+def _of_recording(source: str, space: SearchSpace, where: str, named: str) -> Labels:
+    """The labels in a table of recorded trainings: the mean of those that succeeded, or of one."""
+    table = read_recorded(find_table(source))
+    space = with_shapes(space, table.about.get("shapes"), source)
+    RecordedEvaluator(space, source, table)  # It refuses a space that has changed.
+    known = {
+        "validation": table.validation_NS,
+        "test": table.test_NS,
+        "seconds": numpy.where(table.failure_NS == "", table.seconds_NS, numpy.nan),
+    }
+    name, colon, index = named.partition(":")
+    seeds = table.failure_NS.shape[1]
+    if name not in known or (colon and not (index.isdecimal() and int(index) < seeds)):
+        raise ValueError(
+            f"{source} has the scores {', '.join(known)}, each the mean of an architecture's "
+            f"trainings, or {RECORDED}:0 to {RECORDED}:{seeds - 1} for one of them; got {named!r}"
+        )
+    value_NS = known[name]
+    if colon:
+        value_NS = value_NS[:, int(index) : int(index) + 1]
+    held_NS = numpy.isfinite(value_NS)
+    total_N, count_N = numpy.where(held_NS, value_NS, 0).sum(1), held_NS.sum(1)
+    value_N = numpy.where(count_N > 0, total_N / numpy.maximum(count_N, 1), numpy.nan)
+    return Labels(source, named, space, where, table.architectures, value_N)
 
 
 def _column(
@@ -141,8 +174,8 @@ def _column(
     return values.astype(numpy.float64)
 
 
-def _of_run(directory: Path, where: str | None, column: str) -> Labels:
-    run = read_run(directory)
+def _of_run(directory: Path, where: str | None, column: str | None) -> Labels:
+    run = read_run(directory, recordings=True)
     if where is None:
         where = run.config.space
         refuse_foreign_code(
@@ -154,6 +187,10 @@ def _of_run(directory: Path, where: str | None, column: str) -> Labels:
         )
     else:
         where = as_path(where)
+    if run.is_recording:
+        table = str(directory / TABLE)
+        return _of_recording(table, load_space(where), where, column or RECORDED)
+    column = column or "score"
     journal = f"the journal of {directory}"
     space = with_shapes(load_space(where), run.environment.get("shapes"), journal)
     trials = run.history.fullest

@@ -155,7 +155,13 @@ def chosen(space: SearchSpace, count: int | None, seed: int) -> tuple[Proposal, 
         ValueError: the space is too large to be trained whole.
     """
     if count is not None:
-        return RandomSearch().ask(space, EMPTY, count, seed).proposals
+        proposals = RandomSearch().ask(space, EMPTY, count, seed).proposals
+        if len(proposals) < count:
+            raise ValueError(
+                f"only {len(proposals)} different architectures of the space {space.name!r} could "
+                f"be drawn, and {count} are to be trained: take fewer, or --all"
+            )
+        return proposals
     every: Iterable = _all_of(space)
     return novel(space, EMPTY, ((each, "all") for each in every), LARGEST, patience=sys.maxsize)
 

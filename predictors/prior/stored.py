@@ -111,13 +111,15 @@ def load_prior(where: str) -> Prior | None:
     directory = SHIPPED if where == "shipped" else Path(where)
     try:
         card = read_json(directory / CARD_FILE)
-        if not isinstance(card, dict) or not isinstance(card.get("experts"), list):
+        if not isinstance(card, dict):
             raise ValueError("it should name its format, its numbers and its experts")
         if card.get("format") != FORMAT or card.get("numbers") != list(WHOLE):
             raise ValueError(
                 "it was written by another version, which reads other numbers; have "
                 "benchmarks/pretrain.py write a new one"
             )
+        if not isinstance(card.get("experts"), list):
+            raise ValueError("it should list its experts")
         experts = tuple(_expert(each) for each in card["experts"])
         return _unpacked(experts, read_arrays(directory / WEIGHTS_FILE))
     except ValueError as error:

@@ -23,11 +23,13 @@ from nas.evaluators.recorded import (
 from nas.prediction.labels import read_labels
 from nas.record.history import EMPTY, History
 from nas.record.journal import Event
+from nas.search.recording import chosen
 from nas.search.run import record, resume, start
 from nas.seeds import derive
 from nas.strategies.random import RandomSearch
 from spaces.canonical import canonical_key
 from spaces.load import load_space
+from spaces.operators import only
 
 CELLS = load_space("nasbench201")
 DRAWN = RandomSearch().ask(CELLS, EMPTY, 31, 0).proposals
@@ -93,9 +95,14 @@ def test_every_training_is_a_row_with_its_curve(
     assert read.architectures == table.architectures
     assert read.about == {"format": 1, **table.about}
     assert not list(directory.glob("weights/*"))
-    # Predictors learn from it too.
+    # Predictors learn from it too, by default from the mean.
     labels = read_labels(directory / TABLE, space="convnet", column="validation:1")
     np.testing.assert_allclose(labels.values_N, table.validation_NS[:, 1], rtol=1e-6)
+    means = read_labels(directory)
+    np.testing.assert_allclose(means.values_N, table.validation_NS.mean(1), rtol=1e-6)
+    assert means.space.shapes.input == (1, 8, 8)
+    with pytest.raises(ValueError, match=r"validation:0 to validation:1 for one of them; got 'x'"):
+        read_labels(directory, column="x")
 
 
 def test_an_interrupted_recording_goes_on_with_the_same_results(
@@ -154,6 +161,9 @@ def test_a_recording_is_no_search(
     with pytest.raises(ValueError, match="a recording is made of trainings"):
         record(digits(evaluator=table), recording[0].with_name("no"), quiet, count=3, seeds=1)
     assert not recording[0].with_name("no").exists()
+    few = only(CELLS, [each.architecture for each in DRAWN[:3]])
+    with pytest.raises(ValueError, match=r"only 3 different architectures .* could be drawn"):
+        chosen(few, 5, 0)
     with pytest.raises(ValueError, match=r"combinations of decisions, .*--count"):
         record(digits(), recording[0].with_name("no"), quiet, count=None, seeds=1)
 
