@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.strategies.prior import LEAST_TRUST
-from predictors.learners.forest import Forest
 from predictors.prior.coarse import CoarseGraph, coarse_graph
 from predictors.prior.experts import EXPECTED, FARTHEST, Expert, Prior, expected_correlation
-from predictors.prior.networks import WHOLE, collate
+from predictors.prior.networks import collate
 from spaces import Graph, Shapes
 from spaces.load import find_named
 from spaces.ops import node_costs
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
 
 # An expert is near enough below this distance, where a search would begin with its opinion.
 NEAR = FARTHEST - LEAST_TRUST / EXPECTED
-# Trees do not extrapolate. So an expert is asked of networks whose sizes are at most by this, in
-# powers of two, outside of those that it can tell apart.
-MARGIN = 1.0
-SIZES = tuple(WHOLE.index(name) for name in ("log2 parameters", "log2 multiply-adds"))
 # The share of all networks for which an interval holds.
 LEVEL = 0.9
 _NORMAL = NormalDist()
@@ -225,7 +220,7 @@ def _text(shape: Any) -> str:
 def _judged(prior: Prior, network: CoarseGraph, *, cost: bool) -> Judged:
     """What the prior's experts of scores, or of costs, say of the network."""
     row_1R = prior.heard.rows(collate([network]))
-    distance_K = prior.distances(row_1R)
+    distance_K, tells_K = prior.distances(row_1R), prior.tells_apart(row_1R)
     opinions, unasked = list[Opinion](), dict[str, Unasked]()
     for row in np.argsort(distance_K, kind="stable").tolist():
         expert, distance = prior.experts[row], float(distance_K[row])
@@ -233,27 +228,13 @@ def _judged(prior: Prior, network: CoarseGraph, *, cost: bool) -> Judged:
             continue
         alone = prior.only([row])
         is_far = distance >= NEAR
-        if is_far or not _tells_apart(alone.forest, row_1R[0]):
+        if is_far or not tells_K[row]:
             unasked.setdefault(expert.table, Unasked(expert.table, distance, is_far))
         else:
             opinions.append(_opinion(expert, distance, float(alone.opinions(row_1R)[0, 0])))
     # The experts of one table may differ in the sizes that they can tell apart.
     silent = unasked.keys() - {opinion.expert.table for opinion in opinions}
     return Judged(tuple(opinions), tuple(unasked[table] for table in unasked if table in silent))
-
-
-def _tells_apart(forest: Forest, row_R: np.ndarray) -> bool:
-    """Whether the sizes of the network are among those that the trees divide."""
-    root_T = np.cumsum(forest.nodes_T) - forest.nodes_T
-    place_L = np.arange(len(forest.feature_L)) - np.repeat(root_T, forest.nodes_T)
-    feature_L = np.where(forest.left_L == place_L, -1, forest.feature_L)
-    for number in SIZES:
-        threshold_L = forest.threshold_L[feature_L == number]
-        if len(threshold_L) and not (
-            threshold_L.min() - MARGIN <= row_R[number] <= threshold_L.max() + MARGIN
-        ):
-            return False
-    return True
 
 
 def _opinion(expert: Expert, distance: float, said: float) -> Opinion:

@@ -115,8 +115,9 @@ def known_space(space: SearchSpace, prior: Prior, *, cost: bool, seed: int) -> K
         nearest = min(asked, key=lambda row: distance_K[row])
         if distance_K[nearest] < FARTHEST:
             raise ValueError(
-                f"to the experts of {kind}s all networks of {space.name!r} look alike, so they "
-                "cannot rank them: fit a predictor to labels, with `nas predictor fit`"
+                f"to the experts of {kind}s all networks of {space.name!r} look alike, or they are "
+                "of other sizes than all that they know, so they cannot rank them: fit a predictor "
+                "to labels, with `nas predictor fit`"
             )
         raise ValueError(
             f"the prior knows no networks like those of {space.name!r}: the nearest of its tables "

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -42,6 +43,10 @@ MOST_SQUARE = 4.0
 # An expert of fewer than `ENOUGH` networks counts as one that is farther, by `FEWNESS` if it knows
 # a tenth of them. Chosen on runs of 10 to 200 architectures (docs/pretrained.md).
 ENOUGH, FEWNESS = 600, 0.4
+# Trees do not extrapolate. So an expert tells networks apart if their sizes are at most by this, in
+# powers of two, outside of those that its trees divide.
+MARGIN = 1.0
+SIZES = tuple(WHOLE.index(name) for name in ("log2 parameters", "log2 multiply-adds"))
 # Normal scores at which an expert knows its column's values.
 LEVELS = tuple(np.linspace(-2.5, 2.5, 21).tolist())
 # An expert at this distance or farther says nothing; below 1 less than this it counts fully.
@@ -147,17 +152,41 @@ class Prior:
         known_K = np.array([expert.networks for expert in self.experts], dtype=np.float64)
         return far_K + FEWNESS * np.log10(np.maximum(ENOUGH / known_K, 1.0))
 
+    def tells_apart(self, row_NR: np.ndarray) -> np.ndarray:
+        """(K,) whether some of these networks are of sizes that each expert tells apart."""
+        size_NS, bound_KS2 = row_NR[:, list(SIZES)], self._divided
+        within_NKS = (size_NS[:, None] >= bound_KS2[:, :, 0] - MARGIN) & (
+            size_NS[:, None] <= bound_KS2[:, :, 1] + MARGIN
+        )
+        return np.logical_or.reduce(np.logical_and.reduce(within_NKS, axis=2), axis=0)
+
+    @cached_property
+    def _divided(self) -> np.ndarray:
+        """(K, S, 2) the lowest and highest threshold of each size in each expert's trees."""
+        forest, count = self.forest, len(self.experts)
+        tree_L = np.repeat(np.arange(len(forest.nodes_T)), forest.nodes_T)
+        expert_L = np.repeat(np.arange(count), forest.trees_K)[tree_L]
+        root_L = (np.cumsum(forest.nodes_T) - forest.nodes_T)[tree_L]
+        inner_L = forest.left_L != np.arange(len(tree_L)) - root_L
+        bound_KS2 = np.tile([-np.inf, np.inf], (count, len(SIZES), 1))
+        for place, number in enumerate(SIZES):
+            there_L = inner_L & (forest.feature_L == number)
+            for expert in np.unique(expert_L[there_L]):
+                threshold_L = forest.threshold_L[there_L & (expert_L == expert)]
+                bound_KS2[expert, place] = threshold_L.min(), threshold_L.max()
+        return bound_KS2
+
     def view(self, row_NR: np.ndarray, *, cost: bool) -> View | None:
         """What the experts of scores, or of costs, say of networks like these.
 
         Returns:
             None if there are no such experts that count, or all say the same of these networks.
         """
-        distance_K = self.distances(row_NR)
+        distance_K, tells_K = self.distances(row_NR), self.tells_apart(row_NR)
         near = [
             place
             for place, expert in enumerate(self.experts)
-            if expert.cost == cost and distance_K[place] < FARTHEST
+            if expert.cost == cost and distance_K[place] < FARTHEST and tells_K[place]
         ]
         if not near:
             return None

@@ -11,7 +11,7 @@ import torch
 
 from predictors.learners.forest import Forest, forest_of
 from predictors.prior.encoder import Encoder, Sizes, Trained, steps_of
-from predictors.prior.experts import EXPECTED, FARTHEST, LEVELS, Expert, Prior
+from predictors.prior.experts import EXPECTED, FARTHEST, LEVELS, SIZES, Expert, Prior
 from predictors.prior.graph_networks import NO_NETWORKS, GraphNetworks
 from predictors.prior.kinds import KINDS
 from predictors.prior.networks import WHOLE
@@ -103,6 +103,22 @@ def test_nobody_speaks_of_networks_that_are_like_none(prior: Prior) -> None:
     strange = networks(200, 5) + 50.0 * prior.spread_W
     assert (prior.distances(strange) >= FARTHEST).all()
     assert prior.view(strange, cost=False) is None
+
+
+def test_nobody_speaks_of_networks_of_other_sizes(prior: Prior) -> None:
+    asked = networks(200, 3)
+    view = prior.view(asked, cost=False)
+    assert view is not None
+    assert prior.tells_apart(asked).all()
+    smaller = asked.copy()
+    smaller[:, list(SIZES)] -= 50.0
+    # They are near in all other numbers.
+    assert (prior.distances(smaller)[:1] < FARTHEST).all()
+    assert not prior.tells_apart(smaller).any()
+    assert prior.view(smaller, cost=False) is None
+    # Some networks of known sizes are enough.
+    mixed = np.concatenate([smaller, asked[:5]])
+    assert prior.tells_apart(mixed).all()
 
 
 def test_nobody_speaks_of_one_network_in_units_of_its_own(prior: Prior) -> None:
