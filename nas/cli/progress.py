@@ -117,7 +117,8 @@ class Progress:
 
     def _note(self, event: Event) -> None:
         note = event.body.get("note", "")
-        if note and (":" in note or "promoted" in note) and not note.startswith("initial"):
+        worth = ":" in note or "promoted" in note
+        if "prior" in note or (worth and not note.startswith("initial")):
             self._line(f"round {event.body['round']}: {note}")
 
     def _advance(self, title: str, done: float, total: int, standing: str) -> None:

@@ -30,7 +30,7 @@ class Proposal:
 
     Attributes:
         architecture: the decisions.
-        origin: where it comes from: `random`, `mutation`, `crossover`, ...
+        origin: where it comes from: `random`, `prior`, `mutation`, `crossover`, ...
         prediction: made by the surrogate; None if the strategy used none.
         canonical: the canonical key of its graph; two proposals with one key are one architecture.
         fidelity: the share of an evaluation's epochs that it is to be trained, more than 0.

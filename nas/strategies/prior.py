@@ -6,6 +6,7 @@ Shapes: M candidates, R numbers in the row of a network (see `predictors.prior.e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy
@@ -90,7 +91,7 @@ def first_design(
     tried_NR = known.reader.rows(tried) if tried else None
     assert row_MR is not None
     chosen = far_apart(row_MR, tried_NR, count)
-    return tuple(drawn[int(best[place])] for place in chosen)
+    return tuple(replace(drawn[int(best[place])], origin="prior") for place in chosen)
 
 
 def how_right(
