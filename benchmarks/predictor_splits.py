@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from nas.prediction.labels import read_labels
+from nas.prediction.labels import Labels, read_labels
 from nas.tasks.arrays import read_npz
 from predictors.reading.terms import with_whole
 from spaces import Architecture, Graph, SearchSpace
@@ -43,6 +43,9 @@ def read_table(arguments: argparse.Namespace) -> Table:
     """The table that the command line names."""
     train = read_labels(arguments.table, space=arguments.space, column=arguments.train)
     test = read_labels(arguments.table, space=arguments.space, column=arguments.test)
+    if arguments.rows is not None:
+        drawn = np.random.default_rng(0).permutation(len(train.values_N))[: arguments.rows]
+        train, test = _rows(train, drawn), _rows(test, drawn)
     sign = -1 if arguments.lower_is_better else 1
     bare = [train.space.graph(architecture) for architecture in train.architectures]
     keys = np.unique([canonical_key(graph) for graph in bare], return_inverse=True)[1]
@@ -57,6 +60,16 @@ def read_table(arguments: argparse.Namespace) -> Table:
         sign * test.values_N.astype(float),
         classes,
         sign,
+    )
+
+
+def _rows(labels: Labels, rows: np.ndarray) -> Labels:
+    """The labels of these rows alone."""
+    return replace(
+        labels,
+        architectures=[labels.architectures[row] for row in rows.tolist()],
+        values_N=labels.values_N[rows],
+        classes_N=None if labels.classes_N is None else labels.classes_N[rows],
     )
 
 

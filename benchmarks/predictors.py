@@ -249,6 +249,7 @@ def parse() -> argparse.Namespace:
         "--train", required=True, help="the column to learn, COLUMN or COLUMN:INDEX"
     )
     parser.add_argument("--test", required=True, help="the column to rank")
+    parser.add_argument("--rows", type=int, help="so many rows, drawn at random; all by default")
     parser.add_argument(
         "--folds", type=int, default=0, help="this many folds of cross-validation instead of sizes"
     )
@@ -272,6 +273,8 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if arguments.rows is not None and arguments.proxies:
+        parser.error("--proxies are of all rows of the table, so --rows cannot stand beside them")
     default = f"{arguments.space}_{arguments.test}".replace(":", "_").replace("/", "_")
     arguments.name = arguments.name or default
     return arguments

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import count
-from math import prod
+from math import inf, prod
 from random import Random
 
 from spaces.choices import Architecture, Chooser, Rejected
@@ -48,6 +48,35 @@ def enumerate_all(space: SearchSpace, *, runs: int | None = None) -> Iterator[Ar
             return
         path, domain, position = taken[-1]
         taken[-1] = (path, domain, position + 1)
+
+
+def every_one_of(space: SearchSpace, most: int, remedy: str) -> Iterator[Architecture]:
+    """Every architecture, as `enumerate_all` gives them, if there are no more than `most`.
+
+    Args:
+        space: the space.
+        most: how many there may be.
+        remedy: what to do if there are more, for the message.
+
+    Raises:
+        ValueError: a decision is a real number, or there are more than `most` architectures. If
+            the decisions of the first one have more than 10 * `most` combinations, the error comes
+            at once.
+    """
+    first = next(enumerate_all(space), None)
+    if first is not None:
+        sizes = [domain.size or inf for domain in space.questions(first).values()]
+        if prod(sizes) > 10 * most:
+            raise ValueError(
+                f"the space {space.name!r} has some {prod(sizes):.0e} combinations of decisions, "
+                f"more than {most:,}: {remedy}"
+            )
+    for place, architecture in enumerate(enumerate_all(space)):
+        if place == most:
+            raise ValueError(
+                f"the space {space.name!r} has more than {most:,} architectures: {remedy}"
+            )
+        yield architecture
 
 
 @lru_cache(maxsize=16)

@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from spaces.choices import Architecture, Chooser, Rejected
 from spaces.domains import Answer, Domain
-from spaces.enumeration import completed, enumerate_all, next_question
+from spaces.enumeration import completed, enumerate_all, every_one_of, next_question
 from spaces.graph import Graph
 from spaces.narrowing import between, between_any, fix, only
 from spaces.space import SearchSpace
@@ -34,6 +34,7 @@ __all__ = [
     "crossover",
     "domains",
     "enumerate_all",
+    "every_one_of",
     "fix",
     "mutate",
     "neighbours",

@@ -96,7 +96,7 @@ def _about_space(space: SearchSpace, known: KnownSpace, found: Ranked, *, cost: 
         f"ranked by the prior alone. {seen}",
         f"Expected {numbers} are in standard deviations from the mean of the space; {better} is "
         "better.",
-        f"{trust}; the nearer the tables that it listens to, the higher:",
+        f"{trust}; that is no more than what tables at such a distance are usually worth:",
     )
     return "\n".join((*map(_wrapped, sentences), "", _tables(known.tables)))
 

@@ -75,12 +75,11 @@ class RecordedTrainings:
             "failed": int((~succeeded_NS & (self.failure_NS != NOT_YET)).sum()),
             "left": int((self.failure_NS == NOT_YET).sum()),
         }
-        count_N = succeeded_NS.sum(1)
-        total_N = numpy.where(succeeded_NS, self.validation_NS, 0).sum(1)
-        mean_N = total_N[count_N > 0] / count_N[count_N > 0]
+        mean_N = self.mean_of(self.validation_NS)
+        mean_N = mean_N[numpy.isfinite(mean_N)]
         if len(mean_N) > 1:
             found |= {"mean": float(mean_N.mean()), "between_architectures": float(mean_N.std())}
-        often_N = count_N > 1
+        often_N = succeeded_NS.sum(1) > 1
         if often_N.any():
             variance_N = numpy.nanvar(self.validation_NS[often_N], axis=1, ddof=1)
             found["between_seeds"] = float(numpy.sqrt(variance_N.mean()))
@@ -88,6 +87,13 @@ class RecordedTrainings:
             if len(twice_N2) > 1:
                 found["repeated_tau"] = kendall_tau(twice_N2[:, 0], twice_N2[:, 1])
         return found
+
+    def mean_of(self, value_NS: numpy.ndarray) -> numpy.ndarray:
+        """(N,) the mean over the trainings that succeeded; NaN for an architecture without any."""
+        succeeded_NS = self.failure_NS == ""
+        count_N = succeeded_NS.sum(1)
+        total_N = numpy.where(succeeded_NS, value_NS, 0.0).sum(1)
+        return numpy.where(count_N > 0, total_N / numpy.maximum(count_N, 1), numpy.nan)
 
     def write(self, path: Path) -> None:
         """Write the table; a file that is there is replaced as a whole."""

@@ -127,7 +127,7 @@ def _of_recording(source: str, space: SearchSpace, where: str, named: str) -> La
     known = {
         "validation": table.validation_NS,
         "test": table.test_NS,
-        "seconds": numpy.where(table.failure_NS == "", table.seconds_NS, numpy.nan),
+        "seconds": table.seconds_NS,
     }
     name, colon, index = named.partition(":")
     seeds = table.failure_NS.shape[1]
@@ -136,12 +136,7 @@ def _of_recording(source: str, space: SearchSpace, where: str, named: str) -> La
             f"{source} has the scores {', '.join(known)}, each the mean of an architecture's "
             f"trainings, or {RECORDED}:0 to {RECORDED}:{seeds - 1} for one of them; got {named!r}"
         )
-    value_NS = known[name]
-    if colon:
-        value_NS = value_NS[:, int(index) : int(index) + 1]
-    held_NS = numpy.isfinite(value_NS)
-    total_N, count_N = numpy.where(held_NS, value_NS, 0).sum(1), held_NS.sum(1)
-    value_N = numpy.where(count_N > 0, total_N / numpy.maximum(count_N, 1), numpy.nan)
+    value_N = known[name][:, int(index)] if colon else table.mean_of(known[name])
     return Labels(source, named, space, where, table.architectures, value_N)
 
 

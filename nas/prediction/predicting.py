@@ -17,7 +17,7 @@ from nas.seeds import derive
 from predictors import Prediction
 from spaces import Architecture, Graph, SearchSpace
 from spaces.canonical import canonical_key
-from spaces.operators import domains, enumerate_all, sample_graph
+from spaces.operators import every_one_of, sample_graph
 
 # A space with more architectures than this must be sampled instead of enumerated.
 LARGEST = 2_000_000
@@ -147,19 +147,7 @@ def enumerated(space: SearchSpace) -> Iterator[tuple[Architecture, Graph]]:
             the decisions of the first one have more than 10 * `LARGEST` combinations, the error
             comes at once.
     """
-    first = next(enumerate_all(space))
-    combinations = math.prod(domain.size or math.inf for domain in domains(space, first).values())
-    if combinations > 10 * LARGEST:
-        raise ValueError(
-            f"the space {space.name!r} has some {combinations:.0e} combinations of decisions: "
-            "draw some of them with --sample"
-        )
-    for place, architecture in enumerate(enumerate_all(space)):
-        if place == LARGEST:
-            raise ValueError(
-                f"the space {space.name!r} has more than {LARGEST:,} architectures: draw some of "
-                "them with --sample"
-            )
+    for architecture in every_one_of(space, LARGEST, "draw some of them with --sample"):
         yield architecture, space.graph(architecture)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from nas.search.loop import Run
 from nas.strategies.random import RandomSearch
 from nas.strategies.strategy import novel
 from spaces import SearchSpace
-from spaces.operators import domains, enumerate_all
+from spaces.operators import every_one_of
 
 # A space of more combinations than this is sampled, not recorded whole.
 LARGEST = 1_000_000
@@ -162,17 +162,5 @@ def chosen(space: SearchSpace, count: int | None, seed: int) -> tuple[Proposal, 
                 f"be drawn, and {count} are to be trained: take fewer, or --all"
             )
         return proposals
-    every: Iterable = _all_of(space)
+    every = every_one_of(space, LARGEST, "say how many are trained with --count")
     return novel(space, EMPTY, ((each, "all") for each in every), LARGEST, patience=sys.maxsize)
-
-
-def _all_of(space: SearchSpace) -> Iterable:
-    first = next(enumerate_all(space))
-    sizes = [domain.size for domain in domains(space, first).values()]
-    combinations = numpy.prod([numpy.inf if size is None else float(size) for size in sizes])
-    if combinations > LARGEST:
-        raise ValueError(
-            f"the space {space.name!r} has some {combinations:.0e} combinations of decisions, and "
-            f"at most {LARGEST:,} are recorded whole: say how many with --count"
-        )
-    return enumerate_all(space)

@@ -16,8 +16,9 @@ import numpy as np
 
 from predictors.boshnas.gobi import Ascent, climb
 from predictors.network.ensemble import CHUNK, Networks
-from predictors.reading.batch import UNKNOWN, Encoded
+from predictors.reading.batch import Encoded
 from predictors.reading.features import Encoding
+from predictors.reading.node_columns import UNKNOWN
 from spaces.graph import INPUT, OUTPUT
 
 if TYPE_CHECKING:

@@ -17,15 +17,9 @@ from typing import Any
 import numpy as np
 
 from predictors.frame.untrusted import checked
-from predictors.reading.batch import (
-    WHOLE,
-    Encoded,
-    Flat,
-    NodeColumns,
-    flatten,
-    learn_node_columns,
-)
+from predictors.reading.batch import WHOLE, Encoded, Flat, flatten
 from predictors.reading.counts import graph_counts, node_places
+from predictors.reading.node_columns import NodeColumns, learn_node_columns
 from predictors.reading.paths import Sweeps, reached, runs_of_three, sweep
 from spaces.graph import Graph, Node
 

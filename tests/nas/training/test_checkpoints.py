@@ -125,21 +125,8 @@ def test_every_part_of_the_state_is_needed(digits, part):
 
     Otherwise the test above could not fail.
     """
-    recipe = Recipe(**{**SMALL, "epochs": 3})
-    paused, other = (
-        train(seeded(Counting), digits, recipe, seed=3 + until, device=CPU, until=until).paused
-        for until in (1, 2)
-    )
-    assert paused is not None
-    assert other is not None
-
-    def final(start):
-        module = seeded(Counting)
-        train(module, digits, recipe, seed=4, device=CPU, paused=start)
-        return module.inner[0].weight
-
-    mixed = replace(paused, tensors={**paused.tensors, part: other.tensors[part]})
-    assert not torch.equal(final(mixed), final(paused))
+    mixed, whole = trained_with_another_s(part, digits, {})
+    assert not torch.equal(mixed.inner[0].weight, whole.inner[0].weight)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +141,15 @@ def test_every_part_of_the_state_is_needed(digits, part):
     ],
 )
 def test_every_part_of_an_option_s_state_is_needed(digits, changes, part):
+    mixed, whole = (
+        torch.cat([each.flatten().double() for each in state(module).values()])
+        for module in trained_with_another_s(part, digits, changes)
+    )
+    assert not torch.equal(mixed, whole)
+
+
+def trained_with_another_s(part, digits, changes):
+    """A network trained from a pause with one part of another training's state, and one without."""
     recipe = Recipe(**{**SMALL, "epochs": 3, **changes})
     paused, other = (
         train(seeded(Counting), digits, recipe, seed=3 + until, device=CPU, until=until).paused
@@ -161,14 +157,12 @@ def test_every_part_of_an_option_s_state_is_needed(digits, changes, part):
     )
     assert paused is not None
     assert other is not None
-
-    def final(start):
+    modules = []
+    for start in (replace(paused, tensors={**paused.tensors, part: other.tensors[part]}), paused):
         module = seeded(Counting)
         train(module, digits, recipe, seed=4, device=CPU, paused=start)
-        return torch.cat([each.flatten().double() for each in state(module).values()])
-
-    mixed = replace(paused, tensors={**paused.tensors, part: other.tensors[part]})
-    assert not torch.equal(final(mixed), final(paused))
+        modules.append(module)
+    return modules
 
 
 def test_an_option_that_is_not_used_changes_no_training_s_identity():

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from predictors.prior.coarse import CoarseGraph, coarse_graph
+from predictors.prior.coarse import CoarseGraph
 from predictors.prior.encoder import Trained
-from predictors.prior.encoder_training import Training, normal_scores, pretrain
+from predictors.prior.encoder_training import normal_scores, pretrain
 from predictors.prior.kinds import KINDS
-from predictors.prior.networks import Networks, collate
+from predictors.prior.networks import collate
 from predictors.prior.node_features import FEATURES
-from spaces.load import load_space
-from spaces.operators import sample
-
-SHORT = Training(graphs=60, passes=2, batch_size=20)
-
-
-def sampled(name: str, count: int) -> Networks:
-    space = load_space(name)
-    draw = random.Random(0)
-    graphs = [space.graph(sample(space, draw)) for _ in range(count)]
-    return collate([coarse_graph(space.network_graph(g), space.shapes.input) for g in graphs])
-
-
-@pytest.fixture(scope="module")
-def tables() -> list[tuple[Networks, np.ndarray]]:
-    """Two spaces whose label is the number of multiply-adds."""
-    found = [sampled(name, 60) for name in ("nasbench_macro", "nasbench201")]
-    return [(networks, np.log(networks.size_M3[:, 1])) for networks in found]
-
-
-@pytest.fixture(scope="module")
-def trained(tables: list[tuple[Networks, np.ndarray]]) -> Trained:
-    return pretrain(tables, SHORT, 3, width=12, layers=2)
+from tests.predictors.prior.conftest import SHORT
 
 
 def test_it_learns_and_is_the_same_for_the_same_seed(tables, trained: Trained) -> None:
